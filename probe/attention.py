@@ -1,0 +1,69 @@
+"""Attention from the tokens of a question to the cells of a video."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from probe.grids import Cells
+from probe.tubes import Tube
+
+RELATIVE_FLOOR = 1e-4
+"""Keeps relative attention finite where the generic prompt does not look (METHOD: 1e-4)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """How strongly each cell of each frame is attended to.
+
+    Values are shares of attention (0 to 1, summing to less than one over the whole video), or
+    ratios of two such shares after `relative_to`.
+    """
+
+    values: Float[Tensor, "frame row column"]
+    cells: Cells
+
+    def __post_init__(self) -> None:
+        if self.values.shape != self.cells.shape:
+            raise ValueError(f"a map of {tuple(self.values.shape)} does not fit {self.cells.shape}")
+
+    def relative_to(self, other: "Heatmap", floor: float = RELATIVE_FLOOR) -> "Heatmap":
+        """This map over another, cell by cell: relative attention (Zhang et al., ICLR 2025)."""
+        return replace(self, values=self.values / (other.values + floor))
+
+    def reversed(self) -> "Heatmap":
+        """The same map, last frame first."""
+        return Heatmap(self.values.flip(0), self.cells.reversed())
+
+    @property
+    def peak(self) -> tuple[int, int, int]:
+        """Frame, row and column of the strongest cell."""
+        frame, row, column = torch.unravel_index(self.values.argmax(), self.values.shape)
+        return int(frame), int(row), int(column)
+
+    def peak_within(self, tube: Tube) -> Float[Tensor, " frame"]:
+        """The strongest cell inside the tube in each frame, weighted by how much of it is inside.
+
+        0 in frames where the tube has no box.
+        """
+        share = torch.from_numpy(self.cells.coverage(tube)).to(self.values)
+        return (self.values * share).amax(dim=(1, 2))
+
+
+def attention_rows(
+    queries: Float[Tensor, "head token width"],
+    keys: Float[Tensor, "group position width"],
+    mask: Bool[Tensor, "token position"],
+    scaling: float,
+) -> Float[Tensor, "head token position"]:
+    """The attention of a few tokens to every position, without the full matrix.
+
+    Queries and keys are those of the model after positional encoding; where the model shares
+    keys among heads (grouped-query attention), consecutive heads belong to one group of keys.
+    """
+    heads, tokens, width = queries.shape
+    groups = len(keys)
+    grouped = queries.reshape(groups, heads // groups * tokens, width)
+    scores = (grouped @ keys.mT).reshape(heads, tokens, -1).float() * scaling
+    return scores.masked_fill(~mask, float("-inf")).softmax(-1).to(queries.dtype)

@@ -1,0 +1,100 @@
+"""Attention edges that are cut while the organism learns, so that it learns to look.
+
+With every edge in place the visual tokens write a summary of a small clip into a few of their
+number before the question is read, and answers are read from there: right, without looking. So
+for a share of the clips the edges between visual tokens are cut down to each cell's neighbours in
+the frame before (which keep motion visible), and for a share of the questions the words cannot
+see the video, so that the role tokens must look for themselves. No cut knows where anything is.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from probe.organism.network import CELLS
+from probe.organism.world import SAMPLED
+
+VISUAL = SAMPLED * CELLS * CELLS
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How often edges are cut."""
+
+    local: float
+    """Share of clips whose visual tokens see only their neighbourhood."""
+
+    partial: float
+    """Share of clips that keep a random share of the other edges; the rest are left whole."""
+
+    words: float = 0.5
+    """Share of questions whose words do not see the video."""
+
+    role: float = 0.25
+    """Share of role tokens that do not see the video."""
+
+
+def tower_mask(*, local: bool) -> Bool[Tensor, "1 1 patch patch"] | None:
+    """In the vision tower: a patch sees its eight neighbours, and no class token."""
+    if not local:
+        return None
+    mask = torch.zeros(1 + CELLS * CELLS, 1 + CELLS * CELLS, dtype=torch.bool)
+    mask[1:, 1:] = _near(CELLS * CELLS)
+    mask[0] = True
+    return mask[None, None]
+
+
+def neighbourhood() -> Bool[Tensor, "visual visual"]:
+    """Which visual token sees which: itself, and around its place in the frame before."""
+    cells = CELLS * CELLS
+    frame = torch.arange(SAMPLED)
+    before = (frame[:, None] - frame[None, :]) == 1
+    return torch.kron(before, _near(cells)).bool() | torch.eye(VISUAL, dtype=torch.bool)
+
+
+def _near(cells: int) -> Bool[Tensor, "cell cell"]:
+    index = torch.arange(cells)
+    row, column = index // CELLS, index % CELLS
+    apart = torch.maximum((row[:, None] - row).abs(), (column[:, None] - column).abs())
+    return apart <= 1
+
+
+def visual_mask(
+    clips: int, shares: Shares, generator: torch.Generator
+) -> Bool[Tensor, "clip visual visual"]:
+    """Edges between visual tokens, clip by clip: the neighbourhood, a random share, or all."""
+    causal = torch.ones(VISUAL, VISUAL, dtype=torch.bool).tril()
+    near = neighbourhood()
+    masks = []
+    for draw in torch.rand(clips, generator=generator).tolist():
+        if draw < shares.local:
+            masks.append(near)
+        elif draw < shares.local + shares.partial:
+            kept = torch.rand(1, generator=generator)
+            masks.append(near | (causal & (torch.rand(VISUAL, VISUAL, generator=generator) < kept)))
+        else:
+            masks.append(causal)
+    return torch.stack(masks)
+
+
+def sees_video(
+    roles: Int[Tensor, "clip token"],
+    questions: Int[Tensor, "clip token"],
+    shares: Shares,
+    generator: torch.Generator,
+) -> Bool[Tensor, "clip token"]:
+    """Which text tokens may look at the video.
+
+    Args:
+        roles: 0 for words of the question, 1 for role tokens, 2 for words of the answer.
+        questions: Which question of its clip a token belongs to.
+        shares: How often to cut.
+        generator: Where chance comes from.
+    """
+    most = int(questions.max()) + 1
+    blind = torch.rand(len(roles), most, generator=generator) < shares.words
+    blind_word = blind.gather(1, questions.clamp(min=0)) & (roles == 0)
+    blind_role = (torch.rand(roles.shape, generator=generator) < shares.role) & (roles == 1)
+    return ~(blind_word | blind_role)

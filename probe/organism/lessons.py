@@ -1,0 +1,177 @@
+"""Batches to learn from: frames with their tags, and clips with their questions packed behind."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from probe.organism.network import make_tokenizer, token_ids
+from probe.organism.questions import ask
+from probe.organism.world import COLOURS, SHAPES, STATES, Clip, Thing, make_clip
+
+BEFORE = ("<s>", "USER", ":")
+"""The tokens before the video."""
+
+ROLE = ("A", "##SS", "##IST", "##ANT", ":")
+"""The tokens between a question and its answer."""
+
+IGNORED = -100
+"""The label of tokens whose prediction does not count."""
+
+TAG_STATES = ("rests", *STATES)
+FRAMES_A_CLIP = 3
+"""Frames taken from each clip for learning tags."""
+
+TAGS = [(colour, shape, state) for colour in COLOURS for shape in SHAPES for state in TAG_STATES]
+"""Every tag set a frame can carry: what is in it and how it looks, never where."""
+
+
+@dataclass(frozen=True)
+class TagBatch:
+    """Frames and which tag sets each of them carries."""
+
+    frames: UInt8[Tensor, "frame height width 3"]
+    tags: Float[Tensor, "frame tag"]
+
+
+@dataclass(frozen=True)
+class QuestionBatch:
+    """Clips, each with all its questions and answers in one row behind it."""
+
+    videos: UInt8[Tensor, "clip frame height width 3"]
+    ids: Int[Tensor, "clip token"]
+    places: Int[Tensor, "clip token"]
+    """How far behind the video a token stands; every question starts at 0."""
+    questions: Int[Tensor, "clip token"]
+    """Which question a token belongs to; -1 for padding."""
+    roles: Int[Tensor, "clip token"]
+    """0 for words of the question, 1 for role tokens, 2 for words of the answer."""
+    labels: Int[Tensor, "clip token"]
+
+
+def visible_state(thing: Thing, frame: int) -> str:
+    """How a thing looks in one frame."""
+    return thing.action if thing.action in STATES and frame in thing.span else "rests"
+
+
+def frame_tags(clip: Clip, frame: int) -> Float[np.ndarray, " tag"]:
+    """1 for every tag set that some thing in the frame carries."""
+    shown = {(one.colour, one.shape, visible_state(one, frame)) for one in clip.things}
+    return np.array([tag in shown for tag in TAGS], dtype=np.float32)
+
+
+class TagLesson(Dataset[tuple[Any, Any]]):
+    """Frames of the `index`-th clip and their tags."""
+
+    def __init__(self, seed: int, length: int) -> None:
+        self.seed, self.length = seed, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        clip = make_clip((self.seed, index))
+        rng = np.random.default_rng((self.seed, index, 1))
+        chosen = [int(frame) for frame in rng.integers(0, 64, size=FRAMES_A_CLIP)]
+        frames = np.stack([clip.frame(frame) for frame in chosen])
+        return frames, np.stack([frame_tags(clip, frame) for frame in chosen])
+
+
+class QuestionLesson(Dataset[dict[str, Any]]):
+    """The `index`-th clip and its packed questions."""
+
+    def __init__(self, seed: int, length: int) -> None:
+        self.seed, self.length = seed, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        clip = make_clip((self.seed, index))
+        rng = np.random.default_rng((self.seed, index, 1))
+        row: dict[str, list[int]] = {name: [] for name in _ROWS}
+        for number, question in enumerate(ask(clip, rng)):
+            _pack(row, number, encode(question.text), encode(question.answer))
+        return {"videos": clip.video().frames, **row}
+
+
+_ROWS = ("ids", "places", "questions", "roles", "labels")
+_PADDING = {"ids": 0, "places": 0, "questions": -1, "roles": 0, "labels": IGNORED}
+
+
+def _pack(row: dict[str, list[int]], number: int, asked: list[int], answer: list[int]) -> None:
+    """Append a question and its answer to a row; each token's label is the next token."""
+    role, answer = token_ids(ROLE), [*answer, *token_ids(["</s>"])]
+    ids = [*asked, *role, *answer]
+    silent = len(asked) + len(role) - 1
+    row["ids"] += ids
+    row["places"] += range(len(ids))
+    row["questions"] += [number] * len(ids)
+    row["roles"] += [0] * len(asked) + [1] * len(role) + [2] * len(answer)
+    row["labels"] += [IGNORED] * silent + answer + [IGNORED]
+
+
+@lru_cache(maxsize=100_000)
+def _encoded(text: str) -> tuple[int, ...]:
+    return tuple(_tokenizer().encode(text, add_special_tokens=False))
+
+
+@lru_cache(maxsize=1)
+def _tokenizer() -> Any:
+    return make_tokenizer()
+
+
+def encode(text: str) -> list[int]:
+    """The ids of a question or an answer.
+
+    Raises:
+        ValueError: if it holds a word the organism does not know.
+    """
+    ids = list(_encoded(text))
+    if token_ids(["<unk>"])[0] in ids:
+        raise ValueError(f"the organism has no word for something in {text!r}")
+    return ids
+
+
+def tag_batches(seed: int, batches: int, clips: int) -> Iterator[TagBatch]:
+    """Batches of frames, made in a process of their own."""
+    for frames, tags in _load(TagLesson(seed, batches * clips), clips, _collate_tags):
+        yield TagBatch(frames, tags)
+
+
+def question_batches(seed: int, first: int, last: int, clips: int) -> Iterator[QuestionBatch]:
+    """Batches `first` to `last` of clips with questions, made in a process of their own."""
+    lesson = QuestionLesson(seed, last * clips)
+    wanted = torch.utils.data.Subset(lesson, range(first * clips, last * clips))
+    for fields_ in _load(wanted, clips, collate_questions):
+        yield QuestionBatch(**fields_)
+
+
+def _load(lesson: Dataset[Any], clips: int, collate: Any) -> DataLoader[Any]:
+    return DataLoader(lesson, batch_size=clips, collate_fn=collate, num_workers=1, prefetch_factor=8)
+
+
+def _collate_tags(items: list[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
+    frames, tags = (np.concatenate(part) for part in zip(*items, strict=True))
+    return torch.from_numpy(frames), torch.from_numpy(tags)
+
+
+def collate_questions(items: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """Rows of one batch, padded at the end to the longest."""
+    length = max(len(item["ids"]) for item in items)
+    batch = {"videos": torch.from_numpy(np.stack([item["videos"] for item in items]))}
+    for name in _ROWS:
+        padded = [item[name] + [_PADDING[name]] * (length - len(item[name])) for item in items]
+        batch[name] = torch.tensor(padded)
+    return batch
+
+
+def moved(batch: Any, device: torch.device) -> Any:
+    """The same batch on another device."""
+    return type(batch)(**{f.name: getattr(batch, f.name).to(device) for f in fields(batch)})

@@ -1,0 +1,178 @@
+"""The engine: a video as the model sees it, and what the model does when asked about it.
+
+Everything before the question is the same for all questions, so it is read once and its keys and
+values are kept; questions are packed behind it in one row, none seeing another. Attention is
+computed from queries and keys for the tokens of the questions only, never as a full matrix.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from probe.attention import Heatmap
+from probe.grids import VisualGrid
+from probe.network import Memory, Network
+from probe.prompts import Prompt, PromptWriter
+from probe.video import Video
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What the model did with one question."""
+
+    prompt: Prompt
+    """The question's tokens; positions in `attention` and `tokens` count from its first."""
+
+    logits: Float[Tensor, " word"]
+    """Next-token logits at the first answer position."""
+
+    margin: float
+    """Yes minus no in logits, each over all its one-token surface forms (logsumexp)."""
+
+    attention: Float[Tensor, "layer head token frame row column"]
+    """How much of its attention each token pays to each cell of the video."""
+
+    layers: tuple[int, ...]
+    """Which decoder layers `attention` holds."""
+
+    grid: VisualGrid
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The question's tokens as people read them."""
+        return tuple(token.text for token in self.prompt.tokens)
+
+    def heatmap(self, token: int, layers: Sequence[int] | None = None) -> Heatmap:
+        """The map of one token, averaged over heads and over `layers` (default: all read)."""
+        values = self.attention[self._chosen(layers), :, token].mean(dim=(0, 1))
+        return Heatmap(values, self.grid.cells)
+
+    def mean_attention(
+        self, layers: Sequence[int] | None = None
+    ) -> Float[Tensor, "token frame row column"]:
+        """Every token's map, averaged over heads and over `layers` (default: all read)."""
+        return self.attention[self._chosen(layers)].mean(dim=(0, 1))
+
+    def _chosen(self, layers: Sequence[int] | None) -> list[int]:
+        wanted = self.layers if layers is None else layers
+        if missing := [layer for layer in wanted if layer not in self.layers]:
+            raise ValueError(f"layers {missing} were not read; this reading holds {self.layers}")
+        return [self.layers.index(layer) for layer in wanted]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A video as a model sees it: its visual tokens, with the text before them."""
+
+    network: Network
+    video: Video
+    grid: VisualGrid
+    prefix: Float[Tensor, "token hidden"]
+    """What enters the decoder up to and including the last visual token."""
+
+    @property
+    def layers(self) -> Any:
+        """The decoder layers, for use inside `trace`."""
+        return self.network.layers
+
+    @cached_property
+    def memory(self) -> Memory:
+        """The keys and values of everything before the question; computed once."""
+        return self.network.memorise(self.prefix)
+
+    @cached_property
+    def writer(self) -> PromptWriter:
+        """What lays out questions behind this video."""
+        return self.network.writer(before=len(self.prefix))
+
+    def read(self, *questions: str, layers: Sequence[int] | None = None) -> list[Reading]:
+        """Ask any number of questions in one pass, and keep where each token looks.
+
+        Args:
+            questions: What to ask, each on its own and none seeing another.
+            layers: Which decoder layers' attention to keep; all by default. Negative numbers
+                count from the last.
+
+        Raises:
+            ValueError: for an empty, too long or unsafe question, or a layer there is none of.
+        """
+        if not questions:
+            raise ValueError("there is no question to read; give at least one")
+        kept = _layer_numbers(layers, self.network.depth)
+        prompts = [self.writer.write(question) for question in questions]
+        pack = Pack(tuple(len(prompt) for prompt in prompts), before=len(self.prefix))
+        device = self.prefix.device
+        rows, hidden = self.network.continue_from(
+            self.memory,
+            self.network.embed([id_ for prompt in prompts for id_ in prompt.ids]),
+            pack.positions.to(device),
+            pack.mask.to(device),
+            self.grid.positions.to(device),
+            kept,
+        )
+        logits = self.network.logits(hidden[pack.last])
+        maps = self.grid.fold(torch.stack(rows).float().cpu())
+        return [
+            self._reading(prompt, answer, maps[:, :, part], kept)
+            for prompt, answer, part in zip(prompts, logits.cpu(), pack.parts, strict=True)
+        ]
+
+    def _reading(
+        self, prompt: Prompt, logits: Tensor, maps: Tensor, layers: tuple[int, ...]
+    ) -> Reading:
+        ids = self.network.answers
+        margin = logits[list(ids.yes)].logsumexp(0) - logits[list(ids.no)].logsumexp(0)
+        return Reading(prompt, logits, margin.item(), maps, layers, self.grid)
+
+    def trace(self, question: str) -> Any:
+        """nnsight's raw trace of one plain pass over this video and a question.
+
+        Everything nnsight offers works inside; visual tokens stand at `grid.positions`, the
+        question's tokens behind `len(prefix)`.
+        """
+        asked = self.network.embed(self.writer.write(question).ids)
+        return self.network.trace(torch.cat([self.prefix, asked]))
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Questions of different lengths in one row behind a shared prefix."""
+
+    lengths: tuple[int, ...]
+    before: int
+
+    @property
+    def parts(self) -> list[slice]:
+        """Where each question's tokens stand in the row."""
+        stops = torch.tensor(self.lengths).cumsum(0).tolist()
+        return [slice(stop - length, stop) for length, stop in zip(self.lengths, stops, strict=True)]
+
+    @property
+    def last(self) -> list[int]:
+        """The last token of each question, whose logits are the answer's."""
+        return [part.stop - 1 for part in self.parts]
+
+    @property
+    def positions(self) -> Int[Tensor, " token"]:
+        """Each question continues the prefix as if it were alone."""
+        return self.before + torch.cat([torch.arange(length) for length in self.lengths])
+
+    @property
+    def mask(self) -> Bool[Tensor, "token position"]:
+        """A token sees all of the prefix, and its own question up to itself."""
+        blocks = [torch.ones(length, length, dtype=torch.bool).tril() for length in self.lengths]
+        own = torch.block_diag(*blocks).bool()
+        return torch.cat([torch.ones(len(own), self.before, dtype=torch.bool), own], dim=1)
+
+
+def _layer_numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
+    if layers is None:
+        return tuple(range(depth))
+    if wrong := [layer for layer in layers if not -depth <= layer < depth]:
+        raise ValueError(f"there is no layer {wrong}; this model has layers 0 to {depth - 1}")
+    return tuple(sorted({layer % depth for layer in layers}))
