@@ -37,6 +37,17 @@ class VideoLM:
         return self.name == ORGANISM
 
     @property
+    def identity(self) -> dict[str, str | int | None]:
+        """What an answer says of the model that gave it."""
+        return {
+            "name": self.name,
+            "revision": self.revision,
+            "family": self.network.family.model_type,
+            "dtype": str(self.network.dtype).removeprefix("torch."),
+            "layers": self.depth,
+        }
+
+    @property
     def depth(self) -> int:
         """The number of decoder layers."""
         return self.network.depth

@@ -19,7 +19,7 @@ _library: list[torch.library.Library] = []
 def declare_missing_operators() -> None:
     """Declare the operators torchvision expects, where its own cannot be loaded.
 
-    Called when `probe` is imported, before transformers looks for torchvision. Does nothing on a machine with CUDA's
+    Called on `import probe`, before transformers can look for torchvision. Does nothing on a machine with CUDA's
     build of torch, without torchvision, or when called again.
     """
     absent = importlib.util.find_spec("torchvision") is None

@@ -1,1 +1,39 @@
 import beartype  # noqa: F401  before nnsight, which mounts `save` on `object`
+import pytest
+import torch
+
+from probe.model import load
+from probe.organism.world import make_clip
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def organism():
+    """The shipped model."""
+    return load()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A checkpoint of random weights that pools patches and shares keys among heads."""
+    from tiny import save_tiny_llava
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-llava"
+    save_tiny_llava(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder):
+    return load(tiny_folder, dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def clip():
+    return make_clip(7)
+
+
+@pytest.fixture(scope="session")
+def video(clip):
+    return clip.video()

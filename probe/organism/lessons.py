@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from probe.organism.network import make_tokenizer, token_ids
-from probe.organism.questions import ask
+from probe.organism.questions import Question, ask
 from probe.organism.world import COLOURS, SHAPES, STATES, Clip, Thing, make_clip
 
 BEFORE = ("<s>", "USER", ":")
@@ -94,11 +94,15 @@ class QuestionLesson(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         clip = make_clip((self.seed, index))
-        rng = np.random.default_rng((self.seed, index, 1))
         row: dict[str, list[int]] = {name: [] for name in _ROWS}
-        for number, question in enumerate(ask(clip, rng)):
+        for number, question in enumerate(asked_in(self.seed, index)):
             _pack(row, number, encode(question.text), encode(question.answer))
         return {"videos": clip.video().frames, **row}
+
+
+def asked_in(seed: int, index: int) -> list[Question]:
+    """The questions of the `index`-th clip of a lesson."""
+    return ask(make_clip((seed, index)), np.random.default_rng((seed, index, 1)))
 
 
 _ROWS = ("ids", "places", "questions", "roles", "labels")

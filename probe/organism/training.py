@@ -190,6 +190,7 @@ def learn_words(
 ) -> None:
     """Stage two: answering questions, the tower at rest."""
     network.model.vision_tower.requires_grad_(False)
+    network.set_attn_implementation("eager")  # on CPUs far faster to learn with than masked sdpa
     optimiser = torch.optim.AdamW(_groups(network, recipe), lr=recipe.rate, betas=(0.9, 0.98))
     done = _resume(folder / "words.safetensors", network, optimiser)
     generator = torch.Generator()
@@ -229,11 +230,18 @@ def answer_logits(
     places = torch.arange(START, device=device).expand(clips, -1)
     hidden = inner.language_model(
         inputs_embeds=torch.cat([before, visual.to(text.dtype), text], dim=1),
-        attention_mask=edges(batch, shares, generator)[:, None].to(device),
+        attention_mask=additive(edges(batch, shares, generator))[:, None].to(device),
         position_ids=torch.cat([places, START + batch.places], dim=1),
         use_cache=False,
     ).last_hidden_state
     return network.lm_head(hidden[:, START:])
+
+
+def additive(
+    mask: Bool[Tensor, "clip token token"],
+) -> Float[Tensor, "clip token token"]:
+    """The same edges as a term that is added to attention scores."""
+    return torch.zeros(mask.shape, dtype=torch.bfloat16).masked_fill(~mask, -1e9)
 
 
 def edges(

@@ -29,12 +29,12 @@ SAMPLED = 8
 """Frames that the organism sees of a clip."""
 
 COLOURS = {
-    "red": (220, 40, 40),
-    "green": (40, 180, 60),
-    "blue": (50, 80, 220),
-    "yellow": (230, 210, 50),
-    "purple": (160, 60, 190),
-    "white": (235, 235, 235),
+    "red": (220.0, 40.0, 40.0),
+    "green": (40.0, 180.0, 60.0),
+    "blue": (50.0, 80.0, 220.0),
+    "yellow": (230.0, 210.0, 50.0),
+    "purple": (160.0, 60.0, 190.0),
+    "white": (235.0, 235.0, 235.0),
 }
 SHAPES = ("circle", "square", "triangle", "cross")
 STATES = ("glows", "grows", "shrinks", "winks")
@@ -55,7 +55,7 @@ SLIDE = 16.0
 """How far an object slides, in pixels: two cells of the organism's grid."""
 
 HALO_DISTANCE, HALO_WIDTH = 2.4, 1.6
-HALO_COLOUR = (255, 250, 180)
+HALO_COLOUR = (255.0, 250.0, 180.0)
 PUPIL = 0.42
 """Radius of a winking object's dark pupil over the object's."""
 
@@ -74,10 +74,10 @@ _OUTLINES: dict[str, Callable[[Distance, Distance, float], Distance]] = {
 """Distance of a pixel from a shape's outline, negative inside; close enough to blend edges with."""
 
 _EXTENTS: dict[str, Box] = {
-    "circle": (-1, -1, 1, 1),
+    "circle": (-1.0, -1.0, 1.0, 1.0),
     "square": (-0.88, -0.88, 0.88, 0.88),
-    "triangle": (-1, -1, 1, 0.8),
-    "cross": (-1, -1, 1, 1),
+    "triangle": (-1.0, -1.0, 1.0, 0.8),
+    "cross": (-1.0, -1.0, 1.0, 1.0),
 }
 """The box around each shape of radius 1."""
 
@@ -190,7 +190,7 @@ class Clip:
 
     def frame(self, index: int, *, scale: int = 1) -> UInt8[np.ndarray, "height width 3"]:
         """Draw one source frame, `scale` times as large."""
-        grid = (np.arange(SIDE * scale) + 0.5) / scale - 0.5
+        grid = (np.arange(SIDE * scale) + 0.5) / scale
         x, y = np.meshgrid(grid, grid)
         noise = np.random.default_rng((self.seed, index)).normal(
             0, self.background.noise, (SIDE, SIDE, 3)
@@ -203,7 +203,7 @@ class Clip:
     def mask(self, thing: Thing, index: int) -> Bool[np.ndarray, "height width"]:
         """The pixels whose centre lies within a thing in one source frame."""
         pose = thing.pose(index)
-        x, y = np.meshgrid(np.arange(SIDE) - pose.x, np.arange(SIDE) - pose.y)
+        x, y = np.meshgrid(np.arange(SIDE) + 0.5 - pose.x, np.arange(SIDE) + 0.5 - pose.y)
         return _OUTLINES[thing.shape](x, y, pose.radius) <= 0
 
     def video(self, frames: int = SAMPLED) -> Video:
@@ -247,7 +247,7 @@ def _paint(
     _blend(part, np.clip(0.5 - distance * scale, 0, 1), COLOURS[thing.colour])
     if pose.winking:
         pupil = np.hypot(dx, dy) - PUPIL * pose.radius
-        _blend(part, np.clip(0.5 - pupil * scale, 0, 1), (15, 15, 15))
+        _blend(part, np.clip(0.5 - pupil * scale, 0, 1), (15.0, 15.0, 15.0))
 
 
 def _blend(

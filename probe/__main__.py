@@ -1,0 +1,5 @@
+"""Run the command line as `python -m probe`."""
+
+from probe.cli import main
+
+main()

@@ -1,0 +1,122 @@
+"""Our objects drawn on axes that are given: frames with heat and boxes, tokens, frame scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from probe.attention import Heatmap
+from probe.grounding_tokens import visual_activation
+from probe.overlays import Glow, blend
+from probe.spans import stretches
+from probe.tubes import Box, Span, Tube
+from probe.video import Video
+from probe.view import Reading
+
+CHOSEN, OTHER, QUIET = "#0072B2", "#9a9a9a", "#c8c8c8"
+"""Blue from the colour-blind safe palette of Okabe and Ito, and greys."""
+
+HIGHLIGHT = "#E69F00"
+
+KIND_COLOURS = {"role": CHOSEN, "word": QUIET, "stop": QUIET, "template": QUIET}
+WIDEST = 10
+"""Most frames drawn side by side."""
+
+
+def draw_frames(
+    axes: Sequence[Axes],
+    video: Video,
+    heatmap: Heatmap | None = None,
+    tube: Tube | None = None,
+    candidates: Sequence[Tube] = (),
+) -> None:
+    """Sampled frames side by side, with the map over them, candidates thin and the tube thick."""
+    glow = None if heatmap is None else Glow.of(heatmap, video)
+    for ax, place in zip(axes, shown_frames(video, len(axes)), strict=False):
+        picture, index = video.frames[place], video.indices[place]
+        if glow is not None:
+            picture = blend(picture, glow.at(float(video.times[place])), glow.cells.region)
+        ax.imshow(picture, interpolation="nearest")
+        for track in candidates:
+            if index in track.span:
+                _draw_box(ax, track.interpolated([index]).boxes[0], "white", 0.7)
+        if tube is not None and index in tube.span:
+            _draw_box(ax, tube.interpolated([index]).boxes[0], CHOSEN, 2.2)
+        ax.set_title(f"{video.times[place]:.1f} s", fontsize=8, pad=2)
+        ax.set(xticks=[], yticks=[])
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+
+
+def shown_frames(video: Video, most: int = WIDEST) -> list[int]:
+    """Which sampled frames to draw where not all fit: evenly spaced, the first and the last."""
+    count = min(len(video), most)
+    return [int(place) for place in np.linspace(0, len(video) - 1, count).round()]
+
+
+def draw_tokens(ax: Axes, reading: Reading, token: int | None = None) -> None:
+    """The visual activation of each token; role tokens coloured, the grounding token hatched."""
+    activation = visual_activation(reading).numpy()
+    colours = [KIND_COLOURS[one.kind] for one in reading.prompt.tokens]
+    bars = ax.bar(range(len(activation)), activation, color=colours, width=0.8)
+    if token is not None:
+        bars[token].set(color=HIGHLIGHT)
+        ax.annotate(
+            "grounding token",
+            (token, activation[token]),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="right" if token > len(activation) / 2 else "left",
+            fontsize=7,
+        )
+    ax.margins(y=0.15)
+    ax.set_xticks(range(len(activation)), reading.tokens, rotation=60, ha="right", fontsize=7)
+    ax.set_ylabel("visual activation", fontsize=8)
+    ax.tick_params(axis="y", labelsize=7)
+    _open_frame(ax)
+
+
+def draw_frame_scores(
+    ax: Axes,
+    video: Video,
+    heatmap: Heatmap,
+    scores: Float[Tensor, " frame"],
+    span: Span,
+) -> None:
+    """The score of each map frame as a step over time, with the chosen span shaded."""
+    edges = [video.time_at(frame) for frame in stretches(heatmap.cells, video.source_length)]
+    start, stop = video.time_at(span.start), video.time_at(span.stop)
+    ax.axvspan(start, stop, color=CHOSEN, alpha=0.15, lw=0)
+    ax.stairs(scores.numpy(), edges, color=CHOSEN, lw=1.5)
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("seconds", fontsize=8)
+    ax.set_ylabel("frame score", fontsize=8)
+    ax.set_title(f"span {start:.2f} to {stop:.2f} s", fontsize=8, loc="left")
+    ax.tick_params(labelsize=7)
+    _open_frame(ax)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure to a temporary name and rename it."""
+    partial = path.with_name(f".partial-{path.name}")
+    figure.savefig(partial, dpi=150)
+    partial.replace(path)
+
+
+def _draw_box(ax: Axes, box: Box | Float[np.ndarray, " 4"], colour: str, width: float) -> None:
+    x1, y1, x2, y2 = box
+    for edge, thickness in (("black", width + 1.2), (colour, width)):
+        ax.add_patch(
+            Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, ec=edge, lw=thickness)
+        )
+
+
+def _open_frame(ax: Axes) -> None:
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)

@@ -1,0 +1,116 @@
+"""The engine against the plain model: same attention, same logits, nothing leaks."""
+
+import pytest
+import torch
+
+from probe.model import load
+from probe.prompts import GENERIC
+from probe.video import Video
+
+QUESTIONS = ("Is there a red circle in this video?", "What jumps?", GENERIC)
+
+
+def eager(model_folder, video, question):
+    """Attention and logits of one plain pass of the whole model with full matrices."""
+    model = load(model_folder, dtype="float32") if model_folder else load()
+    network = model.network
+    network.module.set_attn_implementation("eager")
+    inputs = network.process(video, network.writer(before=0).text(question))
+    with torch.no_grad():
+        out = network.module(**inputs, output_attentions=True)
+    (visual,) = torch.nonzero(inputs["input_ids"][0] == network.placeholder, as_tuple=True)
+    rows = torch.stack([layer[0] for layer in out.attentions])
+    return rows[:, :, int(visual[-1]) + 1 :][..., visual], out.logits[0, -1]
+
+
+@pytest.mark.parametrize("shipped", [True, False], ids=["organism", "random weights"])
+def test_attention_rows_equal_eager_attention(shipped, organism, tiny, tiny_folder, video):
+    view = (organism if shipped else tiny).watch(video)
+    readings = view.read(*QUESTIONS)
+    for question, reading in zip(QUESTIONS, readings, strict=True):
+        rows, logits = eager(None if shipped else tiny_folder, video, question)
+        assert rows.max() > 1e-3
+        torch.testing.assert_close(view.grid.unfold(reading.attention), rows, atol=1e-5, rtol=0)
+        torch.testing.assert_close(reading.logits, logits, atol=1e-3, rtol=0)
+
+
+def test_a_question_reads_the_same_alone_and_in_company(tiny, video):
+    view = tiny.watch(video)
+    alone = [view.read(question)[0] for question in QUESTIONS]
+    together = view.read(*QUESTIONS)
+    for one, packed in zip(alone, together, strict=True):
+        torch.testing.assert_close(one.attention, packed.attention, atol=1e-6, rtol=0)
+        torch.testing.assert_close(one.logits, packed.logits, atol=1e-4, rtol=0)
+
+
+def test_reading_twice_gives_the_same_bits(tiny, video):
+    view = tiny.watch(video)
+    first, second = view.read(QUESTIONS[0])[0], view.read(QUESTIONS[0])[0]
+    assert torch.equal(first.attention, second.attention)
+    assert torch.equal(first.logits, second.logits)
+
+
+def test_attention_on_the_video_is_part_of_a_whole(tiny, video):
+    share = tiny.watch(video).read(QUESTIONS[0])[0].attention.sum(dim=(-3, -2, -1))
+    assert ((share > 0) & (share < 1)).all()
+
+
+def test_chosen_layers_are_the_same_as_those_of_all_layers(tiny, video):
+    view = tiny.watch(video)
+    every = view.read(QUESTIONS[0])[0]
+    some = view.read(QUESTIONS[0], layers=[-1, 1])[0]
+    assert some.layers == (1, 3)
+    assert torch.equal(some.attention, every.attention[[1, 3]])
+    assert torch.equal(some.heatmap(2).values, every.heatmap(2, [1, 3]).values)
+
+
+def test_a_layer_that_is_not_there_or_was_not_read_is_named(tiny, video):
+    view = tiny.watch(video)
+    with pytest.raises(ValueError, match=r"no layer \[9\]"):
+        view.read("What jumps?", layers=[9])
+    with pytest.raises(ValueError, match=r"layers \[2\] were not read"):
+        view.read("What jumps?", layers=[1])[0].heatmap(0, [2])
+
+
+def test_a_painted_cell_moves_only_its_frame_and_most_of_all_itself(tiny, video):
+    def visual_tokens(frames):
+        view = tiny.watch(Video(frames, video.indices, video.source_times))
+        return view.grid.fold(view.prefix[view.grid.positions].T)
+
+    before = visual_tokens(video.frames)
+    _, rows, columns = before.shape[1:]
+    height, width = video.size[0] // rows, video.size[1] // columns
+    for frame, row, column in [(0, 0, 0), (3, 1, 2), (7, 3, 0), (5, 3, 3)]:
+        painted = video.frames.copy()
+        painted[
+            frame, row * height : (row + 1) * height, column * width : (column + 1) * width
+        ] ^= 255
+        change = (visual_tokens(painted) - before).norm(dim=0)
+        others = [i for i in range(len(video)) if i != frame]
+        assert change[others].max() == 0
+        peak = torch.unravel_index(change[frame].argmax(), (rows, columns))
+        assert tuple(map(int, peak)) == (row, column)
+
+
+def test_the_raw_trace_sees_what_the_reading_sees(tiny, video):
+    view = tiny.watch(video)
+    with torch.no_grad(), view.trace(QUESTIONS[0]):
+        hidden = view.layers[2].output.save()
+        logits = view.network.handle.lm_head.output[0, -1].save()
+    reading = view.read(QUESTIONS[0])[0]
+    assert hidden.shape[1] == len(view.prefix) + len(reading.tokens)
+    torch.testing.assert_close(logits, reading.logits, atol=1e-4, rtol=0)
+
+
+def test_memory_does_not_grow_with_readings(tiny, video):
+    import gc
+
+    view = tiny.watch(video)
+
+    def tensors_after(count):
+        for _ in range(count):
+            view.read("What jumps?")
+        gc.collect()
+        return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+
+    assert tensors_after(5) == tensors_after(30)
