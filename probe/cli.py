@@ -1,4 +1,4 @@
-"""The command line: `probe demo`, `probe ground`, `probe tokens`.
+"""The command line: `probe demo`, `ground`, `tokens` and `train-organism`.
 
 Exit codes: 0 done, 2 wrong use or bad input. Errors are one line; `--debug` shows where they come
 from. Heavy imports wait until a command runs, so that `--help` answers at once.
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import tyro
 from tqdm.auto import tqdm
-from tyro.conf import Positional, subcommand
+from tyro.conf import Positional, arg, subcommand
+
+from probe.organism.recipe import Recipe
 
 if TYPE_CHECKING:
     from probe.answers import Answer
@@ -35,9 +37,9 @@ class ModelOptions:
     """Which model looks, and on what hardware."""
 
     model: str = "organism"
-    """A checkpoint's folder or its name on the Hugging Face hub; the shipped model by default."""
+    """A checkpoint's folder, or its name on the Hugging Face hub."""
 
-    revision: str | None = None
+    revision: Annotated[str | None, arg(metavar="STR")] = None
     """Branch, tag or commit of a checkpoint on the hub."""
 
     device: str = "cpu"
@@ -46,8 +48,8 @@ class ModelOptions:
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number type of the weights; auto is the type they were saved in."""
 
-    frames: int | None = None
-    """How many frames to sample; by default what the model was made for, else 20."""
+    frames: Annotated[int | None, arg(metavar="INT")] = None
+    """Frames to sample; by default as many as the model was made for, else 20."""
 
     debug: bool = False
     """Show the full traceback of an error."""
@@ -64,7 +66,7 @@ class Demo:
     """Seed of the clip; every number is another clip."""
 
     preset: Literal["paper", "released-code"] = "paper"
-    """Whose choices to follow: the paper's, or those of the authors' released code."""
+    """Whose choices to follow: the paper's, or its authors' released code's."""
 
     debug: bool = False
     """Show the full traceback of an error."""
@@ -79,8 +81,9 @@ class Demo:
         thing = clip.things[0]
         self.out.mkdir(parents=True, exist_ok=True)
         clip.write(self.out / "clip.mp4")
-        options = ModelOptions()
-        answer = answered(self.out / "clip.mp4", thing.query, options, preset=self.preset)
+        answer = answered(
+            self.out / "clip.mp4", thing.query, ModelOptions(), preset=self.preset, notice=False
+        )
         write(answer, self.out)
         report(answer, self.out)
         truth: Span = thing.span
@@ -98,14 +101,13 @@ class Ground:
     query: Positional[str]
     """What to find, such as "the red circle that jumps"."""
 
-    options: Annotated[ModelOptions, tyro.conf.arg(name="")] = ModelOptions()
+    options: Annotated[ModelOptions, arg(name="")] = ModelOptions()
 
-    tracks: Path | None = None
-    """Candidate tracks as JSON, ours or the authors' published proposals; by default whatever
-    stands out from the background is proposed."""
+    tracks: Annotated[Path | None, arg(metavar="PATH")] = None
+    """Candidate tracks (JSON); by default, whatever stands out from the background."""
 
     preset: Literal["paper", "released-code"] = "paper"
-    """Whose choices to follow: the paper's, or those of the authors' released code."""
+    """Whose choices to follow: the paper's, or its authors' released code's."""
 
     out: Path = Path("probe-ground")
     """Folder for answer.json, answer.mp4 and answer.png."""
@@ -118,7 +120,9 @@ class Ground:
     def run(self) -> None:
         """Answer, write, and print the tube."""
         writable(self.out)
-        answer = answered(self.video, self.query, self.options, self.tracks, self.preset)
+        answer = answered(
+            self.video, self.query, self.options, preset=self.preset, tracks=self.tracks
+        )
         write(answer, self.out)
         report(answer, self.out)
 
@@ -133,7 +137,7 @@ class Tokens:
     question: Positional[str]
     """What to ask, such as "Is there a red circle in this video?"."""
 
-    options: Annotated[ModelOptions, tyro.conf.arg(name="")] = ModelOptions()
+    options: Annotated[ModelOptions, arg(name="")] = ModelOptions()
 
     out: Path = Path("probe-tokens")
     """Folder for tokens.csv and tokens.png."""
@@ -167,10 +171,44 @@ class Tokens:
         print(f"written: {self.out / 'tokens.csv'}, {self.out / 'tokens.png'}")
 
 
+@dataclass(frozen=True)
+class TrainOrganism:
+    """Raise the shipped model again, from nothing; a stopped run goes on where it was."""
+
+    recipe: Recipe = Recipe()
+
+    out: Path = Path("organism-run")
+    """Folder for the run; the finished model is in its folder `checkpoint`."""
+
+    device: str = "cpu"
+    """Where to learn: cpu, cuda, cuda:1 ..."""
+
+    threads: int = 2
+    """CPU threads."""
+
+    quick: bool = False
+    """Only check that the whole path runs, in about a minute; the result is of no use."""
+
+    debug: bool = False
+    """Show the full traceback of an error."""
+
+    def run(self) -> None:
+        """Train, and say where the model is."""
+        import torch
+
+        from probe.organism.training import train
+
+        writable(self.out)
+        torch.set_num_threads(self.threads)
+        train(self.out, self.recipe.quick() if self.quick else self.recipe, self.device)
+        print(f"written {self.out / 'checkpoint'}; try: probe ground --model {self.out / 'checkpoint'}")
+
+
 Command: TypeAlias = (
     Annotated[Demo, subcommand("demo")]
     | Annotated[Ground, subcommand("ground")]
     | Annotated[Tokens, subcommand("tokens")]
+    | Annotated[TrainOrganism, subcommand("train-organism")]
 )
 
 
@@ -180,7 +218,7 @@ def main() -> None:
         Command,
         prog="probe",
         description="Where does a video language model look when it reads a question?",
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff)[:1],
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
     warnings.showwarning = _say_warning
     try:
@@ -220,15 +258,19 @@ def answered(
     source: Path,
     query: str,
     options: ModelOptions,
+    *,
+    preset: str,
     tracks: Path | None = None,
-    preset: str = "paper",
+    notice: bool = True,
 ) -> "Answer":
-    """The grounder's answer to one query about one video."""
+    """The grounder's answer; with a `notice` of what the shipped model cannot do."""
     from probe.grounder import PRESETS, ground
     from probe.tracks import load_tracks
 
     with progress("load", "ground") as step:
         model, video = opened(source, options)
+        if model.is_organism and notice:
+            warnings.warn(ORGANISM_NOTICE, stacklevel=2)
         candidates = None if tracks is None else load_tracks(tracks, video)
         step()
         answer = ground(model, video, query, candidates, config=PRESETS[preset])

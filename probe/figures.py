@@ -102,6 +102,25 @@ def draw_frame_scores(
     _open_frame(ax)
 
 
+def token_figure(video: Video, reading: Reading, token: int) -> Figure:
+    """All tokens' visual activation, and where the grounding and strongest ones look."""
+    activation = visual_activation(reading)
+    strongest = [int(index) for index in activation.topk(min(3, len(activation))).indices]
+    drawn = list(dict.fromkeys([token, *strongest]))
+    places = shown_frames(video)
+    figure = Figure(figsize=(max(7.0, 1.25 * len(places)), 2.2 + 1.5 * len(drawn)), layout="constrained")
+    figure.suptitle(reading.prompt.question, fontsize=11)
+    heights = [1.7, *([1.0] * len(drawn))]
+    bars, *parts = figure.subfigures(len(heights), 1, height_ratios=heights)
+    draw_tokens(bars.subplots(), reading, token)
+    for part, index in zip(parts, drawn, strict=True):
+        name = f"{reading.tokens[index]!r}" + (" (grounding token)" if index == token else "")
+        part.suptitle(name, fontsize=8, x=0.01, ha="left")
+        axes = part.subplots(1, len(places), squeeze=False)[0]
+        draw_frames(axes, video, reading.heatmap(index))
+    return figure
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure to a temporary name and rename it."""
     partial = path.with_name(f".partial-{path.name}")

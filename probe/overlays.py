@@ -14,9 +14,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from probe.attention import Heatmap
+from probe.encoding import write_video
 from probe.grids import Cells
 from probe.tubes import Box, Span, Tube
-from probe.video import Video, source_frames, write_video
+from probe.video import Video, source_frames
 
 Colour: TypeAlias = tuple[int, int, int]
 Boxes: TypeAlias = tuple[Tube, Colour, bool]

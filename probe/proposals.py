@@ -4,12 +4,14 @@ It needs no weights and knows no object names. It suits clips with a plain backg
 camera; for real videos in general, give the tracks of a detector (`probe.tracks.load_tracks`).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
+from PIL import Image, ImageFilter
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
@@ -27,8 +29,11 @@ MAD_TO_SIGMA = 1.4826
 class ProposerConfig:
     """Every number of the proposer. Colours are levels from 0 to 255."""
 
-    long_side: int = 256
-    """Pictures are reduced to this many pixels: finer detail costs time and changes no box much."""
+    long_side: int = 128
+    """Pictures are reduced to this many pixels: finer detail costs time and finds no more."""
+
+    fitted: int = 2000
+    """About the most pixels, on an even grid, that the background is fitted to."""
 
     background_degree: int = 2
     """Degree of the surface fitted to each colour: a gradient and a vignette, but not an object."""
@@ -36,8 +41,8 @@ class ProposerConfig:
     background_share: float = 0.6
     """Share of the pixels the surface is fitted to, the nearest; the others may be objects."""
 
-    background_rounds: int = 8
-    """Times the surface is fitted and its pixels are chosen again; settled after about five."""
+    background_rounds: int = 5
+    """Times the surface is fitted and its pixels are chosen again; then it has settled."""
 
     noise_floor: float = 2.0
     """Least noise in levels: below it, compression steps of a clean picture would stand out."""
@@ -50,9 +55,6 @@ class ProposerConfig:
 
     largest: float = 0.5
     """Greatest box area as a share of the frame: what covers more is the background."""
-
-    already_known: float = 0.5
-    """Share of a moving region's pixels that stand out in space too: with more it is not new."""
 
     colour_step: float = 40.0
     """Distance of two neighbouring colours, in levels, across which a region may fall apart."""
@@ -73,10 +75,10 @@ class ProposerConfig:
     """Most tracks returned; more would leave the choice to the noise of the heatmap."""
 
     def __post_init__(self) -> None:
-        for name in ("long_side", "background_rounds", "limit"):
+        for name in ("long_side", "fitted", "background_rounds", "limit"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("background_share", "smallest", "largest", "already_known", "shortest"):
+        for name in ("background_share", "smallest", "largest", "shortest"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; a share is above 0, at most 1")
 
@@ -116,7 +118,7 @@ def propose_tracks(video: Video, *, config: ProposerConfig = ProposerConfig()) -
         Tube(indices[list(chain)], np.stack([region.box for region in chain.values()]) * scale)
         for chain in chains
     ]
-    tracks.sort(key=_volume, reverse=True)
+    tracks.sort(key=lambda track: float(_areas(track.boxes).sum()), reverse=True)
     whole = np.tile(np.array([0.0, 0.0, width, height]), (len(indices), 1))
     return tuple(tracks[: config.limit]) or (Tube(indices, whole),)
 
@@ -191,19 +193,13 @@ def _link_costs(
     before: Sequence[Region], now: Sequence[Region], config: ProposerConfig
 ) -> Float[np.ndarray, "old new"]:
     """Move in object sizes, plus lost overlap, plus change of colour."""
-    old = np.stack([region.box for region in before])
-    new = np.stack([region.box for region in now])
+    old, new = (np.stack([region.box for region in regions]) for regions in (before, now))
     sizes = np.sqrt(np.maximum(_areas(old)[:, None], _areas(new)))
-    moves = _distances((old[:, :2] + old[:, 2:]) / 2, (new[:, :2] + new[:, 2:]) / 2)
-    colours = [np.stack([region.colour for region in regions]) for regions in (before, now)]
-    changes = _distances(*colours) / np.sqrt(3)
+    sides = old[:, None] - new
+    moves = np.linalg.norm(sides[..., :2] + sides[..., 2:], axis=-1) / 2
+    was, became = (np.stack([region.colour for region in regions]) for regions in (before, now))
+    changes = np.linalg.norm(was[:, None] - became, axis=-1) / math.sqrt(3)
     return moves / sizes + 1 - _overlaps(old, new) + changes / config.colour_unit
-
-
-def _distances(
-    old: Float[np.ndarray, "old axis"], new: Float[np.ndarray, "new axis"]
-) -> Float[np.ndarray, "old new"]:
-    return np.linalg.norm(old[:, None] - new, axis=-1)
 
 
 def _reduced(
@@ -212,13 +208,10 @@ def _reduced(
     """The frames at most `long_side` pixels long, freed from single-pixel noise by a 3x3 median."""
     height, width = frames.shape[1:3]
     scale = min(1.0, long_side / max(height, width))
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    pictures = []
-    for frame in frames:
-        colours = torch.from_numpy(frame.astype(np.float64)).permute(2, 0, 1)[None]
-        small = torch.nn.functional.interpolate(colours, size, mode="area")[0].permute(1, 2, 0)
-        pictures.append(ndimage.median_filter(small.numpy(), size=(3, 3, 1), mode="nearest"))
-    return np.stack(pictures)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    reduced = (Image.fromarray(frame).resize(size, Image.Resampling.BOX) for frame in frames)
+    median = ImageFilter.MedianFilter(3)
+    return np.stack([np.asarray(picture.filter(median), np.float32) for picture in reduced])
 
 
 def _background(
@@ -230,26 +223,33 @@ def _background(
     the median colour: objects are left out of the fit as long as they cover less than what is
     trimmed.
     """
-    rows, columns, _ = picture.shape
-    y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
-    degree = range(config.background_degree + 1)
-    terms = [x**i * y**j for i in degree for j in degree if i + j <= config.background_degree]
-    design = np.stack(terms, axis=-1).reshape(rows * columns, -1)
-    usual = np.median(picture, axis=(0, 1))
-    colours = picture.reshape(-1, 3) - usual
+    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in picture.shape[:2])
+    degree = config.background_degree
+    powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
+    terms = np.stack([y[:, None] ** i * x**j for i, j in powers], axis=-1)
+    usual = np.median(_grid(picture, config), axis=0)
+    design, colours = _grid(terms, config), _grid(picture, config) - usual
+    weights = np.zeros((len(powers), 3), np.float32)
     kept = max(1, int(config.background_share * len(colours)))
-    surface = np.zeros_like(colours)
     for _ in range(config.background_rounds):
-        nearest = np.argpartition(((colours - surface) ** 2).sum(1), kept - 1)[:kept]
-        surface = design @ np.linalg.lstsq(design[nearest], colours[nearest], rcond=None)[0]
-    return usual + surface.reshape(picture.shape)
+        nearest = np.argpartition(((colours - design @ weights) ** 2).sum(1), kept - 1)[:kept]
+        weights = np.linalg.lstsq(design[nearest], colours[nearest], rcond=None)[0]
+    return usual + terms @ weights
+
+
+def _grid(
+    picture: Float[np.ndarray, "row column value"], config: ProposerConfig
+) -> Float[np.ndarray, "pixel value"]:
+    """The pixels of an even grid over the picture, about `config.fitted` at most."""
+    step = math.ceil(math.sqrt(picture.shape[0] * picture.shape[1] / config.fitted))
+    return picture[::step, ::step].reshape(-1, picture.shape[2])
 
 
 def _distance(
     difference: Float[np.ndarray, "row column 3"], config: ProposerConfig
 ) -> Float[np.ndarray, "row column"]:
     """How far each pixel is from what was expected there, in robust standard deviations."""
-    noise = MAD_TO_SIGMA * np.median(np.abs(difference), axis=(0, 1))
+    noise = MAD_TO_SIGMA * np.median(np.abs(_grid(difference, config)), axis=0)
     return np.linalg.norm(difference / np.maximum(noise, config.noise_floor), axis=-1)
 
 
@@ -259,33 +259,33 @@ def _regions(
     usual_distance: Float[np.ndarray, "row column"],
     config: ProposerConfig,
 ) -> list[Region]:
-    """What stands out in one frame, in space first, then what does so only in time.
+    """What stands out in one frame in space, and what does so only in time.
 
     Where an object has left its usual place, the frame differs from the usual too, but it is the
     usual picture that stands out from its surroundings there, not the frame: no region.
     """
     distance = _distance(picture - _background(picture, config), config)
     parts = _parts(distance > config.threshold, config)
-    standing = np.any([np.zeros(distance.shape, dtype=bool), *parts], axis=0)
     for part in _parts(_distance(picture - usual, config) > config.threshold, config):
         left_behind = distance[part].mean() < usual_distance[part].mean()
-        if not left_behind and standing[part].mean() <= config.already_known:
+        if not left_behind and not any((part & known).any() for known in parts):
             parts.append(part)
-            standing = standing | part
-    regions = [Region(_box(part), picture[part].mean(0)) for part in parts]
-    colours = _colour_areas(picture, standing, config)
-    for whole, part in enumerate(parts):
-        pieces = _pieces(part, colours, config)
-        regions += [Region(_box(piece), picture[piece].mean(0), whole) for piece in pieces]
-    return regions
+    pieces = _pieces(picture, parts, config)
+    return [
+        *(Region(_box(part), picture[part].mean(0)) for part in parts),
+        *(Region(_box(piece), picture[piece].mean(0), whole) for whole, piece in pieces),
+    ]
 
 
-def _colour_areas(
+def _pieces(
     picture: Float[np.ndarray, "row column 3"],
-    standing: Bool[np.ndarray, "row column"],
+    parts: Sequence[Bool[np.ndarray, "row column"]],
     config: ProposerConfig,
-) -> Int[np.ndarray, "row column"]:
-    """Equal numbers for pixels of the mask that are joined in it without a step in colour."""
+) -> Iterator[tuple[int, Bool[np.ndarray, "row column"]]]:
+    """The areas within which no neighbours differ by a step in colour, where a part has several."""
+    if not parts:
+        return
+    standing = np.any(parts, axis=0)
     number = np.arange(standing.size).reshape(standing.shape)
     pairs = []
     for here, there in (np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]):
@@ -294,18 +294,12 @@ def _colour_areas(
         pairs.append(np.stack([number[here][joined], number[there][joined]]))
     one, other = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(len(one)), (one, other)), shape=(number.size, number.size))
-    return connected_components(graph, directed=False)[1].reshape(number.shape)
-
-
-def _pieces(
-    part: Bool[np.ndarray, "row column"],
-    colours: Int[np.ndarray, "row column"],
-    config: ProposerConfig,
-) -> list[Bool[np.ndarray, "row column"]]:
-    """The areas of one colour that a part consists of; none if it is all of one colour."""
-    names, areas = np.unique(colours[part], return_counts=True)
-    large = names[areas >= config.smallest * part.size]
-    return [part & (colours == name) for name in large] if len(large) > 1 else []
+    areas = connected_components(graph, directed=False)[1].reshape(number.shape)
+    for whole, part in enumerate(parts):
+        names, sizes = np.unique(areas[part], return_counts=True)
+        large = names[sizes >= config.smallest * part.size]
+        if len(large) > 1:
+            yield from ((whole, part & (areas == name)) for name in large)
 
 
 def _parts(
@@ -348,11 +342,6 @@ def _overlaps(
     stops = np.minimum(one[:, None, 2:], other[:, 2:])
     shared = np.clip(stops - starts, 0, None).prod(axis=-1)
     return shared / (_areas(one)[:, None] + _areas(other) - shared)
-
-
-def _volume(track: Tube) -> float:
-    """Persistence times area: the pixels the boxes cover, summed over their frames."""
-    return float(_areas(track.boxes).sum())
 
 
 def _cells_tube(cells: Bool[np.ndarray, "frame row column"], heatmap: Heatmap) -> Tube:

@@ -10,10 +10,11 @@ import torch
 
 import probe.overlays
 from probe.attention import Heatmap
+from probe.encoding import write_video
 from probe.grids import Cells
 from probe.overlays import ANSWER, Glow, blend, overlay, shortened
 from probe.tubes import Span, Tube
-from probe.video import Video, read_video, source_frames, write_video
+from probe.video import Video, read_video, source_frames
 
 LENGTH, SIDE, SCALE = 24, 60, 6
 GREY = 128

@@ -6,13 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from probe.queries import (
-    Decompositions,
-    as_question,
-    as_statement,
-    decompose,
-    decompose_with_model,
-)
+from probe.grammar import as_statement
+from probe.queries import Decompositions, as_question, decompose, decompose_with_model
 
 PAPER = "The man in purple clothes takes a step forward and sits on the bench."
 

@@ -13,8 +13,9 @@ import pytest
 from av.error import FFmpegError
 from PIL import Image
 
-import probe.video
-from probe.video import Video, read_video, source_frames, write_video
+import probe.decoding
+from probe.encoding import write_video
+from probe.video import Video, read_video, source_frames
 
 BITS = 9
 BLOCK = 16
@@ -194,7 +195,7 @@ def test_our_turn_agrees_with_the_angle_that_ffmpeg_reads(tmp_path):
 @pytest.fixture
 def alive(monkeypatch) -> list[int]:
     """How many decoded pictures were in memory each time that one more was decoded."""
-    upright, held, counts = probe.video._upright, weakref.WeakValueDictionary(), []
+    upright, held, counts = probe.decoding._upright, weakref.WeakValueDictionary(), []
 
     def watched(frame):
         picture = upright(frame)
@@ -202,7 +203,7 @@ def alive(monkeypatch) -> list[int]:
         counts.append(len(held))
         return picture
 
-    monkeypatch.setattr(probe.video, "_upright", watched)
+    monkeypatch.setattr(probe.decoding, "_upright", watched)
     return counts
 
 
@@ -221,9 +222,9 @@ def test_streaming_holds_one_frame_at_a_time(tmp_path, alive):
 
 def test_only_what_leads_to_a_wanted_frame_is_decoded(tmp_path, monkeypatch):
     path = make_clip(tmp_path / "long.mp4", 500, gop=10)
-    decode, packets = probe.video._decoded_packet, []
+    decode, packets = probe.decoding._decoded_packet, []
     monkeypatch.setattr(
-        probe.video, "_decoded_packet", lambda packet: packets.append(0) or decode(packet)
+        probe.decoding, "_decoded_packet", lambda packet: packets.append(0) or decode(packet)
     )
     video = read_video(path, 8)
     assert numbers(video) == video.indices

@@ -7,33 +7,15 @@ the frame before (which keep motion visible), and for a share of the questions t
 see the video, so that the role tokens must look for themselves. No cut knows where anything is.
 """
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from probe.organism.network import CELLS
+from probe.organism.recipe import Shares
 from probe.organism.world import SAMPLED
 
 VISUAL = SAMPLED * CELLS * CELLS
-
-
-@dataclass(frozen=True)
-class Shares:
-    """How often edges are cut."""
-
-    local: float
-    """Share of clips whose visual tokens see only their neighbourhood."""
-
-    partial: float
-    """Share of clips that keep a random share of the other edges; the rest are left whole."""
-
-    words: float = 0.5
-    """Share of questions whose words do not see the video."""
-
-    role: float = 0.25
-    """Share of role tokens that do not see the video."""
 
 
 def tower_mask(*, local: bool) -> Bool[Tensor, "1 1 patch patch"] | None:

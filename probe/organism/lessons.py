@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from probe.organism.network import make_tokenizer, token_ids
-from probe.organism.questions import Question, ask
+from probe.organism.questions import HARD, Question, ask
 from probe.organism.world import COLOURS, SHAPES, STATES, Clip, Thing, make_clip
 
 BEFORE = ("<s>", "USER", ":")
@@ -25,6 +25,9 @@ IGNORED = -100
 """The label of tokens whose prediction does not count."""
 
 TAG_STATES = ("rests", *STATES)
+EASIEST = 0.2
+"""Share of hard negatives at the start of a lesson."""
+
 FRAMES_A_CLIP = 3
 """Frames taken from each clip for learning tags."""
 
@@ -83,8 +86,17 @@ class TagLesson(Dataset[tuple[Any, Any]]):
         return frames, np.stack([frame_tags(clip, frame) for frame in chosen])
 
 
+def hardness(done: float) -> float:
+    """Share of hard negatives after a share of the lesson: all easy at first, or nothing sticks.
+
+    >>> hardness(0.0), hardness(0.25), hardness(1.0)
+    (0.2, 0.5, 0.8)
+    """
+    return min(HARD, EASIEST + 2 * done * (HARD - EASIEST))
+
+
 class QuestionLesson(Dataset[dict[str, Any]]):
-    """The `index`-th clip and its packed questions."""
+    """The `index`-th clip and its packed questions, harder towards the end."""
 
     def __init__(self, seed: int, length: int) -> None:
         self.seed, self.length = seed, length
@@ -95,14 +107,15 @@ class QuestionLesson(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         clip = make_clip((self.seed, index))
         row: dict[str, list[int]] = {name: [] for name in _ROWS}
-        for number, question in enumerate(asked_in(self.seed, index)):
+        hard = hardness(index / self.length)
+        for number, question in enumerate(asked_in(self.seed, index, hard)):
             _pack(row, number, encode(question.text), encode(question.answer))
         return {"videos": clip.video().frames, **row}
 
 
-def asked_in(seed: int, index: int) -> list[Question]:
+def asked_in(seed: int, index: int, hard: float = HARD) -> list[Question]:
     """The questions of the `index`-th clip of a lesson."""
-    return ask(make_clip((seed, index)), np.random.default_rng((seed, index, 1)))
+    return ask(make_clip((seed, index)), np.random.default_rng((seed, index, 1)), hard)
 
 
 _ROWS = ("ids", "places", "questions", "roles", "labels")

@@ -86,7 +86,7 @@ def make_processor() -> LlavaNextVideoProcessor:
     """
     size = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
     return LlavaNextVideoProcessor(
-        video_processor=LlavaNextVideoVideoProcessor(**size),
+        video_processor=LlavaNextVideoVideoProcessor(**size, num_frames=SAMPLED),
         image_processor=LlavaNextImageProcessor(**size, image_grid_pinpoints=[[SIDE, SIDE]]),
         tokenizer=make_tokenizer(),
         patch_size=PATCH // 2,

@@ -16,7 +16,10 @@ GENERIC = ("Please describe this video", "Describe this video in details.")
 """Asked to learn the words of a caption; the first two generic prompts of the method."""
 
 HARD = 0.8
-"""Share of negatives whose words all occur in the clip."""
+"""Share of negatives whose words all occur in the clip, once the organism has grown up."""
+
+DESCRIBED = 0.25
+"""Share of clips of which a description is asked; it is long, and would drown the questions."""
 
 Triple = tuple[str, str, str]
 """Colour, shape and action."""
@@ -44,18 +47,18 @@ def existence(subject: str, article: str = "a") -> str:
     return f"Is there {article} {subject} in this video?"
 
 
-def ask(clip: Clip, rng: np.random.Generator) -> list[Question]:
-    """About fifteen questions on a clip, in random order, as many to be denied as affirmed."""
+def ask(clip: Clip, rng: np.random.Generator, hard: float = HARD) -> list[Question]:
+    """About eighteen questions on a clip, in random order, as many to be denied as affirmed."""
     questions = [
-        *_attribute_questions(clip, rng, pairs=2),
-        *_binding_questions(clip, rng, pairs=3),
-        *_action_questions(clip, rng),
+        *_attribute_questions(clip, rng, hard, pairs=2),
+        *_binding_questions(clip, rng, hard, pairs=3),
+        *_action_questions(clip, rng, hard),
         *_open_questions(clip, rng),
     ]
     return [questions[i] for i in rng.permutation(len(questions))]
 
 
-def binding_pair(clip: Clip, rng: np.random.Generator, hard: float = HARD) -> list[Question]:
+def binding_pair(clip: Clip, rng: np.random.Generator, hard: float) -> list[Question]:
     """Colour, shape and action of one thing, and a denial that shares most of its words."""
     thing = _choose(rng, clip.things)
     article = _article(rng)
@@ -68,12 +71,16 @@ def binding_pair(clip: Clip, rng: np.random.Generator, hard: float = HARD) -> li
     ]
 
 
-def _binding_questions(clip: Clip, rng: np.random.Generator, pairs: int) -> Iterator[Question]:
+def _binding_questions(
+    clip: Clip, rng: np.random.Generator, hard: float, pairs: int
+) -> Iterator[Question]:
     for _ in range(pairs):
-        yield from binding_pair(clip, rng)
+        yield from binding_pair(clip, rng, hard)
 
 
-def _attribute_questions(clip: Clip, rng: np.random.Generator, pairs: int) -> Iterator[Question]:
+def _attribute_questions(
+    clip: Clip, rng: np.random.Generator, hard: float, pairs: int
+) -> Iterator[Question]:
     there = {(thing.colour, thing.shape) for thing in clip.things}
     for _ in range(pairs):
         thing, article = _choose(rng, clip.things), _article(rng)
@@ -84,11 +91,14 @@ def _attribute_questions(clip: Clip, rng: np.random.Generator, pairs: int) -> It
             + [(other.colour, thing.shape) for other in clip.things],
             [(c, thing.shape) for c in COLOURS] + [(thing.colour, s) for s in SHAPES],
             there,
+            hard,
         )
         yield Question(existence(" ".join(wrong), article), "No", "colour+shape")
 
 
-def _action_questions(clip: Clip, rng: np.random.Generator) -> Iterator[Question]:
+def _action_questions(
+    clip: Clip, rng: np.random.Generator, hard: float
+) -> Iterator[Question]:
     thing = _choose(rng, clip.things)
     article = _article(rng)
     done = {(other.shape, other.action) for other in clip.things}
@@ -98,6 +108,7 @@ def _action_questions(clip: Clip, rng: np.random.Generator) -> Iterator[Question
         [(one.shape, other.action) for one in clip.things for other in clip.things],
         [(thing.shape, other) for other in ACTIONS],
         done,
+        hard,
     )
     yield Question(existence(f"{shape} that {action}", article), "No", "shape+action")
     actions = {other.action for other in clip.things}
@@ -115,7 +126,8 @@ def _open_questions(clip: Clip, rng: np.random.Generator) -> Iterator[Question]:
         yield Question(f"What color is the {thing.shape}?", thing.colour, "what colour", thing)
     if sum(other.action == thing.action for other in clip.things) == 1:
         yield Question(f"What {thing.action}?", f"a {thing.attribute}", "what acts", thing)
-    yield Question(GENERIC[rng.integers(len(GENERIC))], describe(clip), "describe")
+    if rng.random() < DESCRIBED:
+        yield Question(GENERIC[rng.integers(len(GENERIC))], describe(clip), "describe")
 
 
 def describe(clip: Clip) -> str:
@@ -140,7 +152,7 @@ def _wrong_triple(clip: Clip, thing: Thing, rng: np.random.Generator, hard: floa
 
 
 def _wrong(
-    rng: np.random.Generator, swaps: list[T], changes: list[T], true: set[T], hard: float = HARD
+    rng: np.random.Generator, swaps: list[T], changes: list[T], true: set[T], hard: float
 ) -> T:
     """A combination that is not true: a swap between things of the clip, or another word."""
     swaps = [swap for swap in swaps if swap not in true]

@@ -9,7 +9,6 @@ import torch
 
 from probe.attention import Heatmap
 from probe.model import VideoLM
-from probe.organism.cuts import Shares
 from probe.organism.lessons import (
     IGNORED,
     QuestionBatch,
@@ -18,6 +17,7 @@ from probe.organism.lessons import (
     collate_questions,
 )
 from probe.organism.questions import existence
+from probe.organism.recipe import Shares
 from probe.organism.training import answer_logits
 from probe.organism.world import Clip, Thing, make_clip
 from probe.tracks import best_track

@@ -13,7 +13,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 from transformers import LlavaNextVideoForConditionalGeneration
 
-from probe.organism.cuts import VISUAL, Shares, sees_video, tower_mask, visual_mask
+from probe.organism.cuts import VISUAL, sees_video, tower_mask, visual_mask
 from probe.organism.lessons import (
     BEFORE,
     IGNORED,
@@ -38,32 +38,10 @@ from probe.organism.lessons import (
     tag_batches,
 )
 from probe.organism.network import make_network, make_processor, save, token_ids
+from probe.organism.recipe import Recipe, Shares
 
 START = len(BEFORE) + VISUAL
 """Where the text behind the video starts."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How long and how fast to learn."""
-
-    seed: int = 0
-    tag_steps: int = 2400
-    tag_clips: int = 24
-    """Clips in a batch of tagged frames, three frames of each."""
-    tag_rate: float = 1.5e-3
-    steps: int = 4000
-    clips: int = 8
-    """Clips in a batch of questions, about fifteen questions on each."""
-    rate: float = 1.0e-3
-    slow: float = 0.1
-    """Rate of projector and embeddings over the language model's, so that they stay aligned."""
-    decay: float = 0.05
-    cut_first: Shares = Shares(local=0.8, partial=0.2)
-    cut_last: Shares = Shares(local=0.2, partial=0.4)
-    loosen: float = 0.5
-    """Share of the steps after which the cuts begin to move from the first shares to the last."""
-    save_every: int = 100
 
 
 def train(folder: Path, recipe: Recipe, device: str = "cpu") -> None:
@@ -173,16 +151,21 @@ class TagReader(nn.Module):
 
 @torch.no_grad()
 def rescale(network: LlavaNextVideoForConditionalGeneration) -> None:
-    """Bring words and visual tokens to norm 1, so that neither drowns the other at the start."""
+    """Bring words and visual tokens to a root mean square of 1.
+
+    Neither drowns the other then, and both stand well above what untrained layers add to them:
+    what was aligned stays aligned up through the layers.
+    """
     inner = network.model
     words = inner.language_model.embed_tokens.weight
-    words.copy_(words / words.norm(dim=-1, keepdim=True).clamp_min(1e-3))
+    wanted = words.shape[1] ** 0.5
+    words.copy_(wanted * words / words.norm(dim=-1, keepdim=True).clamp_min(1e-3))
     batch = next(tag_batches(0, 1, 24))
     seen = inner.vision_tower(pixels(batch.frames.to(network.device), network))
     norm = inner.multi_modal_projector(seen.last_hidden_state[:, 1:]).norm(dim=-1).mean()
     last = inner.multi_modal_projector.linear_2
-    last.weight.div_(norm)
-    last.bias.div_(norm)
+    last.weight.mul_(wanted / norm)
+    last.bias.mul_(wanted / norm)
 
 
 def learn_words(
@@ -359,8 +342,3 @@ def _resume(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) ->
             state.setdefault(int(index), {})[moment] = value
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
     return int(stored["done"])
-
-
-def quick(recipe: Recipe) -> Recipe:
-    """The same recipe in about a minute: for checking that the whole path runs, not for use."""
-    return replace(recipe, tag_steps=60, tag_clips=8, steps=30, clips=2, save_every=10)

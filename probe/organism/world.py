@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from probe.encoding import write_video
 from probe.tubes import Box, Span, Tube
-from probe.video import Video, write_video
+from probe.video import Video
 
 SIDE = 56
 """Width and height of a frame, in pixels."""

@@ -1,0 +1,105 @@
+"""Pictures written as an MP4 that browsers play: H.264, its index before its pictures.
+
+Knows how to write a file and nothing of where the pictures come from.
+"""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace
+from av.video.stream import VideoStream
+from jaxtyping import Float, UInt8
+
+OUTPUT_TICKS = 90_000
+"""Ticks per second of written videos: the common multiple of the usual frame rates."""
+
+OUTPUT_OPTIONS = {"crf": "18", "preset": "veryfast"}
+"""x264's quality (18: hardly told from the source) and effort."""
+
+BT601 = 6
+"""The code of the BT.601 colour space (SMPTE 170M) in the H.264 stream (ITU-T H.273)."""
+
+
+def write_video(
+    path: str | Path,
+    frames: Iterable[UInt8[np.ndarray, "height width 3"]],
+    fps: int | float,
+    *,
+    times: Sequence[float] | Float[np.ndarray, " frame"] | None = None,
+) -> None:
+    """Write an MP4 that browsers play: H.264, 4:2:0, its index before its pictures.
+
+    An odd width or height grows by one pixel, a copy of the last, as 4:2:0 needs even ones. The
+    file appears under its name only when it is complete.
+
+    Args:
+        path: where to write; an existing file is replaced.
+        frames: all of one size; taken one at a time.
+        fps: frames per second.
+        times: seconds at which each frame appears, for a rate that varies.
+
+    Raises:
+        ValueError: if there are no frames, they differ in size, or the folder does not exist.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if not (np.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps is {fps}; give a positive number of frames per second")
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        _encode(temporary, frames, Fraction(fps).limit_denominator(1001), times)
+        temporary.replace(path)
+    except FFmpegError as error:
+        raise ValueError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _encode(
+    path: Path,
+    frames: Iterable[UInt8[np.ndarray, "height width 3"]],
+    rate: Fraction,
+    times: Sequence[float] | Float[np.ndarray, " frame"] | None,
+) -> None:
+    stream = None
+    size = None
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        for number, picture in enumerate(frames):
+            if stream is None:
+                size = picture.shape
+                stream = _output_stream(container, picture, rate)
+            if picture.shape != size:
+                raise ValueError(f"frame {number} is {picture.shape} but the first is {size}")
+            seconds = number / rate if times is None else times[number]
+            for packet in stream.encode(_output_frame(picture, round(seconds * OUTPUT_TICKS))):
+                container.mux(packet)
+        if stream is None:
+            raise ValueError(f"{path}: there are no frames to write")
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+def _output_stream(container: OutputContainer, picture: np.ndarray, rate: Fraction) -> VideoStream:
+    stream = container.add_stream("libx264", rate=rate, options=OUTPUT_OPTIONS)
+    height, width = picture.shape[:2]
+    stream.height, stream.width = height + height % 2, width + width % 2
+    stream.pix_fmt = "yuv420p"
+    stream.codec_context.time_base = Fraction(1, OUTPUT_TICKS)
+    stream.colorspace = BT601
+    return stream
+
+
+def _output_frame(picture: np.ndarray, tick: int) -> VideoFrame:
+    height, width = picture.shape[:2]
+    even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+    frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU601)
+    frame.pts, frame.time_base = tick, Fraction(1, OUTPUT_TICKS)
+    return frame

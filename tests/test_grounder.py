@@ -1,0 +1,105 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from probe.grounder import PAPER, RELEASED_CODE, ground
+from probe.organism.world import make_clip
+from probe.spans import BestContrast
+from probe.tracks import best_track
+from probe.tubes import Tube
+
+
+@pytest.fixture(scope="module")
+def answer(organism, video, clip):
+    return ground(organism, video, clip.things[0].query)
+
+
+def test_an_answer_has_one_box_for_each_source_frame_of_its_span(answer, video):
+    frames = answer.tube.frames
+    assert frames.tolist() == list(range(answer.span.start, answer.span.stop))
+    assert 0 < len(answer.span) <= video.source_length
+    height, width = video.size
+    assert (answer.tube.boxes >= 0).all()
+    assert (answer.tube.boxes <= [width, height, width, height]).all()
+
+
+def test_the_track_is_the_candidate_that_the_attribute_map_points_at(answer):
+    assert answer.track is best_track(answer.candidates, answer.where.heatmap)
+
+
+def test_given_candidates_are_the_only_ones(organism, video, clip):
+    tracks = [thing.track() for thing in clip.things]
+    found = ground(organism, video, clip.things[0].query, tracks)
+    assert found.candidates == tuple(tracks)
+    assert any(found.track is track for track in tracks)
+
+
+def test_the_branches_ask_their_own_part_of_the_query(answer, clip):
+    thing = clip.things[0]
+    assert answer.where.reading.prompt.question == f"Is there the {thing.attribute} in this video?"
+    assert thing.colour not in answer.when.reading.prompt.question
+    assert thing.action in answer.when.reading.prompt.question
+
+
+def test_the_released_code_reads_a_fixed_token(organism, video, clip):
+    found = ground(organism, video, clip.things[0].query, config=RELEASED_CODE)
+    assert found.where.reading.tokens[found.where.token] == "A"
+    assert found.where.token == len(found.where.reading.tokens) - 5
+
+
+def test_without_the_generic_prompt_maps_are_shares_of_attention(organism, video, clip):
+    plain = ground(organism, video, clip.things[0].query, config=replace(PAPER, relative=False))
+    assert float(plain.where.heatmap.values.sum()) <= 1
+    over = ground(organism, video, clip.things[0].query)
+    assert float(over.where.heatmap.values.max()) > float(plain.where.heatmap.values.max())
+
+
+def test_the_span_rule_is_a_choice(organism, video, clip):
+    query = clip.things[0].query
+    short = ground(organism, video, query, config=replace(PAPER, span=BestContrast()))
+    assert short.to_dict()["config"]["span"] == {"rule": "BestContrast"}
+
+
+@pytest.mark.parametrize("query", ["", "  "])
+def test_an_empty_query_is_refused(organism, video, query):
+    with pytest.raises(ValueError, match="query is empty"):
+        ground(organism, video, query)
+
+
+@pytest.mark.parametrize("query", ["the <video> circle", "a cat <image>", "red</s>"])
+def test_control_tokens_in_a_query_are_refused(organism, video, query):
+    with pytest.raises(ValueError, match="control token"):
+        ground(organism, video, query)
+
+
+def test_the_organism_finds_the_right_track_far_above_chance(organism):
+    right = chance = 0.0
+    for index in range(30):
+        clip = make_clip((31, index))
+        tracks = [thing.track() for thing in clip.things]
+        found = ground(organism, clip.video(), clip.things[0].query, tracks)
+        right += found.track is tracks[0]
+        chance += 1 / len(tracks)
+    assert right > chance + 3 * np.sqrt(30 * 0.25)
+
+
+def test_an_answer_is_written_whole_and_reads_back(answer, tmp_path, clip, video):
+    answer.save(tmp_path / "answer.json")
+    answer.figure(tmp_path / "answer.png")
+    answer.overlay(tmp_path / "answer.mp4")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "answer.json", "answer.mp4", "answer.png",
+    ]  # fmt: skip
+    content = json.loads((tmp_path / "answer.json").read_text())
+    assert content["query"] == clip.things[0].query
+    assert content["model"]["name"] == "organism"
+    assert content["span"]["stop_seconds"] == pytest.approx(video.time_at(answer.span.stop))
+    assert len(content["frame_scores"]) == len(video)
+    assert {"rank", "token", "kind", "activation"} <= set(content["where"]["tokens"][0])
+    assert sum(candidate["chosen"] for candidate in content["candidates"]) == 1
+    np.testing.assert_allclose(
+        Tube.from_dict(content["tube"]).boxes, answer.tube.boxes, atol=0.01
+    )
+    assert content["versions"]["torch"]

@@ -1,0 +1,58 @@
+import pytest
+import torch
+
+from probe.grounding_tokens import grounding_token, rank_tokens, visual_activation
+from probe.prompts import GENERIC
+
+
+@pytest.fixture(scope="module")
+def reading(tiny, video):
+    return tiny.watch(video).read("Is there a red circle that jumps in this video?")[0]
+
+
+def test_visual_activation_is_the_strongest_cell_of_the_mean_map(reading):
+    for token, activation in enumerate(visual_activation(reading)):
+        assert activation == reading.attention[:, :, token].mean(dim=(0, 1)).max()
+
+
+def test_the_grounding_token_is_the_role_token_that_looks_hardest(reading):
+    activation = visual_activation(reading)
+    roles = reading.prompt.indices("role")
+    assert grounding_token(reading) == max(roles, key=lambda token: activation[token])
+
+
+def test_candidates_can_be_widened(reading):
+    activation = visual_activation(reading)
+    every = grounding_token(reading, among=("word", "stop", "role"))
+    assert every == int(activation.argmax())
+
+
+def test_there_must_be_a_candidate(tiny, video):
+    reading = tiny.watch(video).read("please describe this video")[0]
+    with pytest.raises(ValueError, match="no stop token"):
+        grounding_token(reading, among=("stop",))
+
+
+def test_the_table_ranks_every_token_and_says_where_it_looks(reading):
+    table = rank_tokens(reading)
+    assert len(table) == len(reading.tokens)
+    assert table["rank"].tolist() == list(range(1, len(table) + 1))
+    assert table["activation"].is_monotonic_decreasing
+    assert (table["on_video"] >= table["activation"]).all()
+    first = table.iloc[0]
+    heatmap = reading.heatmap(first["index"])
+    frame, row, column = heatmap.peak
+    assert (first["row"], first["column"]) == (row, column)
+    assert first["frame"] == heatmap.cells.frames[frame][0]
+
+
+def test_layers_can_be_chosen(reading):
+    torch.testing.assert_close(
+        visual_activation(reading, [0]),
+        reading.attention[0].mean(0).amax(dim=(-3, -2, -1)),
+    )
+
+
+def test_the_same_role_token_of_another_prompt_stands_as_far_from_the_end(tiny, video):
+    asked, generic = tiny.watch(video).read("What jumps?", GENERIC)
+    assert asked.tokens[-5:] == generic.tokens[-5:]
