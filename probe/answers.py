@@ -14,7 +14,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from probe.attention import Heatmap
-from probe.figures import draw_frame_scores, draw_frames, draw_tokens, save_figure, shown_frames
+from probe.figures import (
+    draw_frame_scores,
+    draw_frames,
+    draw_tokens,
+    rows_of,
+    save_figure,
+    shown_frames,
+)
 from probe.grounding_tokens import rank_tokens
 from probe.overlays import overlay
 from probe.queries import Queries
@@ -138,16 +145,14 @@ class Answer:
 
     def overlay(self, path: str | Path) -> None:
         """Write the source video with the action map, the tube and a time bar drawn in."""
-        overlay(
-            path, self.video, self.when.heatmap, self.tube, self.span, title=self.queries.whole
-        )
+        overlay(path, self.video, self.when.heatmap, self.tube, self.span, title=self.queries.whole)
 
     def figure(self, path: str | Path) -> None:
         """Draw the answer for paper or screen: frames and boxes, tokens, frame scores."""
         places = shown_frames(self.video)
         figure = Figure(figsize=(max(7.0, 1.25 * len(places)), 6.4), layout="constrained")
         figure.suptitle(self.queries.whole, fontsize=11)
-        seen, acted, words, times = figure.subfigures(4, 1, height_ratios=(1, 1, 1.5, 1.1))
+        seen, acted, words, times = rows_of(figure, (1, 1, 1.5, 1.1))
         looks = (
             (seen, self.where, "where", self.track),
             (acted, self.when, "when", self.tube),

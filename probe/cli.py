@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -175,7 +175,7 @@ class Tokens:
 class TrainOrganism:
     """Raise the shipped model again, from nothing; a stopped run goes on where it was."""
 
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
 
     out: Path = Path("organism-run")
     """Folder for the run; the finished model is in its folder `checkpoint`."""
@@ -201,7 +201,7 @@ class TrainOrganism:
         writable(self.out)
         torch.set_num_threads(self.threads)
         train(self.out, self.recipe.quick() if self.quick else self.recipe, self.device)
-        print(f"written {self.out / 'checkpoint'}; try: probe ground --model {self.out / 'checkpoint'}")
+        print(f"written {self.out / 'checkpoint'}; open it with --model in any other command")
 
 
 Command: TypeAlias = (
@@ -294,13 +294,14 @@ def report(answer: "Answer", out: Path) -> None:
     """Print what was found, and where it was written."""
     start, stop = answer.seconds
     print(f"query   {answer.queries.whole}")
-    print(f"when    {start:.2f} to {stop:.2f} s (frames {answer.span.start} to {answer.span.stop - 1})")
+    frames = f"frames {answer.span.start} to {answer.span.stop - 1}"
+    print(f"when    {start:.2f} to {stop:.2f} s ({frames})")
     label = f" ({answer.track.label})" if answer.track.label else ""
     print(f"where   one of {len(answer.candidates)} candidates{label}; first, middle and last box:")
-    frames, boxes = answer.tube.frames, answer.tube.boxes
-    for i in sorted({0, len(frames) // 2, len(frames) - 1}):
-        corners = "  ".join(f"{edge:7.1f}" for edge in boxes[i])
-        print(f"        frame {frames[i]:5d}   x1 y1 x2 y2 = {corners}")
+    tube = answer.tube
+    for i in sorted({0, len(tube) // 2, len(tube) - 1}):
+        corners = "  ".join(f"{edge:7.1f}" for edge in tube.boxes[i])
+        print(f"        frame {tube.frames[i]:5d}   x1 y1 x2 y2 = {corners}")
     for name, look in (("where", answer.where), ("when", answer.when)):
         token = look.reading.tokens[look.token]
         print(f"looked  through {token!r} for {name}: {look.reading.prompt.question}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
@@ -108,10 +108,12 @@ def token_figure(video: Video, reading: Reading, token: int) -> Figure:
     strongest = [int(index) for index in activation.topk(min(3, len(activation))).indices]
     drawn = list(dict.fromkeys([token, *strongest]))
     places = shown_frames(video)
-    figure = Figure(figsize=(max(7.0, 1.25 * len(places)), 2.2 + 1.5 * len(drawn)), layout="constrained")
+    figure = Figure(
+        figsize=(max(7.0, 1.25 * len(places)), 2.2 + 1.5 * len(drawn)), layout="constrained"
+    )
     figure.suptitle(reading.prompt.question, fontsize=11)
     heights = [1.7, *([1.0] * len(drawn))]
-    bars, *parts = figure.subfigures(len(heights), 1, height_ratios=heights)
+    bars, *parts = rows_of(figure, heights)
     draw_tokens(bars.subplots(), reading, token)
     for part, index in zip(parts, drawn, strict=True):
         name = f"{reading.tokens[index]!r}" + (" (grounding token)" if index == token else "")
@@ -119,6 +121,12 @@ def token_figure(video: Video, reading: Reading, token: int) -> Figure:
         axes = part.subplots(1, len(places), squeeze=False)[0]
         draw_frames(axes, video, reading.heatmap(index))
     return figure
+
+
+def rows_of(figure: Figure, heights: Sequence[float]) -> list[SubFigure]:
+    """Parts of a figure, one below the other, of these relative heights."""
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)
+    return [row[0] for row in np.asarray(parts)]
 
 
 def save_figure(figure: Figure, path: Path) -> None:

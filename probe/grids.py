@@ -88,7 +88,9 @@ class VisualGrid:
         """Frames, rows and columns."""
         return self.cells.shape
 
-    def fold(self, values: Float[Tensor, "*lead visual"]) -> Float[Tensor, "*lead frame row column"]:
+    def fold(
+        self, values: Float[Tensor, "*lead visual"]
+    ) -> Float[Tensor, "*lead frame row column"]:
         """Give one value per visual token its place in the video."""
         return values.unflatten(-1, self.shape)
 

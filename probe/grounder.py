@@ -6,7 +6,7 @@ the video, and follow its eyes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from probe.answers import Answer, Laps, Look
 from probe.grounding_tokens import grounding_token
@@ -39,7 +39,7 @@ class GrounderConfig:
     """The token to read, counted from the end (-1 is the last); None to choose it by its visual
     activation, sample by sample."""
 
-    span: SpanRule = TopHull()
+    span: SpanRule = field(default_factory=TopHull)
     """How consecutive frames are chosen from their scores."""
 
 

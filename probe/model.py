@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
@@ -127,7 +128,7 @@ def _open(name: str, source: str | Path, device: str, dtype: str, revision: str 
         config = AutoConfig.from_pretrained(source, **options)
     family = family_of(config)
     with _explained(name):
-        module = AutoModelForImageTextToText.from_pretrained(
+        module: Any = AutoModelForImageTextToText.from_pretrained(
             source,
             **options,
             use_safetensors=True,

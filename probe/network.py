@@ -117,9 +117,12 @@ class Network:
 
     def memorise(self, embeddings: Float[Tensor, "token hidden"]) -> Memory:
         """Read the tokens that every question shares; keep their keys and values."""
-        cache = DynamicCache(config=self.config.get_text_config())
-        with torch.no_grad(), self.decoder.trace(
-            inputs_embeds=embeddings[None], past_key_values=cache, use_cache=True
+        cache: Any = DynamicCache(config=self.config.get_text_config())
+        with (
+            torch.no_grad(),
+            self.decoder.trace(
+                inputs_embeds=embeddings[None], past_key_values=cache, use_cache=True
+            ),
         ):
             pass
         return tuple((layer.keys, layer.values) for layer in cache.layers)
@@ -144,12 +147,15 @@ class Network:
             layers: The decoder layers whose attention is kept, in increasing order.
         """
         cache = DynamicCache(memory)
-        with torch.no_grad(), self.decoder.trace(
-            inputs_embeds=embeddings[None],
-            position_ids=positions[None],
-            attention_mask=mask[None, None],
-            past_key_values=cache,
-            use_cache=True,
+        with (
+            torch.no_grad(),
+            self.decoder.trace(
+                inputs_embeds=embeddings[None],
+                position_ids=positions[None],
+                attention_mask=mask[None, None],
+                past_key_values=cache,
+                use_cache=True,
+            ),
         ):
             rows = nnsight.save([])
             for index in layers:

@@ -119,7 +119,7 @@ class PromptWriter:
         inside = [start < span.stop and stop > span.start for start, stop in places]
         last = max((i for i, is_inside in enumerate(inside) if is_inside), default=-1)
         for i, (id_, is_inside) in enumerate(zip(ids, inside, strict=True)):
-            text = self.tokenizer.convert_ids_to_tokens(id_)
+            (text,) = self.tokenizer.convert_ids_to_tokens([id_])
             kind: Kind = "template" if i < last else "role"
             if is_inside:
                 kind = "stop" if i == last and text.strip("▁Ġ ") in STOPS else "word"
@@ -127,13 +127,13 @@ class PromptWriter:
 
 
 def readable(token: str) -> str:
-    """A token of the vocabulary as people read it: word-start marks gone, line ends visible.
+    """A token of the vocabulary as people read it: word-start marks gone, line ends as ↵.
 
     >>> readable("▁ASS"), readable("Ċ"), readable("##IST")
-    ('ASS', '\\\\n', 'IST')
+    ('ASS', '↵', 'IST')
     """
-    text = token.removeprefix("##").replace("▁", " ").replace("Ġ", " ").replace("Ċ", "\\n")
-    return text.strip(" ") or token
+    text = token.removeprefix("##").replace("▁", " ").replace("Ġ", " ")
+    return text.replace("Ċ", "↵").replace("\n", "↵").strip(" ") or token
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,9 @@ class BestContrast:
                 inside = stop - first
                 mean_in = (sums[stop] - sums[first]) / inside
                 mean_out = (sums[-1] - sums[stop] + sums[first]) / (frames - inside)
-                contrast = float((mean_in - mean_out) * (inside * (frames - inside) / frames) ** 0.5)
+                contrast = float(
+                    (mean_in - mean_out) * (inside * (frames - inside) / frames) ** 0.5
+                )
                 if contrast > best:
                     best, chosen = contrast, range(first, stop)
         return chosen

@@ -19,8 +19,8 @@ _library: list[torch.library.Library] = []
 def declare_missing_operators() -> None:
     """Declare the operators torchvision expects, where its own cannot be loaded.
 
-    Called on `import probe`, before transformers can look for torchvision. Does nothing on a machine with CUDA's
-    build of torch, without torchvision, or when called again.
+    Called on `import probe`, before transformers can look for torchvision. Does nothing on a
+    machine with a CUDA build of torch, without torchvision, or when called again.
     """
     absent = importlib.util.find_spec("torchvision") is None
     if torch.version.cuda or absent or _library or hasattr(torch.ops.torchvision, "nms"):

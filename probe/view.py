@@ -130,7 +130,7 @@ class View:
         return Reading(prompt, logits, margin.item(), maps, layers, self.grid)
 
     def trace(self, question: str) -> Any:
-        """nnsight's raw trace of one plain pass over this video and a question.
+        """The raw trace of nnsight: one plain pass over this video and a question.
 
         Everything nnsight offers works inside; visual tokens stand at `grid.positions`, the
         question's tokens behind `len(prefix)`.
@@ -150,7 +150,9 @@ class Pack:
     def parts(self) -> list[slice]:
         """Where each question's tokens stand in the row."""
         stops = torch.tensor(self.lengths).cumsum(0).tolist()
-        return [slice(stop - length, stop) for length, stop in zip(self.lengths, stops, strict=True)]
+        return [
+            slice(stop - length, stop) for length, stop in zip(self.lengths, stops, strict=True)
+        ]
 
     @property
     def last(self) -> list[int]:

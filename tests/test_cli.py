@@ -67,7 +67,11 @@ def test_grounding_any_video_gives_a_well_formed_answer_and_a_warning(run, tmp_p
     pictures = rng.integers(0, 255, (30, 90, 160, 3), dtype=np.uint8)
     write_video(tmp_path / "noise.mp4", pictures, 10.0)
     code, _, err = run(
-        "ground", tmp_path / "noise.mp4", "the man in purple takes a step", "--out", tmp_path / "out"
+        "ground",
+        tmp_path / "noise.mp4",
+        "the man in purple takes a step",
+        "--out",
+        tmp_path / "out",
     )
     assert code == 0, err
     assert "knows nothing but coloured shapes" in err

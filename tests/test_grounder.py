@@ -99,7 +99,5 @@ def test_an_answer_is_written_whole_and_reads_back(answer, tmp_path, clip, video
     assert len(content["frame_scores"]) == len(video)
     assert {"rank", "token", "kind", "activation"} <= set(content["where"]["tokens"][0])
     assert sum(candidate["chosen"] for candidate in content["candidates"]) == 1
-    np.testing.assert_allclose(
-        Tube.from_dict(content["tube"]).boxes, answer.tube.boxes, atol=0.01
-    )
+    np.testing.assert_allclose(Tube.from_dict(content["tube"]).boxes, answer.tube.boxes, atol=0.01)
     assert content["versions"]["torch"]

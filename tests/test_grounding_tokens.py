@@ -38,7 +38,7 @@ def test_the_table_ranks_every_token_and_says_where_it_looks(reading):
     assert len(table) == len(reading.tokens)
     assert table["rank"].tolist() == list(range(1, len(table) + 1))
     assert table["activation"].is_monotonic_decreasing
-    assert (table["on_video"] >= table["activation"]).all()
+    assert (table["on_video"].to_numpy() >= table["activation"].to_numpy()).all()
     first = table.iloc[0]
     heatmap = reading.heatmap(first["index"])
     frame, row, column = heatmap.peak

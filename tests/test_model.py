@@ -43,7 +43,7 @@ def test_the_grid_knows_what_the_processor_cropped_away(tiny, video):
 
 
 def test_more_frames_than_fit_are_refused(tiny):
-    with pytest.raises(ValueError, match="fit in the context .* sample fewer frames"):
+    with pytest.raises(ValueError, match=r"fit in the context .* sample fewer frames"):
         tiny.watch(still(40))
 
 

@@ -171,7 +171,9 @@ def question_batches(seed: int, first: int, last: int, clips: int) -> Iterator[Q
 
 
 def _load(lesson: Dataset[Any], clips: int, collate: Any) -> DataLoader[Any]:
-    return DataLoader(lesson, batch_size=clips, collate_fn=collate, num_workers=1, prefetch_factor=8)
+    return DataLoader(
+        lesson, batch_size=clips, collate_fn=collate, num_workers=1, prefetch_factor=8
+    )
 
 
 def _collate_tags(items: list[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:

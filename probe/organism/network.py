@@ -6,6 +6,7 @@ that `save` writes; `from_pretrained` does.
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
@@ -84,7 +85,7 @@ def make_processor() -> LlavaNextVideoProcessor:
     The processor counts visual tokens as patches over four, for a pooling the organism does not
     do; half its patch size gives the same count.
     """
-    size = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
+    size: Any = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
     return LlavaNextVideoProcessor(
         video_processor=LlavaNextVideoVideoProcessor(**size, num_frames=SAMPLED),
         image_processor=LlavaNextImageProcessor(**size, image_grid_pinpoints=[[SIDE, SIDE]]),

@@ -96,9 +96,7 @@ def _attribute_questions(
         yield Question(existence(" ".join(wrong), article), "No", "colour+shape")
 
 
-def _action_questions(
-    clip: Clip, rng: np.random.Generator, hard: float
-) -> Iterator[Question]:
+def _action_questions(clip: Clip, rng: np.random.Generator, hard: float) -> Iterator[Question]:
     thing = _choose(rng, clip.things)
     article = _article(rng)
     done = {(other.shape, other.action) for other in clip.things}

@@ -29,7 +29,7 @@ class Recipe:
     tag_clips: int = 24
     """Clips in a batch of tagged frames, three frames of each."""
     tag_rate: float = 1.5e-3
-    steps: int = 3000
+    steps: int = 2400
     clips: int = 8
     """Clips in a batch of questions, about fifteen questions on each."""
     rate: float = 1.0e-3

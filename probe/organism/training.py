@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 from tqdm.auto import tqdm
 from transformers import LlavaNextVideoForConditionalGeneration
 
@@ -54,7 +54,8 @@ def train(folder: Path, recipe: Recipe, device: str = "cpu") -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     _keep_recipe(folder / "recipe.json", recipe)
-    network = make_network(recipe.seed).to(device)
+    network: Any = make_network(recipe.seed)
+    network.to(device)
     if not (folder / "tags.safetensors").exists():
         learn_tags(network, recipe, folder)
         rescale(network)
@@ -108,9 +109,8 @@ def learn_tags(
             ).last_hidden_state[:, 1:]
             projected = inner.multi_modal_projector(seen)
         by_head, by_words = reader(seen.float(), projected.float(), words)
-        loss = sum(
-            F.binary_cross_entropy_with_logits(logits, batch.tags) for logits in (by_head, by_words)
-        )
+        loss = binary_cross_entropy_with_logits(by_head, batch.tags)
+        loss = loss + binary_cross_entropy_with_logits(by_words, batch.tags)
         _step(optimiser, loss)
         if step % 50 == 0:
             scores = {"f1_head": _f1(by_head, batch.tags), "f1_words": _f1(by_words, batch.tags)}
@@ -119,6 +119,9 @@ def learn_tags(
 
 class TagReader(nn.Module):
     """Reads tag sets off patches: by a linear head, and by the words of the language model."""
+
+    ids: Tensor
+    states: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -142,7 +145,7 @@ class TagReader(nn.Module):
         """The logit of each tag set for each frame, by both ways."""
         patches = seen.shape[1]
         by_head = self.head(seen).logsumexp(1) - math.log(patches)
-        cosine = F.normalize(projected, dim=-1) @ F.normalize(words, dim=-1).T
+        cosine = normalize(projected, dim=-1) @ normalize(words, dim=-1).T
         resting = -cosine[:, :, self.states].amax(-1, keepdim=True)
         state = torch.where(self.ids[:, 2] > 0, cosine[:, :, self.ids[:, 2]], resting)
         score = cosine[:, :, self.ids[:, 0]] + cosine[:, :, self.ids[:, 1]] + state
@@ -186,7 +189,7 @@ def learn_words(
         with torch.autocast(network.device.type, dtype=torch.bfloat16):
             logits = answer_logits(network, batch, _shares(recipe, step), generator)
         counted = batch.labels != IGNORED
-        loss = F.cross_entropy(logits[counted].float(), batch.labels[counted])
+        loss = cross_entropy(logits[counted].float(), batch.labels[counted])
         _step(optimiser, loss)
         if step % 25 == 0:
             _log(folder, stage="words", step=step, loss=loss.item(), **_accuracies(logits, batch))

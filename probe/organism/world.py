@@ -47,7 +47,7 @@ MOTIONS = ("jumps", "slides left", "slides right")
 ACTIONS = STATES + MOTIONS
 
 GROWN, SHRUNK = 1.45, 0.62
-"""Radius of a growing or shrinking object over its radius at rest; both leave the range of radii."""
+"""Radius of a growing or shrinking object over the one at rest; both leave the range of radii."""
 
 HOP, HOP_PERIOD = 9.0, 16.0
 """Height of a jump in pixels and length of one in source frames (two sampled frames)."""
@@ -309,9 +309,10 @@ def _fits(thing: Thing, others: Iterable[Thing]) -> bool:
         return False
     for other in others:
         x1, y1, x2, y2 = _reach(other)
-        if left < x2 + SPACING and x1 < right + SPACING:
-            if top < y2 + SPACING and y1 < bottom + SPACING:
-                return False
+        beside = left >= x2 + SPACING or x1 >= right + SPACING
+        above_or_below = top >= y2 + SPACING or y1 >= bottom + SPACING
+        if not (beside or above_or_below):
+            return False
     return True
 
 
