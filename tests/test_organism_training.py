@@ -1,0 +1,112 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from probe.model import load
+from probe.organism import training
+from probe.organism.cuts import neighbourhood, sees_video, tower_mask, visual_mask
+from probe.organism.lessons import QuestionBatch, QuestionLesson, collate_questions
+from probe.organism.network import CELLS, make_network, make_processor
+from probe.organism.recipe import Recipe, Shares
+from probe.organism.training import START, edges, pixels, train
+
+SHORT = replace(Recipe(), tag_steps=2, tag_clips=2, steps=4, clips=1, save_every=2)
+PLAIN = Shares(local=0.0, partial=0.0, words=0.0, role=0.0)
+CUT = Shares(local=1.0, partial=0.0, words=1.0, role=0.0)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    train(folder, SHORT)
+    return folder
+
+
+def test_a_run_leaves_a_checkpoint_that_opens_like_any_other(run, video):
+    model = load(run / "checkpoint", dtype="float32")
+    assert model.watch(video).read("What jumps?")[0].attention.shape[-3:] == (8, CELLS, CELLS)
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert {entry["stage"] for entry in log} == {"tags", "words"}
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(run, tmp_path, monkeypatch):
+    store = training._store
+
+    def stop_after(*arguments):
+        store(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_store", stop_after)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, SHORT)
+    monkeypatch.undo()
+    train(tmp_path, SHORT)
+    whole = load_file(run / "checkpoint" / "model.safetensors")
+    stopped = load_file(tmp_path / "checkpoint" / "model.safetensors")
+    assert whole.keys() == stopped.keys()
+    for name, weights in whole.items():
+        assert torch.equal(weights, stopped[name]), name
+
+
+def test_a_folder_keeps_to_its_recipe(run):
+    with pytest.raises(ValueError, match="a run of another recipe"):
+        train(run, replace(SHORT, seed=1))
+
+
+def test_pixels_are_those_of_the_processor(video):
+    network = make_network(0)
+    ours = pixels(torch.from_numpy(video.frames)[None], network)
+    inputs = make_processor().video_processor(
+        videos=[video.frames], do_sample_frames=False, return_tensors="pt"
+    )
+    torch.testing.assert_close(ours, inputs["pixel_values_videos"][0], atol=1e-5, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    lesson = QuestionLesson(3, 10)
+    return QuestionBatch(**collate_questions([lesson[0], lesson[1]]))
+
+
+def test_no_question_sees_another_and_all_is_causal(batch):
+    mask = edges(batch, PLAIN, torch.Generator().manual_seed(0))
+    length = mask.shape[-1]
+    assert not (mask & ~torch.ones(length, length, dtype=torch.bool).tril()).any()
+    apart = batch.questions[:, :, None] != batch.questions[:, None, :]
+    assert not (mask[:, START:, START:] & apart).any()
+    assert mask.any(dim=-1).all()
+
+
+def test_without_cuts_the_video_is_plainly_causal(batch):
+    mask = edges(batch, PLAIN, torch.Generator().manual_seed(0))
+    causal = torch.ones(START, START, dtype=torch.bool).tril()
+    assert torch.equal(mask[0, :START, :START], causal)
+    assert mask[:, START:, :START].all()
+
+
+def test_cut_words_do_not_see_the_video_but_role_tokens_do(batch):
+    sees = sees_video(batch.roles, batch.questions, CUT, torch.Generator().manual_seed(0))
+    asked = batch.questions >= 0
+    assert not sees[(batch.roles == 0) & asked].any()
+    assert sees[(batch.roles > 0) & asked].all()
+
+
+def test_cut_visual_tokens_see_only_around_themselves_in_the_frame_before():
+    mask = neighbourhood()
+    cells = CELLS * CELLS
+    middle = 3 * cells + 3 * CELLS + 3
+    seen = set(torch.nonzero(mask[middle])[:, 0].tolist())
+    around = {2 * cells + row * CELLS + column for row in (2, 3, 4) for column in (2, 3, 4)}
+    assert seen == around | {middle}
+    every = visual_mask(4, CUT, torch.Generator().manual_seed(0))
+    assert torch.equal(every, mask.expand(4, -1, -1))
+
+
+def test_a_local_tower_has_no_register():
+    mask = tower_mask(local=True)
+    assert mask is not None
+    assert not mask[0, 0, 1:, 0].any()
+    assert mask[0, 0, 1:, 1:].sum(-1).max() == 9
