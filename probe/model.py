@@ -78,7 +78,8 @@ class VideoLM:
         (positions,) = torch.nonzero(entered.ids == network.placeholder, as_tuple=True)
         cells = network.family.cells(network.config, network.processor, video, inputs)
         grid = VisualGrid(positions.cpu(), cells)
-        return View(network, video, grid, entered.embeddings[: int(positions[-1]) + 1])
+        prefix = entered.embeddings[: int(positions[-1]) + 1]
+        return View(network, self.name, video, grid, prefix)
 
 
 def load(

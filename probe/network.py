@@ -1,7 +1,7 @@
 """A checkpoint opened with nnsight: the one file that touches its untyped handles."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -31,7 +31,10 @@ class Entered:
 
 
 class Network:
-    """A model, its processor, and what its family is called inside."""
+    """A model, its processor, and what its family is called inside.
+
+    The weights are frozen, so that a pass makes no graph unless something learnable is added.
+    """
 
     def __init__(self, module: torch.nn.Module, processor: Any, family: Family) -> None:
         module.eval().requires_grad_(False)
@@ -106,7 +109,7 @@ class Network:
 
     def enter(self, inputs: Inputs) -> Entered:
         """Run the vision tower once and stop where the decoder starts."""
-        with torch.no_grad(), self.handle.trace(**inputs) as tracer:
+        with self.handle.trace(**inputs) as tracer:
             embeddings = nnsight.save(self.decoder.inputs[1]["inputs_embeds"])
             tracer.stop()
         return Entered(inputs["input_ids"][0], embeddings[0], inputs)
@@ -115,17 +118,39 @@ class Network:
         """The embeddings of text tokens."""
         return self.module.get_input_embeddings()(torch.tensor(ids, device=self.device))
 
-    def memorise(self, embeddings: Float[Tensor, "token hidden"]) -> Memory:
-        """Read the tokens that every question shares; keep their keys and values."""
+    def entering(
+        self, embeddings: Float[Tensor, "token hidden"], layer: int
+    ) -> Float[Tensor, "token hidden"]:
+        """The states that enter a decoder layer; nothing at or above it runs."""
+        with self.decoder.trace(inputs_embeds=embeddings[None], use_cache=False) as tracer:
+            states = nnsight.save(self.layers[layer].input)
+            tracer.stop()
+        return states[0]
+
+    def memorise(
+        self,
+        states: Float[Tensor, "token hidden"],
+        added: Mapping[int, Float[Tensor, "token hidden"]],
+        below: Memory = (),
+    ) -> Memory:
+        """Read the tokens that every question shares; keep their keys and values.
+
+        Differentiable in what is added: the memory carries the graph.
+
+        Args:
+            states: What enters the first layer that runs; the embeddings where that is layer 0.
+            added: What to add to the states that enter a layer, by layer.
+            below: The memory of the layers below, which do not run again.
+        """
+        first = len(below)
         cache: Any = DynamicCache(config=self.config.get_text_config())
-        with (
-            torch.no_grad(),
-            self.decoder.trace(
-                inputs_embeds=embeddings[None], past_key_values=cache, use_cache=True
-            ),
-        ):
-            pass
-        return tuple((layer.keys, layer.values) for layer in cache.layers)
+        with self.decoder.trace(inputs_embeds=states[None], past_key_values=cache, use_cache=True):
+            for index in range(first):
+                self.layers[index].skip(states[None])
+            for index in sorted(added):
+                entered = self.layers[index]
+                entered.input = entered.input + added[index]
+        return (*below, *((layer.keys, layer.values) for layer in cache.layers[first:]))
 
     def continue_from(
         self,
@@ -146,16 +171,12 @@ class Network:
             columns: The positions whose attention is kept.
             layers: The decoder layers whose attention is kept, in increasing order.
         """
-        cache = DynamicCache(memory)
-        with (
-            torch.no_grad(),
-            self.decoder.trace(
-                inputs_embeds=embeddings[None],
-                position_ids=positions[None],
-                attention_mask=mask[None, None],
-                past_key_values=cache,
-                use_cache=True,
-            ),
+        with self.decoder.trace(
+            inputs_embeds=embeddings[None],
+            position_ids=positions[None],
+            attention_mask=mask[None, None],
+            past_key_values=DynamicCache(memory),
+            use_cache=True,
         ):
             rows = nnsight.save([])
             for index in layers:
@@ -173,8 +194,7 @@ class Network:
 
     def logits(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token word"]:
         """The next-token logits, in float32."""
-        with torch.no_grad():
-            return self.module.get_output_embeddings()(hidden).float()
+        return self.module.get_output_embeddings()(hidden).float()
 
     def trace(self, embeddings: Float[Tensor, "token hidden"]) -> Any:
         """Open one plain forward pass of everything behind the vision tower; nnsight's `trace`."""

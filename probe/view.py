@@ -6,7 +6,7 @@ computed from queries and keys for the tokens of the questions only, never as a 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,8 +16,9 @@ from torch import Tensor
 
 from probe.attention import Heatmap
 from probe.grids import VisualGrid
+from probe.latent_prompts import LatentPrompt
 from probe.network import Memory, Network
-from probe.prompts import Prompt, PromptWriter
+from probe.prompts import AnswerIds, Prompt, PromptWriter
 from probe.video import Video
 
 
@@ -70,20 +71,76 @@ class View:
     """A video as a model sees it: its visual tokens, with the text before them."""
 
     network: Network
+    model: str
+    """The name of the model."""
     video: Video
     grid: VisualGrid
     prefix: Float[Tensor, "token hidden"]
     """What enters the decoder up to and including the last visual token."""
+
+    plain: "View | None" = None
+    """The same view without latent prompts; None where this is it."""
+    latents: tuple[LatentPrompt, ...] = ()
+    """What is added to the visual tokens, and at which layers."""
 
     @property
     def layers(self) -> Any:
         """The decoder layers, for use inside `trace`."""
         return self.network.layers
 
+    def with_latent(self, latent: LatentPrompt) -> "View":
+        """The same video with vectors added to its visual tokens; layers below stay as they are.
+
+        Raises:
+            ValueError: if the prompt belongs to another model or grid, or enters no layer.
+        """
+        latent.check(self.model, self.grid, self.prefix.shape[1])
+        _layer_numbers([latent.layer], self.network.depth)
+        return replace(self, plain=self.plain or self, latents=(*self.latents, latent))
+
+    def reversed(self) -> "View":
+        """The same visual tokens and latent prompts, last frame first."""
+        prefix = self.prefix.clone()
+        prefix[self.grid.positions] = self.prefix[self.grid.positions[self.grid.reversal()]]
+        turned = replace(
+            self,
+            prefix=prefix,
+            grid=VisualGrid(self.grid.positions, self.grid.cells.reversed()),
+            plain=None,
+            latents=(),
+        )
+        for latent in self.latents:
+            turned = turned.with_latent(latent.reversed())
+        return turned
+
     @cached_property
     def memory(self) -> Memory:
         """The keys and values of everything before the question; computed once."""
-        return self.network.memorise(self.prefix)
+        if self.plain is None:
+            return self.network.memorise(self.prefix, {})
+        first = min(latent.layer for latent in self.latents)
+        return self.network.memorise(
+            self.plain.entering(first), self._added(), self.plain.memory[:first]
+        )
+
+    def entering(self, layer: int) -> Float[Tensor, "token hidden"]:
+        """The states before the question that enter a decoder layer; kept once computed."""
+        if layer not in self._entering:
+            self._entering[layer] = self.network.entering(self.prefix, layer)
+        return self._entering[layer]
+
+    @cached_property
+    def _entering(self) -> dict[int, Tensor]:
+        return {0: self.prefix}
+
+    def _added(self) -> dict[int, Float[Tensor, "token hidden"]]:
+        """The latents of each layer, summed, with zeros where there is no visual token."""
+        added: dict[int, Tensor] = {}
+        positions = self.grid.positions.to(self.prefix.device)
+        for latent in self.latents:
+            below = added.get(latent.layer, torch.zeros_like(self.prefix))
+            added[latent.layer] = below.index_add(0, positions, latent.vectors.to(self.prefix))
+        return added
 
     @cached_property
     def writer(self) -> PromptWriter:
@@ -101,9 +158,27 @@ class View:
         Raises:
             ValueError: for an empty, too long or unsafe question, or a layer there is none of.
         """
+        kept = _layer_numbers(layers, self.network.depth)
+        prompts, pack, rows, logits = self._asked(questions, kept)
+        maps = self.grid.fold(torch.stack(rows).detach().float().cpu())
+        return [
+            self._reading(prompt, answer, maps[:, :, part], kept)
+            for prompt, answer, part in zip(prompts, logits.detach().cpu(), pack.parts, strict=True)
+        ]
+
+    def answer_logits(self, *questions: str) -> Float[Tensor, "question word"]:
+        """Next-token logits at the first answer position of each question.
+
+        Differentiable in the view's latent prompts.
+        """
+        return self._asked(questions, ())[-1]
+
+    def _asked(
+        self, questions: Sequence[str], layers: tuple[int, ...]
+    ) -> tuple[list[Prompt], "Pack", list[Tensor], Tensor]:
+        """Prompts, how they are packed, their rows of attention, and their answers' logits."""
         if not questions:
             raise ValueError("there is no question to read; give at least one")
-        kept = _layer_numbers(layers, self.network.depth)
         prompts = [self.writer.write(question) for question in questions]
         pack = Pack(tuple(len(prompt) for prompt in prompts), before=len(self.prefix))
         device = self.prefix.device
@@ -113,21 +188,15 @@ class View:
             pack.positions.to(device),
             pack.mask.to(device),
             self.grid.positions.to(device),
-            kept,
+            layers,
         )
-        logits = self.network.logits(hidden[pack.last])
-        maps = self.grid.fold(torch.stack(rows).float().cpu())
-        return [
-            self._reading(prompt, answer, maps[:, :, part], kept)
-            for prompt, answer, part in zip(prompts, logits.cpu(), pack.parts, strict=True)
-        ]
+        return prompts, pack, rows, self.network.logits(hidden[pack.last])
 
     def _reading(
         self, prompt: Prompt, logits: Tensor, maps: Tensor, layers: tuple[int, ...]
     ) -> Reading:
-        ids = self.network.answers
-        margin = logits[list(ids.yes)].logsumexp(0) - logits[list(ids.no)].logsumexp(0)
-        return Reading(prompt, logits, margin.item(), maps, layers, self.grid)
+        margin = float(yes_minus_no(logits, self.network.answers))
+        return Reading(prompt, logits, margin, maps, layers, self.grid)
 
     def trace(self, question: str) -> Any:
         """The raw trace of nnsight: one plain pass over this video and a question.
@@ -137,6 +206,12 @@ class View:
         """
         asked = self.network.embed(self.writer.write(question).ids)
         return self.network.trace(torch.cat([self.prefix, asked]))
+
+
+def yes_minus_no(logits: Float[Tensor, "*question word"], ids: AnswerIds) -> Tensor:
+    """Yes over no in logits, each over all its one-token surface forms (logsumexp)."""
+    yes, no = logits[..., list(ids.yes)], logits[..., list(ids.no)]
+    return yes.logsumexp(-1) - no.logsumexp(-1)
 
 
 @dataclass(frozen=True)
