@@ -1,15 +1,11 @@
 """The organism's grounding token points at the right object far more often than chance.
 
 python analyses/right_track.py              draw from the stored numbers (seconds)
-python analyses/right_track.py --measure    measure them again (two CPU cores, a minute)
+python analyses/right_track.py --measure    measure them again (two CPU cores, two minutes)
 """
 
-import hashlib
 import json
 import sys
-from collections.abc import Sequence
-from importlib import resources
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,78 +13,62 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from probe.grounder import PRESETS, ground
+from probe.metrics import bootstrap_interval, spatial_iou
 from probe.model import VideoLM, load
-from probe.organism.world import Clip, make_clip
-from probe.tubes import Tube
+from probe.organism.benchmark import SHAPES_TEST, Case
+from probe.organism.scores import provenance
 
 HERE = Path(__file__).parent
 NUMBERS = HERE / "numbers" / "right_track.json"
-FIGURE = HERE / "figures" / "right_track.pdf"
+FIGURE = HERE / "figures" / "right_track.png"
 
-SEED = 2026
 CLIPS = 50
 SAME = 0.5
-"""Mean box overlap over the sampled frames from which a proposed track is the true one."""
+"""Mean box overlap over the true span from which the chosen track is the queried object's."""
 
 
 def measure(clips: int = CLIPS) -> dict[str, Any]:
     """How often the chosen track is the queried object's, by preset and kind of candidates."""
     model = load()
-    world = [make_clip((SEED, index)) for index in range(clips)]
+    cases = list(SHAPES_TEST.cases(clips))
     right = {
-        f"{preset}, {kind}": [_is_right(model, clip, preset, kind) for clip in world]
+        f"{preset}, {kind}": [_is_right(model, case, preset, kind) for case in cases]
         for preset in PRESETS
         for kind in ("true tracks", "proposed tracks")
     }
-    weights = resources.files("probe.organism") / "weights" / "model.safetensors"
     return {
-        "clips": clips,
-        "seed": SEED,
-        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "versions": {name: version(name) for name in ("torch", "transformers", "nnsight")},
-        "chance": float(np.mean([1 / len(clip.things) for clip in world])),
+        **provenance(SHAPES_TEST, clips),
+        "chance": float(np.mean([1 / len(case.tracks) for case in cases])),
         "right": {
-            name: {"share": float(np.mean(values)), "interval": _interval(values)}
+            name: {"share": float(np.mean(values)), "interval": bootstrap_interval(values)}
             for name, values in right.items()
         },
     }
 
 
-def _is_right(model: VideoLM, clip: Clip, preset: str, kind: str) -> bool:
-    thing = clip.things[0]
-    tracks = [one.track() for one in clip.things] if kind == "true tracks" else None
-    answer = ground(model, clip.video(), thing.query, tracks, config=PRESETS[preset])
-    return _overlap(answer.track, thing.track(), answer.video.indices) > SAME
-
-
-def _overlap(one: Tube, other: Tube, frames: Sequence[int]) -> float:
-    """Mean box overlap (IoU) over some frames."""
-    a, b = one.interpolated(frames).boxes, other.interpolated(frames).boxes
-    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    shared = np.prod(np.clip(sides, 0, None), axis=1)
-    areas = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1)
-    return float((shared / (areas - shared)).mean())
-
-
-def _interval(values: Sequence[bool], draws: int = 10_000) -> list[float]:
-    """The 95 % bootstrap interval of a share."""
-    chosen = np.random.default_rng(0).choice(np.asarray(values, float), (draws, len(values)))
-    return [float(edge) for edge in np.quantile(chosen.mean(axis=1), (0.025, 0.975))]
+def _is_right(model: VideoLM, case: Case, preset: str, kind: str) -> float:
+    """1 if the right track was chosen, else 0."""
+    tracks = case.tracks if kind == "true tracks" else None
+    answer = ground(model, case.clip.video(), case.query, tracks, config=PRESETS[preset])
+    chosen = answer.track.interpolated(case.truth.frames)
+    return float(spatial_iou(chosen, case.truth) > SAME)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """One point with its interval for each way of answering, and chance as a line."""
-    figure = Figure(figsize=(5.2, 2.2), layout="constrained")
+    figure = Figure(figsize=(5.6, 2.6), layout="constrained", dpi=150)
     axes = figure.subplots()
     names = list(numbers["right"])
     shares = np.array([numbers["right"][name]["share"] for name in names])
     low, high = np.array([numbers["right"][name]["interval"] for name in names]).T
     axes.errorbar(shares, names, xerr=[shares - low, high - shares], fmt="o", color="#0072B2")
     axes.axvline(numbers["chance"], color="#9a9a9a", ls="--", lw=1)
-    axes.text(numbers["chance"], -0.75, "chance", ha="center", va="bottom", fontsize=8)
-    axes.set(
-        xlim=(0, 1), ylim=(len(names) - 0.5, -0.8), xlabel="share of clips with the right track"
-    )
+    axes.annotate(
+        "chance", (numbers["chance"], 1), xycoords=("data", "axes fraction"), ha="center",
+        xytext=(0, 2), textcoords="offset points", fontsize=8, color="#6a6a6a",
+    )  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5))
+    axes.set_xlabel(f"share of {numbers['cases']} clips with the right track (95 % interval)")
     return figure
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from probe.attention import Heatmap
+from probe.attention import Assembly, Heatmap, assemble
 from probe.figures import (
     draw_frame_scores,
     draw_frames,
@@ -35,23 +35,31 @@ LIBRARIES = ("grounding-probe", "torch", "transformers", "nnsight", "numpy", "sc
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """Where the model looked for one question, and through which token."""
+    """Where the model looked for one question, and through which tokens."""
 
     reading: Reading
-    token: int
-    """The grounding token, as an index into the reading's tokens."""
+    tokens: tuple[int, ...]
+    """The grounding token, or those whose maps were averaged, as places in the question."""
     heatmap: Heatmap
+    consistency: float | None = None
+    """How alike the maps of both frame orders were, where they were assembled (-1 to 1)."""
+
+    def assembled_with(self, reverse: "Look", how: Assembly) -> "Look":
+        """This look with the map of the reversed frame order, turned back, worked in."""
+        turned = reverse.heatmap.reversed()
+        joined = assemble([self.heatmap, turned], how)
+        return replace(self, heatmap=joined, consistency=self.heatmap.consistency(turned))
 
     def to_dict(self) -> dict[str, Any]:
-        """The question, its grounding token and all its tokens with their statistics."""
+        """The question, what it was read through, and all its tokens with their statistics."""
         peak = self.heatmap.peak
         return {
             "question": self.reading.prompt.question,
             "yes_minus_no": round(self.reading.margin, 4),
-            "grounding_token": {
-                "index": self.token,
-                "token": self.reading.tokens[self.token],
-            },
+            "grounding_tokens": [
+                {"index": index, "token": self.reading.tokens[index]} for index in self.tokens
+            ],
+            "consistency": None if self.consistency is None else round(self.consistency, 4),
             "peak": {
                 "frame": self.heatmap.cells.frames[peak[0]][0],
                 "row": peak[1],
@@ -104,6 +112,11 @@ class Answer:
         return self.track.interpolated(np.arange(self.span.start, self.span.stop))
 
     @property
+    def whole_track(self) -> Tube:
+        """One box of the chosen track for each source frame, whenever it acts: only "where"."""
+        return self.track.interpolated(np.arange(self.video.source_length))
+
+    @property
     def score(self) -> float:
         """The chosen track's score: the strongest cell of the attribute map within it."""
         return float(track_scores([self.track], self.where.heatmap)[0])
@@ -152,7 +165,7 @@ class Answer:
         places = shown_frames(self.video)
         figure = Figure(figsize=(max(7.0, 1.25 * len(places)), 6.4), layout="constrained")
         figure.suptitle(self.queries.whole, fontsize=11)
-        seen, acted, words, times = rows_of(figure, (1, 1, 1.5, 1.1))
+        seen, acted, words, times = rows_of(figure, (1.0, 1.0, 1.5, 1.1))
         looks = (
             (seen, self.where, "where", self.track),
             (acted, self.when, "when", self.tube),
@@ -162,7 +175,7 @@ class Answer:
             axes = part.subplots(1, len(places), squeeze=False)[0]
             draw_frames(axes, self.video, look.heatmap, box, self.candidates)
         for ax, (_, look, name, _) in zip(words.subplots(1, 2, sharey=True), looks, strict=True):
-            draw_tokens(ax, look.reading, look.token)
+            draw_tokens(ax, look.reading, look.tokens)
             ax.set_title(name, fontsize=8, loc="left")
         draw_frame_scores(
             times.subplots(), self.video, self.when.heatmap, self.frame_scores, self.span
@@ -188,8 +201,12 @@ class Answer:
 
 
 def described(config: Any) -> Any:
-    """A configuration in plain values; parts that are rules carry their class's name."""
+    """A configuration in plain values; rules carry their class's or function's name."""
+    if callable(config) and not is_dataclass(config):
+        return config.__name__
     if not is_dataclass(config) or isinstance(config, type):
         return config
-    values = {name: described(getattr(config, name)) for name in asdict(config)}
-    return {"rule": type(config).__name__, **values}
+    return {
+        "rule": type(config).__name__,
+        **{name: described(value) for name, value in vars(config).items()},
+    }

@@ -1,6 +1,8 @@
 """Attention from the tokens of a question to the cells of a video."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
@@ -36,6 +38,16 @@ class Heatmap:
         """The same map, last frame first."""
         return Heatmap(self.values.flip(0), self.cells.reversed())
 
+    def consistency(self, other: "Heatmap") -> float:
+        """How alike two maps of the same cells are: their correlation over all cells, -1 to 1.
+
+        Raises:
+            ValueError: if they show different cells.
+        """
+        _check_same_cells([self, other])
+        pair = torch.stack([self.values.flatten(), other.values.flatten()])
+        return float(torch.corrcoef(pair)[0, 1].nan_to_num(0.0))
+
     @property
     def peak(self) -> tuple[int, int, int]:
         """Frame, row and column of the strongest cell."""
@@ -49,6 +61,36 @@ class Heatmap:
         """
         share = torch.from_numpy(self.cells.coverage(tube)).to(self.values)
         return (self.values * share).amax(dim=(1, 2))
+
+
+Assembly: TypeAlias = Literal["mean", "max", "product"]
+"""How maps of the same cells become one; the paper does not state its rule."""
+
+_ASSEMBLIES: dict[Assembly, Callable[[Tensor], Tensor]] = {
+    "mean": lambda values: values.mean(0),
+    "max": lambda values: values.amax(0),
+    "product": lambda values: values.prod(0),
+}
+
+
+def assemble(maps: Sequence[Heatmap], how: Assembly = "mean") -> Heatmap:
+    """One map of several of the same cells, such as those of both frame orders.
+
+    Raises:
+        ValueError: if there is none, they show different cells, or the rule is unknown.
+    """
+    if not maps:
+        raise ValueError("there is no map to assemble; give at least one")
+    if how not in _ASSEMBLIES:
+        raise ValueError(f"unknown rule {how!r}; give one of {', '.join(_ASSEMBLIES)}")
+    _check_same_cells(maps)
+    values = torch.stack([heatmap.values for heatmap in maps])
+    return Heatmap(_ASSEMBLIES[how](values), maps[0].cells)
+
+
+def _check_same_cells(maps: Sequence[Heatmap]) -> None:
+    if any(heatmap.cells != maps[0].cells for heatmap in maps):
+        raise ValueError("the maps show different cells; reverse one, or read one video")
 
 
 def attention_rows(

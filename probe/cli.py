@@ -28,6 +28,8 @@ ORGANISM_NOTICE = (
     "the shipped model knows nothing but coloured shapes on plain backgrounds; expect a wrong "
     "answer on any other video, or give --model a real checkpoint"
 )
+Preset: TypeAlias = Literal["plain", "paper", "released-code"]
+
 DEMO_CLIP = 7
 """The seed of the clip that `probe demo` shows."""
 
@@ -65,8 +67,8 @@ class Demo:
     clip: int = DEMO_CLIP
     """Seed of the clip; every number is another clip."""
 
-    preset: Literal["paper", "released-code"] = "paper"
-    """Whose choices to follow: the paper's, or its authors' released code's."""
+    preset: Preset = "plain"
+    """Whose choices to follow: probes alone, the paper's, or its authors' released code's."""
 
     debug: bool = False
     """Show the full traceback of an error."""
@@ -106,8 +108,8 @@ class Ground:
     tracks: Annotated[Path | None, arg(metavar="PATH")] = None
     """Candidate tracks (JSON); by default, whatever stands out from the background."""
 
-    preset: Literal["paper", "released-code"] = "paper"
-    """Whose choices to follow: the paper's, or its authors' released code's."""
+    preset: Preset = "plain"
+    """Whose choices to follow: probes alone, the paper's, or its authors' released code's."""
 
     out: Path = Path("probe-ground")
     """Folder for answer.json, answer.mp4 and answer.png."""
@@ -303,8 +305,8 @@ def report(answer: "Answer", out: Path) -> None:
         corners = "  ".join(f"{edge:7.1f}" for edge in tube.boxes[i])
         print(f"        frame {tube.frames[i]:5d}   x1 y1 x2 y2 = {corners}")
     for name, look in (("where", answer.where), ("when", answer.when)):
-        token = look.reading.tokens[look.token]
-        print(f"looked  through {token!r} for {name}: {look.reading.prompt.question}")
+        tokens = ", ".join(repr(look.reading.tokens[token]) for token in look.tokens)
+        print(f"looked  through {tokens} for {name}: {look.reading.prompt.question}")
     print(f"written {', '.join(str(out / f'answer.{kind}') for kind in ('json', 'mp4', 'png'))}")
 
 

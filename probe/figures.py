@@ -59,13 +59,15 @@ def shown_frames(video: Video, most: int = WIDEST) -> list[int]:
     return [int(place) for place in np.linspace(0, len(video) - 1, count).round()]
 
 
-def draw_tokens(ax: Axes, reading: Reading, token: int | None = None) -> None:
-    """The visual activation of each token; role tokens coloured, the grounding token hatched."""
+def draw_tokens(ax: Axes, reading: Reading, chosen: Sequence[int] = ()) -> None:
+    """The visual activation of each token: role tokens blue, those that were read orange."""
     activation = visual_activation(reading).numpy()
     colours = [KIND_COLOURS[one.kind] for one in reading.prompt.tokens]
     bars = ax.bar(range(len(activation)), activation, color=colours, width=0.8)
-    if token is not None:
+    for token in chosen:
         bars[token].set(color=HIGHLIGHT)
+    if len(chosen) == 1:
+        (token,) = chosen
         ax.annotate(
             "grounding token",
             (token, activation[token]),
@@ -114,7 +116,7 @@ def token_figure(video: Video, reading: Reading, token: int) -> Figure:
     figure.suptitle(reading.prompt.question, fontsize=11)
     heights = [1.7, *([1.0] * len(drawn))]
     bars, *parts = rows_of(figure, heights)
-    draw_tokens(bars.subplots(), reading, token)
+    draw_tokens(bars.subplots(), reading, [token])
     for part, index in zip(parts, drawn, strict=True):
         name = f"{reading.tokens[index]!r}" + (" (grounding token)" if index == token else "")
         part.suptitle(name, fontsize=8, x=0.01, ha="left")

@@ -9,16 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from probe.answers import Answer, Laps, Look
-from probe.grounding_tokens import grounding_token
+from probe.attention import Assembly
+from probe.grounding_tokens import Fixed, MostActive, TokenRule
 from probe.model import VideoLM
 from probe.prompts import GENERIC, GENERIC_RELEASED
 from probe.proposals import propose_tracks, with_heatmap_tracks
-from probe.queries import as_question, decompose
+from probe.queries import Queries, as_question, decompose
+from probe.reattention import Absolute, Learning, contrast, exponential
 from probe.spans import GrowFromPeak, SpanRule, TopHull, best_span
 from probe.tracks import best_track
 from probe.tubes import Tube
 from probe.video import Video
-from probe.view import Reading
+from probe.view import View
 
 
 @dataclass(frozen=True)
@@ -35,22 +37,56 @@ class GrounderConfig:
     relative: bool = True
     """Whether maps are taken over the generic prompt's."""
 
-    token: int | None = None
-    """The token to read, counted from the end (-1 is the last); None to choose it by its visual
-    activation, sample by sample."""
+    token: TokenRule = field(default_factory=MostActive)
+    """Which token's map is read."""
 
     span: SpanRule = field(default_factory=TopHull)
     """How consecutive frames are chosen from their scores."""
 
+    learn_where: Learning | None = None
+    """How the latent prompt of the attribute branch is learned; None for none."""
 
-PAPER = GrounderConfig()
-"""As the paper describes it. Its decomposition and latent prompts are not part of `ground` yet."""
+    learn_when: Learning | None = None
+    """How the latent prompt of the action branch is learned; None for none."""
 
-RELEASED_CODE = GrounderConfig(generic=GENERIC_RELEASED, token=-5, span=GrowFromPeak())
-"""As the authors' released code does it: a fixed token (that of LLaVA-NeXT-Video) and its own
-generic prompt and span. Its layers [-26:-6] belong to a model of 32."""
+    assembly: Assembly | None = None
+    """How the attribute maps of both frame orders become one; None to read one order only."""
 
-PRESETS = {"paper": PAPER, "released-code": RELEASED_CODE}
+    ask_whole: bool = False
+    """Whether the final maps are read with the whole query; a latent prompt is always learned
+    for the branch's own part of it."""
+
+    prompt_generic: bool = False
+    """Whether the generic prompt's map, too, is read on the prompted visual tokens."""
+
+
+_PAPER_LEARNING = Learning(layer=0, steps=1, rate=Absolute(8.0), loss=exponential)
+_RELEASED_LEARNING = Learning(steps=2, rate=Absolute(8.0), loss=contrast, two_taps=True)
+
+PAPER = GrounderConfig(
+    learn_where=_PAPER_LEARNING,
+    learn_when=_PAPER_LEARNING,
+    assembly="mean",
+    ask_whole=True,
+)
+"""As the paper describes it. Its rate of 8 belongs to the scale of a model of 7B."""
+
+RELEASED_CODE = GrounderConfig(
+    generic=GENERIC_RELEASED,
+    token=Fixed(-5),
+    span=GrowFromPeak(),
+    learn_where=_RELEASED_LEARNING,
+    learn_when=_RELEASED_LEARNING,
+    assembly="mean",
+    prompt_generic=True,
+)
+"""As the authors' released code would do it if it ran: a fixed token (that of LLaVA-NeXT-Video),
+its own generic prompt, loss and span. Its layers [-26:-6] belong to a model of 32."""
+
+PLAIN = GrounderConfig()
+"""Probes alone: grounding token, relative attention and sub-queries, with nothing learned."""
+
+PRESETS = {"plain": PLAIN, "paper": PAPER, "released-code": RELEASED_CODE}
 """The presets by the names that the command line knows them under."""
 
 
@@ -60,7 +96,8 @@ def ground(
     query: str,
     candidates: Sequence[Tube] | None = None,
     *,
-    config: GrounderConfig = PAPER,
+    queries: Queries | None = None,
+    config: GrounderConfig = PLAIN,
 ) -> Answer:
     """Find the tube of the video that a query describes.
 
@@ -71,20 +108,23 @@ def ground(
         video: The video, with as many sampled frames as the model is to see.
         query: A phrase, sentence or question that describes one thing and what it does.
         candidates: Object tracks to choose from; by default those of the weight-free proposer.
+        queries: The query's attribute and action parts; by default split by rules.
         config: What the method leaves open.
 
     Raises:
         ValueError: if the query is empty, too long or holds control tokens.
     """
     laps = Laps()
-    asked = decompose(query)
+    asked = queries or decompose(query)
     view = model.watch(video)
     laps.mark("watch")
 
-    questions = as_question(asked.attribute), as_question(asked.action), config.generic
-    who, does, generic = view.read(*questions, layers=config.layers)
-    where, when = (look(reading, generic, config) for reading in (who, does))
-    laps.mark("read")
+    where = look(view, asked, asked.attribute, config.learn_where, config)
+    if config.assembly is not None:
+        back = look(view.reversed(), asked, asked.attribute, config.learn_where, config)
+        where = where.assembled_with(back, config.assembly)
+    when = look(view, asked, asked.action, config.learn_when, config)
+    laps.mark("look")
 
     tracks = candidates or with_heatmap_tracks(propose_tracks(video), where.heatmap)
     laps.mark("propose")
@@ -108,12 +148,21 @@ def ground(
     )
 
 
-def look(asked: Reading, generic: Reading, config: GrounderConfig) -> Look:
-    """Where the model looks to answer a question, beyond where it always looks."""
-    last = len(asked.tokens)
-    token = grounding_token(asked) if config.token is None else last + config.token
-    heatmap = asked.heatmap(token)
+def look(
+    view: View, asked: Queries, part: str, learning: Learning | None, config: GrounderConfig
+) -> Look:
+    """Where the model looks for one part of a query, beyond where it always looks."""
+    question = as_question(part)
+    prompted = view if learning is None else learning.prompted(view, question, config.generic)
+    final = as_question(asked.whole) if config.ask_whole else question
+    (reading,) = prompted.read(final, layers=config.layers)
+    (generic,) = (prompted if config.prompt_generic else view).read(
+        config.generic, layers=config.layers
+    )
+
+    tokens = config.token(reading)
+    heatmap = reading.heatmap(tokens)
     if config.relative:
-        same_role = token - last + len(generic.tokens)
-        heatmap = heatmap.relative_to(generic.heatmap(same_role))
-    return Look(asked, token, heatmap)
+        same_roles = [token - len(reading.tokens) for token in tokens]
+        heatmap = heatmap.relative_to(generic.heatmap(same_roles))
+    return Look(reading, tokens, heatmap)

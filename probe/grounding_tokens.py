@@ -1,6 +1,8 @@
 """Grounding tokens: the few text tokens through which the model looks at what is asked about."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import pandas as pd
 from jaxtyping import Float
@@ -46,6 +48,53 @@ def grounding_token(
         raise ValueError(f"{reading.prompt.question!r} has no {' or '.join(among)} token")
     activation = visual_activation(reading, layers)
     return max(candidates, key=lambda token: activation[token].item())
+
+
+@dataclass(frozen=True)
+class MostActive:
+    """The token with the highest visual activation, sample by sample: the paper's choice."""
+
+    among: tuple[Kind, ...] = CANDIDATES
+
+    def __call__(self, reading: Reading) -> tuple[int, ...]:
+        """The one grounding token."""
+        return (grounding_token(reading, among=self.among),)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The same token of every question: the released code's choice."""
+
+    index: int
+    """Counted from the end: -1 is the last token before the answer."""
+
+    def __call__(self, reading: Reading) -> tuple[int, ...]:
+        """The one token.
+
+        Raises:
+            ValueError: if the question is shorter.
+        """
+        if not -len(reading.tokens) <= self.index < 0:
+            raise ValueError(
+                f"there is no token {self.index} in a question of {len(reading.tokens)}; "
+                f"give -1 for the last to {-len(reading.tokens)} for the first"
+            )
+        return (len(reading.tokens) + self.index,)
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """All tokens of some kinds, averaged: what the choice of one is compared with."""
+
+    kinds: tuple[Kind, ...] = CANDIDATES
+
+    def __call__(self, reading: Reading) -> tuple[int, ...]:
+        """Their places in the question."""
+        return reading.prompt.indices(*self.kinds)
+
+
+TokenRule: TypeAlias = MostActive | Fixed | AllOf
+"""Chooses the tokens whose maps are read."""
 
 
 def rank_tokens(reading: Reading, layers: Sequence[int] | None = None) -> pd.DataFrame:

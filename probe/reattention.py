@@ -6,7 +6,7 @@ never generated: one pass a step, the question and the generic prompt packed tog
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import torch
@@ -82,13 +82,31 @@ class Reattention:
     steps: tuple[Step, ...]
 
 
+@dataclass(frozen=True)
+class Learning:
+    """How a latent prompt is learned: the choices of `reattend` as a value."""
+
+    layer: int = 0
+    """The decoder layer the vectors enter."""
+    steps: int = 1
+    rate: Rate = field(default_factory=Relative)
+    loss: Loss = exponential
+    two_taps: bool = False
+    """Apply the mean of the newest vectors and those before."""
+
+    def prompted(self, view: View, question: str, generic: str) -> View:
+        """The view with a latent prompt learned for a question."""
+        learned = reattend(view, question, generic=generic, **vars(self))
+        return view.with_latent(learned.latent)
+
+
 def reattend(  # noqa: PLR0913  each is a choice that the paper or its code makes differently
     view: View,
     question: str,
     *,
     layer: int = 0,
     steps: int = 1,
-    rate: Rate = Relative(),
+    rate: Rate | float = Relative(),
     loss: Loss = exponential,
     generic: str = GENERIC,
     two_taps: bool = False,
@@ -100,7 +118,7 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
         question: A yes-or-no question.
         layer: The decoder layer the vectors enter; only what lies above it runs.
         steps: Gradient steps; 0 gives the prompt that changes nothing.
-        rate: How far a step goes.
+        rate: How far a step goes; a number is taken as `Absolute`.
         loss: What a step makes smaller.
         generic: The prompt that the question is contrasted with.
         two_taps: Apply the mean of the newest vectors and those before, as the release does.
@@ -111,6 +129,7 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
     """
     if steps < 0:
         raise ValueError(f"{steps} steps cannot be taken; give 0 or more")
+    mover = Absolute(float(rate)) if isinstance(rate, int | float) else rate
     blank = zero_prompt(view.model, view.grid, view.prefix.shape[1], layer)
     latent = replace(blank, question=question)
     view.with_latent(latent)  # says at once if there is no such layer
@@ -124,7 +143,7 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
                 f"the gradient of step {number} at layer {layer} has norm {step.gradient_norm}; "
                 f"try another layer, loss or number type"
             )
-        moved = latent.vectors + rate.step(gradient, visual).to(latent.vectors)
+        moved = latent.vectors + mover.step(gradient, visual).to(latent.vectors)
         applied = (moved + before) / 2 if two_taps else moved
         before = moved
         latent = replace(latent, vectors=applied)

@@ -48,9 +48,13 @@ class Reading:
         """The question's tokens as people read them."""
         return tuple(token.text for token in self.prompt.tokens)
 
-    def heatmap(self, token: int, layers: Sequence[int] | None = None) -> Heatmap:
-        """The map of one token, averaged over heads and over `layers` (default: all read)."""
-        values = self.attention[self._chosen(layers), :, token].mean(dim=(0, 1))
+    def heatmap(self, tokens: int | Sequence[int], layers: Sequence[int] | None = None) -> Heatmap:
+        """The map of a token, or the mean of several; negative numbers count from the last.
+
+        Averaged over heads and over `layers` (default: all read).
+        """
+        wanted = [tokens] if isinstance(tokens, int) else list(tokens)
+        values = self.attention[self._chosen(layers)][:, :, wanted].mean(dim=(0, 1, 2))
         return Heatmap(values, self.grid.cells)
 
     def mean_attention(

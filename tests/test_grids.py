@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from probe.attention import Heatmap
+from probe.attention import Heatmap, assemble
 from probe.grids import Cells, VisualGrid
 from probe.tubes import Tube
 
@@ -82,3 +82,27 @@ def test_a_map_relative_to_itself_is_flat_where_it_is_bright():
     torch.testing.assert_close(
         heatmap.relative_to(heatmap).values, torch.full((2, 2, 4), 0.5 / 0.5001)
     )
+
+
+def test_assembling_is_the_mean_the_maximum_or_the_product_cell_by_cell():
+    one, other = Heatmap(torch.rand(2, 2, 4), CELLS), Heatmap(torch.rand(2, 2, 4), CELLS)
+    pair = [one, other]
+    torch.testing.assert_close(assemble(pair).values, (one.values + other.values) / 2)
+    assert torch.equal(assemble(pair, "max").values, torch.maximum(one.values, other.values))
+    assert torch.equal(assemble(pair, "product").values, one.values * other.values)
+    assert torch.equal(assemble([one]).values, one.values)
+
+
+def test_consistency_is_the_correlation_of_the_cells():
+    one, other = Heatmap(torch.rand(2, 2, 4), CELLS), Heatmap(torch.rand(2, 2, 4), CELLS)
+    expected = np.corrcoef(one.values.flatten(), other.values.flatten())[0, 1]
+    assert one.consistency(other) == pytest.approx(expected, abs=1e-5)
+    assert one.consistency(one) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_maps_of_different_cells_are_not_assembled():
+    heatmap = Heatmap(torch.rand(2, 2, 4), CELLS)
+    with pytest.raises(ValueError, match="different cells"):
+        assemble([heatmap, heatmap.reversed()])
+    with pytest.raises(ValueError, match="no map"):
+        assemble([])

@@ -4,8 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from probe.grounder import PAPER, RELEASED_CODE, ground
+from probe.grounder import PAPER, PLAIN, PRESETS, RELEASED_CODE, ground
 from probe.organism.world import make_clip
+from probe.queries import Queries
 from probe.spans import BestContrast
 from probe.tracks import best_track
 from probe.tubes import Tube
@@ -45,12 +46,39 @@ def test_the_branches_ask_their_own_part_of_the_query(answer, clip):
 
 def test_the_released_code_reads_a_fixed_token(organism, video, clip):
     found = ground(organism, video, clip.things[0].query, config=RELEASED_CODE)
-    assert found.where.reading.tokens[found.where.token] == "A"
-    assert found.where.token == len(found.where.reading.tokens) - 5
+    tokens = found.where.reading.tokens
+    assert found.where.tokens == (len(tokens) - 5,)
+    assert tokens[-5] == "A"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_answers_and_can_be_written_down(organism, video, clip, preset):
+    found = ground(organism, video, clip.things[0].query, config=PRESETS[preset])
+    content = json.loads(json.dumps(found.to_dict()))
+    assert content["config"]["rule"] == "GrounderConfig"
+    assert 0 < len(found.span) <= video.source_length
+
+
+def test_the_paper_learns_for_the_part_and_reads_with_the_whole_query(organism, video, clip):
+    thing = clip.things[0]
+    found = ground(organism, video, thing.query, config=PAPER)
+    for look in (found.where, found.when):
+        assert look.reading.prompt.question == f"Is there {thing.query} in this video?"
+    assert found.to_dict()["config"]["learn_where"]["loss"] == "exponential"
+    assert found.where.consistency is not None
+    assert -1 <= found.where.consistency <= 1
+    assert not np.array_equal(found.where.heatmap.values, found.when.heatmap.values)
+
+
+def test_a_query_can_come_split(organism, video):
+    queries = Queries("whole thing", "the red circle", "the circle that jumps", "file")
+    found = ground(organism, video, "whole thing", queries=queries)
+    assert found.queries is queries
+    assert found.where.reading.prompt.question == "Is there the red circle in this video?"
 
 
 def test_without_the_generic_prompt_maps_are_shares_of_attention(organism, video, clip):
-    plain = ground(organism, video, clip.things[0].query, config=replace(PAPER, relative=False))
+    plain = ground(organism, video, clip.things[0].query, config=replace(PLAIN, relative=False))
     assert float(plain.where.heatmap.values.sum()) <= 1
     over = ground(organism, video, clip.things[0].query)
     assert float(over.where.heatmap.values.max()) > float(plain.where.heatmap.values.max())
@@ -58,7 +86,7 @@ def test_without_the_generic_prompt_maps_are_shares_of_attention(organism, video
 
 def test_the_span_rule_is_a_choice(organism, video, clip):
     query = clip.things[0].query
-    short = ground(organism, video, query, config=replace(PAPER, span=BestContrast()))
+    short = ground(organism, video, query, config=replace(PLAIN, span=BestContrast()))
     assert short.to_dict()["config"]["span"] == {"rule": "BestContrast"}
 
 

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from probe.grounding_tokens import grounding_token, rank_tokens, visual_activation
+from probe.grounding_tokens import (
+    AllOf,
+    Fixed,
+    MostActive,
+    grounding_token,
+    rank_tokens,
+    visual_activation,
+)
 from probe.prompts import GENERIC
 
 
@@ -56,3 +63,17 @@ def test_layers_can_be_chosen(reading):
 def test_the_same_role_token_of_another_prompt_stands_as_far_from_the_end(tiny, video):
     asked, generic = tiny.watch(video).read("What jumps?", GENERIC)
     assert asked.tokens[-5:] == generic.tokens[-5:]
+
+
+def test_rules_choose_the_tokens_they_say(reading):
+    assert MostActive()(reading) == (grounding_token(reading),)
+    assert Fixed(-5)(reading) == (len(reading.tokens) - 5,)
+    assert AllOf()(reading) == reading.prompt.indices("role")
+    with pytest.raises(ValueError, match="no token -99"):
+        Fixed(-99)(reading)
+
+
+def test_the_map_of_several_tokens_is_the_mean_of_theirs(reading):
+    both = reading.heatmap([3, 5]).values
+    torch.testing.assert_close(both, (reading.heatmap(3).values + reading.heatmap(5).values) / 2)
+    assert torch.equal(reading.heatmap(-1).values, reading.heatmap(len(reading.tokens) - 1).values)

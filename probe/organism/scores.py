@@ -1,14 +1,18 @@
 """How good an organism is: are its answers right, and does it look where it answers about?"""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from importlib.metadata import version
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from probe.attention import Heatmap
 from probe.model import VideoLM
+from probe.organism.benchmark import VERSION, Benchmark, Case
 from probe.organism.lessons import (
     IGNORED,
     QuestionBatch,
@@ -16,10 +20,8 @@ from probe.organism.lessons import (
     asked_in,
     collate_questions,
 )
-from probe.organism.questions import existence
 from probe.organism.recipe import Shares
 from probe.organism.training import answer_logits
-from probe.organism.world import Clip, Thing, make_clip
 from probe.tracks import best_track
 from probe.view import Reading
 
@@ -30,51 +32,42 @@ NO_CUTS = Shares(local=0.0, partial=0.0, words=0.0, role=0.0)
 """The plain class with its plain causal mask."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """A clip and the thing in it that is asked about."""
+def looks(
+    model: VideoLM,
+    asked: Sequence[Case],
+    shown: Sequence[Case] | None = None,
+    windows: Sequence[tuple[int, ...]] | None = None,
+) -> pd.DataFrame:
+    """Where each token looks, one row for each case, token and window of layers (heads averaged).
 
-    clip: Clip
-    thing: Thing
+    Columns: `case`, `token`, `kind`, `name`, `layers`; `on_track` and `in_span`: whether the
+    strongest cell lies on the true track and in the true span; `track`: whether the true track
+    wins among the true tracks of the clip; `activation`; `right`: whether the answer was yes; and
+    the chances of the same by a cell, or a track, drawn at random.
 
-    @property
-    def question(self) -> str:
-        """Whether the thing is there and does what it does."""
-        return existence(f"{self.thing.attribute} that {self.thing.action}", "the")
-
-
-def cases(seed: int, count: int) -> Iterator[Case]:
-    """One thing of each of `count` clips that belong to a seed."""
-    for index in range(count):
-        clip = make_clip((seed, index))
-        which = int(np.random.default_rng((seed, index, 2)).integers(len(clip.things)))
-        yield Case(clip, clip.things[which])
-
-
-def looks(model: VideoLM, asked: Iterable[Case]) -> pd.DataFrame:
-    """Where each token looks at each layer (heads averaged), one row a case, token and layer.
-
-    Columns: `case`, `token`, `kind`, `layer`; `on_track` and `in_span`: whether the strongest
-    cell lies on the true track and in the true span; `track`: whether the true track wins among
-    the true tracks of the clip; `activation`; `right`: whether the answer was yes; and the
-    chances of the same by a cell, or a track, drawn at random.
+    Args:
+        model: The organism.
+        asked: The questions, and the truths the looks are compared with.
+        shown: Whose clips are shown instead of each case's own: the control.
+        windows: Sets of layers to average; by default each layer on its own.
     """
+    windows = windows or [(layer,) for layer in range(model.depth)]
     rows = []
-    for number, case in enumerate(asked):
-        reading = model.watch(case.clip.video()).read(case.question)[0]
-        truths = [thing.track() for thing in case.clip.things]
-        truth = truths[case.clip.things.index(case.thing)]
+    for case, seen in zip(asked, shown or asked, strict=True):
+        reading = model.watch(seen.clip.video()).read(case.question)[0]
+        truth, *_ = tracks = case.tracks
         share = reading.grid.cells.coverage(truth)
         inside = np.array([f[0] in case.thing.span for f in reading.grid.cells.frames])
         common = {
-            "case": number,
+            "case": case.name,
             "action": case.thing.action,
             "right": reading.margin > 0,
             "chance_on_track": float((share > ON_TRACK).mean()),
             "chance_in_span": float(inside.mean()),
-            "chance_track": 1 / len(truths),
+            "chance_track": 1 / len(tracks),
         }
-        for token, layer, heatmap in _maps(reading):
+        for token, layers in product(range(len(reading.tokens)), windows):
+            heatmap = reading.heatmap(token, layers)
             frame, row, column = heatmap.peak
             rows.append(
                 {
@@ -82,20 +75,14 @@ def looks(model: VideoLM, asked: Iterable[Case]) -> pd.DataFrame:
                     "token": token,
                     "kind": reading.prompt.tokens[token].kind,
                     "name": _name(reading, token, case),
-                    "layer": layer,
-                    "on_track": share[frame, row, column] > ON_TRACK,
+                    "layers": layers,
+                    "on_track": bool(share[frame, row, column] > ON_TRACK),
                     "in_span": bool(inside[frame]),
-                    "track": best_track(truths, heatmap) is truth,
+                    "track": best_track(tracks, heatmap) is truth,
                     "activation": float(heatmap.values.max()),
                 }
             )
     return pd.DataFrame(rows)
-
-
-def _maps(reading: Reading) -> Iterator[tuple[int, int, Heatmap]]:
-    for token in range(len(reading.tokens)):
-        for layer in reading.layers:
-            yield token, layer, reading.heatmap(token, [layer])
 
 
 def _name(reading: Reading, token: int, case: Case) -> str:
@@ -137,9 +124,12 @@ def answers(model: VideoLM, seed: int, clips: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def interval(values: Sequence[float], seed: int = 0, draws: int = 2000) -> tuple[float, float]:
-    """The 95 % bootstrap interval of a mean."""
-    array = np.asarray(values, dtype=np.float64)
-    chosen = np.random.default_rng(seed).integers(len(array), size=(draws, len(array)))
-    low, high = np.quantile(array[chosen].mean(axis=1), [0.025, 0.975])
-    return float(low), float(high)
+def provenance(benchmark: Benchmark, cases: int) -> dict[str, Any]:
+    """What a stored number needs to be measured again: cases, weights and versions."""
+    weights = resources.files("probe.organism") / "weights" / "model.safetensors"
+    return {
+        "benchmark": f"{benchmark.name}-v{VERSION}",
+        "cases": cases,
+        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "versions": {name: version(name) for name in ("torch", "transformers", "nnsight")},
+    }

@@ -1,0 +1,143 @@
+"""The organism answers right, and some of its tokens look at what it answers about.
+
+    python analyses/organism.py              draw from the stored numbers (seconds)
+    python analyses/organism.py --measure    measure them again (two CPU cores, ten minutes)
+
+Token and layers are chosen on shapes-val and reported on shapes-test, beside chance and beside a
+control in which each question is asked about another clip.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from probe.metrics import bootstrap_interval
+from probe.model import load
+from probe.organism.benchmark import SHAPES_TEST, SHAPES_VAL
+from probe.organism.scores import answers, looks, provenance
+
+HERE = Path(__file__).parent
+NUMBERS = HERE / "numbers" / "organism.json"
+FIGURE = HERE / "figures" / "organism.png"
+
+CLIPS = 300
+FIGURES = ("on_track", "in_span", "track")
+
+
+def measure(clips: int = CLIPS) -> dict[str, Any]:
+    """Accuracy by kind of question, where the chosen token looks, and the table of all tokens."""
+    model = load()
+    cases = list(SHAPES_TEST.cases(clips))
+    windows = _windows(model.depth)
+    chosen = _best(looks(model, list(SHAPES_VAL.cases(clips)), windows=windows))
+    table = looks(model, cases, windows=windows)
+    control = looks(model, cases, shown=[*cases[1:], cases[0]], windows=[tuple(chosen["layers"])])
+    return {
+        **provenance(SHAPES_TEST, clips),
+        "accuracy": _accuracy(answers(model, SHAPES_TEST.seed, clips)),
+        "chosen_on_val": chosen,
+        "looks": _looks(table, chosen),
+        "control": _looks(control, chosen, right_only=False),
+        "table": _table(table, model.depth),
+    }
+
+
+def _windows(depth: int) -> list[tuple[int, ...]]:
+    """Every run of consecutive layers."""
+    return [tuple(range(a, b)) for a in range(depth) for b in range(a + 1, depth + 1)]
+
+
+def _best(table: pd.DataFrame) -> dict[str, Any]:
+    """The role token and layers whose peak lies on the true track most often."""
+    roles = table[(table["kind"] == "role") & table["right"]]
+    shares = roles.groupby(["name", "layers"])["on_track"].mean()
+    name, layers = shares.index[int(shares.to_numpy().argmax())]
+    return {"token": name, "layers": list(layers), "on_track": float(shares.max())}
+
+
+def _looks(
+    table: pd.DataFrame, chosen: dict[str, Any], *, right_only: bool = True
+) -> dict[str, Any]:
+    """Shares and intervals of the chosen token's looks, over the questions answered right."""
+    same = [tuple(layers) == tuple(chosen["layers"]) for layers in table["layers"]]
+    rows = table[same & (table["name"] == chosen["token"])]
+    rows = rows[rows["right"]] if right_only else rows
+    if rows.empty:
+        return {}
+    found: dict[str, Any] = {
+        figure: {
+            "share": float(rows[figure].mean()),
+            "interval": bootstrap_interval(rows[figure].astype(float).to_numpy()),
+            "chance": float(rows[f"chance_{figure}"].mean()),
+        }
+        for figure in FIGURES
+    }
+    return {**found, "questions": len(rows)}
+
+
+def _table(table: pd.DataFrame, depth: int) -> dict[str, dict[str, list[float]]]:
+    """For each token, by layer: how often its peak is on the track, and its visual activation."""
+    single = table[[len(layers) == 1 for layers in table["layers"]]]
+    return {
+        str(name): {
+            figure: [
+                round(float(rows[rows["layers"] == (layer,)][figure].mean()), 4)
+                for layer in range(depth)
+            ]
+            for figure in ("on_track", "in_span", "activation")
+        }
+        for name, rows in single.groupby("name")
+    }
+
+
+def _accuracy(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    kinds = {str(kind): rows["right"] for kind, rows in table.groupby("kind")}
+    polar = table["answer"].isin(["Yes", "No"])
+    described = table["kind"] == "describe"
+    kinds["open questions"] = table[~polar & ~described]["right"]
+    return {
+        kind: {
+            "share": float(right.mean()),
+            "interval": bootstrap_interval(right.astype(float).to_numpy()),
+            "questions": len(right),
+        }
+        for kind, right in kinds.items()
+    }
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Left, accuracy by kind of question; right, where each token looks, layer by layer."""
+    figure = Figure(figsize=(8.6, 3.2), layout="constrained", dpi=150)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.3))
+    kinds = list(numbers["accuracy"])
+    left.barh(kinds, [numbers["accuracy"][kind]["share"] for kind in kinds], color="#0072B2")
+    left.axvline(0.5, color="#9a9a9a", lw=1, ls="--")
+    left.set(xlim=(0, 1), xlabel="share answered right")
+    order = [name for name in _ORDER if name in numbers["table"]]
+    grid = [numbers["table"][name]["on_track"] for name in order]
+    image = right.imshow(grid, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    right.set_yticks(range(len(order)), order)
+    right.set_xticks(range(len(grid[0])))
+    right.set(xlabel="layer", title="peak on the true track")
+    for row, values in enumerate(grid):
+        for column, value in enumerate(values):
+            colour = "white" if value < 0.6 else "black"
+            right.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, c=colour)
+    figure.colorbar(image, ax=right)
+    for axes in (left, right):
+        axes.tick_params(labelsize=7)
+    return figure
+
+
+_ORDER = ("COLOUR", "SHAPE", "that", "ACTION", "in", "video", "?", "A", "SS", "IST", "ANT", ":")
+
+
+if __name__ == "__main__":
+    if "--measure" in sys.argv[1:]:
+        NUMBERS.write_text(json.dumps(measure(), indent=1) + "\n")
+    FIGURE.parent.mkdir(exist_ok=True)
+    draw(json.loads(NUMBERS.read_text())).savefig(FIGURE)
