@@ -1,7 +1,7 @@
 """The organism answers right, and some of its tokens look at what it answers about.
 
     python analyses/organism.py              draw from the stored numbers (seconds)
-    python analyses/organism.py --measure    measure them again (two CPU cores, ten minutes)
+    python analyses/organism.py --measure    measure them again (two CPU cores, five minutes)
 
 Token and layers are chosen on shapes-val and reported on shapes-test, beside chance and beside a
 control in which each question is asked about another clip.
@@ -10,9 +10,8 @@ control in which each question is asked about another clip.
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from probe.metrics import bootstrap_interval
@@ -24,7 +23,10 @@ HERE = Path(__file__).parent
 NUMBERS = HERE / "numbers" / "organism.json"
 FIGURE = HERE / "figures" / "organism.png"
 
-CLIPS = 300
+CLIPS = 150
+Table: TypeAlias = Any
+"""A pandas table; its published types do not follow selections."""
+
 FIGURES = ("on_track", "in_span", "track")
 
 
@@ -51,7 +53,7 @@ def _windows(depth: int) -> list[tuple[int, ...]]:
     return [tuple(range(a, b)) for a in range(depth) for b in range(a + 1, depth + 1)]
 
 
-def _best(table: pd.DataFrame) -> dict[str, Any]:
+def _best(table: Table) -> dict[str, Any]:
     """The role token and layers whose peak lies on the true track most often."""
     roles = table[(table["kind"] == "role") & table["right"]]
     shares = roles.groupby(["name", "layers"])["on_track"].mean()
@@ -59,9 +61,7 @@ def _best(table: pd.DataFrame) -> dict[str, Any]:
     return {"token": name, "layers": list(layers), "on_track": float(shares.max())}
 
 
-def _looks(
-    table: pd.DataFrame, chosen: dict[str, Any], *, right_only: bool = True
-) -> dict[str, Any]:
+def _looks(table: Table, chosen: dict[str, Any], *, right_only: bool = True) -> dict[str, Any]:
     """Shares and intervals of the chosen token's looks, over the questions answered right."""
     same = [tuple(layers) == tuple(chosen["layers"]) for layers in table["layers"]]
     rows = table[same & (table["name"] == chosen["token"])]
@@ -79,7 +79,7 @@ def _looks(
     return {**found, "questions": len(rows)}
 
 
-def _table(table: pd.DataFrame, depth: int) -> dict[str, dict[str, list[float]]]:
+def _table(table: Table, depth: int) -> dict[str, dict[str, list[float]]]:
     """For each token, by layer: how often its peak is on the track, and its visual activation."""
     single = table[[len(layers) == 1 for layers in table["layers"]]]
     return {
@@ -94,7 +94,7 @@ def _table(table: pd.DataFrame, depth: int) -> dict[str, dict[str, list[float]]]
     }
 
 
-def _accuracy(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def _accuracy(table: Table) -> dict[str, dict[str, Any]]:
     kinds = {str(kind): rows["right"] for kind, rows in table.groupby("kind")}
     polar = table["answer"].isin(["Yes", "No"])
     described = table["kind"] == "describe"

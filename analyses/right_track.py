@@ -1,4 +1,4 @@
-"""The organism's grounding token points at the right object far more often than chance.
+"""Through its words the organism points at the right object; through its role tokens, hardly.
 
 python analyses/right_track.py              draw from the stored numbers (seconds)
 python analyses/right_track.py --measure    measure them again (two CPU cores, two minutes)
@@ -68,7 +68,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
         xytext=(0, 2), textcoords="offset points", fontsize=8, color="#6a6a6a",
     )  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5))
-    axes.set_xlabel(f"share of {numbers['cases']} clips with the right track (95 % interval)")
+    axes.set_xlabel(f"right track, share of {numbers['cases']} clips")
     return figure
 
 

@@ -28,7 +28,7 @@ ORGANISM_NOTICE = (
     "the shipped model knows nothing but coloured shapes on plain backgrounds; expect a wrong "
     "answer on any other video, or give --model a real checkpoint"
 )
-Preset: TypeAlias = Literal["plain", "paper", "released-code"]
+Preset: TypeAlias = Literal["plain", "best", "paper", "released-code"]
 
 DEMO_CLIP = 7
 """The seed of the clip that `probe demo` shows."""
@@ -67,8 +67,8 @@ class Demo:
     clip: int = DEMO_CLIP
     """Seed of the clip; every number is another clip."""
 
-    preset: Preset = "plain"
-    """Whose choices to follow: probes alone, the paper's, or its authors' released code's."""
+    preset: Preset = "best"
+    """Whose choices to follow: no learning, the best known, the paper's, or its code's."""
 
     debug: bool = False
     """Show the full traceback of an error."""
@@ -108,8 +108,8 @@ class Ground:
     tracks: Annotated[Path | None, arg(metavar="PATH")] = None
     """Candidate tracks (JSON); by default, whatever stands out from the background."""
 
-    preset: Preset = "plain"
-    """Whose choices to follow: probes alone, the paper's, or its authors' released code's."""
+    preset: Annotated[Preset | None, arg(metavar="{plain,best,paper,released-code}")] = None
+    """Whose choices to follow; by default best for the shipped model, paper for any other."""
 
     out: Path = Path("probe-ground")
     """Folder for answer.json, answer.mp4 and answer.png."""
@@ -261,7 +261,7 @@ def answered(
     query: str,
     options: ModelOptions,
     *,
-    preset: str,
+    preset: Preset | None,
     tracks: Path | None = None,
     notice: bool = True,
 ) -> "Answer":
@@ -275,7 +275,8 @@ def answered(
             warnings.warn(ORGANISM_NOTICE, stacklevel=2)
         candidates = None if tracks is None else load_tracks(tracks, video)
         step()
-        answer = ground(model, video, query, candidates, config=PRESETS[preset])
+        chosen = preset or ("best" if model.is_organism else "paper")
+        answer = ground(model, video, query, candidates, config=PRESETS[chosen])
         step()
     return answer
 

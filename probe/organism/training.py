@@ -216,7 +216,7 @@ def answer_logits(
     places = torch.arange(START, device=device).expand(clips, -1)
     hidden = inner.language_model(
         inputs_embeds=torch.cat([before, visual.to(text.dtype), text], dim=1),
-        attention_mask=additive(edges(batch, shares, generator))[:, None].to(device),
+        attention_mask=additive(edges(batch, shares, generator), text)[:, None],
         position_ids=torch.cat([places, START + batch.places], dim=1),
         use_cache=False,
     ).last_hidden_state
@@ -224,10 +224,13 @@ def answer_logits(
 
 
 def additive(
-    mask: Bool[Tensor, "clip token token"],
+    mask: Bool[Tensor, "clip token token"], like: Tensor
 ) -> Float[Tensor, "clip token token"]:
-    """The same edges as a term that is added to attention scores."""
-    return torch.zeros(mask.shape, dtype=torch.bfloat16).masked_fill(~mask, -1e9)
+    """The same edges as a term to add to attention scores, of the type these will have."""
+    kind = like.device.type
+    scored = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else like.dtype
+    cut = torch.zeros(mask.shape, dtype=scored).masked_fill(~mask, -1e9)
+    return cut.to(like.device)
 
 
 def edges(
