@@ -1,7 +1,7 @@
 """The organism answers right, and some of its tokens look at what it answers about.
 
     python analyses/organism.py              draw from the stored numbers (seconds)
-    python analyses/organism.py --measure    measure them again (two CPU cores, five minutes)
+    python analyses/organism.py --measure    measure them again (two CPU cores, three minutes)
 
 Token and layers are chosen on shapes-val and reported on shapes-test, beside chance and beside a
 control in which each question is asked about another clip.
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from probe.metrics import bootstrap_interval
@@ -63,7 +64,7 @@ def _best(table: Table) -> dict[str, Any]:
 
 def _looks(table: Table, chosen: dict[str, Any], *, right_only: bool = True) -> dict[str, Any]:
     """Shares and intervals of the chosen token's looks, over the questions answered right."""
-    same = [tuple(layers) == tuple(chosen["layers"]) for layers in table["layers"]]
+    same = np.array([tuple(layers) == tuple(chosen["layers"]) for layers in table["layers"]])
     rows = table[same & (table["name"] == chosen["token"])]
     rows = rows[rows["right"]] if right_only else rows
     if rows.empty:
@@ -81,16 +82,14 @@ def _looks(table: Table, chosen: dict[str, Any], *, right_only: bool = True) -> 
 
 def _table(table: Table, depth: int) -> dict[str, dict[str, list[float]]]:
     """For each token, by layer: how often its peak is on the track, and its visual activation."""
-    single = table[[len(layers) == 1 for layers in table["layers"]]]
+    single = table[np.array([len(layers) == 1 for layers in table["layers"]])]
+    means = single.groupby(["name", "layers"])[["on_track", "in_span", "activation"]].mean()
     return {
         str(name): {
-            figure: [
-                round(float(rows[rows["layers"] == (layer,)][figure].mean()), 4)
-                for layer in range(depth)
-            ]
-            for figure in ("on_track", "in_span", "activation")
+            figure: [round(float(means.loc[(name, (layer,)), figure]), 4) for layer in range(depth)]
+            for figure in means.columns
         }
-        for name, rows in single.groupby("name")
+        for name in dict.fromkeys(single["name"])
     }
 
 
