@@ -172,7 +172,7 @@ class Answer:
         )
         for part, look, name, box in looks:
             part.suptitle(f"{name}: {look.reading.prompt.question}", fontsize=8, x=0.01, ha="left")
-            axes = part.subplots(1, len(places), squeeze=False)[0]
+            axes = list(part.subplots(1, len(places), squeeze=False)[0])
             draw_frames(axes, self.video, look.heatmap, box, self.candidates)
         for ax, (_, look, name, _) in zip(words.subplots(1, 2, sharey=True), looks, strict=True):
             draw_tokens(ax, look.reading, look.tokens)

@@ -120,7 +120,7 @@ def token_figure(video: Video, reading: Reading, token: int) -> Figure:
     for part, index in zip(parts, drawn, strict=True):
         name = f"{reading.tokens[index]!r}" + (" (grounding token)" if index == token else "")
         part.suptitle(name, fontsize=8, x=0.01, ha="left")
-        axes = part.subplots(1, len(places), squeeze=False)[0]
+        axes = list(part.subplots(1, len(places), squeeze=False)[0])
         draw_frames(axes, video, reading.heatmap(index))
     return figure
 

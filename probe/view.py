@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -48,12 +49,14 @@ class Reading:
         """The question's tokens as people read them."""
         return tuple(token.text for token in self.prompt.tokens)
 
-    def heatmap(self, tokens: int | Sequence[int], layers: Sequence[int] | None = None) -> Heatmap:
+    def heatmap(
+        self, tokens: int | np.integer | Sequence[int], layers: Sequence[int] | None = None
+    ) -> Heatmap:
         """The map of a token, or the mean of several; negative numbers count from the last.
 
         Averaged over heads and over `layers` (default: all read).
         """
-        wanted = [tokens] if isinstance(tokens, int) else list(tokens)
+        wanted = [int(tokens)] if isinstance(tokens, int | np.integer) else list(tokens)
         values = self.attention[self._chosen(layers)][:, :, wanted].mean(dim=(0, 1, 2))
         return Heatmap(values, self.grid.cells)
 

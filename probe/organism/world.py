@@ -110,7 +110,7 @@ class Thing:
     def attribute(self) -> str:
         """Which object: the part of a query that says who.
 
-        >>> Thing("red", "circle", "glows", Span(0, 8), 20, 20, 5).attribute
+        >>> Thing("red", "circle", "glows", Span(0, 8), 20.0, 20.0, 5.0).attribute
         'red circle'
         """
         return f"{self.colour} {self.shape}"
@@ -119,7 +119,7 @@ class Thing:
     def query(self) -> str:
         """Which object and what it does.
 
-        >>> Thing("red", "circle", "glows", Span(0, 8), 20, 20, 5).query
+        >>> Thing("red", "circle", "glows", Span(0, 8), 20.0, 20.0, 5.0).query
         'the red circle that glows'
         """
         return f"the {self.attribute} that {self.action}"
