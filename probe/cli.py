@@ -242,6 +242,7 @@ def fail(message: str, code: int = 2) -> None:
 
 def opened(source: Path, options: ModelOptions) -> "tuple[VideoLM, Video]":
     """The model, and the video sampled for it."""
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
     from probe.model import load
@@ -249,6 +250,7 @@ def opened(source: Path, options: ModelOptions) -> "tuple[VideoLM, Video]":
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()
     model = load(
         options.model, device=options.device, dtype=options.dtype, revision=options.revision
     )
