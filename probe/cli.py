@@ -81,7 +81,7 @@ class Demo:
         writable(self.out)
         clip = make_clip(self.clip)
         thing = clip.things[0]
-        self.out.mkdir(parents=True, exist_ok=True)
+        made(self.out)
         clip.write(self.out / "clip.mp4")
         answer = answered(
             self.out / "clip.mp4", thing.query, ModelOptions(), preset=self.preset, notice=False
@@ -161,7 +161,7 @@ class Tokens:
             (reading,) = model.watch(video).read(self.question)
             table, token = rank_tokens(reading), grounding_token(reading)
             step()
-            self.out.mkdir(parents=True, exist_ok=True)
+            made(self.out)
             partial = self.out / ".tokens.csv.partial"
             table.to_csv(partial, index=False)
             partial.replace(self.out / "tokens.csv")
@@ -285,7 +285,7 @@ def answered(
 
 def write(answer: "Answer", out: Path) -> None:
     """Leave answer.json, answer.mp4 and answer.png in a folder."""
-    out.mkdir(parents=True, exist_ok=True)
+    made(out)
     with progress("json", "video", "figure") as step:
         answer.save(out / "answer.json")
         step()
@@ -346,6 +346,21 @@ def writable(folder: Path) -> None:
         there = there.parent
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise ValueError(f"{folder}: cannot write there ({there}); give --out another folder")
+
+
+def made(folder: Path) -> None:
+    """Make a folder for results.
+
+    Raises:
+        ValueError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        reason = failure.strerror or type(failure).__name__
+        raise ValueError(
+            f"{folder}: cannot write there ({reason}); give --out another folder"
+        ) from failure
 
 
 def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
