@@ -177,7 +177,7 @@ class Tokens:
 class TrainOrganism:
     """Raise the shipped model again, from nothing; a stopped run goes on where it was."""
 
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
 
     out: Path = Path("organism-run")
     """Folder for the run; the finished model is in its folder `checkpoint`."""
@@ -220,7 +220,7 @@ def main() -> None:
         Command,
         prog="probe",
         description="Where does a video language model look when it reads a question?",
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+        config=(tyro.conf.FlagCreatePairsOff,),
     )
     warnings.showwarning = _say_warning
     try:

@@ -90,6 +90,21 @@ def test_tokens_writes_a_table_and_a_figure(run, tmp_path, clip_file):
     assert (tmp_path / "t" / "tokens.png").stat().st_size > 10_000
 
 
+def test_the_organism_is_raised_from_the_command_line(run, tmp_path, clip_file):
+    steps = ("--tag-steps", "1", "--tag-clips", "2", "--steps", "2", "--clips", "1")
+    code, out, err = run("train-organism", "--out", tmp_path / "run", *steps)
+    assert code == 0, err
+    assert "checkpoint" in out
+    checkpoint = tmp_path / "run" / "checkpoint"
+    code, _, err = run(
+        "tokens", clip_file, "What jumps?", "--model", checkpoint, "--out", tmp_path / "t"
+    )
+    assert code == 0, err
+    code, _, err = run("train-organism", "--out", tmp_path / "run", "--cut-first.local", "0.1")
+    assert code == 2
+    assert "another recipe" in complaint(err)[0]
+
+
 def make_bad_inputs(folder, clip_file):
     """Every kind of bad input, by the words that its error must hold."""
     (folder / "empty.mp4").write_bytes(b"")
