@@ -27,7 +27,6 @@ class Entered:
 
     ids: Int[Tensor, " token"]
     embeddings: Float[Tensor, "token hidden"]
-    inputs: Inputs
 
 
 class Network:
@@ -112,7 +111,7 @@ class Network:
         with self.handle.trace(**inputs) as tracer:
             embeddings = nnsight.save(self.decoder.inputs[1]["inputs_embeds"])
             tracer.stop()
-        return Entered(inputs["input_ids"][0], embeddings[0], inputs)
+        return Entered(inputs["input_ids"][0], embeddings[0])
 
     def embed(self, ids: Sequence[int]) -> Float[Tensor, "token hidden"]:
         """The embeddings of text tokens."""
