@@ -18,8 +18,8 @@ from probe.tubes import Box, Span, Tube
 from probe.video import Video
 from probe.view import Reading
 
-CHOSEN, OTHER, QUIET = "#0072B2", "#9a9a9a", "#c8c8c8"
-"""Blue from the colour-blind safe palette of Okabe and Ito, and greys."""
+CHOSEN, QUIET = "#0072B2", "#c8c8c8"
+"""Blue from the colour-blind safe palette of Okabe and Ito, and grey."""
 
 HIGHLIGHT = "#E69F00"
 
