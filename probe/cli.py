@@ -76,7 +76,6 @@ class Demo:
     def run(self) -> None:
         """Make the clip, answer, and say what the truth was."""
         from probe.organism.world import make_clip
-        from probe.tubes import Span
 
         writable(self.out)
         clip = make_clip(self.clip)
@@ -88,7 +87,7 @@ class Demo:
         )
         write(answer, self.out)
         report(answer, self.out)
-        truth: Span = thing.span
+        truth = thing.span
         start, stop = answer.video.time_at(truth.start), answer.video.time_at(truth.stop)
         print(f"truth   {start:.2f} to {stop:.2f} s (frames {truth.start} to {truth.stop - 1})")
 

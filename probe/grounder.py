@@ -118,7 +118,8 @@ def ground(
         config: What the method leaves open.
 
     Raises:
-        ValueError: if the query is empty, too long or holds control tokens.
+        ValueError: if the query is empty, too long or holds control tokens, or an empty list of
+            candidates is given.
     """
     laps = Laps()
     asked = queries or decompose(query)
@@ -132,10 +133,11 @@ def ground(
     when = look(view, asked, asked.action, config.learn_when, config)
     laps.mark("look")
 
-    tracks = candidates or with_heatmap_tracks(propose_tracks(video), where.heatmap)
+    if candidates is None:
+        candidates = with_heatmap_tracks(propose_tracks(video), where.heatmap)
     laps.mark("propose")
 
-    track = best_track(tracks, where.heatmap)
+    track = best_track(candidates, where.heatmap)
     scores = when.heatmap.peak_within(track)
     span = best_span(scores, when.heatmap.cells, video.source_length, config.span)
     laps.mark("choose")
@@ -144,7 +146,7 @@ def ground(
         queries=asked,
         span=span,
         track=track,
-        candidates=tuple(tracks),
+        candidates=tuple(candidates),
         where=where,
         when=when,
         frame_scores=scores,
@@ -162,13 +164,11 @@ def look(
     prompted = view if learning is None else learning.prompted(view, question, config.generic)
     final = as_question(asked.whole) if config.ask_whole else question
     (reading,) = prompted.read(final, layers=config.layers)
-    (generic,) = (prompted if config.prompt_generic else view).read(
-        config.generic, layers=config.layers
-    )
-
     tokens = config.token(reading)
     heatmap = reading.heatmap(tokens)
     if config.relative:
+        shown = prompted if config.prompt_generic else view
+        (generic,) = shown.read(config.generic, layers=config.layers)
         same_roles = [token - len(reading.tokens) for token in tokens]
         heatmap = heatmap.relative_to(generic.heatmap(same_roles))
     return Look(reading, tokens, heatmap)

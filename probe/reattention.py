@@ -133,9 +133,9 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
     blank = zero_prompt(view.model, view.grid, view.prefix.shape[1], layer)
     latent = replace(blank, question=question)
     view.with_latent(latent)  # says at once if there is no such layer
-    visual = view.entering(layer)[view.grid.positions].float()
+    visual = view.entering(layer)[view.grid.positions].float().cpu()
     seen: list[Step] = []
-    before = latent.vectors
+    newest = latent.vectors
     for number in range(steps):
         gradient, step = _gradient(view, latent, generic, loss)
         if not 0 < step.gradient_norm < float("inf"):
@@ -143,10 +143,8 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
                 f"the gradient of step {number} at layer {layer} has norm {step.gradient_norm}; "
                 f"try another layer, loss or number type"
             )
-        moved = latent.vectors + mover.step(gradient, visual).to(latent.vectors)
-        applied = (moved + before) / 2 if two_taps else moved
-        before = moved
-        latent = replace(latent, vectors=applied)
+        before, newest = newest, newest + mover.step(gradient, visual)
+        latent = replace(latent, vectors=(newest + before) / 2 if two_taps else newest)
         seen.append(step)
     return Reattention(latent, tuple(seen))
 

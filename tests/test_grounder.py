@@ -90,6 +90,11 @@ def test_the_span_rule_is_a_choice(organism, video, clip):
     assert short.to_dict()["config"]["span"] == {"rule": "BestContrast"}
 
 
+def test_an_empty_list_of_candidates_is_not_taken_for_none(organism, video, clip):
+    with pytest.raises(ValueError, match="no candidate"):
+        ground(organism, video, clip.things[0].query, [])
+
+
 @pytest.mark.parametrize("query", ["", "  "])
 def test_an_empty_query_is_refused(organism, video, query):
     with pytest.raises(ValueError, match="query is empty"):

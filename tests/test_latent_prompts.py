@@ -133,6 +133,16 @@ def test_the_two_tap_average_applies_the_mean_of_the_last_two(view):
     torch.testing.assert_close(tapped, once / 2)
 
 
+def test_the_second_tapped_step_starts_from_the_newest_vectors_not_from_their_mean(view):
+    first = reattend(view, QUESTION, steps=1, rate=Absolute(1.0)).latent.vectors
+    tapped = reattend(view, QUESTION, steps=1, rate=Absolute(1.0), two_taps=True).latent
+    vectors = tapped.vectors.clone().requires_grad_()
+    margin = by_hand(view, vectors, 0)
+    (gradient,) = torch.autograd.grad(-margin.exp(), vectors)
+    second = reattend(view, QUESTION, steps=2, rate=Absolute(1.0), two_taps=True).latent.vectors
+    torch.testing.assert_close(second, (first + (first - gradient)) / 2, atol=1e-4, rtol=1e-3)
+
+
 def test_losses_are_what_they_say(view):
     logits = view.answer_logits(QUESTION, GENERIC)
     ids = view.network.answers

@@ -8,10 +8,19 @@ from safetensors.torch import load_file
 from probe.model import load
 from probe.organism import training
 from probe.organism.cuts import neighbourhood, sees_video, tower_mask, visual_mask
-from probe.organism.lessons import QuestionBatch, QuestionLesson, collate_questions
+from probe.organism.lessons import (
+    QuestionBatch,
+    QuestionLesson,
+    asked_in,
+    collate_questions,
+    encode,
+    packed,
+)
 from probe.organism.network import CELLS, make_network, make_processor
 from probe.organism.recipe import Recipe, Shares
+from probe.organism.scores import answers
 from probe.organism.training import START, edges, pixels, train
+from probe.organism.world import make_clip
 
 SHORT = replace(Recipe(), tag_steps=2, tag_clips=2, steps=4, clips=1, save_every=2)
 PLAIN = Shares(local=0.0, partial=0.0, words=0.0, role=0.0)
@@ -110,3 +119,14 @@ def test_a_local_tower_has_no_register():
     assert mask is not None
     assert not mask[0, 0, 1:, 0].any()
     assert mask[0, 0, 1:, 1:].sum(-1).max() == 9
+
+
+def test_scores_name_the_questions_that_were_asked(organism):
+    table = answers(organism, 4, 3)
+    for index, rows in table.groupby("clip"):
+        asked = asked_in(4, int(str(index)))
+        assert rows["kind"].tolist() == [question.kind for question in asked]
+        batch = QuestionBatch(**collate_questions([packed(make_clip((4, int(str(index)))), asked)]))
+        for number, question in enumerate(asked):
+            words = batch.ids[0][(batch.questions[0] == number) & (batch.roles[0] == 0)]
+            assert words.tolist() == encode(question.text)

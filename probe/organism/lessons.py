@@ -1,6 +1,6 @@
 """Batches to learn from: frames with their tags, and clips with their questions packed behind."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -105,12 +105,16 @@ class QuestionLesson(Dataset[dict[str, Any]]):
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        clip = make_clip((self.seed, index))
-        row: dict[str, list[int]] = {name: [] for name in _ROWS}
-        hard = hardness(index / self.length)
-        for number, question in enumerate(asked_in(self.seed, index, hard)):
-            _pack(row, number, encode(question.text), encode(question.answer))
-        return {"videos": clip.video().frames, **row}
+        questions = asked_in(self.seed, index, hardness(index / self.length))
+        return packed(make_clip((self.seed, index)), questions)
+
+
+def packed(clip: Clip, questions: Sequence[Question]) -> dict[str, Any]:
+    """A clip and the row of its questions and answers."""
+    row: dict[str, list[int]] = {name: [] for name in _ROWS}
+    for number, question in enumerate(questions):
+        _pack(row, number, encode(question.text), encode(question.answer))
+    return {"videos": clip.video().frames, **row}
 
 
 def asked_in(seed: int, index: int, hard: float = HARD) -> list[Question]:

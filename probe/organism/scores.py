@@ -16,12 +16,13 @@ from probe.organism.benchmark import VERSION, Benchmark, Case
 from probe.organism.lessons import (
     IGNORED,
     QuestionBatch,
-    QuestionLesson,
     asked_in,
     collate_questions,
+    packed,
 )
 from probe.organism.recipe import Shares
 from probe.organism.training import answer_logits
+from probe.organism.world import make_clip
 from probe.tracks import best_track
 from probe.view import Reading
 
@@ -104,13 +105,14 @@ def answers(model: VideoLM, seed: int, clips: int) -> pd.DataFrame:
     network = model.network.module
     rows = []
     for index in range(clips):
-        lesson = QuestionLesson(seed, clips)[index]
-        batch = QuestionBatch(**collate_questions([lesson]))
+        questions = asked_in(seed, index)
+        clip = make_clip((seed, index))
+        batch = QuestionBatch(**collate_questions([packed(clip, questions)]))
         with torch.no_grad():
             logits = answer_logits(network, batch, NO_CUTS, torch.Generator())
         counted = batch.labels[0] != IGNORED
         right = logits[0].argmax(-1) == batch.labels[0]
-        for number, question in enumerate(asked_in(seed, index)):
+        for number, question in enumerate(questions):
             words = counted & (batch.questions[0] == number)
             rows.append(
                 {
