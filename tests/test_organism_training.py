@@ -19,10 +19,20 @@ from probe.organism.lessons import (
 from probe.organism.network import CELLS, make_network, make_processor
 from probe.organism.recipe import Recipe, Shares
 from probe.organism.scores import answers
-from probe.organism.training import START, edges, pixels, train
+from probe.organism.seeing import pixels
+from probe.organism.training import START, edges, train
 from probe.organism.world import make_clip
 
-SHORT = replace(Recipe(), tag_steps=2, tag_clips=2, steps=4, clips=1, save_every=2)
+SHORT = replace(
+    Recipe(),
+    frame_steps=2,
+    frame_clips=2,
+    clip_steps=2,
+    clip_clips=2,
+    steps=4,
+    clips=1,
+    save_every=2,
+)
 PLAIN = Shares(local=0.0, partial=0.0, words=0.0, role=0.0)
 CUT = Shares(local=1.0, partial=0.0, words=1.0, role=0.0)
 
@@ -38,7 +48,7 @@ def test_a_run_leaves_a_checkpoint_that_opens_like_any_other(run, video):
     model = load(run / "checkpoint", dtype="float32")
     assert model.watch(video).read("What jumps?")[0].attention.shape[-3:] == (8, CELLS, CELLS)
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert {entry["stage"] for entry in log} == {"tags", "words"}
+    assert {entry["stage"] for entry in log} == {"frames", "clips", "words"}
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(run, tmp_path, monkeypatch):

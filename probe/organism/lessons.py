@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from probe.organism.network import make_tokenizer, token_ids
 from probe.organism.questions import HARD, Question, ask
-from probe.organism.world import COLOURS, SHAPES, STATES, Clip, Thing, make_clip
+from probe.organism.world import ACTIONS, COLOURS, LENGTH, SHAPES, STATES, Clip, Thing, make_clip
 
 BEFORE = ("<s>", "USER", ":")
 """The tokens before the video."""
@@ -24,23 +25,28 @@ ROLE = ("A", "##SS", "##IST", "##ANT", ":")
 IGNORED = -100
 """The label of tokens whose prediction does not count."""
 
-TAG_STATES = ("rests", *STATES)
+RESTS = "rests"
+"""What a thing does in a frame in which it does nothing that the frame shows."""
+
 EASIEST = 0.2
 """Share of hard negatives at the start of a lesson."""
 
 FRAMES_A_CLIP = 3
-"""Frames taken from each clip for learning tags."""
+"""Frames taken from each clip for learning tags of frames."""
 
-TAGS = [(colour, shape, state) for colour in COLOURS for shape in SHAPES for state in TAG_STATES]
-"""Every tag set a frame can carry: what is in it and how it looks, never where."""
+FRAME_TAGS = tuple(product(COLOURS, SHAPES, (RESTS, *STATES)))
+"""Every tag a frame can carry: what is in it and how it looks, never where."""
+
+CLIP_TAGS = tuple(product(COLOURS, SHAPES, ACTIONS))
+"""Every tag a clip can carry: what is in it and what it does, never where or when."""
 
 
 @dataclass(frozen=True)
 class TagBatch:
-    """Frames and which tag sets each of them carries."""
+    """Frames, or clips of several, and which tags each of them carries."""
 
-    frames: UInt8[Tensor, "frame height width 3"]
-    tags: Float[Tensor, "frame tag"]
+    frames: UInt8[Tensor, "item *frame height width 3"]
+    tags: Float[Tensor, "item tag"]
 
 
 @dataclass(frozen=True)
@@ -60,16 +66,22 @@ class QuestionBatch:
 
 def visible_state(thing: Thing, frame: int) -> str:
     """How a thing looks in one frame."""
-    return thing.action if thing.action in STATES and frame in thing.span else "rests"
+    return thing.action if thing.action in STATES and frame in thing.span else RESTS
 
 
 def frame_tags(clip: Clip, frame: int) -> Float[np.ndarray, " tag"]:
-    """1 for every tag set that some thing in the frame carries."""
+    """1 for every tag that some thing in the frame carries."""
     shown = {(one.colour, one.shape, visible_state(one, frame)) for one in clip.things}
-    return np.array([tag in shown for tag in TAGS], dtype=np.float32)
+    return np.array([tag in shown for tag in FRAME_TAGS], dtype=np.float32)
 
 
-class TagLesson(Dataset[tuple[Any, Any]]):
+def clip_tags(clip: Clip) -> Float[np.ndarray, " tag"]:
+    """1 for every tag that some thing in the clip carries."""
+    shown = {(one.colour, one.shape, one.action) for one in clip.things}
+    return np.array([tag in shown for tag in CLIP_TAGS], dtype=np.float32)
+
+
+class FrameLesson(Dataset[tuple[Any, Any]]):
     """Frames of the `index`-th clip and their tags."""
 
     def __init__(self, seed: int, length: int) -> None:
@@ -81,9 +93,23 @@ class TagLesson(Dataset[tuple[Any, Any]]):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         clip = make_clip((self.seed, index))
         rng = np.random.default_rng((self.seed, index, 1))
-        chosen = [int(frame) for frame in rng.integers(0, 64, size=FRAMES_A_CLIP)]
+        chosen = [int(frame) for frame in rng.integers(0, LENGTH, size=FRAMES_A_CLIP)]
         frames = np.stack([clip.frame(frame) for frame in chosen])
         return frames, np.stack([frame_tags(clip, frame) for frame in chosen])
+
+
+class ClipLesson(Dataset[tuple[Any, Any]]):
+    """The `index`-th clip, sampled, and its tags."""
+
+    def __init__(self, seed: int, length: int) -> None:
+        self.seed, self.length = seed, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        clip = make_clip((self.seed, index))
+        return clip.video().frames[None], clip_tags(clip)[None]
 
 
 def hardness(done: float) -> float:
@@ -160,9 +186,15 @@ def encode(text: str) -> list[int]:
     return ids
 
 
-def tag_batches(seed: int, batches: int, clips: int) -> Iterator[TagBatch]:
-    """Batches of frames, made in a process of their own."""
-    for frames, tags in _load(TagLesson(seed, batches * clips), clips, _collate_tags):
+def frame_batches(seed: int, batches: int, clips: int) -> Iterator[TagBatch]:
+    """Batches of frames with their tags, made in a process of their own."""
+    for frames, tags in _load(FrameLesson(seed, batches * clips), clips, _collate_tags):
+        yield TagBatch(frames, tags)
+
+
+def clip_batches(seed: int, batches: int, clips: int) -> Iterator[TagBatch]:
+    """Batches of clips with their tags, made in a process of their own."""
+    for frames, tags in _load(ClipLesson(seed, batches * clips), clips, _collate_tags):
         yield TagBatch(frames, tags)
 
 

@@ -18,7 +18,7 @@ GENERIC = ("Please describe this video", "Describe this video in details.")
 HARD = 0.8
 """Share of negatives whose words all occur in the clip, once the organism has grown up."""
 
-DESCRIBED = 0.25
+DESCRIBED = 0.15
 """Share of clips of which a description is asked; it is long, and would drown the questions."""
 
 Triple = tuple[str, str, str]
@@ -50,8 +50,8 @@ def existence(subject: str, article: str = "a") -> str:
 def ask(clip: Clip, rng: np.random.Generator, hard: float = HARD) -> list[Question]:
     """About eighteen questions on a clip, in random order, as many to be denied as affirmed."""
     questions = [
-        *_attribute_questions(clip, rng, hard, pairs=2),
-        *_binding_questions(clip, rng, hard, pairs=3),
+        *_attribute_questions(clip, rng, hard, pairs=1),
+        *_binding_questions(clip, rng, hard, pairs=4),
         *_action_questions(clip, rng, hard),
         *_open_questions(clip, rng),
     ]

@@ -26,24 +26,30 @@ class Recipe:
 
     seed: int = 0
     """Of the weights at the start and of the clips; another seed is another organism."""
-    tag_steps: int = 2400
-    """Steps of the first stage, which learns to see."""
-    tag_clips: int = 24
+    frame_steps: int = 1500
+    """Steps of the first stage, which learns what is in a frame."""
+    frame_clips: int = 24
     """Clips in a batch of tagged frames, three frames of each."""
-    tag_rate: float = 1.5e-3
+    frame_rate: float = 1.5e-3
     """Highest learning rate of the first stage."""
-    steps: int = 2400
-    """Steps of the second stage, which learns to answer."""
+    clip_steps: int = 700
+    """Steps of the second stage, which learns what happens in a clip."""
+    clip_clips: int = 16
+    """Clips in a batch of tagged clips."""
+    clip_rate: float = 1.5e-3
+    """Highest learning rate of the second stage."""
+    steps: int = 2000
+    """Steps of the third stage, which learns to answer."""
     clips: int = 8
     """Clips in a batch of questions, about eighteen questions on each."""
     rate: float = 1.0e-3
-    """Highest learning rate of the second stage."""
-    slow: float = 0.1
-    """Rate of projector and embeddings over the language model's, so that they stay aligned."""
+    """Highest learning rate of the third stage."""
+    slow: float = 0.2
+    """Rate of projector and embeddings over the rest's after the first stage: they stay aligned."""
     decay: float = 0.05
     """Weight decay of the language model's matrices."""
-    cut_first: Shares = Shares(local=0.8, partial=0.2, words=0.25, role=0.1)
-    cut_last: Shares = Shares(local=0.2, partial=0.4, words=0.5, role=0.25)
+    cut_first: Shares = Shares(local=0.8, partial=0.2, words=0.8, role=0.2)
+    cut_last: Shares = Shares(local=0.3, partial=0.4, words=0.6, role=0.2)
     loosen: float = 0.5
     """Share of the steps after which the cuts begin to move from the first shares to the last."""
     save_every: int = 100
@@ -51,4 +57,5 @@ class Recipe:
 
     def quick(self) -> "Recipe":
         """The same in about a minute: to check that the whole path runs, not for use."""
-        return replace(self, tag_steps=40, tag_clips=4, steps=20, clips=2, save_every=10)
+        short = {"frame_steps": 40, "frame_clips": 4, "clip_steps": 20, "clip_clips": 2}
+        return replace(self, **short, steps=20, clips=2, save_every=10)

@@ -49,8 +49,8 @@ ACTIONS = STATES + MOTIONS
 GROWN, SHRUNK = 1.45, 0.62
 """Radius of a growing or shrinking object over the one at rest; both leave the range of radii."""
 
-HOP, HOP_PERIOD = 9.0, 16.0
-"""Height of a jump in pixels and length of one in source frames (two sampled frames)."""
+HOP, HOP_PERIOD = 9.0, 24.0
+"""Height of a jump in pixels and length of one in source frames (three sampled frames)."""
 
 SLIDE = 16.0
 """How far an object slides, in pixels: two cells of the organism's grid."""
