@@ -10,19 +10,19 @@ rule are those of `BEST`, chosen on shapes-val; everything is reported on shapes
 
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from tables import PROTOCOL, difference, draw_differences, row, scores_of
 
 from probe.answers import described
-from probe.grounder import BEST, GrounderConfig, ground
+from probe.grounder import BEST, GrounderConfig
 from probe.grounding_tokens import AllOf
-from probe.metrics import Scores, bootstrap_interval, paired_difference, score
 from probe.model import load
-from probe.organism.benchmark import SHAPES_TEST, Case
+from probe.organism.benchmark import SHAPES_TEST
 from probe.organism.scores import provenance
 from probe.reattention import Learning
 
@@ -30,7 +30,6 @@ HERE = Path(__file__).parent
 NUMBERS = HERE / "numbers" / "components.json"
 FIGURE = HERE / "figures" / "components.png"
 
-PROTOCOL = "hcstvg-official"
 CLIPS = 150
 
 BASE = replace(BEST, learn_where=None, learn_when=None, assembly=None)
@@ -54,47 +53,14 @@ COMPARED = [
 
 def measure(clips: int = CLIPS) -> dict[str, Any]:
     """The table, with paired intervals of what each part adds to m_vIoU and m_gt_vIoU."""
-    model = load()
-    cases = list(SHAPES_TEST.cases(clips))
-    answers = {name: {} for name in COMPONENTS}
-    for case in cases:
-        video = case.clip.video()
-        for name, config in COMPONENTS.items():
-            answers[name][case.name] = ground(model, video, case.query, config=config)
-    scores = {name: _scored(found, cases) for name, found in answers.items()}
+    scores = scores_of(load(), list(SHAPES_TEST.cases(clips)), COMPONENTS)
     return {
         **provenance(SHAPES_TEST, clips),
         "protocol": PROTOCOL,
         "learning": described(LEARNING),
-        "table": {name: _row(one) for name, one in scores.items()},
-        "differences": [_difference(scores, over, under) for over, under in COMPARED],
+        "table": {name: row(one) for name, one in scores.items()},
+        "differences": [difference(scores, over, under) for over, under in COMPARED],
     }
-
-
-def _scored(found: dict[str, Any], cases: list[Case]) -> Scores:
-    return score(
-        {name: answer.tube for name, answer in found.items()},
-        {case.name: case.truth for case in cases},
-        PROTOCOL,
-        tracks={name: answer.whole_track for name, answer in found.items()},
-    )
-
-
-def _values(scores: Scores, figure: str) -> list[float]:
-    return [getattr(query, figure) for query in scores.per_query.values()]
-
-
-def _row(scores: Scores) -> dict[str, Any]:
-    interval = bootstrap_interval(_values(scores, "viou"))
-    return {**asdict(scores.mean), "m_viou_interval": interval}
-
-
-def _difference(scores: dict[str, Scores], over: str, under: str) -> dict[str, Any]:
-    differences = {
-        figure: paired_difference(_values(scores[over], figure), _values(scores[under], figure))
-        for figure in ("viou", "tiou", "gt_viou")
-    }
-    return {"over": over, "under": under, **differences}
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
@@ -107,12 +73,9 @@ def draw(numbers: dict[str, Any]) -> Figure:
     left.errorbar(means, list(table), xerr=[means - low, high - means], fmt="o", color="#0072B2")
     left.set(xlabel="m_vIoU", ylim=(len(table) - 0.5, -0.5))
     labels = [f"{one['over']}\nover {one['under']}" for one in numbers["differences"]]
-    gain, low, high = np.array([one["viou"] for one in numbers["differences"]]).T
-    right.errorbar(gain, labels, xerr=[gain - low, high - gain], fmt="o", color="#D55E00")
-    right.axvline(0, color="#9a9a9a", lw=1)
-    right.set(xlabel="difference in m_vIoU, paired", ylim=(len(labels) - 0.5, -0.5))
-    for axes in (left, right):
-        axes.tick_params(labelsize=7)
+    draw_differences(right, labels, [one["viou"] for one in numbers["differences"]])
+    right.set(xlabel="difference in m_vIoU, paired")
+    left.tick_params(labelsize=7)
     figure.suptitle(f"{numbers['benchmark']}, {numbers['cases']} clips", fontsize=9)
     return figure
 

@@ -1,6 +1,10 @@
+import json
+import shutil
+
 import pytest
 import torch
 
+from probe import load
 from probe.latent_prompts import LatentPrompt, zero_prompt
 from probe.prompts import GENERIC
 from probe.reattention import Absolute, Relative, contrast, entropy, exponential, reattend
@@ -93,6 +97,28 @@ def test_reversing_twice_is_the_identity(view):
     assert torch.equal(again.prefix, straight.prefix)
     assert again.grid.cells == straight.grid.cells
     assert torch.equal(again.read(QUESTION)[0].attention, straight.read(QUESTION)[0].attention)
+
+
+def test_without_positional_encoding_reversal_commutes_with_reading(tiny_folder, tmp_path, video):
+    """On one layer: in the layers above, causal attention itself tells the order of frames."""
+    folder = tmp_path / "one-layer"
+    shutil.copytree(tiny_folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["num_hidden_layers"] = 1
+    (folder / "config.json").write_text(json.dumps(config))
+    model = load(folder, dtype="float32")
+    question = "Is there a red circle in this video?"
+
+    def read_both():
+        view = model.watch(video)
+        return view.read(question)[0], view.reversed().read(question)[0]
+
+    forth, back = read_both()
+    assert not torch.allclose(forth.attention, back.attention.flip(-3), atol=1e-5)
+    model.network.module.model.language_model.rotary_emb.inv_freq.zero_()
+    forth, back = read_both()
+    torch.testing.assert_close(forth.attention, back.attention.flip(-3), atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(forth.logits, back.logits, atol=1e-4, rtol=1e-4)
 
 
 def test_reversing_turns_frames_round_and_changes_what_is_read(view):

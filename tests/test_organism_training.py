@@ -48,7 +48,7 @@ def test_a_run_leaves_a_checkpoint_that_opens_like_any_other(run, video):
     model = load(run / "checkpoint", dtype="float32")
     assert model.watch(video).read("What jumps?")[0].attention.shape[-3:] == (8, CELLS, CELLS)
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert {entry["stage"] for entry in log} == {"frames", "clips", "words"}
+    assert {entry["stage"] for entry in log} == {"frames", "clips", "words", "end"}
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(run, tmp_path, monkeypatch):

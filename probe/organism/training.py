@@ -9,6 +9,7 @@ Nothing here knows a box, a mask, a place or a time.
 import json
 from dataclasses import asdict
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 import torch
@@ -60,6 +61,7 @@ def train(folder: Path, recipe: Recipe, device: str = "cpu") -> None:
             _write_state(seen, network.state_dict())
         network.load_state_dict(load_file(seen))
     learn_words(network, recipe, folder)
+    log(folder, stage="end", peak_mb=getrusage(RUSAGE_SELF).ru_maxrss / 1024)
     save(network.cpu(), folder / "checkpoint")
 
 

@@ -1,0 +1,76 @@
+"""The organism learns to see, then what happens, then to answer: loss and scores by step.
+
+python analyses/training.py              draw from the stored numbers (seconds)
+python analyses/training.py --run DIR    take them from a run of `probe train-organism --out DIR`
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+HERE = Path(__file__).parent
+NUMBERS = HERE / "numbers" / "training.json"
+FIGURE = HERE / "figures" / "training.png"
+
+SCORES = {
+    "frames": {"f1_words": "F1 of tags, by words", "f1_head": "F1 of tags, by the head"},
+    "clips": {"f1_words": "F1 of tags, by words", "f1_head": "F1 of tags, by the head"},
+    "words": {"yes_no": "yes or no right", "other": "other answer words right"},
+}
+"""What the log holds beside the loss, stage by stage."""
+
+SMOOTHED = 9
+"""Entries of the log in a running mean: one entry is one batch."""
+
+
+def gathered(run: Path) -> dict[str, Any]:
+    """The recipe and the log of a run, one list for each quantity of each stage.
+
+    Raises:
+        OSError: if the folder holds no run.
+    """
+    lines = (run / "log.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    stages: dict[str, Any] = {}
+    for stage, scores in SCORES.items():
+        of_stage = [entry for entry in entries if entry["stage"] == stage]
+        stages[stage] = {
+            name: [entry[name] for entry in of_stage] for name in ("step", "loss", *scores)
+        }
+        stages[stage]["minutes"] = round((of_stage[-1]["time"] - of_stage[0]["time"]) / 60, 1)
+    peaks = [entry["peak_mb"] for entry in entries if entry["stage"] == "end"]
+    recipe = json.loads((run / "recipe.json").read_text())
+    return {"recipe": recipe, "stages": stages, "peak_mb": max(peaks, default=None)}
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Loss above, scores below; one column a stage."""
+    figure = Figure(figsize=(8.4, 3.6), layout="constrained", dpi=150)
+    grid = figure.subplots(2, len(SCORES), sharex="col")
+    for (above, below), (stage, scores) in zip(grid.T, SCORES.items(), strict=True):
+        log = numbers["stages"][stage]
+        above.plot(log["step"], _smooth(log["loss"]), color="#0072B2")
+        above.set(title=f"{stage}: {log['minutes']:.0f} min", yscale="log", ylabel="loss")
+        for (name, label), colour in zip(scores.items(), ("#D55E00", "#009E73"), strict=True):
+            below.plot(log["step"], _smooth(log[name]), color=colour, label=label)
+        below.set(xlabel="step", ylim=(0, 1.02))
+        below.legend(fontsize=7, loc="lower right", frameon=False)
+    return figure
+
+
+def _smooth(values: list[float]) -> Any:
+    """A running mean that shortens towards both ends."""
+    padded = np.convolve(values, np.ones(SMOOTHED), mode="same")
+    return padded / np.convolve(np.ones(len(values)), np.ones(SMOOTHED), mode="same")
+
+
+if __name__ == "__main__":
+    if "--run" in sys.argv[1:]:
+        run = Path(sys.argv[sys.argv.index("--run") + 1])
+        NUMBERS.write_text(json.dumps(gathered(run)) + "\n")
+    FIGURE.parent.mkdir(exist_ok=True)
+    draw(json.loads(NUMBERS.read_text())).savefig(FIGURE)
