@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from probe.grammar import EDGES, SMALL, Clause, as_statement, trimmed
+from probe.grammar import DETERMINERS, EDGES, SMALL, Clause, as_statement, trimmed
 from probe.prompts import GENERIC_RELEASED
 
 Branch: TypeAlias = Literal["attribute", "action"]
@@ -37,6 +37,26 @@ class Queries:
 
     fallbacks: tuple[Branch, ...] = ()
     """The branches that were not found, for which the whole query stands in as a statement."""
+
+    @property
+    def subject(self) -> str:
+        """What kind of thing is meant, as a detector is asked for it: the subject's bare nouns.
+
+        Where the subject has no name, as in "something that the child holds", the whole query as
+        a statement.
+
+        >>> decompose("The man in purple clothes takes a step forward.").subject
+        'man'
+        >>> decompose("who opens the door").subject
+        'person'
+        """
+        clause = Clause(self.attribute.split())
+        end = len(clause.words) if clause.action_start is None else clause.action_start
+        nouns = [word for word in clause.bare(end) if word.lower() not in DETERMINERS | {""}]
+        named = " ".join(nouns).lower()
+        if named in {"someone", "somebody"}:
+            return "person"
+        return as_statement(self.whole) if named in {"", "something"} else named
 
     def to_dict(self) -> dict[str, Any]:
         """The queries as plain values, for JSON."""

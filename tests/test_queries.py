@@ -216,6 +216,32 @@ def test_a_sub_query_is_asked_without_its_mark_and_names_keep_their_capital(sub_
     assert as_question(sub_query) == question
 
 
+@pytest.mark.parametrize(("query", "bare"), [(query, bare) for query, _, bare in CAPTIONS])
+def test_the_subject_is_the_bare_subject_without_its_articles(query: str, bare: str):
+    nouns = [word for word in words(bare) if word not in {"the", "a", "an", "two"}]
+    assert decompose(query).subject == " ".join(nouns)
+
+
+@pytest.mark.parametrize(
+    ("query", "subject"),
+    [
+        ("who opens the door", "person"),
+        ("what does the child in red hold?", "something that the child in red holds"),
+        ("Is there a green square that winks in this video?", "square"),
+        ("Which dog chases the ball?", "dog"),
+        ("slowly walks", "walks"),
+        ("the", "the"),
+    ],
+)
+def test_the_subject_of_a_question_is_what_it_asks_for(query: str, subject: str):
+    assert decompose(query).subject == subject
+
+
+def test_the_subject_of_a_split_from_elsewhere_is_read_from_its_attribute():
+    split = "attribute: the bald man in a suit\naction: the man nods"
+    assert decompose_with_model(lambda _: split, "The bald man nods.").subject == "man"
+
+
 def test_queries_survive_json():
     asked = decompose("who opens the door")
     record = json.loads(json.dumps(asked.to_dict()))
