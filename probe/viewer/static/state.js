@@ -1,0 +1,143 @@
+// What is chosen on the page, and which map that shows. Knows nothing of how it is drawn.
+
+class State {
+  constructor(scene, readings, answered) {
+    Object.assign(this, { scene, readings, answered });
+    this.size = [scene.video.width, scene.video.height];
+    this.count = scene.video.times.length;
+    this.after = true;
+    this.frame = 0;
+    this.openSight(0);
+  }
+
+  // The question on show, before or after re-attention.
+  get current() {
+    const sight = this.scene.sights[this.sight];
+    return this.after || !sight.before ? sight : sight.before;
+  }
+
+  get reading() {
+    return this.readings[this.current.reading];
+  }
+
+  // The same token of the generic prompt, counted from the end; null where there is none.
+  get counterpart() {
+    if (this.current.generic === null) return null;
+    const generic = this.readings[this.current.generic];
+    const token = this.token - this.reading.tokens.length + generic.tokens.length;
+    return token < 0 ? null : { generic, token };
+  }
+
+  able(mode) {
+    if (mode === "relative") return this.counterpart !== null;
+    if (mode === "answered") return this.answered.has(this.current);
+    return true;
+  }
+
+  // The map on show: what was asked for, or raw attention where there is no such map.
+  get mode() {
+    return this.able(this.asked) ? this.asked : "raw";
+  }
+
+  openSight(number) {
+    this.sight = number;
+    const { chosen, heads } = this.current;
+    this.token = chosen.length ? chosen[0] : this.reading.tokens.length - 1;
+    this.asked = chosen.length > 1 && this.able("answered") ? "answered" : this.usual;
+    this.select(heads);
+  }
+
+  get usual() {
+    return this.current.relative ? "relative" : "raw";
+  }
+
+  pickToken(token) {
+    this.token = Math.min(Math.max(token, 0), this.reading.tokens.length - 1);
+    this.pickMode(this.asked === "answered" ? this.usual : this.asked);
+  }
+
+  pickMode(mode) {
+    this.asked = mode;
+    this.shown = null;
+  }
+
+  pickVersion(name) {
+    this.after = name === "after";
+    this.shown = null;
+  }
+
+  // Choose heads: for every layer a list of places, not all of them empty.
+  select(chosen) {
+    this.selection = chosen;
+    this.shown = null;
+  }
+
+  selectProduct(layers, heads) {
+    this.select(everyPlace(this.reading.depth).map((layer) => (layers.includes(layer) ? heads : [])));
+  }
+
+  get allChosen() {
+    return this.selection.every((heads) => heads.length === this.reading.heads);
+  }
+
+  // Layers with a chosen head, and heads that are chosen in any layer.
+  get chosenLayers() {
+    return everyPlace(this.reading.depth).filter((layer) => this.selection[layer].length);
+  }
+
+  get chosenHeads() {
+    return everyPlace(this.reading.heads).filter((head) => this.selection.some((heads) => heads.includes(head)));
+  }
+
+  // The map on show, all its frames in one row, and the range of values that it is drawn in.
+  get map() {
+    if (!this.shown) {
+      const values = this.valuesOf(this.mode);
+      const frames = this.mode === "answered" ? this.answered.get(this.current).mapFrames : this.current.mapFrames;
+      this.shown = { values, frames, scale: range(values, this.scene.scale) };
+    }
+    return this.shown;
+  }
+
+  valuesOf(mode) {
+    if (mode === "answered") return this.answered.get(this.current).values;
+    const own = this.reading.map(this.token, this.selection);
+    if (mode === "raw") return own;
+    const { generic, token } = this.counterpart;
+    const base = generic.map(token, this.selection);
+    return own.map((value, i) => value / (base[i] + this.scene.scale.floor));
+  }
+
+  // One frame of the map on show.
+  frameValues(frame) {
+    const { values, frames } = this.map;
+    const start = frames[frame] * this.reading.frameCells;
+    return values.subarray(start, start + this.reading.frameCells);
+  }
+
+  // Row, column and value of the strongest cell of a frame.
+  peakCell(frame) {
+    const values = this.frameValues(frame);
+    const best = peakOf(values);
+    const columns = this.reading.grid[2];
+    return { row: Math.floor(best / columns), column: best % columns, value: values[best] };
+  }
+
+  get peaks() {
+    return everyPlace(this.count).map((frame) => this.peakCell(frame).value);
+  }
+
+  // A token's visual activation: its strongest cell under the chosen layers and heads.
+  activation(token) {
+    const values = this.reading.map(token, this.selection);
+    return values[peakOf(values)];
+  }
+
+  // Scores of the answer, one a picture.
+  get scores() {
+    const { found, sights } = this.scene;
+    if (!found) return null;
+    const when = sights.find((sight) => sight.name === "when") || sights[0];
+    return when.mapFrames.map((frame) => found.scores[frame]);
+  }
+}

@@ -1,0 +1,207 @@
+"""Scenes read with a model: questions asked of a video, and saved answers looked at again."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from probe.attention import Heatmap, assemble
+from probe.grounder import GrounderConfig, look
+from probe.grounding_tokens import AllOf, Fixed, MostActive
+from probe.prompts import GENERIC
+from probe.queries import Queries, as_question
+from probe.readings import Reading
+from probe.reattention import Absolute, Learning, Relative, contrast, entropy, exponential
+from probe.tubes import Tube
+from probe.view import View
+from probe.viewer.scene import Scene, Sight, grounding_of
+
+LOSSES = {loss.__name__: loss for loss in (exponential, contrast, entropy)}
+RULES: dict[str, Callable[..., Any]] = {
+    rule.__name__: rule for rule in (Absolute, Relative, MostActive, Fixed, AllOf)
+}
+"""What answers call the losses and rules that decide where to look."""
+
+
+def scene_of_questions(
+    view: View,
+    *questions: str,
+    learning: Learning | None = None,
+    generic: str = GENERIC,
+    truth: Tube | None = None,
+) -> Scene:
+    """Ask about a video, and show where each token looks.
+
+    Args:
+        view: The video as the model sees it.
+        questions: What to ask, each on its own.
+        learning: How to learn a latent prompt for each question, to compare before and after.
+        generic: The prompt over whose maps relative attention is taken.
+        truth: Where the thing really is, where that is known.
+
+    Raises:
+        ValueError: for an empty, too long or unsafe question, or none.
+    """
+    if not questions:
+        raise ValueError("there is no question to ask; give at least one")
+    *asked, base = view.read(*questions, generic)
+    sights = [Sight(reading, base, chosen=grounding_of(reading)) for reading in asked]
+    if learning is not None:
+        sights = [_learned(view, sight, learning, generic) for sight in sights]
+    return Scene(view.video, tuple(sights), title=questions[0], model=view.model, truth=truth)
+
+
+def _learned(view: View, plain: Sight, learning: Learning, generic: str) -> Sight:
+    question = plain.reading.prompt.question
+    (after,) = learning.prompted(view, question, generic).read(question)
+    return Sight(after, plain.generic, chosen=grounding_of(after), before=plain)
+
+
+def open_record(path: Path) -> tuple[dict[str, Any], Path]:
+    """A saved answer and its video, which is looked for where it was, and beside the answer.
+
+    Raises:
+        ValueError: if the file is no answer, or its video is gone.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as problem:
+        raise ValueError(f"{path}: cannot be read as JSON ({problem}); give answer.json") from None
+    if not isinstance(record, dict) or not {"video", "config", "where", "when"} <= record.keys():
+        raise ValueError(f"{path}: not an answer; give the answer.json of `probe ground`")
+    source = record["video"]["path"]
+    if source is None:
+        raise ValueError(f"{path}: its video was an array and is not saved; ground a video file")
+    places = [Path(source), path.parent / Path(source).name]
+    there = [place for place in places if place.exists()]
+    if not there:
+        raise ValueError(f"{path}: its video {source} is gone; put it beside the answer")
+    return record, there[0]
+
+
+def scene_of_record(record: Mapping[str, Any], view: View, *, truth: Tube | None = None) -> Scene:
+    """An answer looked at again: its questions are read anew, at every layer, beside the generic.
+
+    Where latent prompts were learned they are learned again, and the page compares before and
+    after.
+
+    Args:
+        record: The answer, as `Answer.to_dict` or answer.json holds it.
+        view: The answer's video as the answer's model sees it.
+        truth: Where the thing really is, where that is known.
+
+    Raises:
+        ValueError: if the view is of other frames than the answer's, or the model reads the
+            questions as other tokens than the answer's did.
+    """
+    if list(view.video.indices) != record["video"]["sampled_frames"]:
+        raise ValueError(
+            f"the answer was read from frames {record['video']['sampled_frames']}, not "
+            f"{list(view.video.indices)}; give its video, with as many frames sampled"
+        )
+    config = _config(record["config"])
+    asked = Queries(**{**record["queries"], "fallbacks": tuple(record["queries"]["fallbacks"])})
+    where = _sight("where", record, asked.attribute, config.learn_where, config, view)
+    when = _sight("when", record, asked.action, config.learn_when, config, view)
+    if config.assembly is not None:
+        back = look(view.reversed(), asked, asked.attribute, config.learn_where, config)
+        maps = [_as_answered(where), back.heatmap.reversed()]
+        where = replace(where, heatmap=assemble(maps, config.assembly))
+    return Scene(view.video, (where, when), record["query"], record["model"]["name"], record, truth)
+
+
+def _sight(
+    name: str,
+    record: Mapping[str, Any],
+    part: str,
+    learning: Learning | None,
+    config: GrounderConfig,
+    view: View,
+) -> Sight:
+    """One branch of an answer, its question and the generic prompt read at every layer."""
+    seen = record[name]
+    asked, generic = _read(view, seen["question"], config)
+    _check_tokens(asked, seen)
+    plain = Sight(
+        asked,
+        generic,
+        name,
+        tuple(token["index"] for token in seen["grounding_tokens"]),
+        None if config.layers_heads else _counted(config.layers, view.network.depth),
+        config.relative,
+    )
+    if learning is None:
+        return plain
+    prompted = learning.prompted(view, as_question(part), config.generic)
+    after, after_generic = _read(prompted, seen["question"], config)
+    shown = after_generic if config.prompt_generic else generic
+    return replace(plain, reading=after, generic=shown, before=plain)
+
+
+def _read(view: View, question: str, config: GrounderConfig) -> list[Reading]:
+    """The question and the generic prompt, averaged over the heads that the answer averaged."""
+    pairs = config.layers_heads
+    return [reading.through(pairs) for reading in view.read(question, config.generic)]
+
+
+def _as_answered(sight: Sight) -> Heatmap:
+    """The grounding token's map, as the answer took it."""
+    reading, generic = sight.reading, sight.generic
+    heatmap = reading.heatmap(sight.chosen, sight.layers)
+    if generic is None or not sight.relative:
+        return heatmap
+    same_roles = [token - len(reading.tokens) for token in sight.chosen]
+    return heatmap.relative_to(generic.heatmap(same_roles, sight.layers))
+
+
+def _check_tokens(reading: Reading, seen: Mapping[str, Any]) -> None:
+    saved = [row["token"] for row in sorted(seen["tokens"], key=lambda row: row["index"])]
+    if saved != list(reading.tokens):
+        raise ValueError(
+            f"this model reads {seen['question']!r} as other tokens than the answer's did; "
+            "give the model of the answer"
+        )
+
+
+def _counted(layers: Sequence[int] | None, depth: int) -> tuple[int, ...] | None:
+    return None if layers is None else tuple(sorted({layer % depth for layer in layers}))
+
+
+def _config(saved: Mapping[str, Any]) -> GrounderConfig:
+    """What an answer's configuration says of where to look; not of how it chose a span."""
+    if saved["interventions"]:
+        raise ValueError("the answer was given under interventions, which are not saved with it")
+    layers, pairs = saved["layers"], saved["layers_heads"]
+    return GrounderConfig(
+        layers=None if layers is None else tuple(layers),
+        layers_heads=None if pairs is None else tuple((layer, head) for layer, head in pairs),
+        token=_rule(saved["token"]),
+        learn_where=_learning(saved["learn_where"]),
+        learn_when=_learning(saved["learn_when"]),
+        **{name: saved[name] for name in ("generic", "relative", "assembly", "prompt_generic")},
+        ask_whole=saved["ask_whole"],
+    )
+
+
+def _learning(saved: Mapping[str, Any] | None) -> Learning | None:
+    if saved is None:
+        return None
+    if saved["loss"] not in LOSSES:
+        raise ValueError(f"no loss is called {saved['loss']!r}; ground the video again")
+    return Learning(
+        layer=saved["layer"],
+        steps=saved["steps"],
+        rate=_rule(saved["rate"]),
+        loss=LOSSES[saved["loss"]],
+        two_taps=saved["two_taps"],
+    )
+
+
+def _rule(saved: Mapping[str, Any]) -> Any:
+    """The rule that an answer names, with its options."""
+    options = {name: value for name, value in saved.items() if name != "rule"}
+    if saved["rule"] not in RULES:
+        raise ValueError(f"no rule is called {saved['rule']!r}; ground the video again")
+    lists = {name: tuple(value) for name, value in options.items() if isinstance(value, list)}
+    return RULES[saved["rule"]](**(options | lists))

@@ -1,0 +1,48 @@
+"""The page in a notebook: the same script and style, through anywidget."""
+
+import anywidget
+import traitlets
+
+from probe.answers import Answer
+from probe.readings import Reading
+from probe.video import Video
+from probe.viewer.content import content
+from probe.viewer.page import script, style
+from probe.viewer.scene import Scene, as_scene
+from probe.viewer.strongest import Budget
+
+NOTEBOOK = Budget(layer_cells=600_000, head_cells=1_500_000, picture_bytes=800_000)
+"""Half a page: what a widget holds is saved in the notebook."""
+
+
+class Viewer(anywidget.AnyWidget):
+    """One scene in a notebook."""
+
+    _esm = script()
+    _css = style()
+    scene = traitlets.Unicode().tag(sync=True)
+
+
+def show(
+    seen: Scene | Answer | Reading,
+    video: Video | None = None,
+    *,
+    generic: Reading | None = None,
+    before: Reading | None = None,
+    budget: Budget = NOTEBOOK,
+) -> Viewer:
+    """Look at something in a notebook, as `page` shows it in a browser.
+
+    Args:
+        seen: A scene, an answer, or a reading.
+        video: What a reading was read from; scenes and answers bring their own.
+        generic: The generic prompt's reading, for relative attention.
+        before: The reading before re-attention.
+        budget: How much of the attention is kept.
+
+    Raises:
+        ValueError: if a reading comes without its video, the readings do not fit together, or
+            attention is not finite.
+    """
+    scene = as_scene(seen, video, generic=generic, before=before)
+    return Viewer(scene=content(scene, budget))
