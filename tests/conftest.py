@@ -1,11 +1,8 @@
 import beartype  # noqa: F401  before nnsight, which mounts `save` on `object`
 import pytest
-import torch
 
 from probe.model import load
 from probe.organism.world import make_clip
-
-torch.set_num_threads(2)
 
 
 @pytest.fixture(scope="session")

@@ -106,11 +106,20 @@ def test_without_cuts_the_video_is_plainly_causal(batch):
     assert mask[:, START:, :START].all()
 
 
-def test_cut_words_do_not_see_the_video_but_role_tokens_do(batch):
+def test_what_is_hidden_from_a_question_is_hidden_from_all_its_words_in_all_frames(batch):
     sees = sees_video(batch.roles, batch.questions, CUT, torch.Generator().manual_seed(0))
-    asked = batch.questions >= 0
-    assert not sees[(batch.roles == 0) & asked].any()
-    assert sees[(batch.roles > 0) & asked].all()
+    assert sees[batch.roles > 0].all()
+    places = sees.unflatten(-1, (-1, CELLS * CELLS))
+    assert torch.equal(places, places[:, :, :1].expand_as(places))
+    first, second = ((batch.questions[0] == number) & (batch.roles[0] == 0) for number in (0, 1))
+    assert (sees[0][first] == sees[0][first][0]).all()
+    assert not torch.equal(sees[0][first][0], sees[0][second][0])
+    words = sees[(batch.roles == 0) & (batch.questions >= 0)]
+    assert 0.1 < words.float().mean() < 0.4  # a quarter, where the mean share hidden is 1
+    blind = Shares(local=0.0, partial=0.0, words=0.0, role=1.0)
+    sees = sees_video(batch.roles, batch.questions, blind, torch.Generator())
+    assert not sees[batch.roles == 1].any()
+    assert sees[batch.roles != 1].all()
 
 
 def test_cut_visual_tokens_see_only_around_themselves_in_the_frame_before():

@@ -9,7 +9,7 @@ from probe.organism.questions import existence
 from probe.organism.world import Clip, Thing, make_clip
 from probe.tubes import Tube
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the world or the choice of queries changes; scores compare within a version."""
 
 
@@ -53,10 +53,17 @@ class Benchmark:
 
     def cases(self, limit: int | None = None) -> Iterator[Case]:
         """The first `limit` cases, all by default; the same at every call."""
-        for index in range(self.size if limit is None else min(limit, self.size)):
-            clip = make_clip((self.seed, index))
-            which = int(np.random.default_rng((self.seed, index, 2)).integers(len(clip.things)))
-            yield Case(f"{self.name}-v{VERSION}/{index:04d}", clip, clip.things[which])
+        return map(self.case, range(self.size if limit is None else min(limit, self.size)))
+
+    def case(self, index: int) -> Case:
+        """One case, the same at every call."""
+        clip = make_clip((self.seed, index))
+        which = int(np.random.default_rng((self.seed, index, 2)).integers(len(clip.things)))
+        return Case(self.case_name(index), clip, clip.things[which])
+
+    def case_name(self, index: int) -> str:
+        """What a case is called, without making it."""
+        return f"{self.name}-v{VERSION}/{index:04d}"
 
 
 SHAPES_VAL = Benchmark("shapes-val", 90_001, 500)

@@ -3,8 +3,10 @@
 With every edge in place the visual tokens write a summary of a small clip into a few of their
 number before the question is read, and answers are read from there: right, without looking. So
 for a share of the clips the edges between visual tokens are cut down to each cell's neighbours in
-the frame before (which keep motion visible), and for a share of the questions the words cannot
-see the video, so that the role tokens must look for themselves. No cut knows where anything is.
+the frame before (which keep motion visible), and a random part of the video is hidden from the
+words of each question, more and more of it, so that the role tokens come to look for themselves.
+(Hidden from the start, nothing binds a colour to a shape: yes/no stayed a bag of words.)
+No cut knows where anything is.
 """
 
 import torch
@@ -66,17 +68,21 @@ def sees_video(
     questions: Int[Tensor, "clip token"],
     shares: Shares,
     generator: torch.Generator,
-) -> Bool[Tensor, "clip token"]:
-    """Which text tokens may look at the video.
+) -> Bool[Tensor, "clip token visual"]:
+    """Which text token may look at which visual token.
+
+    Places of the grid are hidden from the words of a question in all frames alike.
 
     Args:
         roles: 0 for words of the question, 1 for role tokens, 2 for words of the answer.
         questions: Which question of its clip a token belongs to.
-        shares: How often to cut.
+        shares: How much to cut.
         generator: Where chance comes from.
     """
-    most = int(questions.max()) + 1
-    blind = torch.rand(len(roles), most, generator=generator) < shares.words
-    blind_word = blind.gather(1, questions.clamp(min=0)) & (roles == 0)
+    clips, most = len(roles), int(questions.max()) + 1
+    hidden = 2 * shares.words * torch.rand(clips, most, 1, generator=generator)
+    shown = torch.rand(clips, most, CELLS * CELLS, generator=generator) >= hidden
+    of_token = questions.clamp(min=0)[..., None].expand(-1, -1, CELLS * CELLS)
+    by_words = shown.gather(1, of_token).repeat(1, 1, SAMPLED) | (roles != 0)[..., None]
     blind_role = (torch.rand(roles.shape, generator=generator) < shares.role) & (roles == 1)
-    return ~(blind_word | blind_role)
+    return by_words & ~blind_role[..., None]

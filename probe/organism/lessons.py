@@ -28,7 +28,7 @@ IGNORED = -100
 RESTS = "rests"
 """What a thing does in a frame in which it does nothing that the frame shows."""
 
-EASIEST = 0.2
+EASIEST = 0.4
 """Share of hard negatives at the start of a lesson."""
 
 FRAMES_A_CLIP = 3
@@ -116,7 +116,7 @@ def hardness(done: float) -> float:
     """Share of hard negatives after a share of the lesson: all easy at first, or nothing sticks.
 
     >>> hardness(0.0), hardness(0.25), hardness(1.0)
-    (0.2, 0.5, 0.8)
+    (0.4, 0.6, 0.8)
     """
     return min(HARD, EASIEST + 2 * done * (HARD - EASIEST))
 

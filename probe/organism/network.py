@@ -29,6 +29,9 @@ PATCH = 8
 CELLS = SIDE // PATCH
 """Rows and columns of the visual grid."""
 
+WATCHING = 2
+"""The lowest decoder layers, which learn from tags of clips before there are questions."""
+
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<image>", "<video>")
 
 SENTENCES = (

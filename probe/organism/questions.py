@@ -50,8 +50,8 @@ def existence(subject: str, article: str = "a") -> str:
 def ask(clip: Clip, rng: np.random.Generator, hard: float = HARD) -> list[Question]:
     """About eighteen questions on a clip, in random order, as many to be denied as affirmed."""
     questions = [
-        *_attribute_questions(clip, rng, hard, pairs=1),
-        *_binding_questions(clip, rng, hard, pairs=4),
+        *_attribute_questions(clip, rng, hard, pairs=2),
+        *_binding_questions(clip, rng, hard, pairs=3),
         *_action_questions(clip, rng, hard),
         *_open_questions(clip, rng),
     ]

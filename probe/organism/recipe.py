@@ -14,7 +14,8 @@ class Shares:
     """Share of clips that keep a random share of the other edges; the rest are left whole."""
 
     words: float
-    """Share of questions whose words do not see the video."""
+    """Mean share of the grid's places that a question's words do not see, for shares up to a half;
+    each question draws its own from 0 to twice as much, 1 at most."""
 
     role: float
     """Share of role tokens that do not see the video."""
@@ -38,7 +39,7 @@ class Recipe:
     """Clips in a batch of tagged clips."""
     clip_rate: float = 1.5e-3
     """Highest learning rate of the second stage."""
-    steps: int = 2000
+    steps: int = 1400
     """Steps of the third stage, which learns to answer."""
     clips: int = 8
     """Clips in a batch of questions, about eighteen questions on each."""
@@ -48,10 +49,10 @@ class Recipe:
     """Rate of projector and embeddings over the rest's after the first stage: they stay aligned."""
     decay: float = 0.05
     """Weight decay of the language model's matrices."""
-    cut_first: Shares = Shares(local=0.8, partial=0.2, words=0.8, role=0.2)
-    cut_last: Shares = Shares(local=0.3, partial=0.4, words=0.6, role=0.2)
-    loosen: float = 0.5
-    """Share of the steps after which the cuts begin to move from the first shares to the last."""
+    cut_first: Shares = Shares(local=0.8, partial=0.2, words=0.0, role=0.1)
+    cut_last: Shares = Shares(local=0.3, partial=0.4, words=0.65, role=0.2)
+    shift: tuple[float, float] = (0.25, 0.75)
+    """Between which shares of the steps the cuts move from the first to the last."""
     save_every: int = 100
     """Steps between two states that a stopped run can go on from."""
 

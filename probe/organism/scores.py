@@ -75,7 +75,7 @@ def looks(
                     **common,
                     "token": token,
                     "kind": reading.prompt.tokens[token].kind,
-                    "name": _name(reading, token, case),
+                    "name": part_played(reading, token, case),
                     "layers": layers,
                     "on_track": bool(share[frame, row, column] > ON_TRACK),
                     "in_span": bool(inside[frame]),
@@ -86,7 +86,7 @@ def looks(
     return pd.DataFrame(rows)
 
 
-def _name(reading: Reading, token: int, case: Case) -> str:
+def part_played(reading: Reading, token: int, case: Case) -> str:
     """The part a token plays in the question, the same for all questions of a form."""
     text = reading.tokens[token]
     if reading.prompt.tokens[token].kind == "role":

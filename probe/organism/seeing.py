@@ -23,13 +23,10 @@ from transformers import LlavaNextVideoForConditionalGeneration
 from probe.organism.cuts import VISUAL, neighbourhood, tower_mask
 from probe.organism.lessons import BEFORE, RESTS, TagBatch, clip_batches, frame_batches, moved
 from probe.organism.log import log, progress
-from probe.organism.network import make_processor, token_ids
+from probe.organism.network import WATCHING, make_processor, token_ids
 from probe.organism.optimisers import descend, matrices, optimisers, others, set_rate
 from probe.organism.recipe import Recipe
 from probe.organism.world import ACTIONS, COLOURS, SHAPES, STATES
-
-WATCHING = 2
-"""The lowest decoder layers, which learn from tags of clips."""
 
 LOCAL = 0.7
 """Share of batches of frames whose patches see only their neighbours."""

@@ -157,7 +157,7 @@ def edges(
     mask[:, : len(BEFORE), : len(BEFORE)] = torch.ones(len(BEFORE), len(BEFORE)).tril().bool()
     video = slice(len(BEFORE), START)
     mask[:, video, video] = visual_mask(clips, shares, generator)
-    mask[:, START:, video] = sees_video(roles, questions, shares, generator)[:, :, None]
+    mask[:, START:, video] = sees_video(roles, questions, shares, generator)
     same = questions[:, :, None] == questions[:, None, :]
     mask[:, START:, START:] = same & torch.ones(length, length, dtype=torch.bool).tril()
     return mask
@@ -165,7 +165,8 @@ def edges(
 
 def _shares(recipe: Recipe, step: int) -> Shares:
     """Cuts at a step: the first shares, then in a straight line towards the last."""
-    done = max(0.0, (step / recipe.steps - recipe.loosen) / (1 - recipe.loosen))
+    begin, end = recipe.shift
+    done = min(1.0, max(0.0, (step / recipe.steps - begin) / (end - begin)))
     first, last = asdict(recipe.cut_first), asdict(recipe.cut_last)
     return Shares(**{name: (1 - done) * first[name] + done * last[name] for name in first})
 
