@@ -8,27 +8,22 @@ the visual tokens' norm (`Relative`, its default: not tuned here). Layers, kind 
 rule are those of `BEST`, chosen on shapes-val; everything is reported on shapes-test.
 """
 
-import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import numbers_of, origin, run
 from matplotlib.figure import Figure
 from tables import PROTOCOL, difference, draw_differences, row, scores_of
 
 from probe.answers import described
 from probe.grounder import BEST, GrounderConfig
 from probe.grounding_tokens import AllOf
-from probe.model import load
+from probe.model import ORGANISM, load
 from probe.organism.benchmark import SHAPES_TEST
-from probe.organism.scores import provenance
 from probe.reattention import Learning
 
-HERE = Path(__file__).parent
-NUMBERS = HERE / "numbers" / "components.json"
-FIGURE = HERE / "figures" / "components.png"
+NUMBERS = numbers_of(__file__)
 
 CLIPS = 150
 
@@ -51,11 +46,12 @@ COMPARED = [
 ]
 
 
-def measure(clips: int = CLIPS) -> dict[str, Any]:
+def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
     """The table, with paired intervals of what each part adds to m_vIoU and m_gt_vIoU."""
-    scores = scores_of(load(), list(SHAPES_TEST.cases(clips)), COMPONENTS)
+    model = load(checkpoint)
+    scores = scores_of(model, list(SHAPES_TEST.cases(clips)), COMPONENTS)
     return {
-        **provenance(SHAPES_TEST, clips),
+        **origin(model, SHAPES_TEST, clips),
         "protocol": PROTOCOL,
         "learning": described(LEARNING),
         "table": {name: row(one) for name, one in scores.items()},
@@ -81,7 +77,4 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 if __name__ == "__main__":
-    if "--measure" in sys.argv[1:]:
-        NUMBERS.write_text(json.dumps(measure(), indent=1) + "\n")
-    FIGURE.parent.mkdir(exist_ok=True)
-    draw(json.loads(NUMBERS.read_text())).savefig(FIGURE)
+    run(__file__, measure, draw)

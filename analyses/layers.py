@@ -8,37 +8,32 @@ layer: how the yes margin moves on questions whose answer is yes, how the peak a
 true tube moves (the most active role token's map, all layers averaged), and what grounding gains.
 """
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import numbers_of, origin, run
 from matplotlib.figure import Figure
 from tables import PROTOCOL, difference, draw_differences, row, scores_of
 
 from probe.grounder import BEST
 from probe.grounding_tokens import grounding_token
 from probe.metrics import bootstrap_interval
-from probe.model import VideoLM, load
+from probe.model import ORGANISM, VideoLM, load
 from probe.organism.benchmark import SHAPES_TEST, Case
-from probe.organism.scores import provenance
 from probe.reattention import Learning
 from probe.view import Reading
 
-HERE = Path(__file__).parent
-NUMBERS = HERE / "numbers" / "layers.json"
-FIGURE = HERE / "figures" / "layers.png"
+NUMBERS = numbers_of(__file__)
 
 CLIPS = 100
 NONE = "nothing learned"
 
 
-def measure(clips: int = CLIPS) -> dict[str, Any]:
+def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
     """Margins, peaks inside the truth, and scores, layer by layer."""
-    model = load()
+    model = load(checkpoint)
     cases = list(SHAPES_TEST.cases(clips))
     plain = replace(BEST, learn_where=None, learn_when=None)
     learnings = {f"layer {layer}": Learning(layer=layer) for layer in range(model.depth)}
@@ -48,7 +43,7 @@ def measure(clips: int = CLIPS) -> dict[str, Any]:
     }
     scores = scores_of(model, cases, {NONE: plain, **configs})
     return {
-        **provenance(SHAPES_TEST, clips),
+        **origin(model, SHAPES_TEST, clips),
         "protocol": PROTOCOL,
         "table": {name: row(one) for name, one in scores.items()},
         "differences": [difference(scores, name, NONE) for name in learnings],
@@ -98,7 +93,4 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 if __name__ == "__main__":
-    if "--measure" in sys.argv[1:]:
-        NUMBERS.write_text(json.dumps(measure(), indent=1) + "\n")
-    FIGURE.parent.mkdir(exist_ok=True)
-    draw(json.loads(NUMBERS.read_text())).savefig(FIGURE)
+    run(__file__, measure, draw)

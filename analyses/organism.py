@@ -7,22 +7,18 @@ Token and layers are chosen on shapes-val and reported on shapes-test, beside ch
 control in which each question is asked about another clip.
 """
 
-import json
-import sys
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from common import numbers_of, origin, run
 from matplotlib.figure import Figure
 
 from probe.metrics import bootstrap_interval
-from probe.model import load
+from probe.model import ORGANISM, load
 from probe.organism.benchmark import SHAPES_TEST, SHAPES_VAL
-from probe.organism.scores import answers, looks, provenance
+from probe.organism.scores import answers, looks
 
-HERE = Path(__file__).parent
-NUMBERS = HERE / "numbers" / "organism.json"
-FIGURE = HERE / "figures" / "organism.png"
+NUMBERS = numbers_of(__file__)
 
 CLIPS = 150
 Table: TypeAlias = Any
@@ -31,16 +27,16 @@ Table: TypeAlias = Any
 FIGURES = ("on_track", "in_span", "track")
 
 
-def measure(clips: int = CLIPS) -> dict[str, Any]:
+def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
     """Accuracy by kind of question, where the chosen token looks, and the table of all tokens."""
-    model = load()
+    model = load(checkpoint)
     cases = list(SHAPES_TEST.cases(clips))
     windows = _windows(model.depth)
     chosen = _best(looks(model, list(SHAPES_VAL.cases(clips)), windows=windows))
     table = looks(model, cases, windows=windows)
     control = looks(model, cases, shown=[*cases[1:], cases[0]], windows=[tuple(chosen["layers"])])
     return {
-        **provenance(SHAPES_TEST, clips),
+        **origin(model, SHAPES_TEST, clips),
         "accuracy": _accuracy(answers(model, SHAPES_TEST.seed, clips)),
         "chosen_on_val": chosen,
         "looks": _looks(table, chosen),
@@ -136,7 +132,4 @@ _ORDER = ("COLOUR", "SHAPE", "that", "ACTION", "in", "video", "?", "A", "SS", "I
 
 
 if __name__ == "__main__":
-    if "--measure" in sys.argv[1:]:
-        NUMBERS.write_text(json.dumps(measure(), indent=1) + "\n")
-    FIGURE.parent.mkdir(exist_ok=True)
-    draw(json.loads(NUMBERS.read_text())).savefig(FIGURE)
+    run(__file__, measure, draw)

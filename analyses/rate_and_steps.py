@@ -8,24 +8,19 @@ step over the visual tokens' mean norm (`Relative`). The published absolute rate
 loss stand beside them. Both branches learn; all else is `BEST`'s. On shapes-val: this is a choice.
 """
 
-import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from common import numbers_of, origin, run
 from matplotlib.figure import Figure
 from tables import PROTOCOL, difference, draw_differences, row, scores_of
 
 from probe.grounder import BEST, GrounderConfig
-from probe.model import load
+from probe.model import ORGANISM, load
 from probe.organism.benchmark import SHAPES_VAL
-from probe.organism.scores import provenance
 from probe.reattention import Absolute, Learning, Relative, contrast, entropy
 
-HERE = Path(__file__).parent
-NUMBERS = HERE / "numbers" / "rate_and_steps.json"
-FIGURE = HERE / "figures" / "rate_and_steps.png"
+NUMBERS = numbers_of(__file__)
 
 CLIPS = 100
 NONE = "nothing learned"
@@ -41,15 +36,16 @@ LEARNINGS = {
 }
 
 
-def measure(clips: int = CLIPS) -> dict[str, Any]:
+def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
     """Scores for each choice, and the paired difference to learning nothing."""
     plain = replace(BEST, learn_where=None, learn_when=None)
     configs: dict[str, GrounderConfig] = {NONE: plain}
     for name, learning in LEARNINGS.items():
         configs[name] = replace(plain, learn_where=learning, learn_when=learning)
-    scores = scores_of(load(), list(SHAPES_VAL.cases(clips)), configs)
+    model = load(checkpoint)
+    scores = scores_of(model, list(SHAPES_VAL.cases(clips)), configs)
     return {
-        **provenance(SHAPES_VAL, clips),
+        **origin(model, SHAPES_VAL, clips),
         "protocol": PROTOCOL,
         "table": {name: row(one) for name, one in scores.items()},
         "differences": [difference(scores, name, NONE) for name in LEARNINGS],
@@ -69,7 +65,4 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 if __name__ == "__main__":
-    if "--measure" in sys.argv[1:]:
-        NUMBERS.write_text(json.dumps(measure(), indent=1) + "\n")
-    FIGURE.parent.mkdir(exist_ok=True)
-    draw(json.loads(NUMBERS.read_text())).savefig(FIGURE)
+    run(__file__, measure, draw)

@@ -4,32 +4,27 @@ python analyses/right_track.py              draw from the stored numbers (second
 python analyses/right_track.py --measure    measure them again (two CPU cores, two minutes)
 """
 
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import numbers_of, origin, run
 from matplotlib.figure import Figure
 
 from probe.grounder import PRESETS, ground
 from probe.metrics import bootstrap_interval, spatial_iou
-from probe.model import VideoLM, load
+from probe.model import ORGANISM, VideoLM, load
 from probe.organism.benchmark import SHAPES_TEST, Case
-from probe.organism.scores import provenance
 
-HERE = Path(__file__).parent
-NUMBERS = HERE / "numbers" / "right_track.json"
-FIGURE = HERE / "figures" / "right_track.png"
+NUMBERS = numbers_of(__file__)
 
 CLIPS = 50
 SAME = 0.5
 """Mean box overlap over the true span from which the chosen track is the queried object's."""
 
 
-def measure(clips: int = CLIPS) -> dict[str, Any]:
+def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
     """How often the chosen track is the queried object's, by preset and kind of candidates."""
-    model = load()
+    model = load(checkpoint)
     cases = list(SHAPES_TEST.cases(clips))
     right = {
         f"{preset}, {kind}": [_is_right(model, case, preset, kind) for case in cases]
@@ -37,7 +32,7 @@ def measure(clips: int = CLIPS) -> dict[str, Any]:
         for kind in ("true tracks", "proposed tracks")
     }
     return {
-        **provenance(SHAPES_TEST, clips),
+        **origin(model, SHAPES_TEST, clips),
         "chance": float(np.mean([1 / len(case.tracks) for case in cases])),
         "right": {
             name: {"share": float(np.mean(values)), "interval": bootstrap_interval(values)}
@@ -73,7 +68,4 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 if __name__ == "__main__":
-    if "--measure" in sys.argv[1:]:
-        NUMBERS.write_text(json.dumps(measure(), indent=1) + "\n")
-    FIGURE.parent.mkdir(exist_ok=True)
-    draw(json.loads(NUMBERS.read_text())).savefig(FIGURE)
+    run(__file__, measure, draw)

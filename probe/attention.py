@@ -14,6 +14,9 @@ from probe.tubes import Tube
 RELATIVE_FLOOR = 1e-4
 """Keeps relative attention finite where the generic prompt does not look (METHOD: 1e-4)."""
 
+ON_TUBE = 0.1
+"""Least share of a cell that a tube must cover for the cell to lie on it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
@@ -53,6 +56,10 @@ class Heatmap:
         """Frame, row and column of the strongest cell."""
         frame, row, column = torch.unravel_index(self.values.argmax(), self.values.shape)
         return int(frame), int(row), int(column)
+
+    def points_at(self, tube: Tube) -> bool:
+        """Whether the strongest cell lies on the tube: the pointing game."""
+        return bool(self.cells.coverage(tube)[self.peak] > ON_TUBE)
 
     def peak_within(self, tube: Tube) -> Float[Tensor, " frame"]:
         """The strongest cell inside the tube in each frame, weighted by how much of it is inside.
@@ -96,13 +103,14 @@ def _check_same_cells(maps: Sequence[Heatmap]) -> None:
 def attention_rows(
     queries: Float[Tensor, "head token width"],
     keys: Float[Tensor, "group position width"],
-    mask: Bool[Tensor, "token position"],
+    mask: Bool[Tensor, "*heads token position"],
     scaling: float,
 ) -> Float[Tensor, "head token position"]:
     """The attention of a few tokens to every position, without the full matrix.
 
     Queries and keys are those of the model after positional encoding; where the model shares
-    keys among heads (grouped-query attention), consecutive heads belong to one group of keys.
+    keys among heads (grouped-query attention), consecutive heads belong to one group of keys. The
+    mask is that of all heads, or has one for each.
     """
     heads, tokens, width = queries.shape
     groups = len(keys)

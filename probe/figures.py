@@ -1,6 +1,6 @@
 """Our objects drawn on axes that are given: frames with heat and boxes, tokens, frame scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +122,17 @@ def token_figure(video: Video, reading: Reading, token: int) -> Figure:
         part.suptitle(name, fontsize=8, x=0.01, ha="left")
         axes = list(part.subplots(1, len(places), squeeze=False)[0])
         draw_frames(axes, video, reading.heatmap(index))
+    return figure
+
+
+def compare_maps(video: Video, maps: Mapping[str, Heatmap], tube: Tube | None = None) -> Figure:
+    """Maps of one video, one below the other by name, each on its own scale; the tube in all."""
+    places = shown_frames(video)
+    figure = Figure(figsize=(max(7.0, 1.25 * len(places)), 1.5 * len(maps)), layout="constrained")
+    for part, (name, heatmap) in zip(rows_of(figure, [1.0] * len(maps)), maps.items(), strict=True):
+        part.suptitle(name, fontsize=8, x=0.01, ha="left")
+        axes = list(part.subplots(1, len(places), squeeze=False)[0])
+        draw_frames(axes, video, heatmap, tube)
     return figure
 
 
