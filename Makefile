@@ -3,13 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint format clean
+.PHONY: demo test bench lint format clean
 
 demo: $(READY)
 	$(BIN)/probe demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -q
+
+BENCHMARKS := attention reattention ground scale
+
+bench: $(READY)
+	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py $(OPTIONS); done
 
 lint: $(READY)
 	$(BIN)/ruff check .

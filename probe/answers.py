@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,11 @@ class Answer:
         """Write the source video with the action map, the tube and a time bar drawn in."""
         overlay(path, self.video, self.when.heatmap, self.tube, self.span, title=self.queries.whole)
 
+    def view(self) -> Any:
+        """Look around in a notebook: frames, tokens, layers and heads; see `probe.show`."""
+        # By name: the page stands far above this file, and only notebooks need it.
+        return import_module("probe.viewer.widget").show(self)
+
     def figure(self, path: str | Path) -> None:
         """Draw the answer for paper or screen: frames and boxes, tokens, frame scores."""
         places = shown_frames(self.video)
@@ -202,6 +208,10 @@ class Answer:
 
 def described(config: Any) -> Any:
     """A configuration in plain values; rules carry their class's or function's name."""
+    if isinstance(config, Tensor):
+        return config.tolist()
+    if isinstance(config, tuple | list):
+        return [described(one) for one in config]
     if callable(config) and not is_dataclass(config):
         return config.__name__
     if not is_dataclass(config) or isinstance(config, type):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from probe.answers import Answer, Laps, Look
 from probe.attention import Assembly
 from probe.grounding_tokens import Fixed, MostActive, TokenRule
+from probe.interventions import Intervention
 from probe.model import VideoLM
 from probe.prompts import GENERIC, GENERIC_RELEASED
 from probe.proposals import propose_tracks, with_heatmap_tracks
@@ -30,6 +31,10 @@ class GrounderConfig:
     layers: tuple[int, ...] | None = None
     """Decoder layers whose attention is averaged, numbered from 0; negative numbers count from
     the last. None for all of them."""
+
+    layers_heads: tuple[tuple[int, int], ...] | None = None
+    """Pairs of layer and head to average instead, such as those of a `HeadList`, from `layers`;
+    None for all heads of all of them."""
 
     generic: str = GENERIC
     """The prompt that shows where the model looks whatever it is asked."""
@@ -58,6 +63,9 @@ class GrounderConfig:
 
     prompt_generic: bool = False
     """Whether the generic prompt's map, too, is read on the prompted visual tokens."""
+
+    interventions: tuple[Intervention, ...] = ()
+    """What is done to the model while it reads any question: to test what an answer rests on."""
 
 
 _PAPER_LEARNING = Learning(layer=0, steps=1, rate=Absolute(8.0), loss=exponential)
@@ -123,7 +131,7 @@ def ground(
     """
     laps = Laps()
     asked = queries or decompose(query)
-    view = model.watch(video)
+    view = model.watch(video).under(*config.interventions)
     laps.mark("watch")
 
     where = look(view, asked, asked.attribute, config.learn_where, config)
@@ -163,12 +171,13 @@ def look(
     question = as_question(part)
     prompted = view if learning is None else learning.prompted(view, question, config.generic)
     final = as_question(asked.whole) if config.ask_whole else question
-    (reading,) = prompted.read(final, layers=config.layers)
+    (read,) = prompted.read(final, layers=config.layers)
+    reading = read.through(config.layers_heads)
     tokens = config.token(reading)
     heatmap = reading.heatmap(tokens)
     if config.relative:
         shown = prompted if config.prompt_generic else view
         (generic,) = shown.read(config.generic, layers=config.layers)
         same_roles = [token - len(reading.tokens) for token in tokens]
-        heatmap = heatmap.relative_to(generic.heatmap(same_roles))
+        heatmap = heatmap.relative_to(generic.through(config.layers_heads).heatmap(same_roles))
     return Look(reading, tokens, heatmap)

@@ -2,16 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    BitsAndBytesConfig,
+)
+from transformers.utils import is_flash_attn_2_available
 
 from probe.families import family_of
-from probe.grids import VisualGrid
 from probe.network import Network
 from probe.video import Video
 from probe.view import View
@@ -32,6 +38,9 @@ class VideoLM:
 
     network: Network
 
+    quantized: str | None = None
+    """In how many bits its weights were opened, such as "4bit"; None for all they have."""
+
     @property
     def is_organism(self) -> bool:
         """Whether this is the shipped model, which knows nothing but coloured shapes."""
@@ -46,6 +55,7 @@ class VideoLM:
             "family": self.network.family.model_type,
             "dtype": str(self.network.dtype).removeprefix("torch."),
             "layers": self.depth,
+            "quantized": self.quantized,
         }
 
     @property
@@ -66,20 +76,15 @@ class VideoLM:
                 model's visual tokens are not as many as its family's grid has cells.
         """
         network = self.network
-        text = network.writer(before=0).text("?")
-        inputs = network.process(video, text)
+        inputs, behind = network.laid_out(video, network.writer(before=0).text("?"))
         length = inputs["input_ids"].shape[1]
         if length > network.context:
             raise ValueError(
                 f"{len(video)} frames make {length} tokens but {network.context} fit in the "
                 f"context of {self.name}; sample fewer frames"
             )
-        entered = network.enter(inputs)
-        (positions,) = torch.nonzero(entered.ids == network.placeholder, as_tuple=True)
-        cells = network.family.cells(network.config, network.processor, video, inputs)
-        grid = VisualGrid(positions.cpu(), cells)
-        prefix = entered.embeddings[: int(positions[-1]) + 1]
-        return View(network, self.name, video, grid, prefix)
+        grid = network.grid(video, inputs)
+        return View(network, self.name, video, grid, network.enter(inputs, behind))
 
 
 def load(
@@ -88,27 +93,41 @@ def load(
     device: str = "cpu",
     dtype: str = "auto",
     revision: str | None = None,
+    attention: str = "sdpa",
+    quantize: str | None = None,
 ) -> VideoLM:
     """Open a checkpoint: the shipped organism, a folder, or a name on the Hugging Face hub.
 
-    Only safetensors weights are read and no code of the checkpoint's is run.
+    Only safetensors weights are read and no code of the checkpoint's is run. What its processor
+    makes of a blank video is compared with its family's entry, which costs milliseconds;
+    `check_model` proves more.
 
     Args:
         checkpoint: Folder or name; the shipped model by default.
-        device: Where the model goes, such as "cpu" or "cuda".
+        device: Where the model goes, such as "cpu" or "cuda"; "auto" spreads it over what there is.
         dtype: "auto" for the type the weights were saved in (float32 for the organism), or
             "float32", "bfloat16", "float16".
         revision: Branch, tag or commit on the hub.
+        attention: How attention is computed while a video is read: "sdpa", "flash_attention_2"
+            where flash-attn is installed, or "eager". Questions are always read with sdpa.
+        quantize: "8bit" or "4bit" to hold the weights in fewer bits, where bitsandbytes is
+            installed.
 
     Raises:
-        ValueError: if there is no such checkpoint, its architecture is not supported, its
-            weights are not safetensors, or device or dtype are unknown.
+        ValueError: if there is no such checkpoint, its architecture is not supported or is not
+            built as its family's entry says, its weights are not safetensors, an option is
+            unknown, or a package that it needs is not installed.
     """
     name = str(checkpoint)
+    _check_options(dtype, attention, quantize)
     if name == ORGANISM:
         with resources.as_file(resources.files("probe.organism") / "weights") as folder:
-            return _open(name, folder, device, "float32" if dtype == "auto" else dtype, None)
-    return _open(name, name, device, dtype, revision)
+            own = "float32" if dtype == "auto" else dtype
+            model = _open(name, folder, None, device, _weights(device, own, attention, quantize))
+    else:
+        weights = _weights(device, dtype, attention, quantize)
+        model = _open(name, name, revision, device, weights)
+    return replace(model, quantized=quantize)
 
 
 DTYPES = {
@@ -117,12 +136,50 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+ATTENTION = ("sdpa", "flash_attention_2", "eager")
+QUANTIZE = ("8bit", "4bit")
 
 
-def _open(name: str, source: str | Path, device: str, dtype: str, revision: str | None) -> VideoLM:
+def _check_options(dtype: str, attention: str, quantize: str | None) -> None:
     if dtype not in DTYPES:
         raise ValueError(f"unknown dtype {dtype!r}; give one of {', '.join(DTYPES)}")
-    target = _device(device)
+    if attention not in ATTENTION:
+        raise ValueError(f"unknown attention {attention!r}; give one of {', '.join(ATTENTION)}")
+    if attention == "flash_attention_2" and not is_flash_attn_2_available():
+        raise ValueError(
+            "attention 'flash_attention_2' needs the package flash-attn and a GPU that it knows; "
+            "install it, or give attention 'sdpa'"
+        )
+    if quantize not in (None, *QUANTIZE):
+        raise ValueError(f"cannot quantize to {quantize!r}; give one of {', '.join(QUANTIZE)}")
+    if quantize and find_spec("bitsandbytes") is None:
+        raise ValueError(
+            f"weights in {quantize} need the package bitsandbytes, which is not installed; "
+            f"install it, or leave the weights as they are"
+        )
+
+
+def _weights(device: str, dtype: str, attention: str, quantize: str | None) -> dict[str, Any]:
+    """How the weights are opened, in the words of transformers."""
+    options: dict[str, Any] = {"dtype": DTYPES[dtype], "attn_implementation": attention}
+    if device == "auto":
+        options["device_map"] = "auto"
+    elif quantize:
+        options["device_map"] = {"": _device(device)}  # such weights are placed as they are read
+    if quantize == "8bit":
+        options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
+    elif quantize == "4bit":
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16
+        )
+    return options
+
+
+def _open(
+    name: str, source: str | Path, revision: str | None, device: str, weights: dict[str, Any]
+) -> VideoLM:
+    placed = "device_map" in weights
+    target = None if placed else _device(device)
     _check_folder(name, Path(source))
     options = {"revision": revision, "trust_remote_code": False}
     with _explained(name):
@@ -130,15 +187,14 @@ def _open(name: str, source: str | Path, device: str, dtype: str, revision: str 
     family = family_of(config)
     with _explained(name):
         module: Any = AutoModelForImageTextToText.from_pretrained(
-            source,
-            **options,
-            use_safetensors=True,
-            dtype=DTYPES[dtype],
-            attn_implementation="sdpa",
+            source, **options, **weights, use_safetensors=True
         )
         processor = AutoProcessor.from_pretrained(source, **options)
-    commit = getattr(config, "_commit_hash", None)
-    return VideoLM(name, commit or revision, Network(module.to(target), processor, family))
+    network = Network(
+        module if placed else module.to(target), processor, family, weights["attn_implementation"]
+    )
+    network.check()
+    return VideoLM(name, getattr(config, "_commit_hash", None) or revision, network)
 
 
 def _device(name: str) -> torch.device:

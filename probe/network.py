@@ -1,32 +1,30 @@
 """A checkpoint opened with nnsight: the one file that touches its untyped handles."""
 
 import operator
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import nnsight
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.video_utils import VideoMetadata
 
 from probe.attention import attention_rows
 from probe.families import Family, Inputs
+from probe.grids import VisualGrid
+from probe.interventions import Edit, Edits, rewritten, still_seen
 from probe.prompts import AnswerIds, PromptWriter, answer_ids
+from probe.sequences import Asked, Entered, Kept
 from probe.video import Video
 
 Memory: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
 """The keys and values of each decoder layer for tokens already read."""
-
-
-@dataclass(frozen=True, eq=False)
-class Entered:
-    """A video and a text as they enter the decoder: embeddings, visual tokens already merged."""
-
-    ids: Int[Tensor, " token"]
-    embeddings: Float[Tensor, "token hidden"]
 
 
 class Network:
@@ -35,11 +33,14 @@ class Network:
     The weights are frozen, so that a pass makes no graph unless something learnable is added.
     """
 
-    def __init__(self, module: torch.nn.Module, processor: Any, family: Family) -> None:
+    def __init__(
+        self, module: torch.nn.Module, processor: Any, family: Family, attention: str = "sdpa"
+    ) -> None:
         module.eval().requires_grad_(False)
         self.module: Any = module
         self.processor = processor
         self.family = family
+        self.attention = attention
         self.handle: Any = nnsight.NNsight(module)
 
     @property
@@ -73,6 +74,11 @@ class Network:
         return self.config.get_text_config().num_hidden_layers
 
     @property
+    def heads(self) -> int:
+        """The number of attention heads in a decoder layer."""
+        return self.config.get_text_config().num_attention_heads
+
+    @property
     def placeholder(self) -> int:
         """The id of the token that stands for the video."""
         return getattr(self.config, self.family.placeholder)
@@ -84,120 +90,344 @@ class Network:
 
     @property
     def preferred_frames(self) -> int:
-        """How many frames the checkpoint wants to see; 20 where it does not say."""
-        return getattr(self.processor.video_processor, "num_frames", None) or 20
+        """How many frames the checkpoint wants to see, or its family where it does not say."""
+        return getattr(self.processor.video_processor, "num_frames", None) or self.family.frames
 
     @cached_property
     def answers(self) -> AnswerIds:
         """The ids of yes and no."""
         return answer_ids(self.processor.tokenizer)
 
-    def writer(self, before: int) -> PromptWriter:
-        """What lays out questions behind `before` tokens of video and template."""
-        return PromptWriter(self.processor, self.placeholder, max(0, self.context - before))
+    def writer(self, before: int, behind: str = "") -> PromptWriter:
+        """What lays out questions behind `before` tokens of video and template.
+
+        `behind` is what the processor writes behind the last visual token.
+        """
+        longest = max(0, self.context - before)
+        return PromptWriter(self.processor, self.placeholder, longest, behind)
 
     def process(self, video: Video, text: str) -> Inputs:
         """What the checkpoint's own processor makes of a video and a text."""
-        inputs = self.processor(
-            text=[text], videos=[video.frames], do_sample_frames=False, return_tensors="pt"
-        )
-        return {
-            name: value.to(self.device, self.dtype if value.is_floating_point() else None)
-            for name, value in inputs.items()
-        }
+        return self.laid_out(video, text)[0]
 
-    def enter(self, inputs: Inputs) -> Entered:
-        """Run the vision tower once and stop where the decoder starts."""
+    def laid_out(self, video: Video, text: str) -> tuple[Inputs, str]:
+        """What the processor makes of both, and what it writes behind the last visual token.
+
+        Raises:
+            ValueError: if the processor refuses the video.
+        """
+        try:
+            made = self.processor(
+                text=[text],
+                videos=[video.frames],
+                video_metadata=[_metadata(video)],
+                do_sample_frames=False,
+                return_text_replacement_offsets=True,
+                return_tensors="pt",
+            )
+        except ValueError as failure:
+            height, width = video.size
+            raise ValueError(
+                f"the processor refuses {len(video)} frames of {height} x {width} pixels: "
+                f"{failure}; sample more frames, or give pictures of another shape"
+            ) from failure
+        ((written,),) = made.pop("text_replacement_offsets")
+        (last_visual,) = self.processor.tokenizer.convert_ids_to_tokens([self.placeholder])
+        inputs = {name: self._placed(name, value) for name, value in made.items()}
+        return inputs, written["replacement"].rpartition(last_visual)[2]
+
+    def _placed(self, name: str, value: Tensor) -> Tensor:
+        """Pictures take the type of the weights; times keep theirs, which positions hang on."""
+        return value.to(self.device, self.dtype if name.startswith("pixel_values") else None)
+
+    def grid(self, video: Video, inputs: Inputs) -> VisualGrid:
+        """Which position of the sequence is which cell of the video."""
+        return self.family.grid(self.config, self.processor, video, inputs)
+
+    def enter(self, inputs: Inputs, behind: str = "") -> Entered:
+        """Run the vision tower once and stop where the decoder starts.
+
+        What stands behind the last visual token is left out.
+        """
         with self.handle.trace(**inputs) as tracer:
-            embeddings = nnsight.save(self.decoder.inputs[1]["inputs_embeds"])
+            entering = nnsight.save(dict(self.decoder.inputs[1]))
             tracer.stop()
-        return Entered(inputs["input_ids"][0], embeddings[0])
+        (marked,) = torch.nonzero(inputs["input_ids"][0] == self.placeholder, as_tuple=True)
+        end = int(marked[-1]) + 1
+        embeddings = entering["inputs_embeds"][0]
+        positions = entering.get("position_ids")
+        if positions is None:
+            positions = torch.arange(len(embeddings), device=embeddings.device)
+        positions = positions.reshape(-1, len(embeddings))
+        levels = entering.get("deepstack_visual_embeds") or ()
+        deepstack = embeddings.new_zeros(len(levels), end, embeddings.shape[1])
+        for level, features in zip(deepstack, levels, strict=True):
+            level[marked] = features.to(deepstack)
+        return Entered(embeddings[:end], positions[:, :end], positions[:, end], deepstack, behind)
 
     def embed(self, ids: Sequence[int]) -> Float[Tensor, "token hidden"]:
         """The embeddings of text tokens."""
         return self.module.get_input_embeddings()(torch.tensor(ids, device=self.device))
 
-    def entering(
-        self, embeddings: Float[Tensor, "token hidden"], layer: int
-    ) -> Float[Tensor, "token hidden"]:
+    def entering(self, entered: Entered, layer: int) -> Float[Tensor, "token hidden"]:
         """The states that enter a decoder layer; nothing at or above it runs."""
-        with self.decoder.trace(inputs_embeds=embeddings[None], use_cache=False) as tracer:
+        given = entered.inputs(entered.embeddings)
+        with self.decoder.trace(**given, use_cache=False) as tracer:
             states = nnsight.save(self.layers[layer].input)
             tracer.stop()
         return states[0]
 
     def memorise(
         self,
+        entered: Entered,
         states: Float[Tensor, "token hidden"],
         added: Mapping[int, Float[Tensor, "token hidden"]],
         below: Memory = (),
+        depth: int | None = None,
     ) -> Memory:
         """Read the tokens that every question shares; keep their keys and values.
 
         Differentiable in what is added: the memory carries the graph.
 
         Args:
+            entered: The tokens.
             states: What enters the first layer that runs; the embeddings where that is layer 0.
             added: What to add to the states that enter a layer, by layer.
             below: The memory of the layers below, which do not run again.
+            depth: How many layers to remember; nothing above them runs. All by default.
         """
-        first = len(below)
+        first, depth = len(below), self.depth if depth is None else depth
         cache: Any = DynamicCache(config=self.config.get_text_config())
-        with self.decoder.trace(inputs_embeds=states[None], past_key_values=cache, use_cache=True):
+        given = entered.inputs(states, first)
+        with self.decoder.trace(**given, past_key_values=cache, use_cache=True) as tracer:
             for index in range(first):
                 self.layers[index].skip(states[None])
-            for index in sorted(added):
-                entered = self.layers[index]
-                entered.input = entered.input + added[index]
-        return (*below, *((layer.keys, layer.values) for layer in cache.layers[first:]))
+            for index in sorted(index for index in added if index < depth):
+                layer = self.layers[index]
+                layer.input = layer.input + added[index].to(layer.input.device)
+            if depth < self.depth:
+                _ = self.layers[depth].input
+                tracer.stop()
+        return (*below, *((layer.keys, layer.values) for layer in cache.layers[first:depth]))
 
     def continue_from(
         self,
         memory: Memory,
-        embeddings: Float[Tensor, "token hidden"],
-        positions: Int[Tensor, " token"],
-        mask: Bool[Tensor, "token position"],
-        columns: Int[Tensor, " visual"],
-        layers: Sequence[int],
-    ) -> tuple[list[Float[Tensor, "head token visual"]], Float[Tensor, "token hidden"]]:
-        """Read more tokens; return their attention to `columns` at `layers`, and their states.
+        asked: Asked,
+        kept: Kept,
+        edits: Edits = MappingProxyType({}),
+    ) -> tuple[list[Float[Tensor, "some_head some_token visual"]], Float[Tensor, "token hidden"]]:
+        """Read more tokens; return the attention that is kept, by layer, and their last states.
+
+        Rows of attention are those after the edits, and differentiable in what these add.
 
         Args:
             memory: What was read before.
-            embeddings: The new tokens.
-            positions: Where each of them stands, for the positional encoding.
-            mask: Which position, old or new, each of them sees.
-            columns: The positions whose attention is kept.
-            layers: The decoder layers whose attention is kept, in increasing order.
+            asked: The new tokens.
+            kept: Which attention is kept; it is moved to main memory layer by layer.
+            edits: What is done otherwise at some layers.
         """
-        with self.decoder.trace(
-            inputs_embeds=embeddings[None],
-            position_ids=positions[None],
-            attention_mask=mask[None, None],
-            past_key_values=DynamicCache(memory),
-            use_cache=True,
-        ):
-            rows = nnsight.save([])
-            for index in layers:
-                queries, keys, scaling = self._queries_and_keys(index)
-                rows.append(attention_rows(queries, keys, mask, scaling)[..., columns])
+        # Flash attention takes no masks, which packed questions need; these are few rows for sdpa.
+        with self.attending("sdpa"), self.decoder.trace(**asked.inputs, **_behind(memory)):
+            rows = nnsight.save(self._rows(asked.mask, kept, edits))
             hidden = nnsight.save(self.decoder.output.last_hidden_state)
-        return list(rows), hidden[0]
+        return rows, hidden[0]
 
-    def _queries_and_keys(self, layer: int) -> tuple[Tensor, Tensor, float]:
+    def look_from(
+        self,
+        memory: Memory,
+        asked: Asked,
+        kept: Kept,
+        edits: Edits = MappingProxyType({}),
+    ) -> list[Float[Tensor, "some_head some_token visual"]]:
+        """The attention of `continue_from` alone: nothing above the last layer kept runs."""
+        top = max(kept.layers)
+        edits = {layer: parts for layer, parts in edits.items() if layer <= top}
+        given = {**asked.inputs, **_behind(memory)}
+        with self.attending("sdpa"), self.decoder.trace(**given) as tracer:
+            rows = nnsight.save(self._rows(asked.mask, kept, edits))
+            tracer.stop()
+        return rows
+
+    def _rows(
+        self, mask: Bool[Tensor, "token position"], kept: Kept, edits: Edits
+    ) -> list[Float[Tensor, "some_head some_token visual"]]:
+        """In a trace: edit layer after layer, and keep the attention of some."""
+        seen = {index: still_seen(mask, kept.columns, parts) for index, parts in edits.items()}
+        rows = []
+        for index in sorted({*kept.layers, *edits}):
+            if index in edits:
+                self._cut(index, seen[index])
+            if index in kept.layers:
+                rows.append(self._row(index, seen.get(index, mask[None]), kept))
+            if index in edits:
+                self._rewrite(index, edits[index])
+        return rows
+
+    def _row(
+        self, layer: int, seen: Bool[Tensor, "#head token position"], kept: Kept
+    ) -> Float[Tensor, "some_head some_token visual"]:
+        """In a trace: the attention of one layer that is kept, in main memory."""
+        queries, keys, scaling = self.queries_and_keys(layer)
+        seen, columns = seen.to(queries.device), kept.columns.to(queries.device)
+        if kept.tokens is not None:
+            queries, seen = queries[:, kept.tokens], seen[:, kept.tokens]
+        if kept.heads is not None:
+            together = len(queries) // len(keys)
+            keys = keys[[head // together for head in kept.heads]]
+            seen = seen[list(kept.heads)] if len(seen) > 1 else seen
+            queries = queries[list(kept.heads)]
+        return attention_rows(queries, keys, seen, scaling)[..., columns].float().cpu()
+
+    def queries_and_keys(self, layer: int) -> tuple[Tensor, Tensor, float]:
         """In a trace: queries and keys after positional encoding, and what scales their product."""
-        source = self.layers[layer].self_attn.source
-        call = getattr(source, _attention_call(source.names))
-        (_, queries, keys, *_), options = call.inputs
+        (_, queries, keys, *_), options = self._attention(layer).inputs
         return queries[0], keys[0], options["scaling"]
+
+    def _attention(self, layer: int) -> Any:
+        """The call that computes a layer's attention."""
+        source = self.layers[layer].self_attn.source
+        return getattr(source, _attention_call(source.names))
+
+    def _cut(self, layer: int, seen: Bool[Tensor, "#head token position"]) -> None:
+        """In a trace: let each head see this and nothing else."""
+        call = self._attention(layer)
+        (module, queries, keys, values, _), options = call.inputs
+        call.inputs = ((module, queries, keys, values, seen[None]), options)
+
+    def _rewrite(self, layer: int, parts: Sequence[tuple[slice, Edit]]) -> None:
+        """In a trace: change the outputs of heads before they are mixed."""
+        if any(edit.outputs is not None for _, edit in parts):
+            mixer = self.layers[layer].self_attn.o_proj
+            mixer.input = rewritten(mixer.input[0], self.heads, parts)[None]
+
+    def eager_rows(
+        self, inputs: Inputs, first: int, columns: Int[Tensor, " visual"]
+    ) -> Float[Tensor, "layer head token visual"]:
+        """What `continue_from` keeps, by a plain pass of the whole model with full matrices.
+
+        Args:
+            inputs: What the processor made of video and question.
+            first: The position of the first token whose attention is kept.
+            columns: The positions attended to.
+        """
+        with self.attending("eager"), self.handle.trace(**inputs, use_cache=False):
+            rows = nnsight.save([])
+            for layer in self.layers:
+                weights = layer.self_attn.output[1][0]
+                rows.append(weights[:, first:][..., columns.to(weights.device)].float().cpu())
+        return torch.stack(list(rows))
+
+    def check(self) -> None:
+        """Refuse a checkpoint that its family's entry is not true of.
+
+        Needs the processor alone, so it costs milliseconds however large the model; what is
+        proved by running the model is in `conformance`.
+
+        Raises:
+            ValueError: if a part is not where it should be, or there are not as many visual
+                tokens as cells.
+        """
+        try:
+            _attention_call(self.layers[0].self_attn.source.names)
+        except AttributeError as failure:
+            raise ValueError(
+                f"this checkpoint is not built like a {self.family.model_type} model: {failure}"
+            ) from failure
+        blank = Video(np.zeros((2, 64, 96, 3), np.uint8), (0, 1), np.arange(2) / 2)
+        self.grid(blank, self.process(blank, self.writer(before=0).text("?")))
+
+    def lens(self, states: Float[Tensor, "token hidden"]) -> Float[Tensor, "token word"]:
+        """The next-token logits that states inside the decoder would give if they were its last."""
+        decoder = operator.attrgetter(self.family.language_model)(self.module)
+        return self.logits(decoder.norm(states))
 
     def logits(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token word"]:
         """The next-token logits, in float32."""
         return self.module.get_output_embeddings()(hidden).float()
 
-    def trace(self, embeddings: Float[Tensor, "token hidden"]) -> Any:
+    def trace(self, entered: Entered) -> Any:
         """Open one plain forward pass of everything behind the vision tower; nnsight's `trace`."""
-        return self.handle.trace(inputs_embeds=embeddings[None], use_cache=False)
+        return self.handle.trace(fn=self._forward, **entered.inputs(entered.embeddings))
+
+    def _forward(self, **inputs: Any) -> Float[Tensor, "batch token word"]:
+        decoder = operator.attrgetter(self.family.language_model)(self.module)
+        hidden = decoder(**inputs, use_cache=False).last_hidden_state
+        return self.module.get_output_embeddings()(hidden)
+
+    def read_again(
+        self,
+        row: Entered,
+        mask: Bool[Tensor, "position position"],
+        added: Mapping[int, Float[Tensor, "token hidden"]],
+    ) -> Float[Tensor, "position hidden"]:
+        """The last states of a video and questions in one row, at little memory for gradients.
+
+        Nothing is remembered: the gradient computes each layer again from what entered it.
+        """
+        given = {**row.inputs(row.embeddings), "attention_mask": mask[None, None]}
+        given["use_cache"] = False
+        with self.attending("sdpa"), self._checkpointing(), self.decoder.trace(**given):
+            for index in sorted(added):
+                layer = self.layers[index]
+                rest = (0, 0, 0, len(row) - len(added[index]))
+                shown = torch.nn.functional.pad(added[index], rest)
+                layer.input = layer.input + shown.to(layer.input.device)
+            hidden = nnsight.save(self.decoder.output.last_hidden_state)
+        return hidden[0]
+
+    @contextmanager
+    def _checkpointing(self) -> Iterator[None]:
+        """Let the gradient of passes made now compute each layer again."""
+        layers = operator.attrgetter(self.family.language_model)(self.module).layers
+        self.module.activation_checkpointing_enable()
+        self.module.disable_input_require_grads()  # what learns here is no part of the embeddings
+        for layer in layers:
+            layer.training = True  # of the layer alone: what is in it stays as it is in use
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.training = False
+            self.module.activation_checkpointing_disable()
+
+    @contextmanager
+    def attending(self, implementation: str) -> Iterator[None]:
+        """Compute the decoder's attention another way for a while."""
+        before = self.attention
+        if implementation == before:
+            yield
+            return
+        self._attend(implementation)
+        try:
+            yield
+        finally:
+            self._attend(before)
+
+    def _attend(self, implementation: str) -> None:
+        self.module.set_attn_implementation({"text_config": implementation})
+        self.attention = implementation
+
+
+def _behind(memory: Memory) -> dict[str, Any]:
+    """What makes the decoder go on from a memory, which stays as it is."""
+    return {"past_key_values": DynamicCache(memory), "use_cache": True}
+
+
+def _metadata(video: Video) -> VideoMetadata:
+    """When the sampled frames were shown, for models that write it into the text.
+
+    Frames are counted at a constant rate, so that a number over the rate is a time.
+    """
+    height, width = video.size
+    return VideoMetadata(
+        total_num_frames=video.source_length,
+        fps=video.fps,
+        width=width,
+        height=height,
+        duration=video.source_length / video.fps,
+        frames_indices=[round(float(time) * video.fps) for time in video.times],
+    )
 
 
 def _attention_call(names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """A question as the model reads it: tokens behind the video, and what each of them is for."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -18,6 +18,9 @@ Kind: TypeAlias = Literal["template", "word", "stop", "role"]
 words, the mark that ends their sentence, or added by the template after them (a role token)."""
 
 STOPS = (".", "?", "!")
+
+WORDS = "\ue000"
+"""Stands for the user's words in a template; a character that nobody writes."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Prompt:
         """Where the tokens of these kinds stand in the prompt."""
         return tuple(i for i, token in enumerate(self.tokens) if token.kind in kinds)
 
+    def only(self, indices: Sequence[int]) -> "Prompt":
+        """The same question with some of its tokens."""
+        return replace(self, tokens=tuple(self.tokens[index] for index in indices))
+
 
 @dataclass(frozen=True)
 class PromptWriter:
@@ -62,17 +69,36 @@ class PromptWriter:
     longest: int
     """How many tokens a question may have, template included."""
 
+    behind: str = ""
+    """What the processor writes behind the last visual token, before the template goes on."""
+
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The checkpoint's tokenizer."""
         return self.processor.tokenizer
 
-    def text(self, question: str) -> str:
-        """The question in the chat template, with one placeholder for the video."""
-        content = [{"type": "video"}, {"type": "text", "text": question}]
-        return self.processor.apply_chat_template(
+    @cached_property
+    def around(self) -> tuple[str, str]:
+        """What the chat template writes before and after the user's words.
+
+        Raises:
+            ValueError: if the template does not put the words behind the video.
+        """
+        content = [{"type": "video"}, {"type": "text", "text": WORDS}]
+        written = self.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
+        before, _, after = written.partition(WORDS)
+        if self.processor.video_token not in before:
+            raise ValueError(
+                f"the chat template of this checkpoint writes {written!r}; it must write one "
+                f"{self.processor.video_token!r} and the user's words behind it"
+            )
+        return before, after
+
+    def text(self, question: str) -> str:
+        """The question in the chat template, with one mark for the video."""
+        return question.join(self.around)
 
     def write(self, question: str) -> Prompt:
         """Tokenize a question.
@@ -83,13 +109,14 @@ class PromptWriter:
         """
         question = question.strip()
         self._check(question)
-        text = self.text(question)
-        asked_at = text.rfind(question)
-        span = range(asked_at, asked_at + len(question))
-        encoded = self.tokenizer(text, return_offsets_mapping=True)
+        before, after = self.around
+        (last_visual,) = self.tokenizer.convert_ids_to_tokens([self.placeholder])
+        opening = last_visual + self.behind + before.rpartition(self.processor.video_token)[2]
+        span = range(len(opening), len(opening) + len(question))
+        encoded = self.tokenizer(opening + question + after, return_offsets_mapping=True)
         ids, places = encoded["input_ids"], encoded["offset_mapping"]
-        after = max(i for i, id_ in enumerate(ids) if id_ == self.placeholder) + 1
-        tokens = tuple(self._tokens(ids[after:], places[after:], span))
+        first = ids.index(self.placeholder) + 1
+        tokens = tuple(self._tokens(ids[first:], places[first:], span))
         if len(tokens) > self.longest:
             raise ValueError(
                 f"the query has {len(tokens)} tokens but {self.longest} fit behind this video; "
@@ -150,13 +177,14 @@ def answer_ids(tokenizer: PreTrainedTokenizerFast) -> AnswerIds:
     Raises:
         ValueError: if the tokenizer has no such token.
     """
-    yes, no = _surfaces(tokenizer, "yes"), _surfaces(tokenizer, "no")
+    yes, no = surfaces(tokenizer, "yes"), surfaces(tokenizer, "no")
     if not yes or not no:
         raise ValueError("this tokenizer writes neither 'yes' nor 'no' as one token")
     return AnswerIds(yes, no)
 
 
-def _surfaces(tokenizer: PreTrainedTokenizerFast, word: str) -> tuple[int, ...]:
+def surfaces(tokenizer: PreTrainedTokenizerFast, word: str) -> tuple[int, ...]:
+    """The ids of all forms of a word that are one token: capitals or not, a space before or not."""
     ids = set()
     for form in (word, word.capitalize(), word.upper()):
         for text in (form, " " + form):

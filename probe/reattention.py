@@ -6,6 +6,7 @@ never generated: one pass a step, the question and the generic prompt packed tog
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -93,6 +94,8 @@ class Learning:
     loss: Loss = exponential
     two_taps: bool = False
     """Apply the mean of the newest vectors and those before."""
+    checkpointing: bool = False
+    """Spend time to save memory: a step keeps states between layers only, and runs all layers."""
 
     def prompted(self, view: View, question: str, generic: str) -> View:
         """The view with a latent prompt learned for a question."""
@@ -110,6 +113,7 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
     loss: Loss = exponential,
     generic: str = GENERIC,
     two_taps: bool = False,
+    checkpointing: bool = False,
 ) -> Reattention:
     """Learn the latent prompt that makes the model say yes to a question about a video.
 
@@ -122,6 +126,8 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
         loss: What a step makes smaller.
         generic: The prompt that the question is contrasted with.
         two_taps: Apply the mean of the newest vectors and those before, as the release does.
+        checkpointing: Spend time to save memory, exactly: a step keeps the states between layers
+            only and computes the rest again, and layers below the latent's run again too.
 
     Raises:
         ValueError: if there is no such layer, or steps are negative.
@@ -137,7 +143,7 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
     seen: list[Step] = []
     newest = latent.vectors
     for number in range(steps):
-        gradient, step = _gradient(view, latent, generic, loss)
+        gradient, step = _gradient(view, latent, generic, loss, checkpointing)
         if not 0 < step.gradient_norm < float("inf"):
             raise RuntimeError(
                 f"the gradient of step {number} at layer {layer} has norm {step.gradient_norm}; "
@@ -150,15 +156,15 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
 
 
 def _gradient(
-    view: View, latent: LatentPrompt, generic: str, loss: Loss
+    view: View, latent: LatentPrompt, generic: str, loss: Loss, checkpointing: bool
 ) -> tuple[Float[Tensor, "visual hidden"], Step]:
     """The gradient of the loss with respect to a latent's vectors, and what was seen on the way."""
     vectors = latent.vectors.detach().requires_grad_()
-    logits = view.with_latent(replace(latent, vectors=vectors)).answer_logits(
-        latent.question, generic
-    )
-    ids = view.network.answers
-    value = loss(logits[0], logits[1], ids)
-    (gradient,) = torch.autograd.grad(value, vectors)
+    prompted, ids = view.with_latent(replace(latent, vectors=vectors)), view.network.answers
+    # What is computed again for the gradient must be computed as it was, masks and all.
+    with view.network.attending("sdpa") if checkpointing else nullcontext():
+        logits = prompted.answer_logits(latent.question, generic, checkpointing=checkpointing)
+        value = loss(logits[0], logits[1], ids)
+        (gradient,) = torch.autograd.grad(value, vectors)
     margin = yes_minus_no(logits[0], ids)
     return gradient, Step(value.item(), margin.item(), gradient.norm().item())

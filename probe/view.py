@@ -10,67 +10,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from probe.attention import Heatmap
 from probe.grids import VisualGrid
+from probe.interventions import Edit, Edits, Extent, Intervention
 from probe.latent_prompts import LatentPrompt
 from probe.network import Memory, Network
-from probe.prompts import AnswerIds, Prompt, PromptWriter
+from probe.prompts import Kind, Prompt, PromptWriter
+from probe.readings import Gaze, Reading, yes_minus_no
+from probe.sequences import Asked, Entered, Kept, Pack
 from probe.video import Video
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """What the model did with one question."""
-
-    prompt: Prompt
-    """The question's tokens; positions in `attention` and `tokens` count from its first."""
-
-    logits: Float[Tensor, " word"]
-    """Next-token logits at the first answer position."""
-
-    margin: float
-    """Yes minus no in logits, each over all its one-token surface forms (logsumexp)."""
-
-    attention: Float[Tensor, "layer head token frame row column"]
-    """How much of its attention each token pays to each cell of the video."""
-
-    layers: tuple[int, ...]
-    """Which decoder layers `attention` holds."""
-
-    grid: VisualGrid
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        """The question's tokens as people read them."""
-        return tuple(token.text for token in self.prompt.tokens)
-
-    def heatmap(
-        self, tokens: int | np.integer | Sequence[int], layers: Sequence[int] | None = None
-    ) -> Heatmap:
-        """The map of a token, or the mean of several; negative numbers count from the last.
-
-        Averaged over heads and over `layers` (default: all read).
-        """
-        wanted = [int(tokens)] if isinstance(tokens, int | np.integer) else list(tokens)
-        values = self.attention[self._chosen(layers)][:, :, wanted].mean(dim=(0, 1, 2))
-        return Heatmap(values, self.grid.cells)
-
-    def mean_attention(
-        self, layers: Sequence[int] | None = None
-    ) -> Float[Tensor, "token frame row column"]:
-        """Every token's map, averaged over heads and over `layers` (default: all read)."""
-        return self.attention[self._chosen(layers)].mean(dim=(0, 1))
-
-    def _chosen(self, layers: Sequence[int] | None) -> list[int]:
-        wanted = self.layers if layers is None else layers
-        if missing := [layer for layer in wanted if layer not in self.layers]:
-            raise ValueError(f"layers {missing} were not read; this reading holds {self.layers}")
-        return [self.layers.index(layer) for layer in wanted]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +33,20 @@ class View:
     """The name of the model."""
     video: Video
     grid: VisualGrid
-    prefix: Float[Tensor, "token hidden"]
+    entered: Entered
     """What enters the decoder up to and including the last visual token."""
 
     plain: "View | None" = None
     """The same view without latent prompts; None where this is it."""
     latents: tuple[LatentPrompt, ...] = ()
     """What is added to the visual tokens, and at which layers."""
+    interventions: tuple[Intervention, ...] = ()
+    """What is done to the model while it reads any question."""
+
+    @property
+    def prefix(self) -> Float[Tensor, "token hidden"]:
+        """The embeddings of what enters the decoder: template, and visual tokens."""
+        return self.entered.embeddings
 
     @property
     def layers(self) -> Any:
@@ -102,38 +60,62 @@ class View:
             ValueError: if the prompt belongs to another model or grid, or enters no layer.
         """
         latent.check(self.model, self.grid, self.prefix.shape[1])
-        _layer_numbers([latent.layer], self.network.depth)
+        _numbers("layer", [latent.layer], self.network.depth)
         return replace(self, plain=self.plain or self, latents=(*self.latents, latent))
+
+    def under(self, *interventions: Intervention) -> "View":
+        """The same video, with something done to the model while it reads any question."""
+        return replace(self, interventions=(*self.interventions, *interventions))
 
     def reversed(self) -> "View":
         """The same visual tokens and latent prompts, last frame first."""
-        prefix = self.prefix.clone()
-        prefix[self.grid.positions] = self.prefix[self.grid.positions[self.grid.reversal()]]
+        places = self.grid.positions
         turned = replace(
             self,
-            prefix=prefix,
+            entered=self.entered.taking(places, self.entered, places[self.grid.reversal()]),
             grid=VisualGrid(self.grid.positions, self.grid.cells.reversed()),
             plain=None,
             latents=(),
+            interventions=tuple(done.reversed() for done in self.interventions),
         )
         for latent in self.latents:
             turned = turned.with_latent(latent.reversed())
         return turned
 
-    @cached_property
+    @property
     def memory(self) -> Memory:
         """The keys and values of everything before the question; computed once."""
+        return self._remembered(self.network.depth)
+
+    def _remembered(self, depth: int) -> Memory:
+        """The memory of the first layers, kept until more of them are needed."""
+        held = self._memories
+        if not held or len(held[-1]) < depth:
+            held[:] = [self._memorised(depth)]
+        return held[-1][:depth]
+
+    @cached_property
+    def _memories(self) -> list[Memory]:
+        return []
+
+    def _memorised(self, depth: int) -> Memory:
+        network, entered = self.network, self.entered
         if self.plain is None:
-            return self.network.memorise(self.prefix, {})
+            return network.memorise(entered, entered.embeddings, {}, depth=depth)
         first = min(latent.layer for latent in self.latents)
-        return self.network.memorise(
-            self.plain.entering(first), self._added(), self.plain.memory[:first]
-        )
+        below = self.plain._remembered(min(first, depth))
+        if depth <= first:
+            return below
+        states = self.plain.entering(first)
+        return network.memorise(entered, states, self._added(), below, depth)
 
     def entering(self, layer: int) -> Float[Tensor, "token hidden"]:
-        """The states before the question that enter a decoder layer; kept once computed."""
+        """The states before the question that enter a decoder layer; kept once computed.
+
+        Those of the plain view where this one has latent prompts.
+        """
         if layer not in self._entering:
-            self._entering[layer] = self.network.entering(self.prefix, layer)
+            self._entering[layer] = self.network.entering(self.entered, layer)
         return self._entering[layer]
 
     @cached_property
@@ -152,111 +134,177 @@ class View:
     @cached_property
     def writer(self) -> PromptWriter:
         """What lays out questions behind this video."""
-        return self.network.writer(before=len(self.prefix))
+        return self.network.writer(len(self.entered), self.entered.behind)
 
-    def read(self, *questions: str, layers: Sequence[int] | None = None) -> list[Reading]:
+    def read(
+        self,
+        *questions: str,
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        kinds: Sequence[Kind] | None = None,
+        each: Sequence[Sequence[Intervention]] | None = None,
+    ) -> list[Reading]:
         """Ask any number of questions in one pass, and keep where each token looks.
 
         Args:
             questions: What to ask, each on its own and none seeing another.
             layers: Which decoder layers' attention to keep; all by default. Negative numbers
                 count from the last.
+            heads: Which heads' attention to keep; all by default.
+            kinds: Which tokens' attention to keep, such as ("role",); all by default.
+            each: What is done to the model while it reads each question, beside what is done
+                for all; attention is that which is left. Nothing by default.
 
         Raises:
-            ValueError: for an empty, too long or unsafe question, or a layer there is none of.
+            ValueError: for an empty, too long or unsafe question, or a layer or head there is
+                none of.
         """
-        kept = _layer_numbers(layers, self.network.depth)
-        prompts, pack, rows, logits = self._asked(questions, kept)
-        maps = self.grid.fold(torch.stack(rows).detach().float().cpu())
+        prompts, pack, asked = self.packed(questions)
+        kept = self._kept(prompts, pack, layers, heads, kinds)
+        rows, hidden = self.network.continue_from(self.memory, asked, kept, self._edits(pack, each))
+        answers = self.network.logits(hidden[pack.last]).detach().cpu()
+        gazes = self._gazes(prompts, kept, kinds, rows)
         return [
-            self._reading(prompt, answer, maps[:, :, part], kept)
-            for prompt, answer, part in zip(prompts, logits.detach().cpu(), pack.parts, strict=True)
+            Reading(**vars(gaze), logits=logits, margin=self._margin(logits))
+            for gaze, logits in zip(gazes, answers, strict=True)
         ]
 
-    def answer_logits(self, *questions: str) -> Float[Tensor, "question word"]:
+    def gaze(
+        self,
+        *questions: str,
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        kinds: Sequence[Kind] | None = None,
+        each: Sequence[Sequence[Intervention]] | None = None,
+    ) -> list[Gaze]:
+        """Where each token looks, as `read` has it, but without the answers.
+
+        Nothing above the last of `layers` runs, neither for the video nor for the questions.
+        """
+        prompts, pack, asked = self.packed(questions)
+        kept = self._kept(prompts, pack, layers, heads, kinds)
+        memory = self._remembered(kept.layers[-1] + 1)
+        rows = self.network.look_from(memory, asked, kept, self._edits(pack, each))
+        return self._gazes(prompts, kept, kinds, rows)
+
+    def answer_logits(
+        self,
+        *questions: str,
+        each: Sequence[Sequence[Intervention]] | None = None,
+        checkpointing: bool = False,
+    ) -> Float[Tensor, "question word"]:
         """Next-token logits at the first answer position of each question.
 
-        Differentiable in the view's latent prompts.
-        """
-        return self._asked(questions, ())[-1]
+        Differentiable in the view's latent prompts and in what interventions add.
 
-    def _asked(
-        self, questions: Sequence[str], layers: tuple[int, ...]
-    ) -> tuple[list[Prompt], "Pack", list[Tensor], Tensor]:
-        """Prompts, how they are packed, their rows of attention, and their answers' logits."""
+        Args:
+            questions: What to ask, each on its own and none seeing another.
+            each: That of `read`.
+            checkpointing: Keep no more for the gradient than the states between layers, and
+                compute the rest again. Nothing is remembered then: all layers run each time.
+
+        Raises:
+            ValueError: for a question that `read` refuses, or interventions with checkpointing.
+        """
+        _, pack, asked = self.packed(questions)
+        edits = self._edits(pack, each)
+        if not checkpointing:
+            nothing = Kept(self.grid.positions, ())
+            _, hidden = self.network.continue_from(self.memory, asked, nothing, edits)
+            return self.network.logits(hidden[pack.last])
+        if edits:
+            raise ValueError("interventions do not go with checkpointing; leave out one of them")
+        row = self.entered.followed_by(asked.embeddings, pack.lengths)
+        hidden = self.network.read_again(row, pack.whole_mask.to(asked.mask.device), self._added())
+        return self.network.logits(hidden[len(self.entered) :][pack.last])
+
+    def packed(self, questions: Sequence[str]) -> tuple[list[Prompt], Pack, Asked]:
+        """The tokens of questions, how they are packed in a row, and what enters the decoder."""
         if not questions:
             raise ValueError("there is no question to read; give at least one")
         prompts = [self.writer.write(question) for question in questions]
-        pack = Pack(tuple(len(prompt) for prompt in prompts), before=len(self.prefix))
-        device = self.prefix.device
-        rows, hidden = self.network.continue_from(
-            self.memory,
-            self.network.embed([id_ for prompt in prompts for id_ in prompt.ids]),
-            pack.positions.to(device),
-            pack.mask.to(device),
-            self.grid.positions.to(device),
-            layers,
-        )
-        return prompts, pack, rows, self.network.logits(hidden[pack.last])
+        pack = Pack(tuple(len(prompt) for prompt in prompts), before=len(self.entered))
+        embeddings = self.network.embed([id_ for prompt in prompts for id_ in prompt.ids])
+        mask = pack.mask.to(embeddings.device)
+        return prompts, pack, Asked(embeddings, self.entered.after(pack.lengths), mask)
 
-    def _reading(
-        self, prompt: Prompt, logits: Tensor, maps: Tensor, layers: tuple[int, ...]
-    ) -> Reading:
-        margin = float(yes_minus_no(logits, self.network.answers))
-        return Reading(prompt, logits, margin, maps, layers, self.grid)
+    def _kept(
+        self,
+        prompts: Sequence[Prompt],
+        pack: Pack,
+        layers: Sequence[int] | None,
+        heads: Sequence[int] | None,
+        kinds: Sequence[Kind] | None,
+    ) -> Kept:
+        tokens = None
+        if kinds is not None:
+            pairs = zip(pack.parts, prompts, strict=True)
+            tokens = [part.start + i for part, prompt in pairs for i in prompt.indices(*kinds)]
+            if not tokens:
+                raise ValueError(f"no question has a {' or '.join(kinds)} token")
+        columns = self.grid.positions.to(self.prefix.device)
+        depth, width = self.network.depth, self.network.heads
+        chosen = None if heads is None else _numbers("head", heads, width)
+        return Kept(columns, _numbers("layer", layers, depth), chosen, tokens)
+
+    def _gazes(
+        self,
+        prompts: Sequence[Prompt],
+        kept: Kept,
+        kinds: Sequence[Kind] | None,
+        rows: Sequence[Tensor],
+    ) -> list[Gaze]:
+        shown = [p if kinds is None else p.only(p.indices(*kinds)) for p in prompts]
+        maps = self.grid.fold(torch.stack(list(rows)).detach())
+        parts = maps.split([len(prompt) for prompt in shown], dim=2)
+        return [
+            Gaze(prompt, part, tuple(kept.layers), self.grid, heads=kept.heads)
+            for prompt, part in zip(shown, parts, strict=True)
+        ]
+
+    def _margin(self, logits: Float[Tensor, " word"]) -> float:
+        return float(yes_minus_no(logits, self.network.answers))
+
+    def _edits(self, pack: Pack, each: Sequence[Sequence[Intervention]] | None) -> Edits:
+        """The edits of all questions of a pass, put together layer by layer."""
+        each = each or [()] * len(pack.lengths)
+        if len(each) != len(pack.lengths):
+            raise ValueError(
+                f"{len(each)} lists of interventions for {len(pack.lengths)} questions; "
+                "give one for each"
+            )
+        edits: dict[int, list[tuple[slice, Edit]]] = {}
+        for part, length, own in zip(pack.parts, pack.lengths, each, strict=True):
+            extent = Extent(self.network.depth, self.network.heads, length, self.grid.shape)
+            for intervention in (*self.interventions, *own):
+                for layer, edit in intervention.edits(extent).items():
+                    edits.setdefault(layer, []).append((part, edit))
+        return edits
 
     def trace(self, question: str) -> Any:
         """The raw trace of nnsight: one plain pass over this video and a question.
 
         Everything nnsight offers works inside; visual tokens stand at `grid.positions`, the
         question's tokens behind `len(prefix)`.
+
+        Raises:
+            ValueError: if the view has latent prompts or interventions, which no raw trace adds.
         """
-        asked = self.network.embed(self.writer.write(question).ids)
-        return self.network.trace(torch.cat([self.prefix, asked]))
+        if self.latents or self.interventions:
+            raise ValueError(
+                "a raw trace adds no latent prompts and no interventions; trace the plain view, "
+                "and add them inside"
+            )
+        ids = self.writer.write(question).ids
+        return self.network.trace(self.entered.followed_by(self.network.embed(ids), [len(ids)]))
 
 
-def yes_minus_no(logits: Float[Tensor, "*question word"], ids: AnswerIds) -> Tensor:
-    """Yes over no in logits, each over all its one-token surface forms (logsumexp)."""
-    yes, no = logits[..., list(ids.yes)], logits[..., list(ids.no)]
-    return yes.logsumexp(-1) - no.logsumexp(-1)
-
-
-@dataclass(frozen=True)
-class Pack:
-    """Questions of different lengths in one row behind a shared prefix."""
-
-    lengths: tuple[int, ...]
-    before: int
-
-    @property
-    def parts(self) -> list[slice]:
-        """Where each question's tokens stand in the row."""
-        stops = torch.tensor(self.lengths).cumsum(0).tolist()
-        return [
-            slice(stop - length, stop) for length, stop in zip(self.lengths, stops, strict=True)
-        ]
-
-    @property
-    def last(self) -> list[int]:
-        """The last token of each question, whose logits are the answer's."""
-        return [part.stop - 1 for part in self.parts]
-
-    @property
-    def positions(self) -> Int[Tensor, " token"]:
-        """Each question continues the prefix as if it were alone."""
-        return self.before + torch.cat([torch.arange(length) for length in self.lengths])
-
-    @property
-    def mask(self) -> Bool[Tensor, "token position"]:
-        """A token sees all of the prefix, and its own question up to itself."""
-        blocks = [torch.ones(length, length, dtype=torch.bool).tril() for length in self.lengths]
-        own = torch.block_diag(*blocks).bool()
-        return torch.cat([torch.ones(len(own), self.before, dtype=torch.bool), own], dim=1)
-
-
-def _layer_numbers(layers: Sequence[int] | None, depth: int) -> tuple[int, ...]:
-    if layers is None:
-        return tuple(range(depth))
-    if wrong := [layer for layer in layers if not -depth <= layer < depth]:
-        raise ValueError(f"there is no layer {wrong}; this model has layers 0 to {depth - 1}")
-    return tuple(sorted({layer % depth for layer in layers}))
+def _numbers(thing: str, wanted: Sequence[int] | None, count: int) -> tuple[int, ...]:
+    """The layers or heads that are asked for, in order; all where none are named."""
+    if wanted is None:
+        return tuple(range(count))
+    if wrong := [number for number in wanted if not -count <= number < count]:
+        raise ValueError(f"there is no {thing} {wrong}; this model has {thing}s 0 to {count - 1}")
+    if not wanted:
+        raise ValueError(f"there is no {thing} to read; name at least one, or None for all")
+    return tuple(sorted({number % count for number in wanted}))

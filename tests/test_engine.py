@@ -1,10 +1,15 @@
 """The engine against the plain model: same attention, same logits, nothing leaks."""
 
+from contextlib import contextmanager
+from dataclasses import replace
+
 import pytest
 import torch
 
+from probe.latent_prompts import zero_prompt
 from probe.model import load
 from probe.prompts import GENERIC
+from probe.reattention import reattend
 from probe.video import Video
 
 QUESTIONS = ("Is there a red circle in this video?", "What jumps?", GENERIC)
@@ -14,9 +19,8 @@ def eager(model_folder, video, question):
     """Attention and logits of one plain pass of the whole model with full matrices."""
     model = load(model_folder, dtype="float32") if model_folder else load()
     network = model.network
-    network.module.set_attn_implementation("eager")
     inputs = network.process(video, network.writer(before=0).text(question))
-    with torch.no_grad():
+    with torch.no_grad(), network.attending("eager"):
         out = network.module(**inputs, output_attentions=True)
     (visual,) = torch.nonzero(inputs["input_ids"][0] == network.placeholder, as_tuple=True)
     rows = torch.stack([layer[0] for layer in out.attentions])
@@ -64,6 +68,110 @@ def test_chosen_layers_are_the_same_as_those_of_all_layers(tiny, video):
     assert torch.equal(some.heatmap(2).values, every.heatmap(2, [1, 3]).values)
 
 
+def test_chosen_heads_and_kinds_of_tokens_are_the_same_as_those_of_all(tiny, video):
+    view = tiny.watch(video)
+    every = view.read(*QUESTIONS)
+    some = view.read(*QUESTIONS, layers=[1, 2], heads=[3, 0], kinds=("word", "role"))
+    for whole, part in zip(every, some, strict=True):
+        tokens = list(whole.prompt.indices("word", "role"))
+        assert part.tokens == tuple(whole.tokens[token] for token in tokens)
+        chosen = whole.attention[[1, 2]][:, [0, 3]][:, :, tokens]
+        torch.testing.assert_close(part.attention, chosen, atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            part.heatmap(-1, layers_heads=[(2, 3)]).values,
+            whole.heatmap(-1, layers_heads=[(2, 3)]).values,
+        )
+        assert torch.equal(part.logits, whole.logits)
+
+
+def test_a_head_or_kind_that_is_not_there_is_named(tiny, video):
+    view = tiny.watch(video)
+    with pytest.raises(ValueError, match=r"no head \[4\]; this model has heads 0 to 3"):
+        view.read("What jumps?", heads=[4])
+    with pytest.raises(ValueError, match="no question has a stop token"):
+        view.read("What jumps", kinds=("stop",))
+    with pytest.raises(ValueError, match="no layer to read"):
+        view.read("What jumps?", layers=[])
+    (part,) = view.read("What jumps?", heads=[2])
+    with pytest.raises(ValueError, match=r"no head \[0\] in this reading; it holds \(2,\)"):
+        part.heatmap(0, layers_heads=[(1, 0)])
+
+
+@contextmanager
+def out_of_order(part):
+    """A part that must not run."""
+
+    def refuse(*_):
+        raise AssertionError("this part ran")
+
+    handle = part.register_forward_pre_hook(refuse)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def test_a_gaze_is_the_attention_of_a_reading_and_nothing_above_it_runs(tiny, video):
+    view = tiny.watch(video)
+    latent = zero_prompt(view.model, view.grid, view.prefix.shape[1], 1)
+    moved = replace(latent, vectors=torch.ones_like(latent.vectors))
+    prompted = view.with_latent(moved)
+    expected = [one.read(*QUESTIONS, layers=[0, 2]) for one in (view, prompted)]
+    fresh = tiny.watch(video)
+    with out_of_order(tiny.network.module.model.language_model.layers[3].self_attn):
+        found = [one.gaze(*QUESTIONS, layers=[0, 2]) for one in (fresh, fresh.with_latent(moved))]
+        with pytest.raises(AssertionError, match="this part ran"):
+            fresh.read(QUESTIONS[0])
+    for readings, gazes in zip(expected, found, strict=True):
+        for reading, gaze in zip(readings, gazes, strict=True):
+            assert torch.equal(reading.attention, gaze.attention)
+            assert gaze.tokens == reading.tokens
+    (later,) = fresh.read(QUESTIONS[0])
+    assert torch.equal(later.logits, view.read(QUESTIONS[0])[0].logits)
+
+
+def test_the_way_attention_is_computed_changes_nothing(tiny, tiny_folder, video):
+    plain, eager_model = tiny.watch(video), load(tiny_folder, dtype="float32", attention="eager")
+    view = eager_model.watch(video)
+    for one, other in zip(plain.read(*QUESTIONS), view.read(*QUESTIONS), strict=True):
+        torch.testing.assert_close(one.attention, other.attention, atol=1e-5, rtol=0)
+        torch.testing.assert_close(one.logits, other.logits, atol=1e-3, rtol=0)
+    text = eager_model.network.config.get_text_config()
+    assert text._attn_implementation == eager_model.network.attention == "eager"
+
+
+@pytest.mark.parametrize("layer", [0, 2])
+def test_checkpointing_keeps_less_and_learns_the_same(tiny, video, layer):
+    view = tiny.watch(video)
+    kept = 0
+
+    def weigh(tensor):
+        nonlocal kept
+        kept += tensor.numel()
+        return tensor
+
+    vectors, numbers = [], []
+    for checkpointing in (False, True):
+        kept = 0
+        with torch.autograd.graph.saved_tensors_hooks(weigh, lambda tensor: tensor):
+            learned = reattend(
+                view, QUESTIONS[0], layer=layer, steps=2, rate=0.5, checkpointing=checkpointing
+            )
+        vectors.append(learned.latent.vectors)
+        numbers.append(kept)
+    assert (vectors[0] - vectors[1]).norm() < 1e-5 * vectors[0].norm()
+    assert numbers[1] < numbers[0] / 3
+    assert not any(module.training for module in tiny.network.module.modules())
+    assert not tiny.network.embed([5]).requires_grad
+
+
+def test_a_raw_trace_of_a_prompted_view_is_refused(tiny, video):
+    view = tiny.watch(video)
+    prompted = view.with_latent(zero_prompt(view.model, view.grid, view.prefix.shape[1], 0))
+    with pytest.raises(ValueError, match="a raw trace adds no latent prompts"):
+        prompted.trace(QUESTIONS[0])
+
+
 def test_a_layer_that_is_not_there_or_was_not_read_is_named(tiny, video):
     view = tiny.watch(video)
     with pytest.raises(ValueError, match=r"no layer \[9\]"):
@@ -109,8 +217,8 @@ def test_memory_does_not_grow_with_readings(tiny, video):
 
     def tensors_after(count):
         for _ in range(count):
-            view.read("What jumps?")
+            view.read("What jumps?", layers=[1])
         gc.collect()
         return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
 
-    assert tensors_after(5) == tensors_after(30)
+    assert tensors_after(5) == tensors_after(295)

@@ -1,10 +1,12 @@
 import json
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 from tiny import save_tiny_llava
+from transformers.utils import is_flash_attn_2_available
 
 from probe.model import load
 from probe.video import Video
@@ -93,6 +95,36 @@ def test_a_checkpoint_out_of_reach_is_one_line(monkeypatch):
 def test_an_unknown_number_type_is_refused():
     with pytest.raises(ValueError, match="unknown dtype 'int4'"):
         load(dtype="int4")
+
+
+def test_an_unknown_attention_or_quantization_is_refused():
+    with pytest.raises(ValueError, match="unknown attention 'paged'; give one of sdpa, flash"):
+        load(attention="paged")
+    with pytest.raises(ValueError, match="cannot quantize to '2bit'; give one of 8bit, 4bit"):
+        load(quantize="2bit")
+
+
+@pytest.mark.skipif(is_flash_attn_2_available(), reason="flash-attn is installed")
+def test_flash_attention_without_its_package_is_refused():
+    with pytest.raises(ValueError, match="needs the package flash-attn"):
+        load(attention="flash_attention_2")
+
+
+@pytest.mark.parametrize("bits", ["8bit", "4bit"])
+def test_fewer_bits_are_read_or_refused_without_their_package(video, bits):
+    if find_spec("bitsandbytes") is None:
+        with pytest.raises(ValueError, match=f"weights in {bits} need the package bitsandbytes"):
+            load(quantize=bits)
+    else:
+        model = load(dtype="bfloat16", quantize=bits)
+        assert model.identity["quantized"] == bits
+        assert np.isfinite(model.watch(video).read("What jumps?")[0].margin)
+
+
+def test_a_model_spread_over_what_there_is_reads_the_same(tiny, tiny_folder, video):
+    spread = load(tiny_folder, dtype="float32", device="auto")
+    one, other = (model.watch(video).read("What jumps?")[0] for model in (tiny, spread))
+    torch.testing.assert_close(one.attention, other.attention, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("device", ["nowhere", "cuda:99"])

@@ -1,0 +1,239 @@
+"""The whole grounding of one clip, beside the same computation as the released code goes about it.
+
+    python benchmarks/ground.py
+
+Both follow one configuration to the same tube; only the way there differs.
+
+engine     `probe.ground`: the vision tower once for all questions, the video once for all questions
+           of a branch, questions packed, one pass for an answer, rows of attention
+reference  vision tower and video again for each question, ten tokens generated for each, with the
+           graph kept where a prompt is learned, and eager attention matrices at all layers
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from comparison import Numbers, Options, compare, costs, largest_difference, run, setting, table
+from jaxtyping import Float
+from models import Peer, peer, shape_of, video_lm
+from torch import Tensor
+
+from probe.answers import Answer
+from probe.attention import RELATIVE_FLOOR, Heatmap
+from probe.grids import Cells
+from probe.grounder import PRESETS, GrounderConfig, ground
+from probe.grounding_tokens import Fixed
+from probe.organism.world import make_clip
+from probe.prompts import answer_ids
+from probe.queries import Queries, as_question, decompose
+from probe.reattention import Learning, contrast
+from probe.spans import best_span
+from probe.tracks import best_track
+from probe.tubes import Span, Tube
+from probe.video import Video
+
+CLIP_SEED = 7
+
+FRAMES = {"small": 20, "7b": 8}
+"""As many as in the paper; fewer at 7B, where the reference's matrices for 20 fill over 80 GB."""
+QUICK_FRAMES = 4
+
+MOST_REPEATS = 3
+"""The reference takes longer than everything else together."""
+
+CONFIGURATIONS = ("paper", "released-code")
+
+GENERATED = 10
+"""Tokens that the released code generates for each question."""
+QUICK_GENERATED = 2
+
+ROLE_TOKENS = 5
+"""What the template adds after the user's words: `A SS IST ANT :`."""
+
+
+def measure(options: Options) -> Numbers:
+    """Costs of both ways by configuration, and how far their maps are apart."""
+    shape = shape_of(options)
+    model, other = video_lm(shape, options), peer(shape, options)
+    clip = make_clip(CLIP_SEED)
+    video = clip.video(QUICK_FRAMES if options.quick else FRAMES[options.shape])
+    tracks = tuple(thing.track() for thing in clip.things)
+    query = clip.things[0].query
+    cells = model.watch(video).grid.cells
+    fewer = replace(options, repeats=min(options.repeats, MOST_REPEATS))
+    words = QUICK_GENERATED if options.quick else GENERATED
+    configurations: Numbers = {}
+    for name in CONFIGURATIONS:
+        config = PRESETS[name]
+        reference = Reference(other, video, cells, config, words)
+        found = compare(
+            {
+                "engine": lambda config=config: ground(model, video, query, tracks, config=config),
+                "reference": lambda reference=reference: reference.ground(query, tracks),
+            },
+            fewer,
+        )
+        configurations[name] = {
+            **costs(found),
+            **_agreement(found["engine"].value, found["reference"].value),
+        }
+    return {**setting(options), "visual_tokens": len(cells), "configurations": configurations}
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The procedure of the released code on the plain model."""
+
+    other: Peer
+    video: Video
+    cells: Cells
+    config: GrounderConfig
+    words: int = GENERATED
+    """How many tokens are generated for each question."""
+    backwards: bool = False
+    """Whether the frames of the visual tokens are put in reverse order."""
+
+    def ground(self, query: str, tracks: tuple[Tube, ...]) -> "Found":
+        """Find when and where."""
+        asked = decompose(query)
+        with self.other.eager():
+            ahead = self.look(asked, asked.attribute, self.config.learn_where)
+            reverse = replace(self, backwards=True)
+            back = reverse.look(asked, asked.attribute, self.config.learn_where)
+            when = self.look(asked, asked.action, self.config.learn_when)
+        where = (ahead + back.flip(0)) / 2
+        track = best_track(tracks, Heatmap(where, self.cells))
+        scores = Heatmap(when, self.cells).peak_within(track)
+        span = best_span(scores, self.cells, self.video.source_length, self.config.span)
+        return Found(where, when, track, span)
+
+    def look(
+        self, asked: Queries, part: str, learning: Learning | None
+    ) -> Float[Tensor, "frame row column"]:
+        """Where the model looks for one part of a query, beyond where it always looks."""
+        question = as_question(part)
+        vectors = None if learning is None else self.learned(question, learning)
+        final = self.maps(as_question(asked.whole) if self.config.ask_whole else question, vectors)
+        generic = self.maps(self.config.generic, vectors if self.config.prompt_generic else None)
+        token = self.token(final)
+        return final[token] / (generic[token] + RELATIVE_FLOOR)
+
+    def token(self, maps: Float[Tensor, "token frame row column"]) -> int:
+        """The token that is read, counted from the last."""
+        if isinstance(self.config.token, Fixed):
+            return self.config.token.index
+        return int(maps[-ROLE_TOKENS:].amax(dim=(1, 2, 3)).argmax()) - ROLE_TOKENS
+
+    def learned(self, question: str, learning: Learning) -> Float[Tensor, "visual hidden"]:
+        """The latent prompt of a question."""
+        hidden = self.other.module.config.text_config.hidden_size
+        newest = applied = torch.zeros(len(self.cells), hidden, device=self.other.module.device)
+        for _ in range(learning.steps):
+            applied.requires_grad_()
+            asked = self.answer(question, applied)
+            compared = learning.loss is contrast  # the paper's loss has no use for the generic one
+            generic = self.answer(self.config.generic, applied) if compared else asked
+            learning.loss(asked, generic, self.ids).backward()
+            assert applied.grad is not None
+            before, newest = newest, newest + learning.rate.step(applied.grad, applied)
+            applied = ((newest + before) / 2 if learning.two_taps else newest).detach()
+            newest = newest.detach()
+        return applied
+
+    @cached_property
+    def ids(self) -> Any:
+        """The ids of yes and no."""
+        return answer_ids(self.other.processor.tokenizer)
+
+    def answer(self, question: str, vectors: Tensor) -> Float[Tensor, " word"]:
+        """The logits of the first generated token, with their graph."""
+        inputs = self.other.inputs(self.video, question)
+        return self.generated(inputs, vectors).logits[0][0]
+
+    @torch.no_grad()
+    def maps(
+        self, question: str, vectors: Tensor | None
+    ) -> Float[Tensor, "token frame row column"]:
+        """Where each token of a question looks: the mean over layers and heads."""
+        inputs = self.other.inputs(self.video, question)
+        matrices = self.generated(inputs, vectors).attentions[0]
+        visual = self.other.visual(inputs)
+        behind = int(visual.nonzero().max()) + 1
+        rows = torch.stack([matrix[0][:, behind:, visual] for matrix in matrices])
+        return rows.float().mean(dim=(0, 1)).cpu().unflatten(-1, self.cells.shape)
+
+    def generated(self, inputs: dict[str, Tensor], vectors: Tensor | None) -> Any:
+        """Tokens generated from video and question, vectors added to the visual tokens."""
+        (places,) = self.other.visual(inputs).nonzero(as_tuple=True)
+
+        def enter(_: torch.nn.Module, unnamed: tuple[()], named: dict[str, Any]) -> Any:
+            states = named["inputs_embeds"]
+            if states.shape[1] == 1:  # a generated token: the video was read before
+                return None
+            if self.backwards:
+                framed = states[:, places].unflatten(1, (self.cells.shape[0], -1))
+                states = states.index_copy(1, places, framed.flip(1).flatten(1, 2))
+            if vectors is not None:
+                states = states.index_add(1, places, vectors[None].to(states))
+            return unnamed, {**named, "inputs_embeds": states}
+
+        hook = self.other.decoder.register_forward_pre_hook(enter, with_kwargs=True)
+        module = self.other.module
+        output = type(module).generate.__wrapped__(  # without its no_grad
+            module,
+            **inputs,
+            max_new_tokens=self.words,
+            min_new_tokens=self.words,
+            do_sample=False,
+            output_attentions=True,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        hook.remove()
+        return output
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What the reference finds."""
+
+    where: Float[Tensor, "frame row column"]
+    when: Float[Tensor, "frame row column"]
+    track: Tube
+    span: Span
+
+
+def _agreement(answer: Answer, found: Found) -> Numbers:
+    """How far the maps of both are apart, and whether they lead to the same tube."""
+    same_track = bool((answer.track.boxes == found.track.boxes).all())
+    return {
+        "where_difference": largest_difference(answer.where.heatmap.values, found.where),
+        "when_difference": largest_difference(answer.when.heatmap.values, found.when),
+        "same_tube": same_track and answer.span == found.span,
+    }
+
+
+def show(numbers: Numbers) -> str:
+    """One line for each configuration, with the ratios that count."""
+    return table(
+        [
+            {
+                "configuration": name,
+                "visual tokens": numbers["visual_tokens"],
+                "engine s": one["engine"]["seconds"],
+                "reference s": one["reference"]["seconds"],
+                "engine MiB": one["engine"]["peak_mib"],
+                "reference MiB": one["reference"]["peak_mib"],
+                "reference/engine time": one["reference"]["seconds"] / one["engine"]["seconds"],
+                "reference/engine memory": one["reference"]["peak_mib"] / one["engine"]["peak_mib"],
+                "same tube": one["same_tube"],
+            }
+            for name, one in numbers["configurations"].items()
+        ]
+    )
+
+
+if __name__ == "__main__":
+    run("ground", measure, show)

@@ -1,0 +1,72 @@
+"""With real Ray workers, one of which is killed half-way."""
+
+import os
+import signal
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from probe.bench import Bench, Plan
+from probe.candidates import Proposed
+from probe.datasets import load_dataset
+from probe.evaluation import evaluate
+from probe.workers import hire
+
+LIMIT = 12
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    return Plan("shapes-val", method="random-track", candidates=Proposed(cache))
+
+
+class Killing:
+    """A crew of which one worker is killed after a few answers."""
+
+    def __init__(self, crew, after):
+        self.plan, self.ids, self.config = crew.plan, crew.ids, crew.config
+        self._crew, self._after = crew, after
+        self.killed = 0
+
+    def answers(self, indices):
+        for number, result in enumerate(self._crew.answers(indices), start=1):
+            if number == self._after:
+                os.kill(worker_processes()[0], signal.SIGKILL)
+                self.killed += 1
+            yield result
+
+
+def worker_processes():
+    """The processes that Ray runs our workers in, which it names by what they do."""
+    below = psutil.Process().children(recursive=True)
+    return [process.pid for process in below if "ray::Worker" in " ".join(process.cmdline())]
+
+
+@pytest.fixture(autouse=True)
+def as_urgent_as_this_process(monkeypatch):
+    """Ray's workers give way to everything else, which on a busy machine takes them for ever."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+
+
+def test_a_killed_worker_costs_nothing_and_the_results_are_those_of_one_process(
+    plan, organism, tmp_path
+):
+    alone = Bench(plan, load_dataset("shapes-val"), organism)
+    evaluate(alone, tmp_path / "alone", limit=LIMIT)
+    with hire(plan, "local", 2) as crew:
+        crew = Killing(crew, after=3)
+        assert not evaluate(crew, tmp_path / "crew", limit=LIMIT).stopped
+    assert crew.killed == 1
+    for name in ("results.jsonl", "summary.json", "config.json"):
+        alike = [(tmp_path / folder / name).read_bytes() for folder in ("alone", "crew")]
+        assert alike[0] == alike[1], name
+
+
+def test_what_cannot_start_is_one_line(plan, tmp_path):
+    with pytest.raises(ValueError, match="at least 1"), hire(plan, "local", 0):
+        pass
+    absent = replace(plan, dataset="hcstvg1", root=tmp_path / "absent")
+    with pytest.raises(ValueError, match="no such folder"), hire(absent, "local", 1):
+        pass
