@@ -5,7 +5,7 @@ Knows nothing of runs. Whatever goes wrong with one query becomes part of its re
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -117,9 +117,13 @@ class Bench:
         """How answers are scored."""
         return self.plan.protocol or self.dataset.protocol
 
-    @cached_property
-    def config(self) -> dict[str, Any]:
+    @property
+    def config(self) -> Mapping[str, Any]:
         """All that the results follow from, in plain values."""
+        return self._config
+
+    @cached_property
+    def _config(self) -> Mapping[str, Any]:
         return {
             "dataset": {
                 "name": self.dataset.name,

@@ -264,13 +264,13 @@ class Evaluate:
 
         quieten()
         plan = self._plan()
-        if plan.model == ORGANISM and self.root is not None:
-            warnings.warn(ORGANISM_NOTICE, stacklevel=2)
         if self.check:
             check_samples(plan, self.limit)
             return
         writable(self.out)
         with self._answerer(plan) as answerer:
+            if plan.model == ORGANISM and self.root is not None:
+                warnings.warn(ORGANISM_NOTICE, stacklevel=2)
             outcome = evaluate(answerer, self.out, limit=self.limit, retry_failed=self.retry_failed)
         print("\n".join(figure_lines(outcome.summary)))
         print(f"written {self.out}; see it with: probe report {self.out}")

@@ -116,7 +116,7 @@ def sum_proof(model: VideoLM, view: View) -> Proof:  # noqa: ARG001
     """Rows of attention over all positions sum to one."""
     *_, asked = view.packed([QUESTION])
     everywhere = torch.arange(asked.mask.shape[1], device=asked.mask.device)
-    kept = Kept(everywhere, range(view.network.depth))
+    kept = Kept(everywhere, tuple(range(view.network.depth)))
     rows, _ = view.network.continue_from(view.memory, asked, kept)
     error = max((row.sum(-1) - 1).abs().max().item() for row in rows)
     allowed = SUM_TOLERANCE[view.network.dtype]

@@ -15,7 +15,7 @@ from transformers import (
     AutoProcessor,
     BitsAndBytesConfig,
 )
-from transformers.utils import is_flash_attn_2_available
+from transformers.utils.import_utils import is_flash_attn_2_available
 
 from probe.families import family_of
 from probe.network import Network

@@ -37,7 +37,7 @@ class Entered:
 
         `states` is what enters layer `first`: the embeddings where that is layer 0.
         """
-        given = {"inputs_embeds": states[None], "position_ids": _batched(self.positions)}
+        given: dict[str, Any] = {"inputs_embeds": states[None], "position_ids": _batched(self.positions)}
         if len(self.deepstack) > first:
             # What follows a skipped layer has its part already.
             skipped = torch.zeros_like(self.deepstack[:first])
@@ -100,9 +100,9 @@ class Kept:
 
     columns: Int[Tensor, " visual"]
     """The positions attended to."""
-    layers: Sequence[int]
+    layers: tuple[int, ...]
     """Decoder layers, in increasing order."""
-    heads: Sequence[int] | None = None
+    heads: tuple[int, ...] | None = None
     """Heads of each of them; None for all."""
     tokens: Sequence[int] | None = None
     """Those of the questions' tokens that attend; None for all."""

@@ -258,7 +258,7 @@ class View:
         maps = self.grid.fold(torch.stack(list(rows)).detach())
         parts = maps.split([len(prompt) for prompt in shown], dim=2)
         return [
-            Gaze(prompt, part, tuple(kept.layers), self.grid, heads=kept.heads)
+            Gaze(prompt, part, kept.layers, self.grid, heads=kept.heads)
             for prompt, part in zip(shown, parts, strict=True)
         ]
 

@@ -76,7 +76,9 @@ def test_presets_and_baselines_differ_only_where_they_say():
     assert all(METHODS[name] == Grounding(config) for name, config in PRESETS.items())
     plain = vars(PRESETS["plain"])
     for name in ("mean-of-roles", "fixed-token"):
-        changed = {key for key, value in vars(METHODS[name].config).items() if value != plain[key]}
+        method = METHODS[name]
+        assert isinstance(method, Grounding)
+        changed = {key for key, value in vars(method.config).items() if value != plain[key]}
         assert changed == {"token"}
 
 

@@ -1,6 +1,7 @@
 import importlib.util
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,18 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from probe.grounder import PAPER
+from probe.organism.world import make_clip
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 SCRIPTS = ("attention", "reattention", "ground", "scale")
 
 
-@pytest.fixture(autouse=True)
-def _beside_its_neighbours(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)  # as when a script is run
+@pytest.fixture(autouse=True, scope="module")
+def _beside_its_neighbours():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)  # as when a script is run
+        yield
 
 
 def opened(name):
@@ -27,15 +33,18 @@ def opened(name):
 
 
 @pytest.fixture(scope="module")
-def measured():
+def quick():
+    return opened("comparison").Options(quick=True)
+
+
+@pytest.fixture(scope="module")
+def measured(quick):
     """What each script measured at quick size, once."""
     found = {}
 
     def quickly(name):
-        from comparison import Options
-
         if name not in found:
-            found[name] = opened(name).measure(Options(quick=True))
+            found[name] = opened(name).measure(quick)
         return found[name]
 
     return quickly
@@ -95,19 +104,11 @@ def test_the_grounder_and_the_reference_find_the_same_tube_in_the_same_maps(meas
         assert one["when_difference"] < 1e-4
 
 
-def test_the_references_latent_prompts_and_both_orders_matter_to_its_maps():
-    from dataclasses import replace
-
-    from comparison import Options
-    from models import peer, shape_of, video_lm
-
-    from probe.grounder import PAPER
-    from probe.organism.world import make_clip
-
-    ground, options = opened("ground"), Options(quick=True)
-    video = make_clip(7).video(4)
-    cells = video_lm(shape_of(options), options).watch(video).grid.cells
-    reference = ground.Reference(peer(shape_of(options), options), video, cells, PAPER)
+def test_the_references_latent_prompts_and_both_orders_matter_to_its_maps(quick):
+    ground, models = opened("ground"), opened("models")
+    shape, video = models.shape_of(quick), make_clip(7).video(4)
+    cells = models.video_lm(shape, quick).watch(video).grid.cells
+    reference = ground.Reference(models.peer(shape, quick), video, cells, PAPER)
     question = "Is there a red circle in this video?"
     with reference.other.eager():
         plain = reference.maps(question, None)
@@ -126,32 +127,26 @@ def test_an_exponent_is_the_power_of_a_power_law():
 
 
 def test_peak_memory_is_the_most_that_is_held_at_once():
-    from comparison import MIB, peak_memory
+    comparison = opened("comparison")
+    size = 2**20
 
     def step():
-        first, second = torch.ones(4 * MIB), torch.ones(2 * MIB)
+        first, second = torch.ones(4 * size), torch.ones(2 * size)
         del first
-        third = torch.ones(MIB)
+        third = torch.ones(size)
         return second, third
 
-    held = torch.ones(MIB)
-    assert peak_memory(step, torch.device("cpu")) == 6 * MIB * held.element_size()
+    held = torch.ones(size)
+    assert comparison.peak_memory(step, torch.device("cpu")) == 6 * size * held.element_size()
 
 
 @pytest.fixture(scope="module")
 def small():
     """The small shape, its plain model and what arithmetic says of it in float32."""
-    import sys
-
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        from comparison import Options
-        from models import SHAPES, peer
-        from paper_model import PaperModel
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    shape = SHAPES["small"]
-    return peer(shape, Options()).module, PaperModel(shape, number=4)
+    models = opened("models")
+    shape = models.SHAPES["small"]
+    module = models.peer(shape, opened("comparison").Options()).module
+    return module, opened("paper_model").PaperModel(shape, number=4)
 
 
 TOKENS = 48

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tiny import save_tiny_llava
-from transformers.utils import is_flash_attn_2_available
+from transformers.utils.import_utils import is_flash_attn_2_available
 
 from probe.model import load
 from probe.video import Video

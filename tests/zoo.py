@@ -5,6 +5,7 @@ Chat templates and marks are those of the published checkpoints; sizes are as sm
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from probe.families import FAMILIES
 from probe.video import Video
+
+hf: Any = transformers
+"""Its configurations take more than their signatures say."""
 
 SENTENCES = (
     "Yes No yes no Is there a red circle that jumps in this video? What jumps? Describe this video "
@@ -45,7 +49,7 @@ def save_tiny(family: str, folder: Path) -> None:
         return
     torch.manual_seed(0)
     kind, config, processor = BUILDERS[family]()
-    getattr(transformers, kind)(config).save_pretrained(folder)
+    getattr(hf, kind)(config).save_pretrained(folder)
     processor.save_pretrained(folder)
 
 
@@ -72,7 +76,7 @@ def _pieces(special: tuple[str, ...]) -> str:
 
 
 def _tokenizer(*more: str, **named: str) -> transformers.PreTrainedTokenizerFast:
-    tokenizer = transformers.PreTrainedTokenizerFast(
+    tokenizer = hf.PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(_pieces((*named.values(), *more))),
         pad_token="<pad>",
         bos_token="<s>",
@@ -84,7 +88,7 @@ def _tokenizer(*more: str, **named: str) -> transformers.PreTrainedTokenizerFast
     return tokenizer
 
 
-def _text(kind: type, tokenizer: transformers.PreTrainedTokenizerFast, **more: object) -> object:
+def _text(kind: type, tokenizer: transformers.PreTrainedTokenizerFast, **more: object) -> Any:
     pad = tokenizer.pad_token_id
     return kind(vocab_size=len(tokenizer), pad_token_id=pad, **TEXT, **more)
 
@@ -107,21 +111,21 @@ def _template(video: str, before: str, after: str, answer: str) -> str:
     )  # fmt: skip
 
 
-def _llava_onevision() -> tuple[str, object, object]:
+def _llava_onevision() -> tuple[str, Any, Any]:
     tokenizer = _tokenizer(*CHATML, image_token="<image>", video_token="<video>")
     size = {"height": 20, "width": 20}
-    config = transformers.LlavaOnevisionConfig(
-        vision_config=transformers.SiglipVisionConfig(
+    config = hf.LlavaOnevisionConfig(
+        vision_config=hf.SiglipVisionConfig(
             patch_size=4, image_size=20, vision_use_head=False, **EYES
         ),
-        text_config=_text(transformers.Qwen2Config, tokenizer),
+        text_config=_text(hf.Qwen2Config, tokenizer),
         image_token_index=tokenizer.image_token_id,
         video_token_index=tokenizer.video_token_id,
         image_grid_pinpoints=[[20, 40], [40, 20]],
     )
-    processor = transformers.LlavaOnevisionProcessor(
-        video_processor=transformers.LlavaOnevisionVideoProcessor(size=size),
-        image_processor=transformers.LlavaOnevisionImageProcessor(size=size),
+    processor = hf.LlavaOnevisionProcessor(
+        video_processor=hf.LlavaOnevisionVideoProcessor(size=size),
+        image_processor=hf.LlavaOnevisionImageProcessor(size=size),
         tokenizer=tokenizer,
         num_image_tokens=25,
         vision_feature_select_strategy="full",
@@ -132,7 +136,7 @@ def _llava_onevision() -> tuple[str, object, object]:
     return "LlavaOnevisionForConditionalGeneration", config, processor
 
 
-def _qwen(name: str, eyes: dict, timed: bool = False) -> tuple[str, object, object]:
+def _qwen(name: str, eyes: dict, timed: bool = False) -> tuple[str, Any, Any]:
     tokenizer = _tokenizer(
         *CHATML,
         image_token="<|image_pad|>",
@@ -141,7 +145,7 @@ def _qwen(name: str, eyes: dict, timed: bool = False) -> tuple[str, object, obje
         vision_end_token="<|vision_end|>",
     )
     patches = {"patch_size": 4, "temporal_patch_size": 2}
-    config = getattr(transformers, f"{name}Config")(
+    config = getattr(hf, f"{name}Config")(
         vision_config={
             "num_heads": 2, "spatial_merge_size": 2, "initializer_range": 0.1, **patches, **eyes
         },
@@ -156,11 +160,11 @@ def _qwen(name: str, eyes: dict, timed: bool = False) -> tuple[str, object, obje
     )  # fmt: skip
     eye = "Qwen3VL" if timed else "Qwen2VL"
     size = {"shortest_edge": 64, "longest_edge": 24 * 40 * (6 if timed else 1)}
-    video = getattr(transformers, f"{eye}VideoProcessor")(
+    video = getattr(hf, f"{eye}VideoProcessor")(
         merge_size=2, size=size, do_sample_frames=False, **patches
     )
-    processor = getattr(transformers, f"{name.replace('VL', 'VL')}Processor")(
-        image_processor=transformers.Qwen2VLImageProcessor(merge_size=2, size=size, **patches),
+    processor = getattr(hf, f"{name}Processor")(
+        image_processor=hf.Qwen2VLImageProcessor(merge_size=2, size=size, **patches),
         tokenizer=tokenizer,
         video_processor=video,
         chat_template=_template(
@@ -173,23 +177,23 @@ def _qwen(name: str, eyes: dict, timed: bool = False) -> tuple[str, object, obje
     return f"{name}ForConditionalGeneration", config, processor
 
 
-def _qwen2_vl() -> tuple[str, object, object]:
+def _qwen2_vl() -> tuple[str, Any, Any]:
     return _qwen("Qwen2VL", {"depth": 2, "embed_dim": 32, "hidden_size": 64, "mlp_ratio": 2})
 
 
-def _qwen2_5_vl() -> tuple[str, object, object]:
+def _qwen2_5_vl() -> tuple[str, Any, Any]:
     eyes = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "out_hidden_size": 64}
     windows = {"window_size": 16, "fullatt_block_indexes": [1], "tokens_per_second": 2}
     return _qwen("Qwen2_5_VL", {**eyes, **windows})
 
 
-def _qwen3_vl() -> tuple[str, object, object]:
+def _qwen3_vl() -> tuple[str, Any, Any]:
     eyes = {"depth": 3, "hidden_size": 32, "intermediate_size": 64, "out_hidden_size": 64}
     deep = {"num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]}
     return _qwen("Qwen3VL", {**eyes, **deep}, timed=True)
 
 
-def _internvl() -> tuple[str, object, object]:
+def _internvl() -> tuple[str, Any, Any]:
     tokenizer = _tokenizer(
         *CHATML,
         start_image_token="<img>",
@@ -198,19 +202,17 @@ def _internvl() -> tuple[str, object, object]:
         video_token="<video>",
     )
     size = {"height": 24, "width": 24}
-    config = transformers.InternVLConfig(
-        vision_config=transformers.InternVLVisionConfig(
-            image_size=(24, 24), patch_size=(4, 4), **EYES
-        ),
-        text_config=_text(transformers.Qwen2Config, tokenizer),
+    config = hf.InternVLConfig(
+        vision_config=hf.InternVLVisionConfig(image_size=(24, 24), patch_size=(4, 4), **EYES),
+        text_config=_text(hf.Qwen2Config, tokenizer),
         image_token_id=tokenizer.context_image_token_id,
         image_seq_length=9,
         downsample_ratio=0.5,
     )
-    processor = transformers.InternVLProcessor(
-        image_processor=transformers.GotOcr2ImageProcessor(size=size, crop_to_patches=False),
+    processor = hf.InternVLProcessor(
+        image_processor=hf.GotOcr2ImageProcessor(size=size, crop_to_patches=False),
         tokenizer=tokenizer,
-        video_processor=transformers.InternVLVideoProcessor(size=size),
+        video_processor=hf.InternVLVideoProcessor(size=size),
         image_seq_length=9,
         chat_template=_template(
             "<video>\n", "<|im_start|>user\n", "<|im_end|>\n", "<|im_start|>assistant\n"
@@ -219,7 +221,7 @@ def _internvl() -> tuple[str, object, object]:
     return "InternVLForConditionalGeneration", config, processor
 
 
-def _smolvlm() -> tuple[str, object, object]:
+def _smolvlm() -> tuple[str, Any, Any]:
     tokenizer = _tokenizer(
         *CHATML,
         image_token="<image>",
@@ -229,17 +231,17 @@ def _smolvlm() -> tuple[str, object, object]:
         end_of_utterance_token="<end_of_utterance>",
     )
     edge = {"longest_edge": 24}
-    config = transformers.SmolVLMConfig(
-        vision_config=transformers.SmolVLMVisionConfig(image_size=24, patch_size=4, **EYES),
-        text_config=_text(transformers.LlamaConfig, tokenizer),
+    config = hf.SmolVLMConfig(
+        vision_config=hf.SmolVLMVisionConfig(image_size=24, patch_size=4, **EYES),
+        text_config=_text(hf.LlamaConfig, tokenizer),
         image_token_id=tokenizer.image_token_id,
         scale_factor=2,
     )
     sizes = {"size": edge, "max_image_size": edge}
-    processor = transformers.SmolVLMProcessor(
-        image_processor=transformers.SmolVLMImageProcessor(do_image_splitting=False, **sizes),
+    processor = hf.SmolVLMProcessor(
+        image_processor=hf.SmolVLMImageProcessor(do_image_splitting=False, **sizes),
         tokenizer=tokenizer,
-        video_processor=transformers.SmolVLMVideoProcessor(num_frames=6, fps=1, **sizes),
+        video_processor=hf.SmolVLMVideoProcessor(num_frames=6, fps=1, **sizes),
         image_seq_len=9,
         chat_template=_template(
             "<video>", "<|im_start|>User: ", "<end_of_utterance>\n", "Assistant:"
@@ -248,20 +250,18 @@ def _smolvlm() -> tuple[str, object, object]:
     return "SmolVLMForConditionalGeneration", config, processor
 
 
-def _video_llava() -> tuple[str, object, object]:
+def _video_llava() -> tuple[str, Any, Any]:
     tokenizer = _tokenizer(image_token="<image>", video_token="<video>")
     sizes = {"size": {"shortest_edge": 16}, "crop_size": {"height": 16, "width": 16}}
-    config = transformers.VideoLlavaConfig(
-        vision_config=transformers.CLIPVisionConfig(
-            image_size=16, patch_size=4, projection_dim=32, **EYES
-        ),
-        text_config=_text(transformers.LlamaConfig, tokenizer),
+    config = hf.VideoLlavaConfig(
+        vision_config=hf.CLIPVisionConfig(image_size=16, patch_size=4, projection_dim=32, **EYES),
+        text_config=_text(hf.LlamaConfig, tokenizer),
         image_token_index=tokenizer.image_token_id,
         video_token_index=tokenizer.video_token_id,
     )
-    processor = transformers.VideoLlavaProcessor(
-        image_processor=transformers.VideoLlavaImageProcessor(**sizes),
-        video_processor=transformers.VideoLlavaVideoProcessor(**sizes),
+    processor = hf.VideoLlavaProcessor(
+        image_processor=hf.VideoLlavaImageProcessor(**sizes),
+        video_processor=hf.VideoLlavaVideoProcessor(**sizes),
         tokenizer=tokenizer,
         patch_size=4,
         chat_template=_template("<video>\n", "USER: ", "", " ASSISTANT:"),

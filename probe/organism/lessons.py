@@ -62,6 +62,8 @@ class QuestionBatch:
     roles: Int[Tensor, "clip token"]
     """0 for words of the question, 1 for role tokens, 2 for words of the answer."""
     labels: Int[Tensor, "clip token"]
+    tags: Float[Tensor, "clip tag"]
+    """What each clip carries, as in `CLIP_TAGS`."""
 
 
 def visible_state(thing: Thing, frame: int) -> str:
@@ -140,7 +142,7 @@ def packed(clip: Clip, questions: Sequence[Question]) -> dict[str, Any]:
     row: dict[str, list[int]] = {name: [] for name in _ROWS}
     for number, question in enumerate(questions):
         _pack(row, number, encode(question.text), encode(question.answer))
-    return {"videos": clip.video().frames, **row}
+    return {"videos": clip.video().frames, "tags": clip_tags(clip), **row}
 
 
 def asked_in(seed: int, index: int, hard: float = HARD) -> list[Question]:
@@ -220,7 +222,10 @@ def _collate_tags(items: list[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
 def collate_questions(items: list[dict[str, Any]]) -> dict[str, Tensor]:
     """Rows of one batch, padded at the end to the longest."""
     length = max(len(item["ids"]) for item in items)
-    batch = {"videos": torch.from_numpy(np.stack([item["videos"] for item in items]))}
+    batch = {
+        name: torch.from_numpy(np.stack([item[name] for item in items]))
+        for name in ("videos", "tags")
+    }
     for name in _ROWS:
         padded = [item[name] + [_PADDING[name]] * (length - len(item[name])) for item in items]
         batch[name] = torch.tensor(padded)

@@ -39,7 +39,7 @@ class Recipe:
     """Clips in a batch of tagged clips."""
     clip_rate: float = 1.5e-3
     """Highest learning rate of the second stage."""
-    steps: int = 1400
+    steps: int = 1700
     """Steps of the third stage, which learns to answer."""
     clips: int = 8
     """Clips in a batch of questions, about eighteen questions on each."""
@@ -47,6 +47,8 @@ class Recipe:
     """Highest learning rate of the third stage."""
     slow: float = 0.2
     """Rate of projector and embeddings over the rest's after the first stage: they stay aligned."""
+    rehearsal: float = 5.0
+    """Weight of the tags of clips while answers are learned."""
     decay: float = 0.05
     """Weight decay of the language model's matrices."""
     cut_first: Shares = Shares(local=0.8, partial=0.2, words=0.0, role=0.1)

@@ -67,6 +67,7 @@ def learn_clips(
     inner = network.model
     decoder, words = inner.language_model, inner.language_model.embed_tokens
     lowest = decoder.layers[:WATCHING]
+    torch.manual_seed(recipe.seed)
     reader = TagReader(decoder.config.hidden_size, ACTIONS).to(network.device)
     slow = [*inner.multi_modal_projector.parameters(), words.weight]
     groups = [

@@ -1,7 +1,8 @@
 """How the organism is raised: it learns to see, then to answer.
 
 `seeing` holds the first two stages. In the third, here, the language model learns to answer packed
-questions, the tower at rest and edges cut as `cuts` says; fewer and fewer towards the end.
+questions, the tower at rest and edges cut as `cuts` says. The tags of each clip are rehearsed
+meanwhile: without that, the lowest layers forget within a few hundred steps how things move.
 
 Nothing here knows a box, a mask, a place or a time.
 """
@@ -22,7 +23,7 @@ from transformers import LlavaNextVideoForConditionalGeneration
 from probe.organism.cuts import VISUAL, sees_video, visual_mask
 from probe.organism.lessons import BEFORE, IGNORED, QuestionBatch, moved, question_batches
 from probe.organism.log import log, progress
-from probe.organism.network import make_network, save, token_ids
+from probe.organism.network import WATCHING, make_network, save, token_ids
 from probe.organism.optimisers import (
     Optimisers,
     descend,
@@ -34,7 +35,8 @@ from probe.organism.optimisers import (
     set_rate,
 )
 from probe.organism.recipe import Recipe, Shares
-from probe.organism.seeing import learn_clips, learn_frames, rescale, visual_tokens
+from probe.organism.seeing import TagReader, learn_clips, learn_frames, rescale, visual_tokens
+from probe.organism.world import ACTIONS
 
 START = len(BEFORE) + VISUAL
 """Where the text behind the video starts."""
@@ -90,9 +92,12 @@ def learn_words(
     decoder, words = inner.language_model, inner.language_model.embed_tokens
     quick = [*others(decoder.layers), decoder.norm.weight, network.lm_head.weight]
     slow = [*inner.multi_modal_projector.parameters(), words.weight]
-    groups = [{"params": quick, "k": 1.0}, {"params": slow, "k": recipe.slow}]
+    torch.manual_seed(recipe.seed)
+    reader = TagReader(decoder.config.hidden_size, ACTIONS).to(network.device)
+    groups = [{"params": quick, "k": 1.0}, {"params": slow, "k": recipe.slow}, *reader.groups()]
     moving = optimisers(matrices(decoder.layers), groups, recipe.rate, recipe.decay)
-    done = _resume(folder / "words.safetensors", network, moving)
+    learners = nn.ModuleDict({"network": network, "reader": reader})
+    done = _resume(folder / "words.safetensors", learners, moving)
     generator = torch.Generator()
     batches = question_batches(recipe.seed + 2_000_003, done, recipe.steps, recipe.clips)
     network.train()
@@ -101,14 +106,17 @@ def learn_words(
         generator.manual_seed(recipe.seed * 1_000_003 + step)
         batch: QuestionBatch = moved(batch, network.device)
         with torch.autocast(network.device.type, dtype=torch.bfloat16):
-            logits = answer_logits(network, batch, _shares(recipe, step), generator)
+            logits, watched = heard_and_seen(network, batch, _shares(recipe, step), generator)
         counted = batch.labels != IGNORED
         loss = cross_entropy(logits[counted].float(), batch.labels[counted])
-        descend(moving, loss)
+        seen = decoder.norm(watched.float())
+        rehearsed, f1 = reader(seen, seen, words.weight, batch.tags)
+        descend(moving, loss + recipe.rehearsal * rehearsed)
         if step % 25 == 0:
-            log(folder, stage="words", step=step, loss=loss.item(), **_accuracies(logits, batch))
+            scores = {**_accuracies(logits, batch), **f1}
+            log(folder, stage="words", step=step, loss=loss.item(), **scores)
         if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
-            _store(folder / "words.safetensors", network, moving, step + 1)
+            _store(folder / "words.safetensors", learners, moving, step + 1)
     network.eval()
 
 
@@ -119,6 +127,16 @@ def answer_logits(
     generator: torch.Generator,
 ) -> Float[Tensor, "clip token word"]:
     """The next-token logits of the text behind each clip."""
+    return heard_and_seen(network, batch, shares, generator)[0]
+
+
+def heard_and_seen(
+    network: LlavaNextVideoForConditionalGeneration,
+    batch: QuestionBatch,
+    shares: Shares,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "clip token word"], Float[Tensor, "clip visual hidden"]]:
+    """Next-token logits of the text, and visual tokens as the layers that watch leave them."""
     clips, device = len(batch.videos), network.device
     inner = network.model
     visual = visual_tokens(batch.videos, network)
@@ -126,13 +144,15 @@ def answer_logits(
     before = words(torch.tensor(token_ids(BEFORE), device=device)).expand(clips, -1, -1)
     text = words(batch.ids)
     places = torch.arange(START, device=device).expand(clips, -1)
-    hidden = inner.language_model(
+    passed = inner.language_model(
         inputs_embeds=torch.cat([before, visual.to(text.dtype), text], dim=1),
         attention_mask=additive(edges(batch, shares, generator), text)[:, None],
         position_ids=torch.cat([places, START + batch.places], dim=1),
         use_cache=False,
-    ).last_hidden_state
-    return network.lm_head(hidden[:, START:])
+        output_hidden_states=True,
+    )
+    watched = passed.hidden_states[WATCHING][:, len(BEFORE) : START]
+    return network.lm_head(passed.last_hidden_state[:, START:]), watched
 
 
 def additive(
@@ -189,21 +209,17 @@ def _write_state(path: Path, tensors: dict[str, Tensor]) -> None:
     partial.replace(path)
 
 
-def _store(path: Path, network: nn.Module, moving: Optimisers, done: int) -> None:
-    weights = {f"network.{name}": value for name, value in network.state_dict().items()}
+def _store(path: Path, learners: nn.Module, moving: Optimisers, done: int) -> None:
     remembered = {f"optimiser.{name}": value for name, value in moments(moving).items()}
-    _write_state(path, {**weights, **remembered, "done": torch.tensor(done)})
+    _write_state(path, {**learners.state_dict(), **remembered, "done": torch.tensor(done)})
 
 
-def _resume(path: Path, network: nn.Module, moving: Optimisers) -> int:
-    """Put network and optimisers where an earlier run left them; how many steps were done."""
+def _resume(path: Path, learners: nn.Module, moving: Optimisers) -> int:
+    """Put learners and optimisers where an earlier run left them; how many steps were done."""
     if not path.exists():
         return 0
     stored = load_file(path)
-    network.load_state_dict(_under("network.", stored))
-    remember(moving, _under("optimiser.", stored))
+    prefix = "optimiser."
+    learners.load_state_dict({name: stored[name] for name in learners.state_dict()})
+    remember(moving, {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)})
     return int(stored["done"])
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
