@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test bench lint format clean
+.PHONY: demo test figures notebooks docs bench lint format clean
 
 demo: $(READY)
 	$(BIN)/probe demo
@@ -11,10 +11,19 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -q
 
+notebooks: $(READY)
+	$(BIN)/python -m pytest -q --nbmake notebooks
+
+docs: $(READY)
+	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going docs docs/_build
+
 BENCHMARKS := attention reattention ground scale
 
 bench: $(READY)
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py $(OPTIONS); done
+
+figures: $(READY)
+	$(BIN)/python analyses/all.py $(if $(MEASURE),--measure)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -33,4 +42,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build docs/_build *.egg-info .pytest_cache .ruff_cache

@@ -37,7 +37,10 @@ class Entered:
 
         `states` is what enters layer `first`: the embeddings where that is layer 0.
         """
-        given: dict[str, Any] = {"inputs_embeds": states[None], "position_ids": _batched(self.positions)}
+        given: dict[str, Any] = {
+            "inputs_embeds": states[None],
+            "position_ids": _batched(self.positions),
+        }
         if len(self.deepstack) > first:
             # What follows a skipped layer has its part already.
             skipped = torch.zeros_like(self.deepstack[:first])
