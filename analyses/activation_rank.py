@@ -18,7 +18,7 @@ from probe.organism.benchmark import SHAPES_TEST
 from probe.organism.scores import looks
 
 NUMBERS = numbers_of(__file__)
-CLIPS = 300
+CLIPS = 120
 
 FIGURES = {"on_track": "peak on the true track", "track": "true track chosen"}
 KINDS = {"role": ORANGE, "word": BLUE}

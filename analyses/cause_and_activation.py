@@ -28,7 +28,7 @@ from probe.model import ORGANISM, VideoLM, load
 from probe.organism.benchmark import SHAPES_TEST, Case
 
 NUMBERS = numbers_of(__file__)
-CLIPS = 200
+CLIPS = 80
 
 CURVES = {"deletion": deletion_curve, "insertion": insertion_curve}
 ORDERS = {"strongest first": BLUE, "random order": GREY}

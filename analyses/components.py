@@ -25,7 +25,7 @@ from probe.reattention import Learning
 
 NUMBERS = numbers_of(__file__)
 
-CLIPS = 150
+CLIPS = 100
 
 BASE = replace(BEST, learn_where=None, learn_when=None, assembly=None)
 LEARNING = Learning()

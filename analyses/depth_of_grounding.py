@@ -19,7 +19,7 @@ from probe.model import ORGANISM, VideoLM, load
 from probe.organism.benchmark import SHAPES_TEST, Case
 
 NUMBERS = numbers_of(__file__)
-CLIPS = 300
+CLIPS = 120
 
 WINDOWS = {
     "this layer alone": BLUE,

@@ -24,7 +24,7 @@ from probe.organism.scores import part_played
 from probe.prompts import Kind
 
 NUMBERS = numbers_of(__file__)
-CLIPS = 300
+CLIPS = 120
 
 AMONG: dict[str, tuple[Kind, ...]] = {"role": ("role",), "word": ("word",)}
 

@@ -27,7 +27,7 @@ from probe.view import Reading
 
 NUMBERS = numbers_of(__file__)
 
-CLIPS = 100
+CLIPS = 60
 NONE = "nothing learned"
 
 

@@ -24,7 +24,7 @@ from probe.organism.benchmark import SHAPES_TEST, SHAPES_VAL, Case
 from probe.view import Reading
 
 NUMBERS = numbers_of(__file__)
-CLIPS = 250
+CLIPS = 100
 
 WORD = MostActive(among=("word",))
 COUNT = 3

@@ -22,7 +22,7 @@ from probe.reattention import Absolute, Learning, Relative, contrast, entropy
 
 NUMBERS = numbers_of(__file__)
 
-CLIPS = 100
+CLIPS = 30
 NONE = "nothing learned"
 LEARNINGS = {
     **{

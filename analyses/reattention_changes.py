@@ -25,7 +25,7 @@ from probe.prompts import GENERIC, Kind
 from probe.reattention import Learning
 
 NUMBERS = numbers_of(__file__)
-CLIPS = 150
+CLIPS = 80
 
 LEARNING = Learning()
 KINDS: tuple[Kind, ...] = ("role", "word")

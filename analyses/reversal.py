@@ -22,7 +22,7 @@ from probe.queries import as_question
 from probe.tracks import best_track
 
 NUMBERS = numbers_of(__file__)
-CLIPS = 300
+CLIPS = 120
 
 
 def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:

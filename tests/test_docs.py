@@ -14,7 +14,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 def test_every_public_name_is_in_the_reference():
     text = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs/api").glob("*.md"))
-    assert set(probe.__all__) <= set(re.findall(r"`?\bprobe(?:\.\w+)*\.(\w+)", text))
+    assert set(probe.__all__) <= set(re.findall(r"\bprobe(?:\.\w+)*\.(\w+)", text))
 
 
 def test_every_page_is_reached_from_the_index():
