@@ -23,7 +23,7 @@ Optimisers: TypeAlias = list[torch.optim.Optimizer]
 
 
 def optimisers(
-    matrices: Iterable[nn.Parameter], others: Sequence[Group], rate: float, decay: float = 0.0
+    matrices: Iterable[Tensor], others: Sequence[Group], rate: float, decay: float = 0.0
 ) -> Optimisers:
     """One optimiser for the matrices of hidden layers, one for everything else."""
     hidden = {"params": list(matrices), "k": FASTER}
@@ -35,7 +35,7 @@ def optimisers(
     ]
 
 
-def matrices(module: nn.Module) -> list[nn.Parameter]:
+def matrices(module: nn.Module) -> list[Tensor]:
     """The weights of a module's linear layers."""
     return [part.weight for part in module.modules() if isinstance(part, nn.Linear)]
 
