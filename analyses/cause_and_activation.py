@@ -1,4 +1,4 @@
-"""Do the tokens that look also matter, and the cells that are looked at?
+"""The cells that are looked at matter; how hard a token looks says little of how much it matters.
 
     python analyses/cause_and_activation.py              draw from the stored numbers (seconds)
     python analyses/cause_and_activation.py --measure    measure again (two CPU cores, two minutes)

@@ -1,4 +1,4 @@
-"""No token grounds best every time: the one that does differs from sample to sample.
+"""Which token grounds best differs from sample to sample; the most active is seldom the one.
 
     python analyses/grounding_tokens_differ.py             draw from the stored numbers (seconds)
     python analyses/grounding_tokens_differ.py --measure   measure again (two CPU cores, one minute)

@@ -1,4 +1,4 @@
-"""What one step of re-attention changes: the answer's margin, and where the model looks?
+"""One step of re-attention moves the answer much, whatever is shown, and the look a little.
 
     python analyses/reattention_changes.py              draw from the stored numbers (seconds)
     python analyses/reattention_changes.py --measure    measure again (two CPU cores, two minutes)

@@ -1,4 +1,4 @@
-"""Shown backwards, does the model look at the same places, and is it right where it does?
+"""Reversal changes the map much, and the chosen track in a quarter of the cases.
 
     python analyses/reversal.py              draw from the stored numbers (seconds)
     python analyses/reversal.py --measure    measure again (two CPU cores, one minute)

@@ -71,8 +71,8 @@ def draw_tokens(ax: Axes, reading: Reading, chosen: Sequence[int] = ()) -> None:
         ax.annotate(
             "grounding token",
             (token, activation[token]),
-            xytext=(0, 2),
-            textcoords="offset points",
+            xytext=(token, 1.06 * activation.max()),
+            arrowprops={"arrowstyle": "-", "color": HIGHLIGHT, "lw": 0.8},
             ha="right" if token > len(activation) / 2 else "left",
             fontsize=7,
         )
