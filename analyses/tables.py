@@ -61,4 +61,5 @@ def draw_differences(axes: Any, labels: Sequence[str], differences: Sequence[Any
     axes.errorbar(gain, labels, xerr=[gain - low, high - gain], fmt="o", color="#D55E00")
     axes.axvline(0, color="#9a9a9a", lw=1)
     axes.set(ylim=(len(labels) - 0.5, -0.5))
+    axes.locator_params(axis="x", nbins=5)
     axes.tick_params(labelsize=7)
