@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 import nnsight
 import numpy as np
@@ -19,12 +19,10 @@ from probe.attention import attention_rows
 from probe.families import Family, Inputs
 from probe.grids import VisualGrid
 from probe.interventions import Edit, Edits, rewritten, still_seen
+from probe.memories import Memory, recalled
 from probe.prompts import AnswerIds, PromptWriter, answer_ids
 from probe.sequences import Asked, Entered, Kept
 from probe.video import Video
-
-Memory: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
-"""The keys and values of each decoder layer for tokens already read."""
 
 
 class Network:
@@ -411,7 +409,7 @@ class Network:
 
 def _behind(memory: Memory) -> dict[str, Any]:
     """What makes the decoder go on from a memory, which stays as it is."""
-    return {"past_key_values": DynamicCache(memory), "use_cache": True}
+    return {"past_key_values": recalled(memory), "use_cache": True}
 
 
 def _metadata(video: Video) -> VideoMetadata:

@@ -17,7 +17,8 @@ from torch import Tensor
 from probe.grids import VisualGrid
 from probe.interventions import Edit, Edits, Extent, Intervention
 from probe.latent_prompts import LatentPrompt
-from probe.network import Memory, Network
+from probe.memories import Memory
+from probe.network import Network
 from probe.prompts import Kind, Prompt, PromptWriter
 from probe.readings import Gaze, Reading, yes_minus_no
 from probe.sequences import Asked, Entered, Kept, Pack

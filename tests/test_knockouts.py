@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from probe.grounder import BEST, ground
-from probe.grounding_tokens import grounding_token
+from probe.grounder import BEST, GrounderConfig, ground
+from probe.grounding_tokens import MostActive, grounding_token
 from probe.interventions import Extent
 from probe.knockouts import (
     Cut,
@@ -278,7 +278,7 @@ def test_cutting_what_an_answer_rests_on_moves_its_tube(organism, clip, video):
 
 def test_a_grounder_may_look_through_some_heads_only(organism, clip, video):
     pairs = ((1, 2), (0, 0))
-    config = replace(BEST, relative=True, layers_heads=pairs)
+    config = GrounderConfig(token=MostActive(among=("word",)), layers_heads=pairs)
     found = ground(organism, video, clip.things[0].query, config=config).where
     asked, generic = organism.watch(video).read(found.reading.prompt.question, config.generic)
     (token,) = found.tokens

@@ -68,7 +68,7 @@ def test_a_model_that_writes_gibberish_leaves_the_whole_query_and_says_so(run, t
 
 
 def test_a_file_of_sub_queries_is_what_is_asked(run, folder):
-    record, _, _ = run("--split", folder / "split.json")
+    record, _, _ = run("--split", folder / "split.json", "--preset", "plain")
     assert record["queries"]["source"] == "file"
     assert record["where"]["question"] == "Is there the white circle in this video?"
     assert record["when"]["question"] == "Is there a circle winks in this video?"

@@ -117,7 +117,7 @@ class ClipLesson(Dataset[tuple[Any, Any]]):
 def hardness(done: float) -> float:
     """Share of hard negatives after a share of the lesson: all easy at first, or nothing sticks.
 
-    >>> hardness(0.0), hardness(0.25), hardness(1.0)
+    >>> hardness(0.0), round(hardness(0.25), 3), hardness(1.0)
     (0.4, 0.6, 0.8)
     """
     return min(HARD, EASIEST + 2 * done * (HARD - EASIEST))
