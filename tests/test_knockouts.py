@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from probe.grounder import BEST, GrounderConfig, ground
-from probe.grounding_tokens import MostActive, grounding_token
+from probe.grounding_tokens import grounding_token
 from probe.interventions import Extent
 from probe.knockouts import (
     Cut,
@@ -278,11 +278,11 @@ def test_cutting_what_an_answer_rests_on_moves_its_tube(organism, clip, video):
 
 def test_a_grounder_may_look_through_some_heads_only(organism, clip, video):
     pairs = ((1, 2), (0, 0))
-    config = GrounderConfig(token=MostActive(among=("word",)), layers_heads=pairs)
+    config = GrounderConfig(layers_heads=pairs)
     found = ground(organism, video, clip.things[0].query, config=config).where
     asked, generic = organism.watch(video).read(found.reading.prompt.question, config.generic)
     (token,) = found.tokens
-    assert token == grounding_token(asked.through(pairs), among=("word",))
+    assert token == grounding_token(asked.through(pairs))
     over = generic.heatmap(token - len(asked.tokens), layers_heads=pairs)
     wanted = asked.heatmap(token, layers_heads=pairs).relative_to(over)
     torch.testing.assert_close(found.heatmap.values, wanted.values, atol=1e-4, rtol=1e-4)
