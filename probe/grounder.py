@@ -16,6 +16,7 @@ from probe.model import VideoLM
 from probe.prompts import GENERIC, GENERIC_RELEASED
 from probe.proposals import propose_tracks, with_heatmap_tracks
 from probe.queries import Queries, as_question, decompose
+from probe.readings import Reading
 from probe.reattention import Absolute, Learning, contrast, exponential
 from probe.spans import GrowFromPeak, SpanRule, TopHull, best_span
 from probe.tracks import best_track
@@ -127,7 +128,8 @@ def ground(
 
     Raises:
         ValueError: if the query is empty, too long or holds control tokens, or an empty list of
-            candidates is given.
+            candidates is given; or a word stands further from the end than the generic prompt is
+            long, where maps are taken over that prompt's.
     """
     laps = Laps()
     asked = queries or decompose(query)
@@ -178,6 +180,20 @@ def look(
     if config.relative:
         shown = prompted if config.prompt_generic else view
         (generic,) = shown.read(config.generic, layers=config.layers)
-        same_roles = [token - len(reading.tokens) for token in tokens]
-        heatmap = heatmap.relative_to(generic.through(config.layers_heads).heatmap(same_roles))
+        same = _counted_from_the_end(tokens, reading, generic)
+        heatmap = heatmap.relative_to(generic.through(config.layers_heads).heatmap(same))
     return Look(reading, tokens, heatmap)
+
+
+def _counted_from_the_end(
+    tokens: Sequence[int], reading: Reading, generic: Reading
+) -> tuple[int, ...]:
+    """The same tokens in the generic prompt, which ends with the same role tokens."""
+    same = tuple(token - len(reading.tokens) for token in tokens)
+    if min(same) < -len(generic.tokens):
+        raise ValueError(
+            f"{reading.tokens[min(tokens)]!r} has no like in the generic prompt "
+            f"{generic.prompt.question!r}, which is shorter; read role tokens, or raw maps "
+            f"(relative=False)"
+        )
+    return same

@@ -30,6 +30,8 @@ class Recalled(DynamicLayer):
         **__: Any,
     ) -> tuple[Tensor, Tensor]:
         """Old keys and values before the new ones; nothing is kept."""
+        assert self.keys is not None
+        assert self.values is not None
         return (
             torch.cat([self.keys, key_states], dim=-2),
             torch.cat([self.values, value_states], dim=-2),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from probe.grounder import BEST, PAPER, PLAIN, PRESETS, RELEASED_CODE, ground
+from probe.grounding_tokens import Fixed
 from probe.organism.world import make_clip
 from probe.queries import Queries
 from probe.spans import BestContrast
@@ -82,6 +83,12 @@ def test_without_the_generic_prompt_maps_are_shares_of_attention(organism, video
     assert float(plain.where.heatmap.values.sum()) <= 1
     over = ground(organism, video, clip.things[0].query)
     assert float(over.where.heatmap.values.max()) > float(plain.where.heatmap.values.max())
+
+
+def test_a_word_without_a_like_in_the_generic_prompt_is_refused(organism, video, clip):
+    config = replace(PLAIN, token=Fixed(-14), generic="Please describe this video")
+    with pytest.raises(ValueError, match="'Is' has no like in the generic prompt"):
+        ground(organism, video, clip.things[0].query, config=config)
 
 
 def test_the_span_rule_is_a_choice(organism, video, clip):
