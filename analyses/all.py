@@ -1,7 +1,7 @@
 """Every figure, drawn anew in one process; with `--measure` every number is measured first.
 
-python analyses/all.py              draw from the stored numbers (under a minute)
-python analyses/all.py --measure    measure all of them again (two CPU cores, half an hour)
+python analyses/all.py              draw from the stored numbers (a quarter of a minute)
+python analyses/all.py --measure    measure all again (the scripts add up to 25 minutes)
 """
 
 import importlib

@@ -37,7 +37,9 @@ def gathered(run: Path) -> dict[str, Any]:
     entries = [json.loads(line) for line in lines]
     stages: dict[str, Any] = {}
     for stage, scores in SCORES.items():
-        of_stage = [entry for entry in entries if entry["stage"] == stage]
+        # a run that was stopped logs again what it does again: the last word counts
+        by_step = {entry["step"]: entry for entry in entries if entry["stage"] == stage}
+        of_stage = [by_step[step] for step in sorted(by_step)]
         stages[stage] = {
             name: [entry[name] for entry in of_stage] for name in ("step", "loss", *scores)
         }

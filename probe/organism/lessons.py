@@ -83,14 +83,18 @@ def clip_tags(clip: Clip) -> Float[np.ndarray, " tag"]:
     return np.array([tag in shown for tag in CLIP_TAGS], dtype=np.float32)
 
 
-class FrameLesson(Dataset[tuple[Any, Any]]):
-    """Frames of the `index`-th clip and their tags."""
+class Lesson(Dataset[Any]):
+    """Things to learn from, one a clip; the same for the same seed."""
 
     def __init__(self, seed: int, length: int) -> None:
         self.seed, self.length = seed, length
 
     def __len__(self) -> int:
         return self.length
+
+
+class FrameLesson(Lesson):
+    """Frames of the `index`-th clip and their tags."""
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         clip = make_clip((self.seed, index))
@@ -100,14 +104,8 @@ class FrameLesson(Dataset[tuple[Any, Any]]):
         return frames, np.stack([frame_tags(clip, frame) for frame in chosen])
 
 
-class ClipLesson(Dataset[tuple[Any, Any]]):
+class ClipLesson(Lesson):
     """The `index`-th clip, sampled, and its tags."""
-
-    def __init__(self, seed: int, length: int) -> None:
-        self.seed, self.length = seed, length
-
-    def __len__(self) -> int:
-        return self.length
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         clip = make_clip((self.seed, index))
@@ -123,14 +121,8 @@ def hardness(done: float) -> float:
     return min(HARD, EASIEST + 2 * done * (HARD - EASIEST))
 
 
-class QuestionLesson(Dataset[dict[str, Any]]):
+class QuestionLesson(Lesson):
     """The `index`-th clip and its packed questions, harder towards the end."""
-
-    def __init__(self, seed: int, length: int) -> None:
-        self.seed, self.length = seed, length
-
-    def __len__(self) -> int:
-        return self.length
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         questions = asked_in(self.seed, index, hardness(index / self.length))
