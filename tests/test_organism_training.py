@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from probe.model import load
 from probe.organism import training
-from probe.organism.cuts import neighbourhood, sees_video, tower_mask, visual_mask
+from probe.organism.cuts import START, neighbourhood, sees_video, tower_mask, visual_mask
 from probe.organism.lessons import (
     QuestionBatch,
     QuestionLesson,
@@ -20,7 +20,7 @@ from probe.organism.network import CELLS, make_network, make_processor
 from probe.organism.recipe import Recipe, Shares
 from probe.organism.scores import answers
 from probe.organism.seeing import pixels
-from probe.organism.training import START, edges, train
+from probe.organism.training import edges, train
 from probe.organism.world import make_clip
 
 SHORT = replace(

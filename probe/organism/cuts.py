@@ -13,11 +13,16 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from probe.organism.lessons import BEFORE
 from probe.organism.network import CELLS
 from probe.organism.recipe import Shares
 from probe.organism.world import SAMPLED
 
 VISUAL = SAMPLED * CELLS * CELLS
+"""Visual tokens of a clip."""
+
+START = len(BEFORE) + VISUAL
+"""Where the text behind the video starts."""
 
 
 def tower_mask(*, local: bool) -> Bool[Tensor, "1 1 patch patch"] | None:

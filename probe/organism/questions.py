@@ -122,8 +122,10 @@ def _open_questions(clip: Clip, rng: np.random.Generator) -> Iterator[Question]:
     thing = _choose(rng, clip.things)
     if sum(other.shape == thing.shape for other in clip.things) == 1:
         yield Question(f"What color is the {thing.shape}?", thing.colour, "what colour", thing)
-    if sum(other.action == thing.action for other in clip.things) == 1:
-        yield Question(f"What {thing.action}?", f"a {thing.attribute}", "what acts", thing)
+    alone = [one for one in clip.things if [t.action for t in clip.things].count(one.action) == 1]
+    for index in rng.permutation(len(alone))[:2]:
+        acting = alone[index]
+        yield Question(f"What {acting.action}?", acting.attribute, "what acts", acting)
     if rng.random() < DESCRIBED:
         yield Question(GENERIC[rng.integers(len(GENERIC))], describe(clip), "describe")
 

@@ -39,7 +39,7 @@ class Recipe:
     """Clips in a batch of tagged clips."""
     clip_rate: float = 1.5e-3
     """Highest learning rate of the second stage."""
-    steps: int = 1700
+    steps: int = 2600
     """Steps of the third stage, which learns to answer."""
     clips: int = 8
     """Clips in a batch of questions, about eighteen questions on each."""
@@ -52,7 +52,7 @@ class Recipe:
     decay: float = 0.05
     """Weight decay of the language model's matrices."""
     cut_first: Shares = Shares(local=0.8, partial=0.2, words=0.0, role=0.1)
-    cut_last: Shares = Shares(local=0.3, partial=0.4, words=0.65, role=0.2)
+    cut_last: Shares = Shares(local=0.3, partial=0.4, words=0.65, role=0.4)
     shift: tuple[float, float] = (0.25, 0.75)
     """Between which shares of the steps the cuts move from the first to the last."""
     save_every: int = 100

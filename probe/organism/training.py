@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import LlavaNextVideoForConditionalGeneration
 
-from probe.organism.cuts import VISUAL, sees_video, visual_mask
+from probe.organism.cuts import START, sees_video, visual_mask
 from probe.organism.lessons import BEFORE, IGNORED, QuestionBatch, moved, question_batches
 from probe.organism.log import log, progress
 from probe.organism.network import WATCHING, make_network, save, token_ids
@@ -35,11 +35,9 @@ from probe.organism.optimisers import (
     set_rate,
 )
 from probe.organism.recipe import Recipe, Shares
+from probe.organism.rows import learn_by_rows
 from probe.organism.seeing import TagReader, learn_clips, learn_frames, rescale, visual_tokens
 from probe.organism.world import ACTIONS
-
-START = len(BEFORE) + VISUAL
-"""Where the text behind the video starts."""
 
 
 def train(folder: Path, recipe: Recipe, device: str = "cpu") -> None:
@@ -54,8 +52,7 @@ def train(folder: Path, recipe: Recipe, device: str = "cpu") -> None:
     _keep_recipe(folder / "recipe.json", recipe)
     network: Any = make_network(recipe.seed)
     network.to(device)
-    # on CPUs far faster to learn with than masked sdpa
-    network.model.language_model.set_attn_implementation("eager")
+    learn_by_rows(network.model.language_model)
     for name, learn in SEEING.items():
         seen = folder / f"{name}.safetensors"
         if not seen.exists():
