@@ -72,6 +72,8 @@ class Step:
     loss: float
     margin: float
     """Yes minus no for the question, in logits."""
+    peak: float
+    """The strongest attention of any role token to any one cell, all layers and heads averaged."""
     gradient_norm: float
 
 
@@ -167,4 +169,11 @@ def _gradient(
         value = loss(logits[0], logits[1], ids)
         (gradient,) = torch.autograd.grad(value, vectors)
     margin = yes_minus_no(logits[0], ids)
-    return gradient, Step(value.item(), margin.item(), gradient.norm().item())
+    return gradient, Step(value.item(), margin.item(), _peak(prompted), gradient.norm().item())
+
+
+@torch.no_grad()
+def _peak(prompted: View) -> float:
+    """Where the role tokens look, read behind what the step has read of the video already."""
+    (gaze,) = prompted.gaze(prompted.latents[-1].question, kinds=("role",))
+    return float(gaze.mean_attention().max())

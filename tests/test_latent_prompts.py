@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from probe import load
+from probe.grounding_tokens import visual_activation
 from probe.latent_prompts import LatentPrompt, zero_prompt
 from probe.prompts import GENERIC
 from probe.reattention import Absolute, Relative, contrast, entropy, exponential, reattend
@@ -139,6 +140,17 @@ def test_reattention_raises_the_yes_margin(view, layer, rate):
     assert after > before
     assert learned.steps[0].margin == pytest.approx(before, abs=1e-4)
     assert learned.steps[1].margin > learned.steps[0].margin
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_each_step_says_how_strongly_the_role_tokens_look_before_it(view, checkpointing):
+    learned = reattend(view, QUESTION, layer=1, steps=2, checkpointing=checkpointing)
+    once = reattend(view, QUESTION, layer=1, steps=1)
+    for step, shown in zip(learned.steps, (view, view.with_latent(once.latent)), strict=True):
+        reading = shown.read(QUESTION)[0]
+        activation = visual_activation(reading)[list(reading.prompt.indices("role"))]
+        assert step.peak == pytest.approx(activation.max().item(), rel=1e-4)
+    assert learned.steps[0].peak != pytest.approx(learned.steps[1].peak, rel=1e-3)
 
 
 def test_no_steps_give_the_prompt_that_changes_nothing(view):
