@@ -7,101 +7,24 @@ Token and layers are chosen on shapes-val and reported on shapes-test, beside ch
 control in which each question is asked about another clip.
 """
 
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
 from common import numbers_of, origin, run
 from matplotlib.figure import Figure
 
-from probe.metrics import bootstrap_interval
 from probe.model import ORGANISM, load
-from probe.organism.benchmark import SHAPES_TEST, SHAPES_VAL
-from probe.organism.scores import answers, looks
+from probe.organism.benchmark import SHAPES_TEST
+from probe.organism.exam import examine
 
 NUMBERS = numbers_of(__file__)
 
 CLIPS = 150
-Table: TypeAlias = Any
-"""A pandas table; its published types do not follow selections."""
-
-FIGURES = ("on_track", "in_span", "track")
 
 
 def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
     """Accuracy by kind of question, where the chosen token looks, and the table of all tokens."""
     model = load(checkpoint)
-    cases = list(SHAPES_TEST.cases(clips))
-    windows = _windows(model.depth)
-    chosen = _best(looks(model, list(SHAPES_VAL.cases(clips)), windows=windows))
-    table = looks(model, cases, windows=windows)
-    control = looks(model, cases, shown=[*cases[1:], cases[0]], windows=[tuple(chosen["layers"])])
-    return {
-        **origin(model, SHAPES_TEST, clips),
-        "accuracy": _accuracy(answers(model, SHAPES_TEST.seed, clips)),
-        "chosen_on_val": chosen,
-        "looks": _looks(table, chosen),
-        "control": _looks(control, chosen, right_only=False),
-        "table": _table(table, model.depth),
-    }
-
-
-def _windows(depth: int) -> list[tuple[int, ...]]:
-    """Every run of consecutive layers."""
-    return [tuple(range(a, b)) for a in range(depth) for b in range(a + 1, depth + 1)]
-
-
-def _best(table: Table) -> dict[str, Any]:
-    """The role token and layers whose peak lies on the true track most often."""
-    roles = table[(table["kind"] == "role") & table["right"]]
-    shares = roles.groupby(["name", "layers"])["on_track"].mean()
-    name, layers = shares.index[int(shares.to_numpy().argmax())]
-    return {"token": name, "layers": list(layers), "on_track": float(shares.max())}
-
-
-def _looks(table: Table, chosen: dict[str, Any], *, right_only: bool = True) -> dict[str, Any]:
-    """Shares and intervals of the chosen token's looks, over the questions answered right."""
-    same = np.array([tuple(layers) == tuple(chosen["layers"]) for layers in table["layers"]])
-    rows = table[same & (table["name"] == chosen["token"])]
-    rows = rows[rows["right"]] if right_only else rows
-    if rows.empty:
-        return {}
-    found: dict[str, Any] = {
-        figure: {
-            "share": float(rows[figure].mean()),
-            "interval": bootstrap_interval(rows[figure].astype(float).to_numpy()),
-            "chance": float(rows[f"chance_{figure}"].mean()),
-        }
-        for figure in FIGURES
-    }
-    return {**found, "questions": len(rows)}
-
-
-def _table(table: Table, depth: int) -> dict[str, dict[str, list[float]]]:
-    """For each token, by layer: how often its peak is on the track, and its visual activation."""
-    single = table[np.array([len(layers) == 1 for layers in table["layers"]])]
-    means = single.groupby(["name", "layers"])[["on_track", "in_span", "activation"]].mean()
-    return {
-        str(name): {
-            figure: [round(float(means.loc[(name, (layer,)), figure]), 4) for layer in range(depth)]
-            for figure in means.columns
-        }
-        for name in dict.fromkeys(single["name"])
-    }
-
-
-def _accuracy(table: Table) -> dict[str, dict[str, Any]]:
-    kinds = {str(kind): rows["right"] for kind, rows in table.groupby("kind")}
-    polar = table["answer"].isin(["Yes", "No"])
-    described = table["kind"] == "describe"
-    kinds["open questions"] = table[~polar & ~described]["right"]
-    return {
-        kind: {
-            "share": float(right.mean()),
-            "interval": bootstrap_interval(right.astype(float).to_numpy()),
-            "questions": len(right),
-        }
-        for kind, right in kinds.items()
-    }
+    return {**origin(model, SHAPES_TEST, clips), **examine(model, SHAPES_TEST, clips)}
 
 
 def draw(numbers: dict[str, Any]) -> Figure:

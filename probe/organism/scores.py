@@ -4,13 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from importlib import resources
 from importlib.metadata import version
-from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
 
+from probe.attention import ON_TUBE
 from probe.model import VideoLM
 from probe.organism.benchmark import VERSION, Benchmark, Case
 from probe.organism.lessons import (
@@ -23,11 +23,10 @@ from probe.organism.lessons import (
 from probe.organism.recipe import Shares
 from probe.organism.training import answer_logits
 from probe.organism.world import make_clip
-from probe.tracks import best_track
 from probe.view import Reading
 
-ON_TRACK = 0.1
-"""Least share of a cell that the true box must cover for the cell to lie on the track."""
+Window: TypeAlias = tuple[int, ...]
+"""Layers whose attention is averaged."""
 
 NO_CUTS = Shares(local=0.0, partial=0.0, words=0.0, role=0.0)
 """The plain class with its plain causal mask."""
@@ -37,7 +36,7 @@ def looks(
     model: VideoLM,
     asked: Sequence[Case],
     shown: Sequence[Case] | None = None,
-    windows: Sequence[tuple[int, ...]] | None = None,
+    windows: Sequence[Window] | None = None,
 ) -> pd.DataFrame:
     """Where each token looks, one row for each case, token and window of layers (heads averaged).
 
@@ -53,37 +52,39 @@ def looks(
         windows: Sets of layers to average; by default each layer on its own.
     """
     windows = windows or [(layer,) for layer in range(model.depth)]
-    rows = []
-    for case, seen in zip(asked, shown or asked, strict=True):
-        reading = model.watch(seen.clip.video()).read(case.question)[0]
-        truth, *_ = tracks = case.tracks
-        share = reading.grid.cells.coverage(truth)
-        inside = np.array([f[0] in case.thing.span for f in reading.grid.cells.frames])
-        common = {
+    pairs = zip(asked, shown or asked, strict=True)
+    return pd.concat([_looks(model, case, seen, windows) for case, seen in pairs])
+
+
+def _looks(model: VideoLM, case: Case, seen: Case, windows: Sequence[Window]) -> pd.DataFrame:
+    reading = model.watch(seen.clip.video()).read(case.question)[0]
+    by_layer = reading.attention.mean(1).flatten(2).numpy()
+    maps = np.stack([by_layer[list(window)].mean(0) for window in windows])
+    cells = reading.grid.cells
+    shares = np.stack([cells.coverage(track).ravel() for track in case.tracks])
+    inside = np.array([frames[0] in case.thing.span for frames in cells.frames])
+    peak = maps.argmax(-1)
+    # `best_track`, for all tokens at once: of equals the first, which is the true one
+    pointed_at = (maps[:, :, None] * shares).max(-1).argmax(-1)
+    tokens = range(len(reading.tokens))
+    return pd.DataFrame(
+        {
             "case": case.name,
             "action": case.thing.action,
             "right": reading.margin > 0,
-            "chance_on_track": float((share > ON_TRACK).mean()),
+            "chance_on_track": float((shares[0] > ON_TUBE).mean()),
             "chance_in_span": float(inside.mean()),
-            "chance_track": 1 / len(tracks),
+            "chance_track": 1 / len(case.tracks),
+            "token": np.tile(tokens, len(windows)),
+            "kind": [token.kind for token in reading.prompt.tokens] * len(windows),
+            "name": [part_played(reading, token, case) for token in tokens] * len(windows),
+            "layers": [window for window in windows for _ in tokens],
+            "on_track": (shares[0][peak] > ON_TUBE).ravel(),
+            "in_span": inside[peak // (cells.rows * cells.columns)].ravel(),
+            "track": (pointed_at == 0).ravel(),
+            "activation": maps.max(-1).ravel(),
         }
-        for token, layers in product(range(len(reading.tokens)), windows):
-            heatmap = reading.heatmap(token, layers)
-            frame, row, column = heatmap.peak
-            rows.append(
-                {
-                    **common,
-                    "token": token,
-                    "kind": reading.prompt.tokens[token].kind,
-                    "name": part_played(reading, token, case),
-                    "layers": layers,
-                    "on_track": bool(share[frame, row, column] > ON_TRACK),
-                    "in_span": bool(inside[frame]),
-                    "track": best_track(tracks, heatmap) is truth,
-                    "activation": float(heatmap.values.max()),
-                }
-            )
-    return pd.DataFrame(rows)
+    )
 
 
 def part_played(reading: Reading, token: int, case: Case) -> str:
