@@ -192,7 +192,8 @@ class Network:
             states: What enters the first layer that runs; the embeddings where that is layer 0.
             added: What to add to the states that enter a layer, by layer.
             below: The memory of the layers below, which do not run again.
-            depth: How many layers to remember; nothing above them runs. All by default.
+            depth: How many layers to remember, all by default. Nothing runs above the last one's
+                keys and values.
         """
         first, depth = len(below), self.depth if depth is None else depth
         cache: Any = DynamicCache(config=self.config.get_text_config())
@@ -203,9 +204,9 @@ class Network:
             for index in sorted(index for index in added if index < depth):
                 layer = self.layers[index]
                 layer.input = layer.input + added[index].to(layer.input.device)
-            if depth < self.depth:
-                _ = self.layers[depth].input
-                tracer.stop()
+            # The last layer's keys and values are there; what it makes of them goes nowhere.
+            _ = self._attention(depth - 1).inputs
+            tracer.stop()
         return (*below, *((layer.keys, layer.values) for layer in cache.layers[first:depth]))
 
     def continue_from(

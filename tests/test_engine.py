@@ -130,6 +130,14 @@ def test_a_gaze_is_the_attention_of_a_reading_and_nothing_above_it_runs(tiny, vi
     assert torch.equal(later.logits, view.read(QUESTIONS[0])[0].logits)
 
 
+def test_a_video_is_read_no_further_than_the_keys_and_values_of_the_last_layer(tiny, video):
+    view = tiny.watch(video)
+    with out_of_order(tiny.network.module.model.language_model.layers[-1].self_attn.o_proj):
+        assert len(view.memory) == tiny.depth
+        with pytest.raises(AssertionError, match="this part ran"):
+            view.read(QUESTIONS[0])
+
+
 def test_the_way_attention_is_computed_changes_nothing(tiny, tiny_folder, video):
     plain, eager_model = tiny.watch(video), load(tiny_folder, dtype="float32", attention="eager")
     view = eager_model.watch(video)
