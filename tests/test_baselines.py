@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from probe.baselines import METHODS, CentredWindow, Grounding, RandomTrack, Task
-from probe.cli import DatasetName, MethodName, ProtocolName
+from probe.cli.evaluating import DatasetName, MethodName, ProtocolName
 from probe.datasets import NAMES
-from probe.direct import parse
+from probe.evaluation.baselines import METHODS, CentredWindow, Grounding, RandomTrack, Task
+from probe.evaluation.direct import parse
 from probe.grounder import BEST, PRESETS, ground
 from probe.metrics import PROTOCOLS
 from probe.proposals import propose_tracks

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from published_formats import SCALE, write_hcstvg, write_vidstg
 
-from probe.baselines import METHODS, Prediction
-from probe.bench import Bench, Plan
-from probe.candidates import Oracle, Proposed, Stored
 from probe.cli import main
 from probe.datasets import load_dataset
-from probe.evaluation import evaluate, summarise
+from probe.evaluation.baselines import METHODS, Prediction
+from probe.evaluation.bench import Bench, Plan
+from probe.evaluation.candidates import Oracle, Proposed, Stored
+from probe.evaluation.runner import evaluate, summarise
+from probe.evaluation.runs import read_run
 from probe.grounder import BEST, ground
 from probe.metrics import score
 from probe.organism.world import LENGTH, SIDE, make_clip
-from probe.runs import read_run
 from probe.tracks import save_tracks
 from probe.tubes import Span, Tube
 
@@ -187,7 +187,7 @@ def test_the_cache_gives_the_same_candidates_and_keeps_them_once(bench, tmp_path
     footage = sample.recording.read(8)
     first = kept.of(sample, footage)
     (file,) = (tmp_path / "cache").iterdir()
-    monkeypatch.setattr("probe.candidates.propose_tracks", None)
+    monkeypatch.setattr("probe.evaluation.candidates.propose_tracks", None)
     second = kept.of(sample, footage)
     assert [track.frames.tolist() for track in first] == [track.frames.tolist() for track in second]
     assert all(np.array_equal(a.boxes, b.boxes) for a, b in zip(first, second, strict=True))
@@ -210,7 +210,7 @@ def test_a_failed_query_counts_as_zero_and_is_asked_again_only_on_request(
         return usual(model, task)
 
     with monkeypatch.context() as patch:
-        patch.setattr("probe.bench.METHODS", {"random-track": sometimes})
+        patch.setattr("probe.evaluation.bench.METHODS", {"random-track": sometimes})
         outcome = evaluate(StopAfter(bench, 0, None), tmp_path / "run", limit=LIMIT)
     results = read_run(tmp_path / "run").results
     assert str(results[broken].error).startswith("KeyError:")
@@ -250,7 +250,7 @@ def test_a_perfect_answer_scores_what_each_protocol_says(
     def answer(_, task):
         return Prediction(truth.span, task.candidates[0])
 
-    monkeypatch.setattr("probe.bench.METHODS", {"best": answer})
+    monkeypatch.setattr("probe.evaluation.bench.METHODS", {"best": answer})
     made = Plan("hcstvg1", tmp_path, candidates=Oracle(), protocol=protocol)
     bench = Bench(made, load_dataset("hcstvg1", tmp_path), organism)
     (result,) = bench.answers([0])

@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 from published_formats import write_hcstvg
 
-from probe.bench import Bench, Plan
-from probe.candidates import Oracle, Proposed
 from probe.datasets import load_dataset
 from probe.evaluation import evaluate
+from probe.evaluation.bench import Bench, Plan
+from probe.evaluation.candidates import Oracle, Proposed
+from probe.evaluation.page import Heading, Paragraph, Row, Table, as_html, as_markdown
+from probe.evaluation.published import PUBLISHED
+from probe.evaluation.report import write_report
+from probe.evaluation.runs import read_run
 from probe.metrics import paired_difference
-from probe.page import Heading, Paragraph, Row, Table, as_html, as_markdown
-from probe.published import PUBLISHED
-from probe.report import write_report
-from probe.runs import read_run
 
 EVIL = "<script>alert('x')</script> the [red](http://x) | thing & *that* \"jumps\""
 

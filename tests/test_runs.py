@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from probe.evaluation.runs import QueryResult, open_run, read_run
 from probe.metrics import QueryScore
-from probe.runs import QueryResult, open_run, read_run
 from probe.tubes import Span, Tube
 
 CONFIG = {"dataset": {"name": "d", "queries": 3}, "method": {"name": "best", "layers": (0, 1)}}
@@ -144,7 +144,7 @@ def test_each_start_is_noted_and_the_last_one_read(tmp_path):
 def test_a_second_writer_is_told_who_is_the_first(tmp_path):
     """The lock is the system's: a real second process meets it."""
     code = f"""
-from probe.runs import open_run
+from probe.evaluation.runs import open_run
 with open_run(__import__("pathlib").Path({str(tmp_path / "run")!r}), {CONFIG!r}, {{}}):
     pass
 """

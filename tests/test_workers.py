@@ -7,11 +7,11 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from probe.bench import Bench, Plan
-from probe.candidates import Proposed
 from probe.datasets import load_dataset
 from probe.evaluation import evaluate
-from probe.workers import hire
+from probe.evaluation.bench import Bench, Plan
+from probe.evaluation.candidates import Proposed
+from probe.evaluation.workers import hire
 
 LIMIT = 12
 

@@ -6,12 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
-from probe.footage import Footage, Recording, Root
-from probe.hcstvg import read_hcstvg1, read_hcstvg2
+from probe.datasets.footage import Footage, Root, read_recording
+from probe.datasets.hcstvg import read_hcstvg1, read_hcstvg2
+from probe.datasets.samples import DataSet, Sample
+from probe.datasets.vidstg import read_vidstg
 from probe.organism.benchmark import SHAPES_TEST, SHAPES_VAL, VERSION, Benchmark
 from probe.organism.world import LENGTH, RATE, SIDE, Clip
-from probe.samples import DataSet, Sample
-from probe.vidstg import read_vidstg
 
 Reader = Callable[[Root, Path | None], DataSet]
 
@@ -103,11 +103,6 @@ def check(dataset: DataSet, limit: int | None = None) -> Iterator[Finding | None
         else:
             remarks = sample.remarks(footage)
             yield Finding(name, "; ".join(remarks), fatal=False) if remarks else None
-
-
-def read_recording(recording: Recording, frames: int) -> Footage:
-    """What a recording shows; a function, so that the last one can be kept for the next query."""
-    return recording.read(frames)
 
 
 def _shapes(benchmark: Benchmark) -> DataSet:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from probe.bench import Bench, Plan
 from probe.datasets import load_dataset
-from probe.runs import QueryResult
+from probe.evaluation.bench import Bench, Plan
+from probe.evaluation.runs import QueryResult
 
 LOCAL = "local"
 """The address of a cluster that is started here, for this run."""

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from probe.datasets.samples import Kind
 from probe.metrics import QueryScore
-from probe.samples import Kind
 from probe.tubes import Span, Tube
 
 FORMAT = "grounding-probe/run"

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from probe.footage import Root
-from probe.samples import DataSet, Sample
+from probe.datasets.footage import Root
+from probe.datasets.samples import DataSet, Sample
 from probe.tubes import Tube
 
 SECONDS = 20.0

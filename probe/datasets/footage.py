@@ -69,6 +69,11 @@ class Recording(Protocol):
     def __hash__(self) -> int: ...
 
 
+def read_recording(recording: Recording, frames: int) -> Footage:
+    """What a recording shows; a function, so that the last one can be kept for the next query."""
+    return recording.read(frames)
+
+
 @dataclass(frozen=True)
 class StoredVideo:
     """A video file that an annotation names, or the reason why there is none."""

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from probe.footage import Footage
+from probe.datasets.footage import Footage
 from probe.overlays import ANSWER, TRUTH, TimeBar, outline
 from probe.tubes import Span, Tube
 from probe.video import Video

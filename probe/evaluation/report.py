@@ -14,14 +14,23 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from probe.datasets import load_dataset
-from probe.evaluation import FIGURES, summarise
+from probe.datasets.samples import DataSet
+from probe.evaluation.page import (
+    Heading,
+    Paragraph,
+    Part,
+    Picture,
+    Row,
+    Table,
+    as_html,
+    as_markdown,
+)
+from probe.evaluation.published import CAVEAT, PUBLISHED, Published
+from probe.evaluation.runner import FIGURES, summarise
+from probe.evaluation.runs import QueryResult, StoredRun, read_run
+from probe.evaluation.strips import strip
 from probe.figures import CHOSEN
 from probe.metrics import paired_difference
-from probe.page import Heading, Paragraph, Part, Picture, Row, Table, as_html, as_markdown
-from probe.published import CAVEAT, PUBLISHED, Published
-from probe.runs import QueryResult, StoredRun, read_run
-from probe.samples import DataSet
-from probe.strips import strip
 
 TITLE = "Grounding Probe: runs"
 NONE = "-"

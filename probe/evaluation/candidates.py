@@ -14,9 +14,9 @@ import numpy as np
 
 from probe import proposals
 from probe.answers import described
-from probe.footage import Footage, leads_out
+from probe.datasets.footage import Footage, leads_out
+from probe.datasets.samples import Sample
 from probe.proposals import ProposerConfig, propose_tracks
-from probe.samples import Sample
 from probe.tracks import load_tracks
 from probe.tubes import Tube
 from probe.video import Video

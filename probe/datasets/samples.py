@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from probe.footage import Footage, Recording
+from probe.datasets.footage import Footage, Recording
 from probe.tubes import Span, Tube
 
 Kind: TypeAlias = Literal["declarative", "interrogative"]

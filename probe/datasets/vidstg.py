@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from probe.footage import Root
-from probe.samples import DataSet, Kind, Sample
+from probe.datasets.footage import Root
+from probe.datasets.samples import DataSet, Kind, Sample
 from probe.tubes import Span, Tube
 
 ANNOTATIONS = ("test_annotations.json", "test.json")

@@ -21,10 +21,10 @@ import torch
 from tqdm.auto import tqdm
 
 from probe.answers import LIBRARIES
-from probe.bench import Plan
+from probe.datasets.samples import Kind
+from probe.evaluation.bench import Plan
+from probe.evaluation.runs import QueryResult, Run, open_run
 from probe.metrics import QueryScore, bootstrap_interval
-from probe.runs import QueryResult, Run, open_run
-from probe.samples import Kind
 
 FIGURES: Mapping[str, Callable[[QueryScore], float]] = MappingProxyType(
     {

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from probe.answers import described
-from probe.baselines import METHODS, Prediction, Task
-from probe.candidates import Candidates, Proposed
-from probe.datasets import load_dataset, read_recording
-from probe.footage import Footage, Recording
+from probe.datasets import load_dataset
+from probe.datasets.footage import Footage, Recording, read_recording
+from probe.datasets.samples import DataSet, Sample
+from probe.evaluation.baselines import METHODS, Prediction, Task
+from probe.evaluation.candidates import Candidates, Proposed
+from probe.evaluation.runs import QueryResult
 from probe.metrics import PROTOCOLS, score
 from probe.model import ORGANISM, VideoLM, load
-from probe.runs import QueryResult
-from probe.samples import DataSet, Sample
 from probe.tubes import Span, Tube
 
 AHEAD = 1

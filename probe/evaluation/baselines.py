@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from probe.direct import DirectAnswer, ask_directly
+from probe.evaluation.direct import DirectAnswer, ask_directly
 from probe.grounder import BEST, PAPER, PLAIN, RELEASED_CODE, GrounderConfig, ground
 from probe.grounding_tokens import AllOf
 from probe.model import VideoLM

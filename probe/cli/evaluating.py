@@ -1,0 +1,193 @@
+"""`probe evaluate` and `probe report`: benchmarks, and what runs over them found."""
+
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from tqdm.auto import tqdm
+from tyro.conf import Positional, arg
+
+from probe.cli.console import fail, quieten
+from probe.cli.opening import ORGANISM_NOTICE, ModelOptions, Preset
+from probe.cli.outputs import made, writable
+
+if TYPE_CHECKING:
+    from probe.evaluation.bench import Plan
+    from probe.evaluation.runner import Answerer
+
+
+MethodName: TypeAlias = Literal[
+    Preset, "centre", "random-track", "mean-of-roles", "fixed-token", "direct"
+]
+
+
+DatasetName: TypeAlias = Literal[
+    "shapes-val",
+    "shapes-test",
+    "hcstvg1",
+    "hcstvg2",
+    "vidstg",
+    "vidstg-declarative",
+    "vidstg-interrogative",
+]
+
+
+ProtocolName: TypeAlias = Literal["tubedetr", "stcat", "hcstvg-official", "released-code"]
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Run a method over a benchmark; a run that was stopped goes on where it was."""
+
+    dataset: Positional[DatasetName]
+    """Which benchmark."""
+
+    options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
+
+    root: Annotated[Path | None, arg(metavar="PATH")] = None
+    """The data set's folder; the shapes need none."""
+
+    annotations: Annotated[Path | None, arg(metavar="PATH")] = None
+    """The annotation file, where it is not found in the folder by its published name."""
+
+    out: Path = Path("probe-run")
+    """Folder of the run."""
+
+    check: bool = False
+    """Only look whether every sample is there and as annotated."""
+
+    method: Annotated[MethodName | None, arg(metavar="NAME")] = None
+    """What answers: plain, best, paper or released-code (the grounder's presets), centre,
+    random-track, mean-of-roles, fixed-token or direct (baselines); by default best for the
+    shipped model, paper for any other."""
+
+    oracle: bool = False
+    """Take the true tracks as candidates; said so wherever a figure of the run is shown."""
+
+    tracks: Annotated[Path | None, arg(metavar="PATH")] = None
+    """Folder of candidate tracks, a JSON file for each video; by default, whatever stands out."""
+
+    cache: Annotated[Path | None, arg(metavar="PATH")] = None
+    """Folder that keeps what stands out of each video; by default in the user's cache folder."""
+
+    protocol: Annotated[ProtocolName | None, arg(metavar="NAME")] = None
+    """How answers are scored: tubedetr, stcat, hcstvg-official or released-code; by default as is
+    usual for the data set."""
+
+    limit: Annotated[int | None, arg(metavar="INT")] = None
+    """Only the first so many queries."""
+
+    retry_failed: bool = False
+    """Ask those again that failed before."""
+
+    ray: Annotated[str | None, arg(metavar="{local,ADDRESS}")] = None
+    """Answer with many processes: on this machine, or on the Ray cluster at an address."""
+
+    workers: int = 2
+    """How many processes, with --ray; each has a GPU of its own if --device is cuda."""
+
+    @property
+    def debug(self) -> bool:
+        """Whether to show tracebacks."""
+        return self.options.debug
+
+    def run(self) -> None:
+        """Answer what is not answered yet, and print the figures."""
+        from probe.evaluation.runner import evaluate, figure_lines
+        from probe.model import ORGANISM
+
+        quieten()
+        plan = self._plan()
+        if self.check:
+            check_samples(plan, self.limit)
+            return
+        writable(self.out)
+        with self._answerer(plan) as answerer:
+            if plan.model == ORGANISM and self.root is not None:
+                warnings.warn(ORGANISM_NOTICE, stacklevel=2)
+            outcome = evaluate(answerer, self.out, limit=self.limit, retry_failed=self.retry_failed)
+        print("\n".join(figure_lines(outcome.summary)))
+        print(f"written {self.out}; see it with: probe report {self.out}")
+        if outcome.stopped:
+            done = outcome.summary["queries"]
+            fail(f"stopped after {done} queries; start again to go on", code=130)
+
+    def _plan(self) -> "Plan":
+        from probe.evaluation.bench import Plan
+        from probe.evaluation.candidates import Oracle, Proposed, Stored
+        from probe.model import ORGANISM
+
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"--limit {self.limit}: nothing to do; give at least 1")
+        if self.oracle and self.tracks is not None:
+            raise ValueError("--oracle and --tracks both give candidates; leave out one of them")
+        candidates = Proposed() if self.cache is None else Proposed(self.cache)
+        if self.oracle:
+            candidates = Oracle()
+        elif self.tracks is not None:
+            candidates = Stored(self.tracks)
+        options = self.options
+        return Plan(
+            dataset=self.dataset,
+            root=self.root,
+            annotations=self.annotations,
+            method=self.method or ("best" if options.model == ORGANISM else "paper"),
+            candidates=candidates,
+            model=options.model,
+            revision=options.revision,
+            device=options.device,
+            dtype=options.dtype,
+            frames=options.frames,
+            protocol=self.protocol,
+        )
+
+    def _answerer(self, plan: "Plan") -> "AbstractContextManager[Answerer]":
+        from probe.evaluation.workers import hire
+
+        return nullcontext(plan.open()) if self.ray is None else hire(plan, self.ray, self.workers)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Put runs on one page: figures beside published ones, comparisons, good and bad answers."""
+
+    runs: Positional[tuple[Path, ...]]
+    """Folders of runs."""
+
+    out: Path = Path("report.html")
+    """The page; its tables are written as Markdown beside it."""
+
+    debug: bool = False
+    """Show the full traceback of an error."""
+
+    def run(self) -> None:
+        """Read the runs and write the page."""
+        from probe.evaluation.report import write_report
+
+        if not self.runs:
+            raise ValueError("there is no run to report on; give folders of `probe evaluate`")
+        writable(self.out.parent)
+        made(self.out.parent)
+        page, text = write_report(self.runs, self.out)
+        print(f"written {page}, {text}")
+
+
+def check_samples(plan: "Plan", limit: int | None) -> None:
+    """Say what is wrong with each sample of a data set; fail if one cannot be answered."""
+    from probe.datasets import check, load_dataset
+
+    dataset = load_dataset(plan.dataset, plan.root, plan.annotations)
+    total = len(dataset.ids[:limit])
+    found = [
+        finding
+        for finding in tqdm(check(dataset, limit), total=total, unit="query", leave=False)
+        if finding is not None
+    ]
+    for finding in found:
+        print(f"{'fails' if finding.fatal else 'odd  '}  {finding.sample}  {finding.text}")
+    fatal = sum(finding.fatal for finding in found)
+    print(f"{total} queries: {fatal} would fail, {len(found) - fatal} not as annotated")
+    if fatal:
+        fail(f"{fatal} of {total} queries of {dataset.name} would fail and count as zero")

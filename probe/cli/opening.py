@@ -1,0 +1,79 @@
+"""Which model looks at which video: options that commands share, and what they open."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from tyro.conf import arg
+
+from probe.cli.console import quieten
+
+if TYPE_CHECKING:
+    from probe.model import VideoLM
+    from probe.video import Video
+
+
+Preset: TypeAlias = Literal["plain", "best", "paper", "released-code"]
+
+ORGANISM_NOTICE = (
+    "the shipped model knows nothing but coloured shapes on plain backgrounds; expect a wrong "
+    "answer on any other video, or give --model a real checkpoint"
+)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a checkpoint is opened, and on what hardware."""
+
+    revision: Annotated[str | None, arg(metavar="STR")] = None
+    """Branch, tag or commit of a checkpoint on the hub."""
+
+    device: str = "cpu"
+    """Where the model runs: cpu, cuda, cuda:1 ..., or auto to spread it over what there is."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number type of the weights; auto is the type they were saved in."""
+
+    attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
+    """How attention is computed while a video is read."""
+
+    quantize: Annotated[Literal["8bit", "4bit"] | None, arg(metavar="{8bit,4bit}")] = None
+    """Hold the weights in fewer bits, where bitsandbytes is installed."""
+
+    debug: bool = False
+    """Show the full traceback of an error."""
+
+
+@dataclass(frozen=True)
+class ModelOptions(Opening):
+    """Which model looks, and on what hardware."""
+
+    model: str = "organism"
+    """A checkpoint's folder, or its name on the Hugging Face hub."""
+
+    frames: Annotated[int | None, arg(metavar="INT")] = None
+    """Frames to sample; by default as many as the model was made for, else 20."""
+
+
+def loaded(name: str, options: Opening) -> "VideoLM":
+    """The model."""
+    from probe.model import load
+
+    quieten()
+    return load(
+        name,
+        device=options.device,
+        dtype=options.dtype,
+        revision=options.revision,
+        attention=options.attention,
+        quantize=options.quantize,
+    )
+
+
+def opened(source: Path, options: ModelOptions) -> "tuple[VideoLM, Video]":
+    """The model, and the video sampled for it."""
+    from probe.video import read_video
+
+    model = loaded(options.model, options)
+    frames = model.preferred_frames if options.frames is None else options.frames
+    return model, read_video(source, frames)

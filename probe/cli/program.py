@@ -1,0 +1,49 @@
+"""All commands as one program, and how it ends.
+
+Exit codes: 0 done, 1 a proof of `check-model` fails, 2 wrong use or bad input, 130 stopped. Errors
+are one line; `--debug` shows where they come from.
+"""
+
+import warnings
+from typing import Annotated, TypeAlias
+
+import tyro
+from tyro.conf import subcommand
+
+from probe.cli.checking import CheckModel
+from probe.cli.console import fail, say_warning
+from probe.cli.evaluating import Evaluate, Report
+from probe.cli.grounding import Demo, Ground
+from probe.cli.looking import LookAround, Tokens
+from probe.cli.training import TrainOrganism
+
+Command: TypeAlias = (
+    Annotated[Demo, subcommand("demo")]
+    | Annotated[Ground, subcommand("ground")]
+    | Annotated[Tokens, subcommand("tokens")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Report, subcommand("report")]
+    | Annotated[LookAround, subcommand("view")]
+    | Annotated[CheckModel, subcommand("check-model")]
+    | Annotated[TrainOrganism, subcommand("train-organism")]
+)
+
+
+def main() -> None:
+    """Run the command line; the entry point of `probe`."""
+    command = tyro.cli(
+        Command,
+        prog="probe",
+        description="Where does a video language model look when it reads a question?",
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    warnings.showwarning = say_warning
+    try:
+        command.run()
+    except (ValueError, OSError, RuntimeError) as failure:
+        if command.debug:
+            raise
+        lines = [line for line in str(failure).splitlines() if line.strip()]
+        fail(lines[0] if lines else type(failure).__name__)
+    except KeyboardInterrupt:
+        fail("stopped", code=130)
