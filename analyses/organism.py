@@ -7,36 +7,31 @@ Token and layers are chosen on shapes-val and reported on shapes-test, beside ch
 control in which each question is asked about another clip.
 """
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from common import numbers_of, origin, run
+from common import BLUE, Claim, Numbers, Table, finished, legend_below, level, new_figure
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from study import Study, Subject
 
 from probe.metrics import bootstrap_interval
-from probe.model import ORGANISM, load
 from probe.organism.benchmark import SHAPES_TEST, SHAPES_VAL
 from probe.organism.scores import answers, looks
-
-NUMBERS = numbers_of(__file__)
-
-CLIPS = 150
-Table: TypeAlias = Any
-"""A pandas table; its published types do not follow selections."""
 
 FIGURES = ("on_track", "in_span", "track")
 
 
-def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
+def measure(study: Study) -> Numbers:
     """Accuracy by kind of question, where the chosen token looks, and the table of all tokens."""
-    model = load(checkpoint)
+    model, clips = study.model, study.subject.clips
     cases = list(SHAPES_TEST.cases(clips))
     windows = _windows(model.depth)
     chosen = _best(looks(model, list(SHAPES_VAL.cases(clips)), windows=windows))
     table = looks(model, cases, windows=windows)
     control = looks(model, cases, shown=[*cases[1:], cases[0]], windows=[tuple(chosen["layers"])])
     return {
-        **origin(model, SHAPES_TEST, clips),
+        **study.origin(),
         "accuracy": _accuracy(answers(model, SHAPES_TEST.seed, clips)),
         "chosen_on_val": chosen,
         "looks": _looks(table, chosen),
@@ -104,32 +99,46 @@ def _accuracy(table: Table) -> dict[str, dict[str, Any]]:
     }
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers) -> Figure:
     """Left, accuracy by kind of question; right, where each token looks, layer by layer."""
-    figure = Figure(figsize=(8.6, 3.2), layout="constrained", dpi=150)
+    figure = new_figure(8.6, 3.3)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.3))
-    kinds = list(numbers["accuracy"])
-    left.barh(kinds, [numbers["accuracy"][kind]["share"] for kind in kinds], color="#0072B2")
-    left.axvline(0.5, color="#9a9a9a", lw=1, ls="--")
-    left.set(xlim=(0, 1), xlabel="share answered right")
+    _draw_accuracy(left, numbers["accuracy"])
     order = [name for name in _ORDER if name in numbers["table"]]
     grid = [numbers["table"][name]["on_track"] for name in order]
     image = right.imshow(grid, cmap="viridis", vmin=0, vmax=1, aspect="auto")
     right.set_yticks(range(len(order)), order)
     right.set_xticks(range(len(grid[0])))
-    right.set(xlabel="layer", title="peak on the true track")
+    chance = numbers["looks"]["on_track"]["chance"]
+    right.set(xlabel="layer", ylabel="token", title=f"peak on the true track (chance {chance:.2f})")
     for row, values in enumerate(grid):
         for column, value in enumerate(values):
             colour = "white" if value < 0.6 else "black"
             right.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, c=colour)
     figure.colorbar(image, ax=right)
-    for axes in (left, right):
-        axes.tick_params(labelsize=7)
-    return figure
+    return finished(figure, numbers)
+
+
+def _draw_accuracy(axes: Axes, accuracy: Numbers) -> None:
+    """A bar with its interval for each kind of question, by what it is about."""
+    shares = np.array([one["share"] for one in accuracy.values()])
+    low, high = np.array([one["interval"] for one in accuracy.values()]).T
+    reach = np.array([shares - low, high - shares]).clip(min=0)
+    axes.barh(list(accuracy), shares, xerr=reach, color=BLUE, ecolor="black", height=0.7)
+    level(axes, 0.5, "chance where the answer is yes or no")
+    axes.set(xlim=(0, 1), xlabel="share answered right, to the letter")
+    legend_below(axes)
 
 
 _ORDER = ("COLOUR", "SHAPE", "that", "ACTION", "in", "video", "?", "A", "SS", "IST", "ANT", ":")
 
+CLAIM = Claim(
+    __file__,
+    draw,
+    measure,
+    Subject(clips=150),
+    only_shapes="the organism's questions name the shapes' colours, forms and actions",
+)
 
 if __name__ == "__main__":
-    run(__file__, measure, draw)
+    CLAIM.run()
