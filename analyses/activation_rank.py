@@ -5,37 +5,52 @@
 
 Tokens of each kind are ranked by visual activation, sample by sample (1 looks hardest, no label
 needed); for each rank, how often its token's map peaks on the true track, and how often the true
-track is the one it would choose among all true tracks of the clip.
+track is the one it would choose among all tracks of the clip.
 """
 
-from typing import Any
-
-from common import BLUE, GREY, ORANGE, Table, line, numbers_of, origin, run, small, summary
+import pandas as pd
+from common import BLUE, GREY, ORANGE, Claim, Numbers, Table, finished, line, new_figure, summary
 from matplotlib.figure import Figure
+from study import Case, Study, Subject
 
-from probe.model import ORGANISM, load
-from probe.organism.benchmark import SHAPES_TEST
-from probe.organism.scores import looks
-
-NUMBERS = numbers_of(__file__)
-CLIPS = 120
+from probe.grounding_tokens import visual_activation
+from probe.model import VideoLM
+from probe.tracks import best_track
 
 FIGURES = {"on_track": "peak on the true track", "track": "true track chosen"}
 KINDS = {"role": ORANGE, "word": BLUE}
 
 
-def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
+def measure(study: Study) -> Numbers:
     """For each kind of token and each rank of activation, the share of clips it is right on."""
-    model = load(checkpoint)
-    table: Table = looks(model, list(SHAPES_TEST.cases(clips)), windows=[tuple(range(model.depth))])
+    records = study.each(_tokens)
+    table: Table = pd.concat(records)
     return {
-        **origin(model, SHAPES_TEST, clips),
+        **study.origin(records),
         "kinds": {kind: _by_rank(table[table["kind"] == kind]) for kind in KINDS},
         "chance": {name: float(table[f"chance_{name}"].mean()) for name in FIGURES},
     }
 
 
-def _by_rank(table: Table) -> dict[str, list[dict[str, Any]]]:
+def _tokens(model: VideoLM, case: Case) -> pd.DataFrame:
+    """One row a token: how hard it looks, whether at the right place, and the chance of that."""
+    (reading,) = model.watch(case.video).read(case.question)
+    inside = case.on_track(reading.grid)
+    maps = [reading.heatmap(token) for token in range(len(reading.tokens))]
+    return pd.DataFrame(
+        {
+            "case": case.name,
+            "kind": [token.kind for token in reading.prompt.tokens],
+            "activation": visual_activation(reading).tolist(),
+            "on_track": [bool(inside[one.peak]) for one in maps],
+            "track": [best_track(case.tracks, one) is case.track for one in maps],
+            "chance_on_track": float(inside.float().mean()),
+            "chance_track": 1 / len(case.tracks),
+        }
+    )
+
+
+def _by_rank(table: Table) -> dict[str, list[Numbers]]:
     """By rank; ranks that some clips lack, their questions being shorter, are left out."""
     ranked = table.assign(
         rank=table.groupby("case")["activation"].rank(ascending=False, method="first").astype(int)
@@ -47,9 +62,9 @@ def _by_rank(table: Table) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers) -> Figure:
     """One panel for each figure: its share against the rank of the token used."""
-    figure = Figure(figsize=(7.2, 2.6), layout="constrained", dpi=150)
+    figure = new_figure(7.2, 2.6)
     for axes, (name, label) in zip(figure.subplots(1, 2), FIGURES.items(), strict=True):
         for kind, colour in KINDS.items():
             shares = numbers["kinds"][kind][name]
@@ -57,9 +72,10 @@ def draw(numbers: dict[str, Any]) -> Figure:
         axes.axhline(numbers["chance"][name], color=GREY, ls="--", lw=1, label="chance")
         axes.set(ylim=(0, 1), xlabel="rank of visual activation (1 looks hardest)", ylabel=label)
         axes.legend(fontsize=6, frameon=False)
-    small(figure, numbers)
-    return figure
+    return finished(figure, numbers)
 
+
+CLAIM = Claim(__file__, draw, measure, Subject(clips=120))
 
 if __name__ == "__main__":
-    run(__file__, measure, draw)
+    CLAIM.run()

@@ -1,31 +1,36 @@
 """Every figure, drawn anew in one process; with `--measure` every number is measured first.
 
-python analyses/all.py              draw from the stored numbers (a quarter of a minute)
-python analyses/all.py --measure    measure all again (the scripts add up to 25 minutes)
+    python analyses/all.py              draw from the stored numbers (a quarter of a minute)
+    python analyses/all.py --measure    measure all again (the scripts add up to 25 minutes)
+
+Takes the options that each script takes. A claim that only the shapes can answer is left out where
+another data set is given.
 """
 
 import importlib
-import json
-import sys
-from pathlib import Path
 
-from common import HERE, numbers_of
+from common import HERE, Claim, errors_in_one_line
 from tqdm.auto import tqdm
 
-SHARED = ("all", "common", "tables")
+SHARED = ("all", "common", "study", "tables")
 """The files here that make no claim."""
+
+
+def claims() -> list[Claim]:
+    """The claim of each script, by name."""
+    scripts = sorted(path.stem for path in HERE.glob("*.py"))
+    return [importlib.import_module(name).CLAIM for name in scripts if name not in SHARED]
 
 
 def main() -> None:
     """Measure where asked to, and draw."""
-    scripts = sorted(path for path in HERE.glob("*.py") if path.stem not in SHARED)
-    for path in tqdm(scripts, desc="figures"):
-        script = importlib.import_module(path.stem)
-        numbers = numbers_of(path.name)
-        if "--measure" in sys.argv[1:] and hasattr(script, "measure"):
-            numbers.write_text(json.dumps(script.measure(), indent=1) + "\n")
-        figure: Path = HERE / "figures" / f"{path.stem}.png"
-        script.draw(json.loads(numbers.read_text())).savefig(figure)
+    for claim in tqdm(claims(), desc="figures"):
+        options = claim.options()
+        if not claim.can_be_of(options.subject):
+            tqdm.write(f"{claim.name}: left out, {claim.only_shapes}")
+            continue
+        with errors_in_one_line(claim.name):
+            claim.follow(options)
 
 
 if __name__ == "__main__":

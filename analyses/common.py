@@ -1,24 +1,29 @@
 """What all analyses share: their command line, where numbers and figures lie, and summaries."""
 
-import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import numpy as np
+import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from study import Study, Subject
+from tyro.conf import arg
 
 from probe.metrics import bootstrap_interval
-from probe.model import ORGANISM, VideoLM
-from probe.organism.benchmark import Benchmark
-from probe.organism.scores import provenance
 
 HERE = Path(__file__).parent
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#9a9a9a"
 """From the colour-blind safe palette of Okabe and Ito, and grey."""
+
+Numbers: TypeAlias = dict[str, Any]
+"""What a script measured, in plain values."""
 
 Table: TypeAlias = Any
 """A pandas table; its published types do not follow selections."""
@@ -26,40 +31,132 @@ Table: TypeAlias = Any
 Summary: TypeAlias = Mapping[str, Any]
 """A mean and its 95 % bootstrap interval."""
 
-
-def numbers_of(script: str) -> Path:
-    """Where a script keeps its numbers."""
-    return HERE / "numbers" / f"{Path(script).stem}.json"
+Given = TypeVar("Given", bound="Options")
 
 
-def run(
-    script: str, measure: Callable[..., dict[str, Any]], draw: Callable[[dict[str, Any]], Figure]
-) -> None:
-    """Draw a script's figure from its stored numbers, which `--measure` measures first."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--measure", action="store_true", help="measure the numbers again")
-    parser.add_argument("--model", help="folder or hub name; the shipped model by default")
-    parser.add_argument("--clips", type=int, help="how many clips of the benchmark to use")
-    options = parser.parse_args()
-    if not options.measure and (options.model or options.clips):
-        parser.error("--model and --clips say what to measure; add --measure")
-    numbers = numbers_of(script)
-    if options.measure:
-        given = {"clips": options.clips, "checkpoint": options.model}
-        measured = measure(**{name: value for name, value in given.items() if value is not None})
-        numbers.write_text(json.dumps(measured, indent=1) + "\n")
-    figure = HERE / "figures" / f"{numbers.stem}.png"
-    figure.parent.mkdir(exist_ok=True)
-    draw(json.loads(numbers.read_text())).savefig(figure)
+@dataclass(frozen=True)
+class Options:
+    """Draw the figure of this claim from its stored numbers; measure them first with --measure."""
+
+    subject: Annotated[Subject, arg(name="")]
+
+    measure: bool = False
+    """Measure first."""
+
+    out: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder for numbers and figure. By default those that are committed here, which are of the
+    shipped model on the shapes; any other measurement needs a folder of its own."""
+
+    def check(self, own: Subject) -> None:
+        """Refuse what would change the committed numbers into those of something else.
+
+        Raises:
+            ValueError: if it would, or there is nothing to measure.
+        """
+        if self.subject != own and not self.measure:
+            raise ValueError("model and data say what to measure; add --measure")
+        if self.subject != own and self.out is None:
+            raise ValueError(
+                "the committed numbers are of another measurement; give this one a folder, --out"
+            )
 
 
-def origin(model: VideoLM, benchmark: Benchmark, clips: int) -> dict[str, Any]:
-    """What numbers need to be measured again: another model's identity, or the shipped weights."""
-    told = provenance(benchmark, clips)
-    if model.is_organism:
-        return told
-    del told["weights_sha256"]
-    return {**told, "model": dict(model.identity)}
+@dataclass(frozen=True)
+class Claim:
+    """A script: what it measures and draws, and its command line."""
+
+    script: str
+    """Its file."""
+
+    draw: Callable[[Numbers], Figure]
+    """The figure, from the numbers alone."""
+
+    measure: Callable[[Study], Numbers] | None = None
+    """Gives the numbers; None where they come from elsewhere."""
+
+    subject: Subject = field(default_factory=Subject)
+    """What the committed numbers are measured on."""
+
+    only_shapes: str = ""
+    """Why it cannot be measured on another data set, where that is so."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return Path(self.script).stem
+
+    def numbers(self, out: Path | None = None) -> Path:
+        """Where its numbers lie: among the committed ones, or in a folder."""
+        return (HERE / "numbers" if out is None else out) / f"{self.name}.json"
+
+    def figure(self, out: Path | None = None) -> Path:
+        """Where its figure lies."""
+        return (HERE / "figures" if out is None else out) / f"{self.name}.png"
+
+    def run(self) -> None:
+        """Draw, and measure first where the command line says so."""
+        with errors_in_one_line(self.name):
+            self.follow(self.options())
+
+    def options(self) -> Options:
+        """What the command line says."""
+        return read(Options(self.subject), self.name)
+
+    def follow(self, options: Options) -> None:
+        """Do what the command line says.
+
+        Raises:
+            ValueError: if that cannot be done.
+        """
+        if not self.can_be_of(options.subject):
+            raise ValueError(f"{self.only_shapes}; leave out --data and what belongs to it")
+        options.check(self.subject)
+        if options.measure and self.measure:
+            self.store(self.measure(options.subject.open()), options.out)
+        self.redraw(options.out)
+
+    def can_be_of(self, subject: Subject) -> bool:
+        """Whether the claim can be measured on a subject's data set."""
+        if self.measure is None:
+            return subject == self.subject
+        same = all(
+            getattr(subject, name) == getattr(self.subject, name)
+            for name in ("data", "root", "annotations", "tracks", "first")
+        )
+        return same or not self.only_shapes
+
+    def store(self, numbers: Numbers, out: Path | None = None) -> None:
+        """Keep its numbers."""
+        path = self.numbers(out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(numbers, indent=1) + "\n")
+
+    def redraw(self, out: Path | None = None) -> None:
+        """Draw its figure from the numbers it keeps.
+
+        Raises:
+            ValueError: if there are none.
+        """
+        path = self.numbers(out)
+        if not path.is_file():
+            raise ValueError(f"{path}: no numbers to draw; add --measure")
+        self.draw(json.loads(path.read_text())).savefig(self.figure(out))
+
+
+def read(default: Given, name: str) -> Given:
+    """The options of a command line, of the kind that the default ones are."""
+    config = (tyro.conf.FlagCreatePairsOff,)
+    return tyro.cli(type(default), prog=f"{name}.py", default=default, config=config)
+
+
+@contextmanager
+def errors_in_one_line(name: str) -> Iterator[None]:
+    """Say in one line what is wrong, and stop."""
+    try:
+        yield
+    except (ValueError, OSError) as failure:
+        sys.stderr.write(f"{name}: {failure}\n")
+        sys.exit(2)
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
@@ -89,6 +186,7 @@ def dots(
     axes.errorbar(means, rows + lower, xerr=reach, fmt="o", ms=4, color=colour, label=label)
     axes.set_yticks(rows, list(summaries))
     axes.set_ylim(len(summaries) - 0.5, -0.5)
+    axes.locator_params(axis="x", nbins=5)
 
 
 def line(axes: Axes, x: Sequence[float], summaries: Sequence[Summary], **style: Any) -> None:
@@ -98,12 +196,35 @@ def line(axes: Axes, x: Sequence[float], summaries: Sequence[Summary], **style: 
     axes.fill_between(x, means - below, means + above, color=drawn.get_color(), alpha=0.15, lw=0)
 
 
-def small(figure: Figure, numbers: Mapping[str, Any]) -> None:
-    """Small labels on all axes, and on what the numbers were measured."""
+def level(axes: Axes, value: float = 0.0, label: str = "") -> None:
+    """An upright line to compare with: dashed where it has a name, such as chance."""
+    axes.axvline(value, color=GREY, lw=1, ls="--" if label else "-", label=label or None)
+
+
+def legend_below(axes: Axes) -> None:
+    """The legend under the axes, where it hides nothing."""
+    axes.legend(fontsize=6, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches."""
+    return Figure(figsize=(width, height), layout="constrained", dpi=150)
+
+
+def finished(figure: Figure, numbers: Numbers) -> Figure:
+    """The figure in one style, saying what its numbers were measured on and what they lack."""
+    lacking = f", {len(numbers['failed'])} of them failed" if numbers["failed"] else ""
+    about = f"{numbers['model']['name']}; {numbers['dataset']['name']}, {numbers['cases']} clips"
+    figure.supxlabel(f"{about}{lacking}", fontsize=6, color="#6a6a6a", x=0.99, ha="right")
+    return styled(figure)
+
+
+def styled(figure: Figure) -> Figure:
+    """Small labels on all axes."""
     for axes in figure.axes:
         axes.tick_params(labelsize=7)
         axes.xaxis.label.set(fontsize=8)
         axes.yaxis.label.set(fontsize=8)
-    name = numbers["model"]["name"] if "model" in numbers else ORGANISM
-    about = f"{name}; {numbers['benchmark']}, {numbers['cases']} clips"
-    figure.supxlabel(about, fontsize=6, color="#6a6a6a", x=0.99, ha="right")
+        for where in ("left", "center"):
+            axes.set_title(axes.get_title(where), loc=where, fontsize=8)
+    return figure

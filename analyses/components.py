@@ -9,23 +9,16 @@ rule are those of `BEST`, chosen on shapes-val; everything is reported on shapes
 """
 
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
-from common import numbers_of, origin, run
+from common import Claim, Numbers, dots, finished, new_figure
 from matplotlib.figure import Figure
-from tables import PROTOCOL, difference, draw_differences, row, scores_of
+from study import Study, Subject
+from tables import Comparison, draw_differences, scored
 
 from probe.answers import described
 from probe.grounder import BEST, GrounderConfig
 from probe.grounding_tokens import AllOf
-from probe.model import ORGANISM, load
-from probe.organism.benchmark import SHAPES_TEST
 from probe.reattention import Learning
-
-NUMBERS = numbers_of(__file__)
-
-CLIPS = 100
 
 BASE = replace(BEST, learn_where=None, learn_when=None, assembly=None)
 LEARNING = Learning()
@@ -46,35 +39,39 @@ COMPARED = [
 ]
 
 
-def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
+def measure(study: Study) -> Numbers:
     """The table, with paired intervals of what each part adds to m_vIoU and m_gt_vIoU."""
-    model = load(checkpoint)
-    scores = scores_of(model, list(SHAPES_TEST.cases(clips)), COMPONENTS)
+    protocol = study.dataset.protocol
+    records = study.each(lambda model, case: scored(model, case, COMPONENTS, protocol))
+    comparison = Comparison.of(records, protocol)
     return {
-        **origin(model, SHAPES_TEST, clips),
-        "protocol": PROTOCOL,
+        **study.origin(records),
+        "protocol": protocol,
         "learning": described(LEARNING),
-        "table": {name: row(one) for name, one in scores.items()},
-        "differences": [difference(scores, over, under) for over, under in COMPARED],
+        "table": comparison.table(),
+        "differences": [comparison.difference(over, under) for over, under in COMPARED],
     }
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers) -> Figure:
     """m_vIoU of each row of the table with its interval; the paired differences beside it."""
-    figure = Figure(figsize=(8.4, 2.8), layout="constrained", dpi=150)
+    figure = new_figure(8.4, 2.8)
     left, right = figure.subplots(1, 2)
-    table = numbers["table"]
-    means = np.array([row["m_viou"] for row in table.values()])
-    low, high = np.array([row["m_viou_interval"] for row in table.values()]).T
-    left.errorbar(means, list(table), xerr=[means - low, high - means], fmt="o", color="#0072B2")
-    left.set(xlabel="m_vIoU", ylim=(len(table) - 0.5, -0.5))
-    labels = [f"{one['over']}\nover {one['under']}" for one in numbers["differences"]]
-    draw_differences(right, labels, [one["viou"] for one in numbers["differences"]])
+    rows = {
+        name: {"mean": row["m_viou"], "interval": row["m_viou_interval"]}
+        for name, row in numbers["table"].items()
+    }
+    dots(left, rows)
+    left.set(xlabel="m_vIoU", xlim=(0, None))
+    differences = {
+        f"{one['over']}\nover {one['under']}": one["viou"] for one in numbers["differences"]
+    }
+    draw_differences(right, differences)
     right.set(xlabel="difference in m_vIoU, paired")
-    left.tick_params(labelsize=7)
-    figure.suptitle(f"{numbers['benchmark']}, {numbers['cases']} clips", fontsize=9)
-    return figure
+    return finished(figure, numbers)
 
+
+CLAIM = Claim(__file__, draw, measure, Subject(clips=100))
 
 if __name__ == "__main__":
-    run(__file__, measure, draw)
+    CLAIM.run()

@@ -8,18 +8,17 @@ layers from one on, or all layers up to one. The drop of the yes margin, on ques
 is yes, says what passed there.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from common import BLUE, GREEN, ORANGE, line, numbers_of, origin, run, small, summary
+from common import BLUE, GREEN, GREY, ORANGE, Claim, Numbers, finished, line, new_figure, summary
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from study import Case, Study, Subject
 
 from probe.knockouts import Cut, knock_out
-from probe.model import ORGANISM, VideoLM, load
-from probe.organism.benchmark import SHAPES_TEST, Case
-
-NUMBERS = numbers_of(__file__)
-CLIPS = 120
+from probe.model import VideoLM
 
 WINDOWS = {
     "this layer alone": BLUE,
@@ -28,28 +27,19 @@ WINDOWS = {
 }
 
 
-def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
+def measure(study: Study) -> Numbers:
     """The margin's drop and the share of answers lost, by window and layer."""
-    model = load(checkpoint)
-    windows = _windows(model.depth)
-    effects = [_effects(model, case, windows) for case in SHAPES_TEST.cases(clips)]
-    margins = [effect["margin"] for effect in effects]
+    windows = _windows(study.model.depth)
+    records = study.each(lambda model, case: _effects(model, case, windows))
     return {
-        **origin(model, SHAPES_TEST, clips),
-        "margin_uncut": summary(margins),
-        "drop": {
-            name: [
-                summary([effect["drop"][name][layer] for effect in effects])
-                for layer in range(model.depth)
-            ]
-            for name in windows
-        },
-        "turned": {
-            name: [
-                summary([effect["turned"][name][layer] for effect in effects])
-                for layer in range(model.depth)
-            ]
-            for name in windows
+        **study.origin(records),
+        "margin_uncut": summary(records.of("margin").values),
+        **{
+            quantity: {
+                name: [summary(layer) for layer in zip(*records.of(quantity).of(name), strict=True)]
+                for name in windows
+            }
+            for quantity in ("drop", "turned")
         },
     }
 
@@ -65,10 +55,10 @@ def _windows(depth: int) -> dict[str, list[tuple[int, ...]]]:
 
 
 def _effects(
-    model: VideoLM, case: Case, windows: dict[str, list[tuple[int, ...]]]
+    model: VideoLM, case: Case, windows: Mapping[str, Sequence[tuple[int, ...]]]
 ) -> dict[str, Any]:
     """Uncut margin; by window and layer, its drop and whether yes became no."""
-    view = model.watch(case.clip.video())
+    view = model.watch(case.video)
     cuts = [Cut(layers=layers) for some in windows.values() for layers in some]
     effects = knock_out(view, case.question, cuts, layers=[0])
     drops = np.array([-effect.margin_change for effect in effects]).reshape(len(windows), -1)
@@ -81,21 +71,24 @@ def _effects(
     }
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers) -> Figure:
     """Left, the drop of the margin; right, the share of answers that turned from yes to no."""
-    figure = Figure(figsize=(7.2, 2.8), layout="constrained", dpi=150)
+    figure = new_figure(7.2, 2.8)
     left, right = figure.subplots(1, 2)
     layers = range(len(numbers["drop"]["this layer alone"]))
     for name, colour in WINDOWS.items():
         line(left, layers, numbers["drop"][name], color=colour, label=name)
         line(right, layers, numbers["turned"][name], color=colour, label=name)
-    left.axhline(0, color="#9a9a9a", lw=1)
-    left.set(xlabel="layer", ylabel="drop of the yes margin (logits)", xticks=layers)
-    right.set(xlabel="layer", ylabel="answers turned to no", ylim=(0, 1), xticks=layers)
+    left.axhline(0, color=GREY, lw=1)
+    left.set(xlabel="layer", ylabel="drop of the yes margin (logits)")
+    right.set(xlabel="layer", ylabel="share of answers turned to no", ylim=(0, 1))
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.legend(fontsize=6, frameon=False)
-    small(figure, numbers)
-    return figure
+    return finished(figure, numbers)
 
+
+CLAIM = Claim(__file__, draw, measure, Subject(clips=120))
 
 if __name__ == "__main__":
-    run(__file__, measure, draw)
+    CLAIM.run()

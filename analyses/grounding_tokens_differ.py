@@ -8,58 +8,51 @@ strongest outside); the token with the highest is *superior*, and a token's hit 
 it is. Beside it, how often the label-free choice (highest visual activation) is the superior one.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from common import BLUE, GREY, ORANGE, dots, numbers_of, origin, run, small, summary
+from common import ORANGE, Claim, Numbers, dots, finished, legend_below, level, new_figure, summary
 from matplotlib.figure import Figure
+from study import Case, Study, Subject
 
-from probe.attention import ON_TUBE
 from probe.grounding_tokens import grounding_token
 from probe.heads import attention_ratio
-from probe.model import ORGANISM, VideoLM, load
-from probe.organism.benchmark import SHAPES_TEST, Case
-from probe.organism.scores import part_played
+from probe.model import VideoLM
 from probe.prompts import Kind
-
-NUMBERS = numbers_of(__file__)
-CLIPS = 120
 
 AMONG: dict[str, tuple[Kind, ...]] = {"role": ("role",), "word": ("word",)}
 
 
-def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
+def measure(study: Study) -> Numbers:
     """Hit ratios of role tokens and of words, each among its own kind."""
-    model = load(checkpoint)
-    samples = [_sample(model, case) for case in SHAPES_TEST.cases(clips)]
+    records = study.each(_superior)
     return {
-        **origin(model, SHAPES_TEST, clips),
-        "kinds": {kind: _hits([sample[kind] for sample in samples]) for kind in AMONG},
+        **study.origin(records),
+        "kinds": {kind: _hits(records.of(kind).values) for kind in AMONG},
     }
 
 
-def _sample(model: VideoLM, case: Case) -> dict[str, dict[str, Any]]:
+def _superior(model: VideoLM, case: Case) -> dict[str, dict[str, Any]]:
     """Of each kind: the tokens' names, which was superior, and which was chosen without labels."""
-    (reading,) = model.watch(case.clip.video()).read(case.question)
-    inside = torch.from_numpy(reading.grid.cells.coverage(case.tracks[0])) > ON_TUBE
-    ratios = attention_ratio(reading.mean_attention(), inside)
+    (reading,) = model.watch(case.video).read(case.question)
+    ratios = attention_ratio(reading.mean_attention(), case.on_track(reading.grid))
+    parts = case.parts(reading)
     found = {}
     for kind, among in AMONG.items():
         tokens = reading.prompt.indices(*among)
         superior = max(tokens, key=lambda token: float(ratios[token]))
-        chosen = grounding_token(reading, among=among)
         found[kind] = {
-            "names": [part_played(reading, token, case) for token in tokens],
-            "superior": part_played(reading, superior, case),
-            "chosen": superior == chosen,
+            "names": [parts[token] for token in tokens],
+            "superior": parts[superior],
+            "chosen": superior == grounding_token(reading, among=among),
             "count": len(tokens),
             "points": float(ratios[superior]) > 1,
         }
     return found
 
 
-def _hits(samples: list[dict[str, Any]]) -> dict[str, Any]:
+def _hits(samples: Sequence[dict[str, Any]]) -> Numbers:
     names = dict.fromkeys(name for sample in samples for name in sample["names"])
     return {
         "hit_ratio": {
@@ -71,20 +64,21 @@ def _hits(samples: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers) -> Figure:
     """Hit ratio by token, one panel a kind; chance as a line, the label-free choice in orange."""
-    figure = Figure(figsize=(7.2, 2.8), layout="constrained", dpi=150)
+    figure = new_figure(7.2, 3.1)
     for axes, (kind, found) in zip(figure.subplots(1, 2), numbers["kinds"].items(), strict=True):
-        dots(axes, found["hit_ratio"], BLUE)
+        dots(axes, found["hit_ratio"])
         rule = found["most_active_is_superior"]["mean"]
         axes.axvline(rule, color=ORANGE, lw=1.5, label="most active token is superior")
-        axes.axvline(found["chance"], color=GREY, ls="--", lw=1, label="chance")
+        level(axes, found["chance"], "chance")
         axes.set(xlim=(0, 1), xlabel="hit ratio: share of clips on which it is superior")
-        axes.set_title(f"{kind} tokens", loc="left", fontsize=8)
-        axes.legend(fontsize=6, frameon=False, loc="lower right")
-    small(figure, numbers)
-    return figure
+        axes.set_title(f"{kind} tokens", loc="left")
+        legend_below(axes)
+    return finished(figure, numbers)
 
+
+CLAIM = Claim(__file__, draw, measure, Subject(clips=120))
 
 if __name__ == "__main__":
-    run(__file__, measure, draw)
+    CLAIM.run()

@@ -8,63 +8,64 @@ layer: how the yes margin moves on questions whose answer is yes, how the peak a
 true tube moves (the most active role token's map, all layers averaged), and what grounding gains.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from common import numbers_of, origin, run
+from common import Claim, Numbers, finished, new_figure, summary
 from matplotlib.figure import Figure
-from tables import PROTOCOL, difference, draw_differences, row, scores_of
+from study import Case, Records, Study, Subject
+from tables import Comparison, draw_differences, scored
 
 from probe.grounder import BEST
 from probe.grounding_tokens import grounding_token
-from probe.metrics import bootstrap_interval
-from probe.model import ORGANISM, VideoLM, load
-from probe.organism.benchmark import SHAPES_TEST, Case
+from probe.model import VideoLM
 from probe.reattention import Learning
 from probe.view import Reading
 
-NUMBERS = numbers_of(__file__)
-
-CLIPS = 60
+PLAIN = replace(BEST, learn_where=None, learn_when=None)
 NONE = "nothing learned"
 
 
-def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
+def measure(study: Study) -> Numbers:
     """Margins, peaks inside the truth, and scores, layer by layer."""
-    model = load(checkpoint)
-    cases = list(SHAPES_TEST.cases(clips))
-    plain = replace(BEST, learn_where=None, learn_when=None)
-    learnings = {f"layer {layer}": Learning(layer=layer) for layer in range(model.depth)}
-    configs = {
-        name: replace(plain, learn_where=learning, learn_when=learning)
+    learnings = {f"layer {layer}": Learning(layer=layer) for layer in range(study.model.depth)}
+    protocol = study.dataset.protocol
+    records = study.each(lambda model, case: _by_layer(model, case, learnings, protocol))
+    comparison = Comparison.of(records.of("scores"), protocol)
+    return {
+        **study.origin(records),
+        "protocol": protocol,
+        "table": comparison.table(),
+        "differences": [comparison.difference(name, NONE) for name in learnings],
+        "moved": {name: _summaries(records.of("moved").of(name)) for name in learnings},
+    }
+
+
+def _by_layer(
+    model: VideoLM, case: Case, learnings: Mapping[str, Learning], protocol: str
+) -> dict[str, Any]:
+    """A case's scores, and how far each prompt moves margin and peak."""
+    prompted = {
+        name: replace(PLAIN, learn_where=learning, learn_when=learning)
         for name, learning in learnings.items()
     }
-    scores = scores_of(model, cases, {NONE: plain, **configs})
     return {
-        **origin(model, SHAPES_TEST, clips),
-        "protocol": PROTOCOL,
-        "table": {name: row(one) for name, one in scores.items()},
-        "differences": [difference(scores, name, NONE) for name in learnings],
-        "moved": {name: _moved(model, cases, learning) for name, learning in learnings.items()},
+        "scores": scored(model, case, {NONE: PLAIN, **prompted}, protocol),
+        "moved": {name: _moved(model, case, learning) for name, learning in learnings.items()},
     }
 
 
-def _moved(model: VideoLM, cases: Sequence[Case], learning: Learning) -> dict[str, Any]:
-    """How one step moves margins, and the peak of attention inside the true tube."""
-    margins, peaks = [], []
-    for case in cases:
-        view = model.watch(case.clip.video())
-        prompted = learning.prompted(view, case.question, BEST.generic)
-        (before,), (after,) = view.read(case.question), prompted.read(case.question)
-        token = grounding_token(before)
-        margins.append(after.margin - before.margin)
-        peaks.append(_peak_inside(after, token, case) - _peak_inside(before, token, case))
+def _moved(model: VideoLM, case: Case, learning: Learning) -> dict[str, float]:
+    """How one step moves the margin, and the peak of attention inside the true tube."""
+    view = model.watch(case.video)
+    prompted = learning.prompted(view, case.question, BEST.generic)
+    (before,), (after,) = view.read(case.question), prompted.read(case.question)
+    token = grounding_token(before)
     return {
-        "margin": {"mean": float(np.mean(margins)), "interval": bootstrap_interval(margins)},
-        "margin_rises": float(np.mean(np.array(margins) > 0)),
-        "peak_inside": {"mean": float(np.mean(peaks)), "interval": bootstrap_interval(peaks)},
+        "margin": after.margin - before.margin,
+        "peak_inside": _peak_inside(after, token, case) - _peak_inside(before, token, case),
     }
 
 
@@ -72,25 +73,33 @@ def _peak_inside(reading: Reading, token: int, case: Case) -> float:
     return float(reading.heatmap(token).peak_within(case.truth).max())
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def _summaries(moved: Records[dict[str, float]]) -> Numbers:
+    margins = moved.of("margin").values
+    return {
+        "margin": summary(margins),
+        "margin_rises": float(np.mean(np.array(margins) > 0)),
+        "peak_inside": summary(moved.of("peak_inside").values),
+    }
+
+
+def draw(numbers: Numbers) -> Figure:
     """The margin, the peak inside the truth, and m_vIoU, layer by layer."""
-    figure = Figure(figsize=(8.4, 2.4), layout="constrained", dpi=150)
+    figure = new_figure(8.4, 2.4)
     left, middle, right = figure.subplots(1, 3, sharey=True)
-    labels = list(numbers["moved"])
     for axes, quantity, title in (
         (left, "margin", "yes margin, logits"),
         (middle, "peak_inside", "peak attention inside the truth"),
     ):
-        moved = [one[quantity] for one in numbers["moved"].values()]
-        draw_differences(axes, labels, [(one["mean"], *one["interval"]) for one in moved])
+        moved = {name: one[quantity] for name, one in numbers["moved"].items()}
+        draw_differences(axes, {n: (one["mean"], *one["interval"]) for n, one in moved.items()})
         axes.set(xlabel=f"change of {title}")
-    draw_differences(right, labels, [one["viou"] for one in numbers["differences"]])
+    draw_differences(right, {one["over"]: one["viou"] for one in numbers["differences"]})
     right.set(xlabel="change of m_vIoU")
-    for axes in (left, middle, right):
-        axes.xaxis.label.set_size(8)
-    figure.suptitle(f"{numbers['benchmark']}, {numbers['cases']} clips, one step", fontsize=9)
-    return figure
+    left.set(ylabel="where the prompt enters")
+    return finished(figure, numbers)
 
+
+CLAIM = Claim(__file__, draw, measure, Subject(clips=60))
 
 if __name__ == "__main__":
-    run(__file__, measure, draw)
+    CLAIM.run()

@@ -5,45 +5,56 @@
 
 For each layer and head, read through the most active word: how often its map peaks on the true
 track, its attention ratio, and the votes that spatial entropy gives it without labels. Heads are
-chosen by votes on shapes-val; the mean map over them is compared with that over all heads on
-shapes-test.
+chosen by votes on other clips (shapes-val); the mean map over them is compared with that over all
+heads on the clips reported on.
 """
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
-from common import Table, dots, numbers_of, origin, run, small, summary
+import pandas as pd
+from common import (
+    Claim,
+    Numbers,
+    Table,
+    dots,
+    finished,
+    legend_below,
+    level,
+    new_figure,
+    summary,
+)
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from study import Case, Study, Subject
 
 from probe.grounding_tokens import MostActive
 from probe.heads import head_scores, heads_on_track, localization_heads
 from probe.metrics import paired_difference
-from probe.model import ORGANISM, VideoLM, load
-from probe.organism.benchmark import SHAPES_TEST, SHAPES_VAL, Case
+from probe.model import VideoLM
 from probe.view import Reading
-
-NUMBERS = numbers_of(__file__)
-CLIPS = 100
 
 WORD = MostActive(among=("word",))
 COUNT = 3
 """Heads in the list, and heads that each question votes for: three, as Kang et al. choose."""
 
+ALL, CHOSEN = "all heads", "chosen heads"
 
-def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
+
+def measure(study: Study) -> Numbers:
     """Tables by layer and head, the heads chosen without labels, and what they gain."""
-    model = load(checkpoint)
-    on_val = [_read(model, case) for case in SHAPES_VAL.cases(clips)]
-    votes: Table = head_scores(on_val, WORD, shortlist=COUNT)
+    voters = study.for_choosing().each(_votes)
+    votes = _means(voters.values)
     heads = localization_heads(votes, COUNT)
-    cases = list(SHAPES_TEST.cases(clips))
-    readings = [_read(model, case) for case in cases]
-    truth: Table = heads_on_track(readings, [case.tracks[0] for case in cases], WORD)
-    shape = (model.depth, model.network.heads)
+    records = study.each(lambda model, case: _looks(model, case, heads))
+    truth = _means(records.of("heads").values)
+    shape = (study.model.depth, study.model.network.heads)
     tables = {"on_track": truth["on_track"], "log_ratio": truth["log_ratio"], **votes[["votes"]]}
+    points = {name: records.of(name).values for name in (ALL, CHOSEN)}
     return {
-        **origin(model, SHAPES_TEST, clips),
+        **study.origin(records, voters),
         "tables": {
             name: np.round(np.asarray(values).reshape(shape), 4).tolist()
             for name, values in tables.items()
@@ -51,33 +62,33 @@ def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
         "chance": float(truth["chance"].mean()),
         "votes_and_on_track": float(votes["votes"].corr(truth["on_track"], method="spearman")),
         "heads": [list(pair) for pair in heads],
-        **_gain(readings, cases, heads),
+        "mean_map_on_track": {name: summary(values) for name, values in points.items()},
+        "difference": paired_difference(points[CHOSEN], points[ALL]),
+    }
+
+
+def _votes(model: VideoLM, case: Case) -> Table:
+    """What one question says of each head, without labels."""
+    return head_scores([_read(model, case)], WORD, shortlist=COUNT)
+
+
+def _looks(model: VideoLM, case: Case, heads: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Whether each head, the mean of all and the mean of those chosen point at the true track."""
+    reading = _read(model, case)
+    return {
+        "heads": heads_on_track([reading], [case.track], WORD),
+        ALL: float(reading.heatmap(WORD(reading)).points_at(case.track)),
+        CHOSEN: float(reading.through(heads).heatmap(WORD(reading)).points_at(case.track)),
     }
 
 
 def _read(model: VideoLM, case: Case) -> Reading:
-    return model.watch(case.clip.video()).read(case.question)[0]
+    return model.watch(case.video).read(case.question)[0]
 
 
-def _gain(
-    readings: Sequence[Reading], cases: Sequence[Case], heads: Sequence[tuple[int, int]]
-) -> dict[str, Any]:
-    """How often the mean map points at the true track, over all heads and over the chosen."""
-    points = {
-        name: [
-            float(one.heatmap(WORD(one)).points_at(case.tracks[0]))
-            for one, case in zip(some, cases, strict=True)
-        ]
-        for name, some in {
-            "all heads": readings,
-            "chosen heads": [reading.through(heads) for reading in readings],
-        }.items()
-    }
-    difference = paired_difference(points["chosen heads"], points["all heads"])
-    return {
-        "mean_map_on_track": {name: summary(values) for name, values in points.items()},
-        "difference": difference,
-    }
+def _means(tables: Sequence[Table]) -> Table:
+    """One row a head, the mean over all questions: readings of large models are not kept."""
+    return pd.concat(tables).groupby(["layer", "head"], as_index=False).mean()
 
 
 TITLES = {
@@ -86,30 +97,48 @@ TITLES = {
     "votes": "votes by spatial entropy (no labels)",
 }
 
+FEW = 64
+"""Heads up to which each one's value is written into its field."""
 
-def draw(numbers: dict[str, Any]) -> Figure:
-    """Three tables, layer by head, the chosen heads framed; right, what choosing them gives."""
-    figure = Figure(figsize=(9.0, 2.7), layout="constrained", dpi=150)
+
+def draw(numbers: Numbers) -> Figure:
+    """Three tables, layer by head, the chosen heads starred; right, what choosing them gives."""
+    figure = new_figure(9.6, 2.8)
     *tables, last = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.1))
     for axes, (name, title) in zip(tables, TITLES.items(), strict=True):
         values = np.array(numbers["tables"][name])
-        bounds = (None, None) if name == "log_ratio" else (0, 1)
-        image = axes.imshow(values, cmap="viridis", aspect="auto", vmin=bounds[0], vmax=bounds[1])
-        middle = sum(image.get_clim()) / 2
-        for (layer, head), value in np.ndenumerate(values):
-            colour = "white" if value < middle else "black"
-            axes.text(head, layer, f"{value:.2f}", ha="center", va="center", fontsize=6, c=colour)
+        _table(figure, axes, values, bounds=(None, None) if name == "log_ratio" else (0, 1))
         for layer, head in numbers["heads"]:
-            axes.plot(head + 0.38, layer - 0.34, marker="*", color="#E69F00", ms=6, mec="white")
-        axes.set(xlabel="head", ylabel="layer", xticks=range(values.shape[1]))
-        axes.set_yticks(range(len(values)))
-        axes.set_title(title, loc="left", fontsize=8)
+            axes.plot(head + 0.36, layer - 0.32, marker="*", color="#E69F00", ms=6, mec="white")
+        axes.set_title(title, loc="left")
+    tables[0].set_ylabel("layer")
     dots(last, numbers["mean_map_on_track"])
-    last.axvline(numbers["chance"], color="#9a9a9a", ls="--", lw=1)
+    level(last, numbers["chance"], "chance")
+    last.plot([], [], marker="*", ls="", color="#E69F00", ms=6, label="chosen head")
     last.set(xlim=(0, 1), xlabel="mean map peaks on the true track")
-    small(figure, numbers)
-    return figure
+    legend_below(last)
+    return finished(figure, numbers)
 
+
+def _table(
+    figure: Figure, axes: Axes, values: np.ndarray, bounds: tuple[float | None, float | None]
+) -> None:
+    """A value for each layer and head: written where they are few, else as a bar of colours."""
+    image = axes.imshow(values, cmap="viridis", aspect="auto", vmin=bounds[0], vmax=bounds[1])
+    axes.set(xlabel="head")
+    if values.size > FEW:
+        figure.colorbar(image, ax=axes)
+        return
+    middle = sum(image.get_clim()) / 2
+    for layer, head in product(*map(range, values.shape)):
+        colour = "white" if values[layer, head] < middle else "black"
+        text = f"{values[layer, head]:.2f}"
+        axes.text(head, layer, text, ha="center", va="center", fontsize=6, c=colour)
+    axes.set_xticks(range(values.shape[1]))
+    axes.set_yticks(range(len(values)))
+
+
+CLAIM = Claim(__file__, draw, measure, Subject(clips=100))
 
 if __name__ == "__main__":
-    run(__file__, measure, draw)
+    CLAIM.run()

@@ -7,52 +7,61 @@ Token and layers are chosen on shapes-val and reported on shapes-test, beside ch
 control in which each question is asked about another clip.
 """
 
-from typing import Any
-
-from common import numbers_of, origin, run
+import numpy as np
+from common import BLUE, Claim, Numbers, finished, legend_below, level, new_figure
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from study import Study, Subject
 
-from probe.model import ORGANISM, load
 from probe.organism.benchmark import SHAPES_TEST
 from probe.organism.exam import examine
 
-NUMBERS = numbers_of(__file__)
 
-CLIPS = 150
-
-
-def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
+def measure(study: Study) -> Numbers:
     """Accuracy by kind of question, where the chosen token looks, and the table of all tokens."""
-    model = load(checkpoint)
-    return {**origin(model, SHAPES_TEST, clips), **examine(model, SHAPES_TEST, clips)}
+    return {**study.origin(), **examine(study.model, SHAPES_TEST, study.subject.clips)}
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers) -> Figure:
     """Left, accuracy by kind of question; right, where each token looks, layer by layer."""
-    figure = Figure(figsize=(8.6, 3.2), layout="constrained", dpi=150)
+    figure = new_figure(8.6, 3.3)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.3))
-    kinds = list(numbers["accuracy"])
-    left.barh(kinds, [numbers["accuracy"][kind]["share"] for kind in kinds], color="#0072B2")
-    left.axvline(0.5, color="#9a9a9a", lw=1, ls="--")
-    left.set(xlim=(0, 1), xlabel="share answered right")
+    _draw_accuracy(left, numbers["accuracy"])
     order = [name for name in _ORDER if name in numbers["table"]]
     grid = [numbers["table"][name]["on_track"] for name in order]
     image = right.imshow(grid, cmap="viridis", vmin=0, vmax=1, aspect="auto")
     right.set_yticks(range(len(order)), order)
     right.set_xticks(range(len(grid[0])))
-    right.set(xlabel="layer", title="peak on the true track")
+    chance = numbers["looks"]["on_track"]["chance"]
+    right.set(xlabel="layer", ylabel="token", title=f"peak on the true track (chance {chance:.2f})")
     for row, values in enumerate(grid):
         for column, value in enumerate(values):
             colour = "white" if value < 0.6 else "black"
             right.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, c=colour)
     figure.colorbar(image, ax=right)
-    for axes in (left, right):
-        axes.tick_params(labelsize=7)
-    return figure
+    return finished(figure, numbers)
+
+
+def _draw_accuracy(axes: Axes, accuracy: Numbers) -> None:
+    """A bar with its interval for each kind of question, by what it is about."""
+    shares = np.array([one["share"] for one in accuracy.values()])
+    low, high = np.array([one["interval"] for one in accuracy.values()]).T
+    reach = np.array([shares - low, high - shares]).clip(min=0)
+    axes.barh(list(accuracy), shares, xerr=reach, color=BLUE, ecolor="black", height=0.7)
+    level(axes, 0.5, "chance where the answer is yes or no")
+    axes.set(xlim=(0, 1), xlabel="share answered right, to the letter")
+    legend_below(axes)
 
 
 _ORDER = ("COLOUR", "SHAPE", "that", "ACTION", "in", "video", "?", "A", "SS", "IST", "ANT", ":")
 
+CLAIM = Claim(
+    __file__,
+    draw,
+    measure,
+    Subject(clips=150),
+    only_shapes="the organism's questions name the shapes' colours, forms and actions",
+)
 
 if __name__ == "__main__":
-    run(__file__, measure, draw)
+    CLAIM.run()

@@ -9,20 +9,15 @@ loss stand beside them. Both branches learn; all else is `BEST`'s. On shapes-val
 """
 
 from dataclasses import replace
-from typing import Any
 
-from common import numbers_of, origin, run
+from common import Claim, Numbers, finished, new_figure
 from matplotlib.figure import Figure
-from tables import PROTOCOL, difference, draw_differences, row, scores_of
+from study import Study, Subject
+from tables import Comparison, draw_differences, scored
 
 from probe.grounder import BEST, GrounderConfig
-from probe.model import ORGANISM, load
-from probe.organism.benchmark import SHAPES_VAL
 from probe.reattention import Absolute, Learning, Relative, contrast, entropy
 
-NUMBERS = numbers_of(__file__)
-
-CLIPS = 30
 NONE = "nothing learned"
 LEARNINGS = {
     **{
@@ -36,33 +31,37 @@ LEARNINGS = {
 }
 
 
-def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
+def measure(study: Study) -> Numbers:
     """Scores for each choice, and the paired difference to learning nothing."""
     plain = replace(BEST, learn_where=None, learn_when=None)
     configs: dict[str, GrounderConfig] = {NONE: plain}
     for name, learning in LEARNINGS.items():
         configs[name] = replace(plain, learn_where=learning, learn_when=learning)
-    model = load(checkpoint)
-    scores = scores_of(model, list(SHAPES_VAL.cases(clips)), configs)
+    protocol = study.dataset.protocol
+    records = study.each(lambda model, case: scored(model, case, configs, protocol))
+    comparison = Comparison.of(records, protocol)
     return {
-        **origin(model, SHAPES_VAL, clips),
-        "protocol": PROTOCOL,
-        "table": {name: row(one) for name, one in scores.items()},
-        "differences": [difference(scores, name, NONE) for name in LEARNINGS],
+        **study.origin(records),
+        "protocol": protocol,
+        "table": comparison.table(),
+        "differences": [comparison.difference(name, NONE) for name in LEARNINGS],
     }
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers) -> Figure:
     """What each choice adds to m_vIoU, paired, with intervals."""
-    figure = Figure(figsize=(5.2, 3.4), layout="constrained", dpi=150)
+    figure = new_figure(5.6, 3.4)
     axes = figure.subplots()
-    labels = [one["over"] for one in numbers["differences"]]
-    draw_differences(axes, labels, [one["viou"] for one in numbers["differences"]])
+    draw_differences(axes, {one["over"]: one["viou"] for one in numbers["differences"]})
     base = numbers["table"][NONE]["m_viou"]
-    axes.set(xlabel=f"difference in m_vIoU to learning nothing ({base:.3f}), paired")
-    figure.suptitle(f"{numbers['benchmark']}, {numbers['cases']} clips", fontsize=9)
-    return figure
+    axes.set(
+        xlabel=f"difference in m_vIoU to learning nothing ({base:.3f}), paired",
+        ylabel="steps of a share of the tokens' norm",
+    )
+    return finished(figure, numbers)
 
+
+CLAIM = Claim(__file__, draw, measure, Subject(data="shapes-val", clips=30))
 
 if __name__ == "__main__":
-    run(__file__, measure, draw)
+    CLAIM.run()

@@ -8,76 +8,100 @@ peaks on the true track; and the share of its attention to the video that falls 
 boxes. As a control, questions about what another clip shows: the prompt pushes those to yes too.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from common import BLUE, GREY, ORANGE, dots, numbers_of, origin, run, small, summary
+from common import (
+    BLUE,
+    GREY,
+    ORANGE,
+    Claim,
+    Numbers,
+    dots,
+    finished,
+    legend_below,
+    level,
+    new_figure,
+    summary,
+)
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from study import Case, Study, Subject
 
 from probe.answers import described
 from probe.attention import Heatmap
 from probe.grounding_tokens import grounding_token
-from probe.knockouts import Effect, compare
+from probe.knockouts import compare
 from probe.metrics import paired_difference
-from probe.model import ORGANISM, VideoLM, load
-from probe.organism.benchmark import SHAPES_TEST, Case
+from probe.model import VideoLM
 from probe.prompts import GENERIC, Kind
+from probe.readings import Reading
 from probe.reattention import Learning
-
-NUMBERS = numbers_of(__file__)
-CLIPS = 80
 
 LEARNING = Learning()
 KINDS: tuple[Kind, ...] = ("role", "word")
+ASKED = {"there": "what is there", "elsewhere": "what another\nclip shows"}
+"""What the questions are about."""
 
 
-def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
+def measure(study: Study) -> Numbers:
     """Margins of true and control questions, peaks and mass by kind of token, before and after."""
-    model = load(checkpoint)
-    cases = list(SHAPES_TEST.cases(clips))
-    asked = [_effect(model, case, case.question) for case in cases]
-    others = [*cases[1:], cases[0]]
-    control = [
-        _effect(model, case, other.question) for case, other in zip(cases, others, strict=True)
-    ]
+    control = study.elsewhere()
+    records = study.each(lambda model, case: _changes(model, case, control[case.name]))
     return {
-        **origin(model, SHAPES_TEST, clips),
+        **study.origin(records),
         "learning": described(LEARNING),
-        "margins": {
-            "there": _pair([e.before.margin for e in asked], [e.after.margin for e in asked]),
-            "another clip's": _pair(
-                [e.before.margin for e in control], [e.after.margin for e in control]
-            ),
+        "margins": {about: _pair(records.of(about).values) for about in ASKED},
+        "looks": {
+            kind: {
+                "on_track": _pair(records.of(kind).of("on_track").values),
+                "mass": _pair(records.of(kind).of("mass").values),
+                "heat_moved": summary(records.of(kind).of("heat_moved").values),
+            }
+            for kind in KINDS
         },
-        "looks": {kind: _looks(asked, cases, kind) for kind in KINDS},
     }
 
 
-def _effect(model: VideoLM, case: Case, question: str) -> Effect:
-    view = model.watch(case.clip.video())
-    return compare(view, LEARNING.prompted(view, question, GENERIC), question)[0]
+def _changes(model: VideoLM, case: Case, control: str) -> dict[str, Any]:
+    """Of one clip, all that is compared before and after."""
+    view = model.watch(case.video)
+    asked, other = (
+        compare(view, LEARNING.prompted(view, question, GENERIC), question)[0]
+        for question in (case.question, control)
+    )
+    looks = {}
+    for kind in KINDS:
+        token = grounding_token(asked.before, among=(kind,))
+        looks[kind] = {
+            "heat_moved": asked.heat_moved(token),
+            **_looks(asked.before, asked.after, token, case),
+        }
+    return {
+        "there": (asked.before.margin, asked.after.margin),
+        "elsewhere": (other.before.margin, other.after.margin),
+        **looks,
+    }
 
 
-def _looks(effects: list[Effect], cases: list[Case], kind: Kind) -> dict[str, Any]:
-    """Of the token chosen before: peak on the track, mass inside it, and how far the map moved."""
-    points, mass = ([], []), ([], [])
-    moved = []
-    for effect, case in zip(effects, cases, strict=True):
-        token = grounding_token(effect.before, among=(kind,))
-        moved.append(effect.heat_moved(token))
-        for which, reading in enumerate((effect.before, effect.after)):
-            heatmap = reading.heatmap(token)
-            points[which].append(float(heatmap.points_at(case.tracks[0])))
-            mass[which].append(_mass_inside(heatmap, case))
-    return {"on_track": _pair(*points), "mass": _pair(*mass), "heat_moved": summary(moved)}
+def _looks(before: Reading, after: Reading, token: int, case: Case) -> dict[str, Any]:
+    """Of the token chosen before: peak on the track, and mass inside it."""
+    maps = [reading.heatmap(token) for reading in (before, after)]
+    return {
+        "on_track": tuple(float(one.points_at(case.track)) for one in maps),
+        "mass": tuple(_mass_inside(one, case) for one in maps),
+    }
 
 
 def _mass_inside(heatmap: Heatmap, case: Case) -> float:
-    share = torch.from_numpy(heatmap.cells.coverage(case.tracks[0])).to(heatmap.values)
+    share = torch.from_numpy(heatmap.cells.coverage(case.track)).to(heatmap.values)
     return float((heatmap.values * share).sum() / heatmap.values.sum())
 
 
-def _pair(before: list[float], after: list[float]) -> dict[str, Any]:
+def _pair(values: Sequence[tuple[float, float]]) -> Numbers:
+    before, after = np.array(values, dtype=float).T
     return {
         "before": summary(before),
         "after": summary(after),
@@ -85,30 +109,31 @@ def _pair(before: list[float], after: list[float]) -> dict[str, Any]:
     }
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers) -> Figure:
     """Margins, peaks and mass: grey before, blue (margins) or orange (looks) after."""
-    figure = Figure(figsize=(8.6, 2.2), layout="constrained", dpi=150)
+    figure = new_figure(8.6, 2.5)
     first, second, third = figure.subplots(1, 3)
-    _before_and_after(first, numbers["margins"], BLUE)
-    first.axvline(0, color=GREY, lw=1)
-    first.set_xlabel("yes margin (logits), by what is asked about")
+    margins = {label: numbers["margins"][about] for about, label in ASKED.items()}
+    _before_and_after(first, margins, BLUE)
+    level(first)
+    first.set(xlabel="yes margin (logits), by what is asked about")
     for axes, name, label in (
         (second, "on_track", "peak on the true track, by kind of token"),
         (third, "mass", "share of attention inside the true boxes"),
     ):
         _before_and_after(axes, {kind: one[name] for kind, one in numbers["looks"].items()}, ORANGE)
-        axes.set_xlabel(label)
-        axes.set_xlim(left=0)
-    first.legend(fontsize=6, frameon=False)
-    small(figure, numbers)
-    return figure
+        axes.set(xlabel=label, xlim=(0, None))
+    return finished(figure, numbers)
 
 
-def _before_and_after(axes: Any, pairs: dict[str, Any], colour: str) -> None:
+def _before_and_after(axes: Axes, pairs: Mapping[str, Any], colour: str) -> None:
     for when, hue, lower in (("before", GREY, -0.1), ("after", colour, 0.1)):
         shown = {name: pair[when] for name, pair in pairs.items()}
         dots(axes, shown, hue, label=when, lower=lower)
+    legend_below(axes)
 
+
+CLAIM = Claim(__file__, draw, measure, Subject(clips=80))
 
 if __name__ == "__main__":
-    run(__file__, measure, draw)
+    CLAIM.run()

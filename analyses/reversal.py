@@ -11,75 +11,86 @@ when both orders agree? Read through the most active word, with the attribute's 
 from typing import Any
 
 import numpy as np
-from common import BLUE, GREY, ORANGE, dots, numbers_of, origin, run, small, summary
+from common import (
+    BLUE,
+    ORANGE,
+    Claim,
+    Numbers,
+    dots,
+    finished,
+    legend_below,
+    level,
+    new_figure,
+    summary,
+)
 from matplotlib.figure import Figure
+from study import Case, Study, Subject
 
 from probe.attention import assemble
 from probe.grounding_tokens import grounding_token
-from probe.model import ORGANISM, VideoLM, load
-from probe.organism.benchmark import SHAPES_TEST, Case
+from probe.model import VideoLM
 from probe.queries import as_question
 from probe.tracks import best_track
 
-NUMBERS = numbers_of(__file__)
-CLIPS = 120
+ORDERS = ("forward", "backward", "assembled")
 
 
-def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
+def measure(study: Study) -> Numbers:
     """Consistency and agreement of both orders, and who is right how often."""
-    model = load(checkpoint)
-    cases = list(SHAPES_TEST.cases(clips))
-    found = [_both(model, case) for case in cases]
-    agreeing = [one["assembled"] for one in found if one["agree"]]
-    differing = [one["assembled"] for one in found if not one["agree"]]
-    right = {name: [one[name] for one in found] for name in ("forward", "backward", "assembled")}
+    records = study.each(_both)
+    agreeing = [one["assembled"] for one in records if one["agree"]]
+    differing = [one["assembled"] for one in records if not one["agree"]]
     by_agreement = {"where both agree": agreeing, "where they differ": differing}
     return {
-        **origin(model, SHAPES_TEST, clips),
-        "consistency": np.round([one["consistency"] for one in found], 4).tolist(),
-        "mean_consistency": summary([one["consistency"] for one in found]),
-        "agree": summary([one["agree"] for one in found]),
+        **study.origin(records),
+        "consistency": np.round(records.of("consistency").values, 4).tolist(),
+        "mean_consistency": summary(records.of("consistency").values),
+        "agree": summary(records.of("agree").values),
         "right": {
-            **{name: summary(values) for name, values in right.items()},
+            **{name: summary(records.of(name).values) for name in ORDERS},
             **{name: summary(values) for name, values in by_agreement.items() if values},
         },
-        "chance": float(np.mean([1 / len(case.tracks) for case in cases])),
+        "chance": float(np.mean(records.of("chance").values)),
     }
 
 
 def _both(model: VideoLM, case: Case) -> dict[str, Any]:
     """Both orders' maps of one clip: how alike, and whether each chooses the true track."""
-    question = as_question(f"the {case.thing.attribute}")
-    view = model.watch(case.clip.video())
+    question = as_question(case.queries.attribute)
+    view = model.watch(case.video)
     (ahead,), (back,) = view.read(question), view.reversed().read(question)
     token = grounding_token(ahead, among=("word",))
     forward, turned = ahead.heatmap(token), back.heatmap(token).reversed()
-    maps = {"forward": forward, "backward": turned, "assembled": assemble([forward, turned])}
-    truth, *_ = tracks = case.tracks
-    chosen = {name: best_track(tracks, one) for name, one in maps.items()}
+    maps = (forward, turned, assemble([forward, turned]))
+    chosen = [best_track(case.tracks, one) for one in maps]
     return {
-        **{name: float(track is truth) for name, track in chosen.items()},
-        "agree": float(chosen["forward"] is chosen["backward"]),
+        **{name: float(track is case.track) for name, track in zip(ORDERS, chosen, strict=True)},
+        "agree": float(chosen[0] is chosen[1]),
         "consistency": forward.consistency(turned),
+        "chance": 1 / len(case.tracks),
     }
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers) -> Figure:
     """Left, how alike both maps are; right, how often the chosen track is right."""
-    figure = Figure(figsize=(7.2, 2.6), layout="constrained", dpi=150)
+    figure = new_figure(7.2, 2.8)
     left, right = figure.subplots(1, 2)
     left.hist(numbers["consistency"], bins=np.linspace(-1, 1, 21).tolist(), color=BLUE, alpha=0.5)
-    left.axvline(numbers["mean_consistency"]["mean"], color=ORANGE, lw=1.5)
+    mean = numbers["mean_consistency"]["mean"]
+    left.axvline(mean, color=ORANGE, lw=1.5)
     left.set(xlim=(-1, 1), xlabel="correlation of both orders' maps", ylabel="clips")
+    left.set_xticks((-1, -0.5, 0, 0.5, 1))
+    left.set_title(f"mean {mean:.2f}", loc="left", color=ORANGE)
     dots(right, numbers["right"])
-    right.axvline(numbers["chance"], color=GREY, ls="--", lw=1, label="chance")
+    level(right, numbers["chance"], "chance")
     right.set(xlim=(0, 1), xlabel="true track chosen among the clip's tracks")
     agreeing = f"same track in {numbers['agree']['mean']:.0%} of clips"
-    right.set_title(agreeing, loc="left", fontsize=8)
-    right.legend(fontsize=6, frameon=False)
-    small(figure, numbers)
-    return figure
+    right.set_title(agreeing, loc="left")
+    legend_below(right)
+    return finished(figure, numbers)
 
+
+CLAIM = Claim(__file__, draw, measure, Subject(clips=120))
 
 if __name__ == "__main__":
-    run(__file__, measure, draw)
+    CLAIM.run()

@@ -1,71 +1,57 @@
 """Through its last role token the organism points at the right object; not through the most active.
 
-python analyses/right_track.py              draw from the stored numbers (seconds)
-python analyses/right_track.py --measure    measure them again (two CPU cores, two minutes)
+    python analyses/right_track.py              draw from the stored numbers (seconds)
+    python analyses/right_track.py --measure    measure them again (two CPU cores, two minutes)
+
+Each preset chooses among the true tracks, and among those that are proposed without the truth;
+a choice is right if it overlaps the true tube by half or more. A clip that fails counts as wrong.
 """
 
-from typing import Any
-
 import numpy as np
-from common import numbers_of, origin, run
+from common import Claim, Numbers, dots, finished, legend_below, level, new_figure, summary
 from matplotlib.figure import Figure
+from study import SAME, Case, Study, Subject
 
 from probe.grounder import PRESETS, ground
-from probe.metrics import bootstrap_interval, spatial_iou
-from probe.model import ORGANISM, VideoLM, load
-from probe.organism.benchmark import SHAPES_TEST, Case
-
-NUMBERS = numbers_of(__file__)
-
-CLIPS = 50
-SAME = 0.5
-"""Mean box overlap over the true span from which the chosen track is the queried object's."""
+from probe.metrics import spatial_iou
+from probe.model import VideoLM
 
 
-def measure(clips: int = CLIPS, checkpoint: str = ORGANISM) -> dict[str, Any]:
+def measure(study: Study) -> Numbers:
     """How often the chosen track is the queried object's, by preset and kind of candidates."""
-    model = load(checkpoint)
-    cases = list(SHAPES_TEST.cases(clips))
-    right = {
-        f"{preset}, {kind}": [_is_right(model, case, preset, kind) for case in cases]
-        for preset in PRESETS
-        for kind in ("true tracks", "proposed tracks")
-    }
+    records = study.each(_rights)
+    missed = [0.0] * len(records.failed)
+    names = [name for name in records.values[0] if name != "chance"]
     return {
-        **origin(model, SHAPES_TEST, clips),
-        "chance": float(np.mean([1 / len(case.tracks) for case in cases])),
-        "right": {
-            name: {"share": float(np.mean(values)), "interval": bootstrap_interval(values)}
-            for name, values in right.items()
-        },
+        **study.origin(records),
+        "chance": float(np.mean(records.of("chance").values)),
+        "right": {name: summary([*records.of(name), *missed]) for name in names},
     }
 
 
-def _is_right(model: VideoLM, case: Case, preset: str, kind: str) -> float:
-    """1 if the right track was chosen, else 0."""
-    tracks = case.tracks if kind == "true tracks" else None
-    answer = ground(model, case.clip.video(), case.query, tracks, config=PRESETS[preset])
-    chosen = answer.track.interpolated(case.truth.frames)
-    return float(spatial_iou(chosen, case.truth) > SAME)
+def _rights(model: VideoLM, case: Case) -> dict[str, float]:
+    """For each way of answering, 1 if the right track was chosen, else 0."""
+    right = {"chance": 1 / len(case.tracks)}
+    for preset, config in PRESETS.items():
+        for kind, tracks in (("true", case.tracks), ("proposed", case.candidates)):
+            answer = ground(model, case.video, case.query, tracks, config=config)
+            chosen = answer.track.interpolated(case.truth.frames)
+            right[f"{preset}, {kind} tracks"] = float(spatial_iou(chosen, case.truth) > SAME)
+    return right
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers) -> Figure:
     """One point with its interval for each way of answering, and chance as a line."""
-    figure = Figure(figsize=(5.6, 2.6), layout="constrained", dpi=150)
+    figure = new_figure(5.6, 3.0)
     axes = figure.subplots()
-    names = list(numbers["right"])
-    shares = np.array([numbers["right"][name]["share"] for name in names])
-    low, high = np.array([numbers["right"][name]["interval"] for name in names]).T
-    axes.errorbar(shares, names, xerr=[shares - low, high - shares], fmt="o", color="#0072B2")
-    axes.axvline(numbers["chance"], color="#9a9a9a", ls="--", lw=1)
-    axes.annotate(
-        "chance", (numbers["chance"], 1), xycoords=("data", "axes fraction"), ha="center",
-        xytext=(0, 2), textcoords="offset points", fontsize=8, color="#6a6a6a",
-    )  # fmt: skip
-    axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5))
-    axes.set_xlabel(f"right track, share of {numbers['cases']} clips")
-    return figure
+    dots(axes, numbers["right"])
+    level(axes, numbers["chance"], "chance among the true tracks")
+    axes.set(xlim=(0, 1), xlabel="right track chosen, share of clips")
+    legend_below(axes)
+    return finished(figure, numbers)
 
+
+CLAIM = Claim(__file__, draw, measure, Subject(clips=50))
 
 if __name__ == "__main__":
-    run(__file__, measure, draw)
+    CLAIM.run()

@@ -1,65 +1,86 @@
 """Grounding scores of several configurations side by side, with paired differences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
+from common import ORANGE, dots, level
+from matplotlib.axes import Axes
+from study import Case, Records
 
 from probe.grounder import GrounderConfig, ground
-from probe.metrics import Scores, bootstrap_interval, paired_difference, score
+from probe.metrics import QueryScore, Scores, bootstrap_interval, paired_difference, score
 from probe.model import VideoLM
-from probe.organism.benchmark import Case
 
-PROTOCOL = "hcstvg-official"
 FIGURES = ("viou", "tiou", "gt_viou")
+ZERO = QueryScore(0.0, 0.0, 0.0)
 
 
-def scores_of(
-    model: VideoLM, cases: Sequence[Case], configs: Mapping[str, GrounderConfig]
-) -> dict[str, Scores]:
-    """Ground every case with every configuration; candidates come from the proposer."""
-    answers: dict[str, dict[str, Any]] = {name: {} for name in configs}
-    for case in cases:
-        video = case.clip.video()
-        for name, config in configs.items():
-            answers[name][case.name] = ground(model, video, case.query, config=config)
-    return {name: _scored(found, cases) for name, found in answers.items()}
+def scored(
+    model: VideoLM, case: Case, configs: Mapping[str, GrounderConfig], protocol: str
+) -> dict[str, QueryScore]:
+    """Ground a case with every configuration."""
+    return {name: _scored(model, case, config, protocol) for name, config in configs.items()}
 
 
-def _scored(found: dict[str, Any], cases: Sequence[Case]) -> Scores:
-    return score(
-        {name: answer.tube for name, answer in found.items()},
-        {case.name: case.truth for case in cases},
-        PROTOCOL,
-        tracks={name: answer.whole_track for name, answer in found.items()},
+def _scored(model: VideoLM, case: Case, config: GrounderConfig, protocol: str) -> QueryScore:
+    answer = ground(model, case.video, case.query, case.candidates, config=config)
+    scores = score(
+        {case.name: answer.tube},
+        {case.name: case.truth},
+        protocol,
+        {case.name: case.sampled},
+        tracks={case.name: answer.whole_track},
     )
+    return scores.per_query[case.name]
 
 
-def values(scores: Scores, figure: str) -> list[float]:
-    """One figure of every query."""
-    return [getattr(query, figure) for query in scores.per_query.values()]
+@dataclass(frozen=True)
+class Comparison:
+    """The scores of several configurations, query by query."""
+
+    protocol: str
+    scores: Mapping[str, Mapping[str, QueryScore]]
+    """By configuration, then query."""
+
+    @classmethod
+    def of(cls, records: Records[Mapping[str, QueryScore]], protocol: str) -> "Comparison":
+        """Of the scores of each clip; a clip that failed counts zero with all configurations."""
+        nothing = dict.fromkeys(records.values[0], ZERO)
+        rows = [*records, *[nothing] * len(records.failed)]
+        scores = {
+            name: {str(place): row[name] for place, row in enumerate(rows)} for name in nothing
+        }
+        return cls(protocol, scores)
+
+    def values(self, name: str, figure: str) -> list[float]:
+        """One figure of every query."""
+        return [getattr(query, figure) for query in self.scores[name].values()]
+
+    def table(self) -> dict[str, dict[str, Any]]:
+        """The means of each configuration, and an interval of m_vIoU."""
+        return {
+            name: {
+                **asdict(Scores(self.protocol, queries, ()).mean),
+                "m_viou_interval": bootstrap_interval(self.values(name, "viou")),
+            }
+            for name, queries in self.scores.items()
+        }
+
+    def difference(self, over: str, under: str) -> dict[str, Any]:
+        """What one configuration adds to another, query by query, with intervals."""
+        differences = {
+            figure: paired_difference(self.values(over, figure), self.values(under, figure))
+            for figure in FIGURES
+        }
+        return {"over": over, "under": under, **differences}
 
 
-def row(scores: Scores) -> dict[str, Any]:
-    """The means, and an interval of m_vIoU."""
-    return {**asdict(scores.mean), "m_viou_interval": bootstrap_interval(values(scores, "viou"))}
-
-
-def difference(scores: Mapping[str, Scores], over: str, under: str) -> dict[str, Any]:
-    """What one configuration adds to another, query by query, with intervals."""
-    differences = {
-        figure: paired_difference(values(scores[over], figure), values(scores[under], figure))
-        for figure in FIGURES
-    }
-    return {"over": over, "under": under, **differences}
-
-
-def draw_differences(axes: Any, labels: Sequence[str], differences: Sequence[Any]) -> None:
+def draw_differences(axes: Axes, differences: Mapping[str, Sequence[float]]) -> None:
     """Paired differences with their intervals, one below the other, and a line at none."""
-    gain, low, high = np.array(differences).T
-    axes.errorbar(gain, labels, xerr=[gain - low, high - gain], fmt="o", color="#D55E00")
-    axes.axvline(0, color="#9a9a9a", lw=1)
-    axes.set(ylim=(len(labels) - 0.5, -0.5))
-    axes.locator_params(axis="x", nbins=5)
-    axes.tick_params(labelsize=7)
+    dots(
+        axes,
+        {name: {"mean": mean, "interval": ends} for name, (mean, *ends) in differences.items()},
+        ORANGE,
+    )
+    level(axes)

@@ -5,16 +5,26 @@ python analyses/training.py --run DIR    take them from a run of `probe train-or
 """
 
 import json
-import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from common import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    Claim,
+    Numbers,
+    Options,
+    errors_in_one_line,
+    new_figure,
+    read,
+    styled,
+)
 from matplotlib.figure import Figure
-
-HERE = Path(__file__).parent
-NUMBERS = HERE / "numbers" / "training.json"
-FIGURE = HERE / "figures" / "training.png"
+from matplotlib.ticker import LogLocator
+from tyro.conf import arg
 
 SCORES = {
     "frames": {"f1_words": "F1 of tags, by words", "f1_head": "F1 of tags, by the head"},
@@ -27,7 +37,7 @@ SMOOTHED = 9
 """Entries of the log in a running mean: one entry is one batch."""
 
 
-def gathered(run: Path) -> dict[str, Any]:
+def gathered(run: Path) -> Numbers:
     """The recipe and the log of a run, one list for each quantity of each stage.
 
     Raises:
@@ -49,19 +59,24 @@ def gathered(run: Path) -> dict[str, Any]:
     return {"recipe": recipe, "stages": stages, "peak_mb": max(peaks, default=None)}
 
 
-def draw(numbers: dict[str, Any]) -> Figure:
+def draw(numbers: Numbers) -> Figure:
     """Loss above, scores below; one column a stage."""
-    figure = Figure(figsize=(8.4, 3.6), layout="constrained", dpi=150)
+    figure = new_figure(8.4, 3.6)
     grid = figure.subplots(2, len(SCORES), sharex="col")
     for (above, below), (stage, scores) in zip(grid.T, SCORES.items(), strict=True):
         log = numbers["stages"][stage]
-        above.plot(log["step"], _smooth(log["loss"]), color="#0072B2")
-        above.set(title=f"{stage}: {log['minutes']:.0f} min", yscale="log", ylabel="loss")
-        for (name, label), colour in zip(scores.items(), ("#D55E00", "#009E73"), strict=True):
+        above.plot(log["step"], _smooth(log["loss"]), color=BLUE)
+        above.set(title=f"{stage}: {log['minutes']:.0f} min", yscale="log")
+        above.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        above.yaxis.set_major_formatter("{x:g}")
+        above.yaxis.set_minor_formatter("")
+        for (name, label), colour in zip(scores.items(), (ORANGE, GREEN), strict=True):
             below.plot(log["step"], _smooth(log[name]), color=colour, label=label)
         below.set(xlabel="step", ylim=(0, 1.02))
         below.legend(fontsize=7, loc="lower right", frameon=False)
-    return figure
+    grid[0, 0].set_ylabel("loss")
+    grid[1, 0].set_ylabel("score on the batch")
+    return styled(figure)
 
 
 def _smooth(values: list[float]) -> Any:
@@ -70,9 +85,25 @@ def _smooth(values: list[float]) -> Any:
     return padded / np.convolve(np.ones(len(values)), np.ones(SMOOTHED), mode="same")
 
 
+CLAIM = Claim(__file__, draw, only_shapes="the curves are those of a run of train-organism")
+
+
+@dataclass(frozen=True)
+class Gathering(Options):
+    """Draw the curves of a training run, from the stored numbers or from a run's folder."""
+
+    run: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Take the numbers from this folder of `probe train-organism --out DIR`."""
+
+
+def main() -> None:
+    """Gather where asked to, and draw."""
+    with errors_in_one_line(CLAIM.name):
+        options = read(Gathering(CLAIM.subject), CLAIM.name)
+        if options.run:
+            CLAIM.store(gathered(options.run), options.out)
+        CLAIM.follow(options)
+
+
 if __name__ == "__main__":
-    if "--run" in sys.argv[1:]:
-        run = Path(sys.argv[sys.argv.index("--run") + 1])
-        NUMBERS.write_text(json.dumps(gathered(run)) + "\n")
-    FIGURE.parent.mkdir(exist_ok=True)
-    draw(json.loads(NUMBERS.read_text())).savefig(FIGURE)
+    main()

@@ -1,40 +1,232 @@
-import importlib.util
+import importlib
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from published_formats import SCALE, write_hcstvg, written_clip
+
+import probe
+from probe.tracks import save_tracks
 
 ANALYSES = Path(__file__).parent.parent / "analyses"
+SHARED = ("all", "common", "study", "tables")
+SCRIPTS = sorted(path.stem for path in ANALYSES.glob("*.py") if path.stem not in SHARED)
+OF_SHAPES_ONLY = ("organism", "training")
 
 
-def defining(function):
-    return sorted(path for path in ANALYSES.glob("*.py") if f"def {function}(" in path.read_text())
+@pytest.fixture(autouse=True, scope="module")
+def _beside_its_neighbours():
+    """As when a script is run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ANALYSES)
+        yield
 
 
-@pytest.fixture(autouse=True)
-def _beside_its_neighbours(monkeypatch):
-    monkeypatch.syspath_prepend(ANALYSES)  # as when a script is run
+def claim(script):
+    return importlib.import_module(script).CLAIM
 
 
-def opened(script):
-    spec = importlib.util.spec_from_file_location(script.stem, script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def subject(**given):
+    return importlib.import_module("study").Subject(**given)
 
 
-@pytest.mark.parametrize("script", defining("draw"), ids=lambda script: script.stem)
+def itself(_, case):
+    return case
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """An HC-STVG 2 of three clips."""
+    root = tmp_path_factory.mktemp("hcstvg2")
+    write_hcstvg(root, 2)
+    return root
+
+
+@pytest.fixture
+def said(monkeypatch, capsys):
+    """Run a script's command line, which is to end in an error; gives what it says."""
+
+    def run(script, *words):
+        monkeypatch.setattr("sys.argv", [f"{script}.py", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            importlib.import_module(script).main() if script == "training" else claim(script).run()
+        assert stop.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    return run
+
+
+# Every claim
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_every_figure_draws_from_its_stored_numbers(script):
-    module = opened(script)
-    assert module.draw(json.loads(module.NUMBERS.read_text())).axes
+    asked = claim(script)
+    assert asked.draw(json.loads(asked.numbers().read_text())).axes
 
 
-@pytest.mark.parametrize("script", defining("measure"), ids=lambda script: script.stem)
-def test_what_is_measured_has_the_shape_of_what_is_stored(script):
-    module = opened(script)
-    measured = module.measure(clips=2)
-    stored = json.loads(module.NUMBERS.read_text())
-    assert measured.keys() == stored.keys()
-    assert measured["weights_sha256"] == stored["weights_sha256"]
+def test_only_the_training_curves_are_not_measured():
+    assert [script for script in SCRIPTS if claim(script).measure is None] == ["training"]
+
+
+@pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in OF_SHAPES_ONLY])
+def test_what_is_measured_on_another_data_set_has_the_shape_of_what_is_stored(script, people):
+    asked = claim(script)
+    study = subject(data="hcstvg2", root=people, clips=2).open()
+    found = json.loads(json.dumps(asked.measure(study)))
+    stored = json.loads(asked.numbers().read_text())
+    assert found.keys() == stored.keys()
+    assert (found["dataset"]["name"], found["cases"], found["failed"]) == ("hcstvg2", 2, {})
+    for same in ("weights", "model", "frames"):
+        assert found[same] == stored[same]
+    assert asked.draw(found).axes
+
+
+@pytest.mark.parametrize("script", ["organism", "reversal"])
+def test_what_is_measured_on_the_shapes_has_the_shape_of_what_is_stored(script):
+    asked = claim(script)
+    found = asked.measure(replace(asked.subject, clips=2).open())
+    stored = json.loads(asked.numbers().read_text())
+    assert found.keys() == stored.keys()
+    for same in ("dataset", "weights", "model", "frames"):
+        assert found[same] == stored[same]
+
+
+def test_cutting_what_is_looked_at_moves_the_answer_more_than_cutting_random_cells():
+    numbers = json.loads(claim("cause_and_activation").numbers().read_text())
+    low, high = numbers["area_between"]["deletion"]["interval"]
+    assert low <= high < 0  # the curve of the strongest cells lies below
+
+
+# The command line
+
+
+@pytest.mark.parametrize("script", OF_SHAPES_ONLY)
+def test_a_claim_about_the_shapes_refuses_another_data_set(script, people, said):
+    assert "leave out --data" in said(script, "--data", "hcstvg2", "--root", people)
+
+
+@pytest.mark.parametrize(
+    "words", [("--clips", "2"), ("--data", "vidstg"), ("--model", "another"), ("--first", "3")]
+)
+def test_only_the_committed_measurement_may_overwrite_the_committed_numbers(words, said):
+    stored = claim("layers").numbers().read_bytes()
+    assert "give this one a folder, --out" in said("layers", "--measure", *words)
+    assert claim("layers").numbers().read_bytes() == stored
+
+
+def test_saying_what_to_measure_without_measuring_is_refused(said):
+    assert "add --measure" in said("layers", "--clips", "2")
+
+
+def test_a_folder_without_numbers_says_so(said, tmp_path):
+    assert f"{tmp_path / 'layers.json'}: no numbers" in said("layers", "--out", tmp_path)
+
+
+def test_a_data_set_that_is_not_there_says_so(said, tmp_path):
+    words = ("--measure", "--data", "hcstvg1", "--root", tmp_path / "gone", "--out", tmp_path)
+    assert "no such folder" in said("layers", *words)
+
+
+def test_another_measurement_lies_in_a_folder_of_its_own(people, tmp_path):
+    words = ["--measure", "--data", "hcstvg2", "--root", people, "--clips", "1", "--out", tmp_path]
+    subprocess.run([sys.executable, ANALYSES / "activation_rank.py", *words], check=True)
+    assert json.loads((tmp_path / "activation_rank.json").read_text())["cases"] == 1
+    assert (tmp_path / "activation_rank.png").stat().st_size
+
+
+# Clips that cannot be read
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Three clips of HC-STVG: one without its video, one annotated without boxes, one whole."""
+    annotations = write_hcstvg(tmp_path, 2)
+    next(tmp_path.rglob("7_a.b-c.mp4")).unlink()
+    entries = json.loads(annotations.read_text())
+    entries["8_a.b-c.mp4"]["bbox"] = []
+    annotations.write_text(json.dumps(entries))
+    return subject(data="hcstvg2", root=tmp_path)
+
+
+def test_a_clip_that_cannot_be_read_is_counted_listed_and_shown(broken):
+    numbers = claim("reversal").measure(broken.open())
+    assert numbers["cases"] == 3
+    assert list(numbers["failed"]) == ["7_a.b-c.mp4", "8_a.b-c.mp4"]
+    assert "no such video" in numbers["failed"]["7_a.b-c.mp4"]
+    assert len(numbers["consistency"]) == 1
+    assert "2 of them failed" in claim("reversal").draw(numbers).get_supxlabel()
+
+
+def test_a_clip_that_cannot_be_read_scores_zero(broken):
+    tables = importlib.import_module("tables")
+
+    def means(study):
+        records = study.each(
+            lambda model, case: tables.scored(model, case, {"best": probe.BEST}, "hcstvg-official")
+        )
+        return tables.Comparison.of(records, "hcstvg-official").table()["best"]
+
+    whole, all_three = means(replace(broken, first=2).open()), means(broken.open())
+    assert whole["m_gt_viou"] > 0
+    assert all_three["m_gt_viou"] == pytest.approx(whole["m_gt_viou"] / 3)
+
+
+def test_where_all_clips_fail_the_first_reason_is_given(broken):
+    with pytest.raises(ValueError, match=r"all 2 clips fail; 7_a.b-c.mp4: .*no such video"):
+        replace(broken, clips=2).open().each(itself)
+
+
+# What a claim is told of a clip
+
+
+def test_given_tracks_stand_beside_the_true_one_which_comes_first(people, tmp_path):
+    clip = written_clip(tmp_path / "7.mp4", 7)
+    video = probe.read_video(tmp_path / "7.mp4")
+    given = [replace(thing.track(), boxes=thing.track().boxes * SCALE) for thing in clip.things]
+    (tmp_path / "tracks").mkdir()
+    save_tracks(tmp_path / "tracks" / "7_a.b-c.json", given[::-1], video)
+    asked = subject(data="hcstvg2", root=people, clips=1, tracks=tmp_path / "tracks")
+    (case,) = asked.open().each(itself)
+    assert len(case.candidates) == len(given) > 1
+    assert len(case.tracks) == len(given)  # the true one is not there twice
+    assert case.track.boxes[case.truth.frames[0]] == pytest.approx(case.truth.boxes[0])
+    (alone,) = replace(asked, tracks=None).open().each(itself)
+    assert (alone.candidates, len(alone.tracks)) == (None, 1)
+
+
+def test_the_control_question_is_that_of_the_next_video(people):
+    study = subject(data="hcstvg2", root=people, clips=3).open()
+    cases = study.each(itself).values
+    following = [*cases[1:], cases[0]]
+    pairs = zip(cases, following, strict=True)
+    assert study.elsewhere() == {case.name: other.question for case, other in pairs}
+
+
+def test_a_control_question_needs_a_second_video(people):
+    study = subject(data="hcstvg2", root=people, clips=1).open()
+    with pytest.raises(ValueError, match="give more --clips"):
+        study.elsewhere()
+
+
+def test_clips_to_choose_on_are_not_those_reported_on(people):
+    study = subject(data="hcstvg2", root=people, clips=2).open()
+    assert set(study.for_choosing().indices).isdisjoint(study.indices)
+    assert subject().for_choosing().data == "shapes-val"
+    with pytest.raises(ValueError, match="give fewer --clips"):
+        replace(study, subject=replace(study.subject, clips=3)).for_choosing()
+
+
+def test_each_token_is_named_by_its_part_in_the_question(organism):
+    (case,) = subject(clips=1).open().each(itself)
+    (reading,) = organism.watch(case.video).read(case.question)
+    parts = dict(zip(reading.tokens, case.parts(reading), strict=True))
+    looks, thing = case.queries.attribute.split()[-2:]
+    action = case.query.partition(" that ")[2].split()
+    assert (parts[looks], parts[thing]) == ("LOOKS", "SUBJECT")
+    assert {parts[word] for word in action} == {"ACTION"}
+    assert (parts["Is"], parts["video"], parts[":"]) == ("is", "video", ": (-1)")

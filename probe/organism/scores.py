@@ -1,10 +1,7 @@
 """How good an organism is: are its answers right, and does it look where it answers about?"""
 
-import hashlib
 from collections.abc import Sequence
-from importlib import resources
-from importlib.metadata import version
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -12,7 +9,7 @@ import torch
 
 from probe.attention import ON_TUBE
 from probe.model import VideoLM
-from probe.organism.benchmark import VERSION, Benchmark, Case
+from probe.organism.benchmark import Case
 from probe.organism.lessons import (
     IGNORED,
     QuestionBatch,
@@ -125,14 +122,3 @@ def answers(model: VideoLM, seed: int, clips: int) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
-
-
-def provenance(benchmark: Benchmark, cases: int) -> dict[str, Any]:
-    """What a stored number needs to be measured again: cases, weights and versions."""
-    weights = resources.files("probe.organism") / "weights" / "model.safetensors"
-    return {
-        "benchmark": f"{benchmark.name}-v{VERSION}",
-        "cases": cases,
-        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "versions": {name: version(name) for name in ("torch", "transformers", "nnsight")},
-    }
