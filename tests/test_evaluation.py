@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from published_formats import SCALE, write_hcstvg, write_vidstg
 
-from probe.cli import main
 from probe.datasets import load_dataset
 from probe.evaluation.baselines import METHODS, Prediction
 from probe.evaluation.bench import Bench, Plan
@@ -21,6 +20,7 @@ from probe.evaluation.runs import read_run
 from probe.grounder import BEST, ground
 from probe.metrics import score
 from probe.organism.world import LENGTH, SIDE, make_clip
+from probe.queries import decompose
 from probe.tracks import save_tracks
 from probe.tubes import Span, Tube
 
@@ -49,21 +49,6 @@ def whole(bench, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     evaluate(bench, folder, limit=LIMIT)
     return folder
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["probe", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def results_of(folder):
@@ -185,17 +170,19 @@ def test_the_cache_gives_the_same_candidates_and_keeps_them_once(bench, tmp_path
     kept = Proposed(tmp_path / "cache")
     sample = bench.dataset[0]
     footage = sample.recording.read(8)
-    first = kept.of(sample, footage)
+    first = kept.of(sample, footage, decompose(sample.query))
     (file,) = (tmp_path / "cache").iterdir()
     monkeypatch.setattr("probe.evaluation.candidates.propose_tracks", None)
-    second = kept.of(sample, footage)
+    second = kept.of(sample, footage, decompose(sample.query))
     assert [track.frames.tolist() for track in first] == [track.frames.tolist() for track in second]
     assert all(np.array_equal(a.boxes, b.boxes) for a, b in zip(first, second, strict=True))
     monkeypatch.undo()
     file.write_text("[{")
-    assert len(kept.of(sample, footage)) == len(first), "a file cut by a power failure"
+    assert len(kept.of(sample, footage, decompose(sample.query))) == len(first), (
+        "a file cut by a power failure"
+    )
     other = bench.dataset[1]
-    kept.of(other, other.recording.read(8))
+    kept.of(other, other.recording.read(8), decompose(other.query))
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 

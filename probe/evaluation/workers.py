@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from probe.datasets import load_dataset
 from probe.evaluation.bench import Bench, Plan
 from probe.evaluation.runs import QueryResult
 
@@ -38,7 +37,7 @@ class Worker:
     def answer(self, index: int) -> bytes:
         """The line of a query's result."""
         assert self._bench is not None
-        return self._bench.answer(self._bench.prepare(index)).to_line()
+        return self._bench.answer(self._bench.prepare(self._bench.ask(index))).to_line()
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +98,7 @@ def hire(plan: Plan, address: str, workers: int) -> Iterator[Crew]:
     """
     if workers < 1:
         raise ValueError(f"{workers} workers cannot answer; give at least 1")
-    dataset = load_dataset(plan.dataset, plan.root, plan.annotations)
+    ids = plan.named().ids
     ray = _ray()
     ray.init(
         address=None if address == LOCAL else address,
@@ -115,7 +114,7 @@ def hire(plan: Plan, address: str, workers: int) -> Iterator[Crew]:
         theirs = replace(plan, device="cuda") if needs["num_gpus"] else plan
         hired = [ray.remote(Worker).options(**needs).remote(theirs) for _ in range(workers)]
         config = _opened(ray, hired)
-        yield Crew(plan, dataset.ids, config, ray, tuple(hired))
+        yield Crew(plan, ids, config, ray, tuple(hired))
     finally:
         ray.shutdown()
 
