@@ -342,6 +342,8 @@ def test_tracks_are_read_from_a_folder_by_the_videos_names(organism, tmp_path):
         (("shapes-val", "--oracle", "--tracks", "."), "leave out one"),
         (("shapes-val", "--tracks", "/absent"), "no such folder"),
         (("shapes-val", "--frames", "0"), "at least 1"),
+        (("shapes-val", "--ray", "local", "--workers", "999"), "999 workers are too many"),
+        (("shapes-val", "--ray", "local", "--device", "auto"), "give 'cuda'"),
     ],
 )
 def test_wrong_use_is_one_line_and_starts_no_run(command, tmp_path, words, reason):
@@ -350,6 +352,13 @@ def test_wrong_use_is_one_line_and_starts_no_run(command, tmp_path, words, reaso
     assert reason in err
     assert err.count("probe: ") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(command):
+    """Nobody may make one there, not even root."""
+    code, _, err = command("evaluate", "shapes-val", "--limit", 1, "--out", "/proc/self/run")
+    assert code == 2
+    assert "probe: /proc/self/run: cannot write there (" in err
 
 
 def test_a_summary_of_two_kinds_reports_each(bench, whole):

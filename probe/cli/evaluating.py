@@ -105,6 +105,7 @@ class Evaluate:
         with self._answerer(plan) as answerer:
             if plan.model == ORGANISM and self.root is not None:
                 warnings.warn(ORGANISM_NOTICE, stacklevel=2)
+            made(self.out)
             outcome = evaluate(answerer, self.out, limit=self.limit, retry_failed=self.retry_failed)
         print("\n".join(figure_lines(outcome.summary)))
         print(f"written {self.out}; see it with: probe report {self.out}")

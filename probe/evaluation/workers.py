@@ -18,6 +18,9 @@ from probe.evaluation.runs import QueryResult
 LOCAL = "local"
 """The address of a cluster that is started here, for this run."""
 
+PER_CPU = 4
+"""Workers for each CPU of this machine; more of them only wait for each other."""
+
 TRIES = 2
 """Workers that may be lost on one query before it is taken to be the query's fault."""
 
@@ -96,13 +99,22 @@ def hire(plan: Plan, address: str, workers: int) -> Iterator[Crew]:
         ValueError: if data set or model cannot be opened, or there is too little of a resource.
         RuntimeError: if Ray is not installed, or the workers do not see the same data and weights.
     """
+    cpus = os.cpu_count() or 1
     if workers < 1:
         raise ValueError(f"{workers} workers cannot answer; give at least 1")
+    if address == LOCAL and workers > PER_CPU * cpus:
+        raise ValueError(
+            f"{workers} workers are too many for {cpus} CPUs; give at most {PER_CPU * cpus}"
+        )
+    if plan.device == "auto":
+        raise ValueError(
+            "the device 'auto' is for one process; give 'cuda', a GPU a worker, or 'cpu'"
+        )
     ids = plan.named().ids
     ray = _ray()
     ray.init(
         address=None if address == LOCAL else address,
-        num_cpus=max(workers, os.cpu_count() or 1) if address == LOCAL else None,
+        num_cpus=max(workers, cpus) if address == LOCAL else None,
         include_dashboard=False if address == LOCAL else None,
         log_to_driver=False,
         logging_level="ERROR",
