@@ -190,8 +190,10 @@ class Answer:
 
     def _video(self) -> dict[str, Any]:
         height, width = self.video.size
+        # Read again from its path, a part would be the whole.
+        readable = self.video.path is not None and self.video.part is None
         return {
-            "path": None if self.video.path is None else str(self.video.path),
+            "path": str(self.video.path) if readable else None,
             "size": [height, width],
             "frames": self.video.source_length,
             "fps": round(self.video.fps, 4),

@@ -17,7 +17,7 @@ FORMAT, VERSION = "grounding-probe/detections", 1
 
 
 def content_hash(video: Video) -> str:
-    """A hash of what there is to search: the file, the images of the folder, or the array."""
+    """A hash of what there is to search: the file or its part, a folder's images, or the array."""
     digest = sha256()
     if video.path is None:
         sampled = [*video.frames.shape, *video.indices, *video.source_times.tolist()]
@@ -29,6 +29,8 @@ def content_hash(video: Video) -> str:
             digest.update(json.dumps(file.name if video.path.is_dir() else "").encode())
             with file.open("rb") as stream:
                 digest.update(file_digest(stream, "sha256").digest())
+        if video.part is not None:
+            digest.update(json.dumps([video.part.start, video.part.stop]).encode())
     return digest.hexdigest()
 
 

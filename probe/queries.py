@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, TypeAlias
 
 from probe.grammar import DETERMINERS, EDGES, SMALL, Clause, as_statement, trimmed
@@ -176,8 +176,8 @@ description: {query}
 class Decompositions:
     """Sub-queries prepared for the videos of a data set, as the authors publish theirs.
 
-    A file maps a video's name to `{"decompose_attribute": [...], "decompose_action": [...]}`. It
-    knows one query a video; give the name that the file uses.
+    A file maps a video's name, with or without its suffix, to
+    `{"decompose_attribute": [...], "decompose_action": [...]}`. It knows one query a name.
     """
 
     entries: Mapping[str, Mapping[Branch, str]]
@@ -202,14 +202,22 @@ class Decompositions:
             raise ValueError(f"{path}: holds a {type(content).__name__}; it must map video names")
         return cls({name: dict(_entry(path, name, entry)) for name, entry in content.items()})
 
+    def knows(self, video_name: str) -> bool:
+        """Whether there are sub-queries of a video."""
+        return self._entry(video_name) is not None
+
     def of(self, video_name: str, query: str) -> Queries:
         """The sub-queries of a video; what the file lacks, the whole query stands in for.
 
         Raises:
             ValueError: if the query is empty.
         """
-        entry = self.entries.get(video_name, {})
+        entry = self._entry(video_name) or {}
         return _queries(query, "file", entry.get("attribute", ""), entry.get("action", ""))
+
+    def _entry(self, video_name: str) -> Mapping[Branch, str] | None:
+        names = (video_name, PurePath(video_name).stem)
+        return next((self.entries[name] for name in names if name in self.entries), None)
 
 
 def _entry(path: str | Path, name: str, entry: Any) -> Iterator[tuple[Branch, str]]:

@@ -1,93 +1,180 @@
-"""Where sub-queries and candidate tracks come from, as the command line names it."""
+"""What splits a query into its parts, and what finds the objects that it may mean: as values.
 
-from dataclasses import dataclass
+They are described before anything is loaded, so that a process can hand them to another.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Any, Protocol, runtime_checkable
 
-from tyro.conf import arg
+from probe.asking import split_by_asking
+from probe.detections import PAPER_DETECTION, DetectionConfig
+from probe.detectors import TRACKING, Detector, detect_tracks, load_detector
+from probe.model import VideoLM
+from probe.queries import Decompositions, Queries, decompose
+from probe.tubes import Tube
+from probe.video import Video
 
-if TYPE_CHECKING:
-    from probe.model import VideoLM
-    from probe.queries import Queries
-    from probe.tubes import Tube
-    from probe.video import Video
+
+@runtime_checkable
+class Splitter(Protocol):
+    """Splits a query into who it is and what they do."""
+
+    def split(self, model: VideoLM, name: str, query: str) -> Queries:
+        """Both parts; one that is not found is marked.
+
+        Args:
+            model: The model that is going to be asked.
+            name: What a file of sub-queries may know the query under.
+            query: What to split.
+
+        Raises:
+            ValueError: if the query is empty or too long.
+        """
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What the parts follow from, in plain values."""
+        ...
 
 
 @dataclass(frozen=True)
-class Sources:
-    """What splits the query, and what finds the objects that it may mean."""
+class ByRules:
+    """Rules of grammar, which need no model."""
 
-    tracks: Annotated[Path | None, arg(metavar="PATH")] = None
-    """Candidate tracks (JSON); by default, whatever stands out from the background."""
+    def split(self, model: VideoLM, name: str, query: str) -> Queries:  # noqa: ARG002
+        """Both parts by the rules."""
+        return decompose(query)
 
-    detector: Annotated[str | None, arg(metavar="ID")] = None
-    """A GroundingDINO checkpoint that finds the candidates, such as
-    IDEA-Research/grounding-dino-base; it looks for the subject of the query."""
+    def describe(self) -> dict[str, Any]:
+        """Who splits."""
+        return {"by": "rules"}
 
-    tracker: Annotated[str | None, arg(metavar="ID")] = None
-    """The SAM 2 checkpoint that follows what the detector finds; by default
-    facebook/sam2.1-hiera-small."""
 
-    cache: Annotated[Path | None, arg(metavar="PATH")] = None
-    """A folder that keeps what the detector finds, for the next time."""
+@dataclass(frozen=True)
+class ByModel:
+    """The model itself, asked for the parts in words."""
 
-    split: Annotated[str, arg(metavar="{rules,model,PATH}")] = "rules"
-    """What splits the query into who it is and what they do: rules of grammar, the model itself,
-    or a JSON file of sub-queries by video (write ./rules for a file of that name)."""
+    def split(self, model: VideoLM, name: str, query: str) -> Queries:  # noqa: ARG002
+        """Both parts as the model writes them."""
+        return split_by_asking(model, query)
 
-    def check(self) -> None:
-        """Refuse options that contradict each other, before any work is done.
+    def describe(self) -> dict[str, Any]:
+        """Who splits."""
+        return {"by": "model"}
 
-        Raises:
-            ValueError: if they do.
-        """
-        if self.detector is not None and self.tracks is not None:
-            raise ValueError("--tracks and --detector both give candidates; leave out one of them")
-        for name in ("tracker", "cache"):
-            if self.detector is None and getattr(self, name) is not None:
-                raise ValueError(f"--{name} is of no use without a detector; give --detector too")
 
-    def queries(self, model: "VideoLM", video: "Video", query: str) -> "Queries":
-        """The query in two parts; a part that is not found is marked in it.
+@dataclass(frozen=True, eq=False)
+class ByFile:
+    """Sub-queries that were prepared, such as those that the paper's authors published."""
 
-        Raises:
-            ValueError: if the query is empty or too long, or the file cannot be used.
-        """
-        from probe.asking import split_by_asking
-        from probe.queries import Decompositions, decompose
+    path: Path
+    known: Decompositions
 
-        if self.split == "rules":
-            return decompose(query)
-        if self.split == "model":
-            return split_by_asking(model, query)
-        known = Decompositions.load(self.split)
-        return known.of("" if video.path is None else video.path.name, query)
-
-    def candidates(
-        self, video: "Video", queries: "Queries", *, device: str, dtype: str
-    ) -> "tuple[Tube, ...] | None":
-        """The tracks to choose from; None leaves them to the proposer that needs no weights.
+    @classmethod
+    def load(cls, path: Path) -> "ByFile":
+        """Read a file of sub-queries.
 
         Raises:
-            ValueError: if a file or checkpoint cannot be used, or the detector finds nothing.
+            ValueError: if it cannot be read.
         """
-        if self.detector is None:
-            from probe.tracks import load_tracks
+        return cls(path, Decompositions.load(path))
 
-            return None if self.tracks is None else load_tracks(self.tracks, video)
-        from probe.detectors import TRACKING, detect_tracks, load_detector
+    def split(self, model: VideoLM, name: str, query: str) -> Queries:  # noqa: ARG002
+        """Both parts as the file has them under this name."""
+        return self.known.of(name, query)
 
-        detector = load_detector(
-            self.detector, self.tracker or TRACKING, device=device, dtype=dtype
-        )
-        found = detect_tracks(detector, video, [queries.subject], cache=self.cache)
-        if not found:
+    def describe(self) -> dict[str, Any]:
+        """What the file says, wherever it lies."""
+        entries = {name: dict(entry) for name, entry in self.known.entries.items()}
+        content = json.dumps(entries, sort_keys=True).encode()
+        return {"by": "file", "content": hashlib.sha256(content).hexdigest()}
+
+    def check(self, names: Collection[str]) -> None:
+        """Refuse a file that is about other videos: every query would stand in for its parts.
+
+        Raises:
+            ValueError: if it knows none of these names.
+        """
+        if not any(self.known.knows(name) for name in names):
+            example = next(iter(names))
             raise ValueError(
-                f"{video.path}: the detector finds no {queries.subject!r} in it; give --tracks, "
-                "or neither for whatever stands out from the background"
+                f"{self.path}: has no sub-queries for any of {len(names)} queries, looked for "
+                f"names such as {example!r}; give the file that belongs to the data set"
+            )
+
+
+def splitter(name: str) -> Splitter:
+    """What the command line calls "rules", "model", or by the path of a file.
+
+    Raises:
+        ValueError: if the file cannot be used.
+    """
+    if name == "rules":
+        return ByRules()
+    return ByModel() if name == "model" else ByFile.load(Path(name))
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which detector looks for the subject of a query, before it is loaded."""
+
+    detection: str
+    """A GroundingDINO checkpoint."""
+
+    tracking: str = TRACKING
+    """A SAM 2 checkpoint for video."""
+
+    cache: Path | None = None
+    """A folder that keeps what is found, known again by content."""
+
+    config: DetectionConfig = PAPER_DETECTION
+
+    def opened(self, *, device: str, dtype: str) -> "Searcher":
+        """Load the detector.
+
+        Raises:
+            ValueError: if a checkpoint cannot be opened.
+        """
+        detector = load_detector(self.detection, self.tracking, device=device, dtype=dtype)
+        return Searcher(self, detector)
+
+
+@dataclass(frozen=True, eq=False)
+class Searcher:
+    """A detector that is ready to search videos."""
+
+    search: Search
+    detector: Detector
+
+    def find(self, video: Video, queries: Queries) -> tuple[Tube, ...]:
+        """The tracks of what may be the subject of a query.
+
+        Raises:
+            ValueError: if nothing is found.
+        """
+        phrase, search = queries.subject, self.search
+        found = detect_tracks(
+            self.detector, video, [phrase], config=search.config, cache=search.cache
+        )
+        if not found:
+            where = "the video" if video.path is None else video.path
+            raise ValueError(
+                f"{where}: the detector finds no {phrase!r} in it; give --tracks, or neither "
+                "for whatever stands out from the background"
             )
         return found
 
-
-WEIGHTLESS = Sources()
-"""Rules and the weight-free proposer: no other model than the one that looks."""
+    def describe(self) -> dict[str, Any]:
+        """What the tracks follow from: both checkpoints and the numbers, in plain values."""
+        parts = {"detection": self.detector.finder, "tracking": self.detector.tracker}
+        return {
+            **{
+                role: {"name": part.name, "content": part.fingerprint}
+                for role, part in parts.items()
+            },
+            "numbers": asdict(self.search.config),
+        }

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,9 @@ class Video:
 
     path: Path | None = None
     """The file or folder the frames came from; None for an array."""
+
+    part: range | None = None
+    """The frames of the file that are the source, which counts them from 0; None for all."""
 
     def __post_init__(self) -> None:
         if not len(self.frames) or len(self.frames) != len(self.indices):
@@ -141,6 +145,8 @@ def source_frames(video: Video) -> Iterator[UInt8[np.ndarray, "height width 3"]]
         return _nearest_samples(video)
     if video.path.is_dir():
         return _folder_frames(video.path, video.source_length)
+    if video.part is not None:
+        return _part_frames(video.path, video.part)
     return _file_frames(video.path, video.source_length)
 
 
@@ -263,3 +269,13 @@ def _file_frames(path: Path, length: int) -> Iterator[UInt8[np.ndarray, "height 
     table = read_timetable(path)
     _check_length(path, now=len(table), then=length)
     yield from decode_all(path, table)
+
+
+def _part_frames(path: Path, part: range) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    table = read_timetable(path)
+    if len(table) < part.stop:
+        raise ValueError(
+            f"{path}: has {len(table)} frames now, but a part up to frame {part.stop - 1} was "
+            "read; read it again"
+        )
+    yield from islice(decode_all(path, table), part.start, part.stop)

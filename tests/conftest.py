@@ -1,6 +1,9 @@
+import sys
+
 import beartype  # noqa: F401  before nnsight, which mounts `save` on `object`
 import pytest
 
+from probe.cli import main
 from probe.model import load
 from probe.organism.world import make_clip
 
@@ -34,3 +37,20 @@ def clip():
 @pytest.fixture(scope="session")
 def video(clip):
     return clip.video()
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command line in this process: exit code, output, errors."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["probe", *map(str, words)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

@@ -8,6 +8,7 @@ from probe.evaluation.direct import parse
 from probe.grounder import BEST, PRESETS, ground
 from probe.metrics import PROTOCOLS
 from probe.proposals import propose_tracks
+from probe.queries import decompose
 from probe.tubes import Span, Tube
 from probe.video import Video
 
@@ -24,7 +25,7 @@ def box_track(*box, frames=(0, 50)):
 
 
 def task(video, *candidates, name="a query"):
-    return Task(name, video, "the thing", candidates, closed=True)
+    return Task(name, video, decompose("the thing"), candidates, closed=True)
 
 
 def flat(alias):
@@ -60,7 +61,9 @@ def test_grounding_is_ground(organism, clip, video):
     """With open candidates the method gives what `ground` gives when it finds its own."""
     for query in (clip.things[0].query, "the green cross that winks"):
         found = propose_tracks(video)
-        prediction = Grounding(BEST)(organism, Task("x", video, query, found, closed=False))
+        prediction = Grounding(BEST)(
+            organism, Task("x", video, decompose(query), found, closed=False)
+        )
         answer = ground(organism, video, query, config=BEST)
         assert prediction.span == answer.span
         np.testing.assert_array_equal(prediction.track.boxes, answer.track.boxes)
@@ -68,7 +71,7 @@ def test_grounding_is_ground(organism, clip, video):
 
 def test_a_closed_choice_is_one_of_the_candidates(organism, clip, video):
     corner = box_track(0, 0, 3, 3, frames=(0, 63))
-    made = Task("x", video, clip.things[0].query, (corner,), closed=True)
+    made = Task("x", video, decompose(clip.things[0].query), (corner,), closed=True)
     assert Grounding(BEST)(organism, made).track is corner
 
 
@@ -83,7 +86,7 @@ def test_presets_and_baselines_differ_only_where_they_say():
 
 
 def test_what_is_no_tube_is_a_failure_and_says_what_was_written(organism, video):
-    made = Task("x", video, "the red circle", (), closed=True)
+    made = Task("x", video, decompose("the red circle"), (), closed=True)
     with pytest.raises(ValueError, match="in what the model wrote"):
         METHODS["direct"](organism, made)
 

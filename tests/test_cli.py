@@ -19,19 +19,7 @@ def clip_file(tmp_path_factory):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: exit code, output, errors."""
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["probe", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
+def run(command):
     return command
 
 
@@ -142,9 +130,24 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path, clip_file):
         assert not (tmp_path / "out").exists(), words
 
 
-def test_wrong_use_exits_with_two(run):
-    assert run("ground")[0] == 2
-    assert run("fly")[0] == 2
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("ground",), "Missing from probe ground"),
+        (("fly",), "Unrecognized options: fly"),
+        (("evaluate", "shapes-val", "--method", "guess"), "invalid choice 'guess' for argument"),
+        (("evaluate", "kinetics"), "invalid choice 'kinetics'"),
+        (("evaluate", "shapes-val", "--limit", "few"), "Error parsing --limit"),
+        (("evaluate", "shapes-val", "--out"), "Missing value for argument '--out'"),
+        (("evaluate", "shapes-val", "--quick"), "--quick (applied to probe evaluate)"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exits_with_two(run, words, named):
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("probe: ")
+    assert err.count("\n") == 1
+    assert named in err
 
 
 def test_debug_shows_where_an_error_comes_from(monkeypatch, tmp_path):

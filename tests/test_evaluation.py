@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from published_formats import SCALE, write_hcstvg, write_vidstg
 
-from probe.cli import main
 from probe.datasets import load_dataset
 from probe.evaluation.baselines import METHODS, Prediction
 from probe.evaluation.bench import Bench, Plan
@@ -21,6 +20,7 @@ from probe.evaluation.runs import read_run
 from probe.grounder import BEST, ground
 from probe.metrics import score
 from probe.organism.world import LENGTH, SIDE, make_clip
+from probe.queries import decompose
 from probe.tracks import save_tracks
 from probe.tubes import Span, Tube
 
@@ -49,21 +49,6 @@ def whole(bench, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     evaluate(bench, folder, limit=LIMIT)
     return folder
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["probe", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def results_of(folder):
@@ -185,17 +170,19 @@ def test_the_cache_gives_the_same_candidates_and_keeps_them_once(bench, tmp_path
     kept = Proposed(tmp_path / "cache")
     sample = bench.dataset[0]
     footage = sample.recording.read(8)
-    first = kept.of(sample, footage)
+    first = kept.of(sample, footage, decompose(sample.query))
     (file,) = (tmp_path / "cache").iterdir()
     monkeypatch.setattr("probe.evaluation.candidates.propose_tracks", None)
-    second = kept.of(sample, footage)
+    second = kept.of(sample, footage, decompose(sample.query))
     assert [track.frames.tolist() for track in first] == [track.frames.tolist() for track in second]
     assert all(np.array_equal(a.boxes, b.boxes) for a, b in zip(first, second, strict=True))
     monkeypatch.undo()
     file.write_text("[{")
-    assert len(kept.of(sample, footage)) == len(first), "a file cut by a power failure"
+    assert len(kept.of(sample, footage, decompose(sample.query))) == len(first), (
+        "a file cut by a power failure"
+    )
     other = bench.dataset[1]
-    kept.of(other, other.recording.read(8))
+    kept.of(other, other.recording.read(8), decompose(other.query))
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
@@ -355,6 +342,8 @@ def test_tracks_are_read_from_a_folder_by_the_videos_names(organism, tmp_path):
         (("shapes-val", "--oracle", "--tracks", "."), "leave out one"),
         (("shapes-val", "--tracks", "/absent"), "no such folder"),
         (("shapes-val", "--frames", "0"), "at least 1"),
+        (("shapes-val", "--ray", "local", "--workers", "999"), "999 workers are too many"),
+        (("shapes-val", "--ray", "local", "--device", "auto"), "give 'cuda'"),
     ],
 )
 def test_wrong_use_is_one_line_and_starts_no_run(command, tmp_path, words, reason):
@@ -363,6 +352,13 @@ def test_wrong_use_is_one_line_and_starts_no_run(command, tmp_path, words, reaso
     assert reason in err
     assert err.count("probe: ") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(command):
+    """Nobody may make one there, not even root."""
+    code, _, err = command("evaluate", "shapes-val", "--limit", 1, "--out", "/proc/self/run")
+    assert code == 2
+    assert "probe: /proc/self/run: cannot write there (" in err
 
 
 def test_a_summary_of_two_kinds_reports_each(bench, whole):

@@ -6,12 +6,16 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from published_formats import write_hcstvg
+from tiny_detectors import save_tiny_finder, save_tiny_tracker
 
 from probe.datasets import load_dataset
 from probe.evaluation import evaluate
 from probe.evaluation.bench import Bench, Plan
-from probe.evaluation.candidates import Proposed
+from probe.evaluation.candidates import Detected, Proposed
+from probe.evaluation.runs import read_run
 from probe.evaluation.workers import hire
+from probe.sources import Search
 
 LIMIT = 12
 
@@ -62,6 +66,21 @@ def test_a_killed_worker_costs_nothing_and_the_results_are_those_of_one_process(
     for name in ("results.jsonl", "summary.json", "config.json"):
         alike = [(tmp_path / folder / name).read_bytes() for folder in ("alone", "crew")]
         assert alike[0] == alike[1], name
+
+
+def test_workers_search_with_a_detector_of_their_own_as_one_process_does(organism, tmp_path):
+    write_hcstvg(tmp_path / "data", 1, (7, 8))
+    save_tiny_finder(tmp_path / "finder")
+    save_tiny_tracker(tmp_path / "tracker")
+    search = Search(str(tmp_path / "finder"), str(tmp_path / "tracker"))
+    plan = Plan("hcstvg1", tmp_path / "data", method="centre", candidates=Detected(search))
+    evaluate(Bench(plan, plan.named(), organism), tmp_path / "alone")
+    with hire(plan, "local", 2) as crew:
+        evaluate(crew, tmp_path / "crew")
+    for name in ("results.jsonl", "config.json"):
+        alone, together = ((tmp_path / folder / name).read_bytes() for folder in ("alone", "crew"))
+        assert alone == together, name
+    assert not read_run(tmp_path / "crew").results["7_a.b-c.mp4"].error
 
 
 def test_what_cannot_start_is_one_line(plan, tmp_path):

@@ -21,7 +21,7 @@ SIDE = 64
 """Width and height of the pictures that SAM 2 sees, half those that GroundingDINO sees."""
 
 
-def save_tiny_finder(folder):
+def save_tiny_finder(folder, seed=0):
     """GroundingDINO with one layer of encoder, two of decoder and six queries."""
     vocabulary = {word: index for index, word in enumerate(WORDS)}
     config = GroundingDinoConfig(
@@ -38,7 +38,7 @@ def save_tiny_finder(folder):
         decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, num_queries=6,
         max_text_len=32,
     )  # fmt: skip
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     GroundingDinoForObjectDetection(config).save_pretrained(folder)
     GroundingDinoProcessor(
         GroundingDinoImageProcessor(size={"shortest_edge": 2 * SIDE, "longest_edge": 4 * SIDE}),

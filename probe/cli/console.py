@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from tqdm.auto import tqdm
 
 
-def fail(message: str, code: int = 2) -> None:
+def fail(message: str, code: int = 2) -> NoReturn:
     """Say in one line what is wrong and stop."""
     print(f"probe: {message}", file=sys.stderr)
     sys.exit(code)
@@ -43,6 +44,18 @@ class Step:
         """One step is done; name the next."""
         self._bar.update()
         self._bar.set_description_str(next(self._names, "done"))
+
+
+def without_box(text: str) -> str:
+    r"""What the parser draws in a box, as one line: neither title, nor frame, nor where help is.
+
+    >>> without_box("╭─ Oh ─╮\n│ odd  │\n│ word │\n│ ──── │\n│ For full helptext, run --help │")
+    'odd word'
+    """
+    _, _, boxed = text.partition("\n")
+    lines = boxed.partition("For full helptext")[0].splitlines()
+    inside = (line.strip("│╰╯─|+ ") for line in lines)  # where there are no such signs, -, | and +
+    return " ".join(line for line in inside if line.strip("-"))
 
 
 def say_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -12,9 +12,11 @@ from tyro.conf import Positional, arg
 from probe.cli.console import fail, quieten
 from probe.cli.opening import ORGANISM_NOTICE, ModelOptions, Preset
 from probe.cli.outputs import made, writable
+from probe.cli.sources import WEIGHTLESS, Sources
 
 if TYPE_CHECKING:
     from probe.evaluation.bench import Plan
+    from probe.evaluation.candidates import Candidates
     from probe.evaluation.runner import Answerer
 
 
@@ -46,6 +48,8 @@ class Evaluate:
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 
+    sources: Annotated[Sources, arg(name="")] = WEIGHTLESS
+
     root: Annotated[Path | None, arg(metavar="PATH")] = None
     """The data set's folder; the shapes need none."""
 
@@ -65,12 +69,6 @@ class Evaluate:
 
     oracle: bool = False
     """Take the true tracks as candidates; said so wherever a figure of the run is shown."""
-
-    tracks: Annotated[Path | None, arg(metavar="PATH")] = None
-    """Folder of candidate tracks, a JSON file for each video; by default, whatever stands out."""
-
-    cache: Annotated[Path | None, arg(metavar="PATH")] = None
-    """Folder that keeps what stands out of each video; by default in the user's cache folder."""
 
     protocol: Annotated[ProtocolName | None, arg(metavar="NAME")] = None
     """How answers are scored: tubedetr, stcat, hcstvg-official or released-code; by default as is
@@ -107,6 +105,7 @@ class Evaluate:
         with self._answerer(plan) as answerer:
             if plan.model == ORGANISM and self.root is not None:
                 warnings.warn(ORGANISM_NOTICE, stacklevel=2)
+            made(self.out)
             outcome = evaluate(answerer, self.out, limit=self.limit, retry_failed=self.retry_failed)
         print("\n".join(figure_lines(outcome.summary)))
         print(f"written {self.out}; see it with: probe report {self.out}")
@@ -116,32 +115,49 @@ class Evaluate:
 
     def _plan(self) -> "Plan":
         from probe.evaluation.bench import Plan
-        from probe.evaluation.candidates import Oracle, Proposed, Stored
         from probe.model import ORGANISM
+        from probe.sources import splitter
 
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"--limit {self.limit}: nothing to do; give at least 1")
-        if self.oracle and self.tracks is not None:
-            raise ValueError("--oracle and --tracks both give candidates; leave out one of them")
-        candidates = Proposed() if self.cache is None else Proposed(self.cache)
-        if self.oracle:
-            candidates = Oracle()
-        elif self.tracks is not None:
-            candidates = Stored(self.tracks)
         options = self.options
         return Plan(
             dataset=self.dataset,
             root=self.root,
             annotations=self.annotations,
             method=self.method or ("best" if options.model == ORGANISM else "paper"),
-            candidates=candidates,
+            candidates=self._candidates(),
+            splitter=splitter(self.sources.split),
             model=options.model,
             revision=options.revision,
             device=options.device,
             dtype=options.dtype,
+            attention=options.attention,
+            quantize=options.quantize,
             frames=options.frames,
             protocol=self.protocol,
         )
+
+    def _candidates(self) -> "Candidates":
+        from probe.evaluation.candidates import (
+            Detected,
+            Oracle,
+            Proposed,
+            Stored,
+            default_cache,
+        )
+
+        self.sources.check()
+        cache, tracks = self.sources.cache or default_cache(), self.sources.tracks
+        search = self.sources.search(cache)
+        if self.oracle and (tracks is not None or search is not None):
+            other = "--tracks" if search is None else "--detector"
+            raise ValueError(f"--oracle and {other} both give candidates; leave out one of them")
+        if self.oracle:
+            return Oracle()
+        if tracks is not None:
+            return Stored(tracks)
+        return Proposed(cache) if search is None else Detected(search)
 
     def _answerer(self, plan: "Plan") -> "AbstractContextManager[Answerer]":
         from probe.evaluation.workers import hire
@@ -176,9 +192,9 @@ class Report:
 
 def check_samples(plan: "Plan", limit: int | None) -> None:
     """Say what is wrong with each sample of a data set; fail if one cannot be answered."""
-    from probe.datasets import check, load_dataset
+    from probe.datasets import check
 
-    dataset = load_dataset(plan.dataset, plan.root, plan.annotations)
+    dataset = plan.named()
     total = len(dataset.ids[:limit])
     found = [
         finding

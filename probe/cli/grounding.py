@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 from probe.cli.console import progress
 from probe.cli.opening import ORGANISM_NOTICE, ModelOptions, Preset, opened
 from probe.cli.outputs import made, writable
-from probe.sources import WEIGHTLESS, Sources
+from probe.cli.sources import WEIGHTLESS, Sources
 
 if TYPE_CHECKING:
     from probe.answers import Answer
@@ -83,6 +83,8 @@ class Ground:
     def run(self) -> None:
         """Answer, write, and print the tube."""
         self.sources.check()
+        if self.sources.detector is None and self.sources.cache is not None:
+            raise ValueError("--cache is of no use without a detector; give --detector too")
         writable(self.out)
         answer = answered(
             self.video, self.query, self.options, preset=self.preset, sources=self.sources
@@ -102,15 +104,21 @@ def answered(
 ) -> "Answer":
     """The grounder's answer; with a `notice` of what the shipped model cannot do."""
     from probe.grounder import PRESETS, ground
+    from probe.sources import splitter
+    from probe.tracks import load_tracks
 
     with progress("load", "split", "find", "ground") as step:
         model, video = opened(source, options)
         if model.is_organism and notice:
             warnings.warn(ORGANISM_NOTICE, stacklevel=2)
         step()
-        queries = sources.queries(model, video, query)
+        name = "" if video.path is None else video.path.name
+        queries = splitter(sources.split).split(model, name, query)
         step()
-        tracks = sources.candidates(video, queries, device=options.device, dtype=options.dtype)
+        tracks = None if sources.tracks is None else load_tracks(sources.tracks, video)
+        if (search := sources.search(sources.cache)) is not None:
+            device = str(model.network.device)
+            tracks = search.opened(device=device, dtype=options.dtype).find(video, queries)
         step()
         chosen = preset or ("best" if model.is_organism else "paper")
         answer = ground(model, video, query, tracks, queries=queries, config=PRESETS[chosen])

@@ -5,13 +5,15 @@ are one line; `--debug` shows where they come from.
 """
 
 import warnings
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Annotated, TypeAlias
 
 import tyro
 from tyro.conf import subcommand
 
 from probe.cli.checking import CheckModel
-from probe.cli.console import fail, say_warning
+from probe.cli.console import fail, say_warning, without_box
 from probe.cli.evaluating import Evaluate, Report
 from probe.cli.grounding import Demo, Ground
 from probe.cli.looking import LookAround, Tokens
@@ -29,14 +31,26 @@ Command: TypeAlias = (
 )
 
 
+def parsed() -> Command:
+    """The command that was typed; what cannot be read as one is said in one line."""
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            return tyro.cli(
+                Command,
+                prog="probe",
+                description="Where does a video language model look when it reads a question?",
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as stop:
+        if not stop.code:  # --help
+            raise
+        fail(f"{without_box(said.getvalue())} (see --help)")
+
+
 def main() -> None:
     """Run the command line; the entry point of `probe`."""
-    command = tyro.cli(
-        Command,
-        prog="probe",
-        description="Where does a video language model look when it reads a question?",
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    command = parsed()
     warnings.showwarning = say_warning
     try:
         command.run()

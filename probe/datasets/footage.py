@@ -117,7 +117,8 @@ def _read_segment(path: Path, segment: Span, frames: int) -> Footage:
     indices = tuple(((2 * np.arange(count) + 1) * len(part) // (2 * count)).tolist())
     pictures = decode(path, table, [part.start + index for index in indices])
     times = table.times[part.start : part.stop]
-    return Footage(Video(pictures, indices, times - times[0]), part.start, len(table))
+    shown = range(part.start, part.stop)
+    return Footage(Video(pictures, indices, times - times[0], path, shown), part.start, len(table))
 
 
 @dataclass(frozen=True)

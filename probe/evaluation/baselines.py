@@ -4,18 +4,20 @@ A method is given the video, the query and the candidates, never the truth.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from probe.answers import Answer
 from probe.evaluation.direct import DirectAnswer, ask_directly
 from probe.grounder import BEST, PAPER, PLAIN, RELEASED_CODE, GrounderConfig, ground
 from probe.grounding_tokens import AllOf
 from probe.model import VideoLM
 from probe.proposals import with_heatmap_tracks
+from probe.queries import Queries
 from probe.tubes import Span, Tube
 from probe.video import Video
 
@@ -26,10 +28,17 @@ class Task:
 
     id: str
     video: Video
-    query: str
+    queries: Queries
+    """The query and its parts."""
+
     candidates: tuple[Tube, ...]
     closed: bool
     """Whether one of the candidates must be the answer."""
+
+    @property
+    def query(self) -> str:
+        """The query as it is annotated."""
+        return self.queries.whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,18 +74,24 @@ class Grounding:
         Only then is the query asked again, and only where the map peaks beside all candidates.
         """
         candidates = task.candidates
-        answer = ground(model, task.video, task.query, candidates, config=self.config)
+        answer = self._answer(model, task, candidates)
         if not task.closed:
             wider = with_heatmap_tracks(candidates, answer.where.heatmap)
             if len(wider) > len(candidates):
-                answer = ground(model, task.video, task.query, wider, config=self.config)
+                answer = self._answer(model, task, wider)
         details = {
             "attribute": answer.queries.attribute,
             "action": answer.queries.action,
+            "fallbacks": list(answer.queries.fallbacks),
             "where_tokens": [answer.where.reading.tokens[token] for token in answer.where.tokens],
             "when_tokens": [answer.when.reading.tokens[token] for token in answer.when.tokens],
         }
         return Prediction(answer.span, answer.track, details)
+
+    def _answer(self, model: VideoLM, task: Task, candidates: Sequence[Tube]) -> Answer:
+        return ground(
+            model, task.video, task.query, candidates, queries=task.queries, config=self.config
+        )
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,13 @@ from probe.answers import described
 from probe.datasets import load_dataset
 from probe.datasets.footage import Footage, Recording, read_recording
 from probe.datasets.samples import DataSet, Sample
-from probe.evaluation.baselines import METHODS, Prediction, Task
-from probe.evaluation.candidates import Candidates, Proposed
+from probe.evaluation.baselines import METHODS, Grounding, Prediction, Task
+from probe.evaluation.candidates import Candidates, Detected, Finder, Proposed
 from probe.evaluation.runs import QueryResult
 from probe.metrics import PROTOCOLS, score
 from probe.model import ORGANISM, VideoLM, load
+from probe.queries import Queries
+from probe.sources import ByFile, ByRules, Splitter
 from probe.tubes import Span, Tube
 
 AHEAD = 1
@@ -48,10 +50,15 @@ class Plan:
     candidates: Candidates = field(default_factory=Proposed)
     """Where candidate tracks come from."""
 
+    splitter: Splitter = field(default_factory=ByRules)
+    """What splits queries into their parts."""
+
     model: str = ORGANISM
     revision: str | None = None
     device: str = "cpu"
     dtype: str = "auto"
+    attention: str = "sdpa"
+    quantize: str | None = None
 
     frames: int | None = None
     """Frames to sample; None for as many as the model wants."""
@@ -67,24 +74,50 @@ class Plan:
             raise ValueError(f"no protocol is called {self.protocol!r}; there are {known}")
         if self.frames is not None and self.frames < 1:
             raise ValueError(f"cannot sample {self.frames} frames; ask for at least 1")
+        asks_for_parts = isinstance(METHODS[self.method], Grounding)
+        searches = isinstance(self.candidates, Detected)
+        if not (isinstance(self.splitter, ByRules) or asks_for_parts or searches):
+            raise ValueError(
+                f"the method {self.method} asks for no part of a query; leave out --split, or "
+                "give --detector, which looks for its subject"
+            )
+
+    def named(self) -> DataSet:
+        """The data set, before anything else is loaded.
+
+        Raises:
+            ValueError: if it cannot be opened, or a file of sub-queries is about another.
+        """
+        dataset = load_dataset(self.dataset, self.root, self.annotations)
+        if isinstance(self.splitter, ByFile):
+            self.splitter.check(dataset.ids)
+        return dataset
 
     def open(self) -> "Bench":
         """Load what is named.
 
         Raises:
-            ValueError: if data set or model cannot be opened.
+            ValueError: if data set, model or detector cannot be opened.
         """
-        dataset = load_dataset(self.dataset, self.root, self.annotations)
-        model = load(self.model, device=self.device, dtype=self.dtype, revision=self.revision)
+        dataset = self.named()
+        model = load(
+            self.model,
+            device=self.device,
+            dtype=self.dtype,
+            revision=self.revision,
+            attention=self.attention,
+            quantize=self.quantize,
+        )
         return Bench(self, dataset, model)
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A query ready to be answered, or why it cannot be."""
+    """A query as far as it is ready to be answered, or why it cannot be."""
 
     index: int
     sample: Sample | None = None
+    queries: Queries | None = None
     footage: Footage | None = None
     candidates: tuple[Tube, ...] = ()
     error: str | None = None
@@ -101,6 +134,14 @@ class Bench:
         default_factory=lambda: lru_cache(maxsize=1)(read_recording)
     )
     """Reads a recording; the last one is kept, since queries about one video follow each other."""
+
+    _finder: Finder = field(init=False)
+    """Gives candidates; where that takes weights, they lie beside the first of the model."""
+
+    def __post_init__(self) -> None:
+        device = str(self.model.network.device)
+        finder = self.plan.candidates.opened(device=device, dtype=self.plan.dtype)
+        object.__setattr__(self, "_finder", finder)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -130,9 +171,14 @@ class Bench:
                 "version": self.dataset.version,
                 "queries": len(self.dataset),
             },
-            "model": {**self.model.identity, "weights": weights_of(self.model)},
+            "model": {
+                **self.model.identity,
+                "weights": weights_of(self.model),
+                "attention": self.plan.attention,
+            },
             "method": {"name": self.plan.method, "choices": described(METHODS[self.plan.method])},
-            "candidates": self.plan.candidates.describe(),
+            "split": self.plan.splitter.describe(),
+            "candidates": self._finder.describe(),
             "oracle": self.plan.candidates.oracle,
             "frames": self.frames,
             "protocol": self.protocol,
@@ -140,39 +186,50 @@ class Bench:
         }
 
     def answers(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
-        """Answer queries in turn, decoding the next one's video meanwhile."""
+        """Answer queries in turn, decoding and searching the next one's video meanwhile."""
         with ThreadPoolExecutor(1, "prepare") as thread:
             waiting: deque[Future[Prepared]] = deque()
             for index in indices:
-                waiting.append(thread.submit(self.prepare, index))
+                waiting.append(thread.submit(self.prepare, self.ask(index)))
                 if len(waiting) > AHEAD:
                     yield self.answer(waiting.popleft().result())
             while waiting:
                 yield self.answer(waiting.popleft().result())
 
-    def prepare(self, index: int) -> Prepared:
-        """Read what a query is about and find its candidates."""
+    def ask(self, index: int) -> Prepared:
+        """Look a query up and split it, where the model that may split it is not in use."""
         sample = None
         try:
             sample = self.dataset[index]
-            footage = self._read(sample.recording, self.frames)
-            sample.check_size(footage)
-            candidates = self.plan.candidates.of(sample, footage)
+            queries = self.plan.splitter.split(self.model, sample.id, sample.query)
         except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
             return Prepared(index, sample, error=_explained(failure))
-        return Prepared(index, sample, footage, candidates)
+        return Prepared(index, sample, queries)
+
+    def prepare(self, asked: Prepared) -> Prepared:
+        """Read what a query is about and find its candidates."""
+        sample, queries = asked.sample, asked.queries
+        if sample is None or queries is None:
+            return asked
+        try:
+            footage = self._read(sample.recording, self.frames)
+            sample.check_size(footage)
+            candidates = self._finder.of(sample, footage, queries)
+        except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
+            return replace(asked, error=_explained(failure))
+        return replace(asked, footage=footage, candidates=candidates)
 
     def answer(self, prepared: Prepared) -> QueryResult:
         """Answer and score a query."""
-        sample, footage = prepared.sample, prepared.footage
+        sample, queries, footage = prepared.sample, prepared.queries, prepared.footage
         if sample is None:
             return QueryResult(self.ids[prepared.index], error=prepared.error)
-        if footage is None:
+        if queries is None or footage is None:
             return _result(sample, error=prepared.error)
         task = Task(
             id=sample.id,
             video=footage.video,
-            query=sample.query,
+            queries=queries,
             candidates=prepared.candidates,
             closed=self.plan.candidates.closed,
         )

@@ -1,4 +1,4 @@
-"""Where the candidate tracks of a query come from: proposed, read from files, or the truth."""
+"""Where the candidate tracks of a query come from: proposed, detected, files, or the truth."""
 
 import hashlib
 import json
@@ -17,6 +17,8 @@ from probe.answers import described
 from probe.datasets.footage import Footage, leads_out
 from probe.datasets.samples import Sample
 from probe.proposals import ProposerConfig, propose_tracks
+from probe.queries import Queries
+from probe.sources import Search, Searcher
 from probe.tracks import load_tracks
 from probe.tubes import Tube
 from probe.video import Video
@@ -24,7 +26,7 @@ from probe.video import Video
 
 @runtime_checkable
 class Candidates(Protocol):
-    """Gives the tracks that one of may be the answer."""
+    """Where tracks come from, one of which may be the answer; known before anything is loaded."""
 
     @property
     def closed(self) -> bool:
@@ -36,8 +38,21 @@ class Candidates(Protocol):
         """Whether they are the truth, which must be said wherever a figure is shown."""
         ...
 
-    def of(self, sample: Sample, footage: Footage) -> tuple[Tube, ...]:
-        """The candidates of a sample, in frames of its footage."""
+    def opened(self, *, device: str, dtype: str) -> "Finder":
+        """What gives the tracks, once in each process.
+
+        Raises:
+            ValueError: if a model that it needs cannot be opened.
+        """
+        ...
+
+
+@runtime_checkable
+class Finder(Protocol):
+    """Gives the candidate tracks of any sample."""
+
+    def of(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:
+        """The candidates of a sample, in frames of its footage; ValueError where there is none."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -45,14 +60,22 @@ class Candidates(Protocol):
         ...
 
 
+class Weightless(Finder, Protocol):
+    """Candidates that need no model: where they come from is also what gives them."""
+
+    def opened(self, *, device: str, dtype: str) -> Finder:  # noqa: ARG002
+        """There is nothing to load."""
+        return self
+
+
 @dataclass(frozen=True)
-class Oracle:
+class Oracle(Weightless):
     """The true tracks: what is measured is the choice among them, not the finding."""
 
     closed: bool = True
     oracle: bool = True
 
-    def of(self, sample: Sample, footage: Footage) -> tuple[Tube, ...]:
+    def of(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
         """The true tracks of the objects that the footage shows.
 
         Raises:
@@ -70,7 +93,7 @@ class Oracle:
 
 
 @dataclass(frozen=True)
-class Stored:
+class Stored(Weightless):
     """One file of tracks a video, ours or as published with the paper, under the video's name."""
 
     folder: Path
@@ -81,7 +104,7 @@ class Stored:
         if not self.folder.is_dir():
             raise ValueError(f"{self.folder}: no such folder; give --tracks a folder of files")
 
-    def of(self, sample: Sample, footage: Footage) -> tuple[Tube, ...]:
+    def of(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
         """The tracks in the video's file that the footage shows.
 
         Raises:
@@ -111,7 +134,7 @@ def default_cache() -> Path:
 
 
 @dataclass(frozen=True)
-class Proposed:
+class Proposed(Weightless):
     """Whatever stands out from its background, found once for each video and then kept."""
 
     folder: Path = field(default_factory=default_cache)
@@ -121,7 +144,7 @@ class Proposed:
     closed: bool = False
     oracle: bool = False
 
-    def of(self, sample: Sample, footage: Footage) -> tuple[Tube, ...]:  # noqa: ARG002
+    def of(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
         """The proposals of the footage, from the cache if they are there."""
         path = self.folder / f"{self._key(footage.video)}.json"
         records = _kept(path)
@@ -141,6 +164,38 @@ class Proposed:
         digest = hashlib.sha256(json.dumps(about).encode())
         digest.update(np.ascontiguousarray(video.frames).data)
         return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Detected:
+    """Whatever a detector finds that the subject of the query names."""
+
+    search: Search
+    closed: bool = True
+    oracle: bool = False
+
+    def opened(self, *, device: str, dtype: str) -> "Detecting":
+        """Load the detector."""
+        return Detecting(self.search.opened(device=device, dtype=dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class Detecting:
+    """The detector of a process, loaded."""
+
+    searcher: Searcher
+
+    def of(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
+        """What is found of the subject, from the cache if it was searched for before.
+
+        Raises:
+            ValueError: if nothing is found.
+        """
+        return self.searcher.find(footage.video, queries)
+
+    def describe(self) -> dict[str, Any]:
+        """Which candidates these are."""
+        return {"from": "a detector", **self.searcher.describe()}
 
 
 @cache

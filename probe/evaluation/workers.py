@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from probe.datasets import load_dataset
 from probe.evaluation.bench import Bench, Plan
 from probe.evaluation.runs import QueryResult
 
 LOCAL = "local"
 """The address of a cluster that is started here, for this run."""
+
+PER_CPU = 4
+"""Workers for each CPU of this machine; more of them only wait for each other."""
 
 TRIES = 2
 """Workers that may be lost on one query before it is taken to be the query's fault."""
@@ -38,7 +40,7 @@ class Worker:
     def answer(self, index: int) -> bytes:
         """The line of a query's result."""
         assert self._bench is not None
-        return self._bench.answer(self._bench.prepare(index)).to_line()
+        return self._bench.answer(self._bench.prepare(self._bench.ask(index))).to_line()
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +99,22 @@ def hire(plan: Plan, address: str, workers: int) -> Iterator[Crew]:
         ValueError: if data set or model cannot be opened, or there is too little of a resource.
         RuntimeError: if Ray is not installed, or the workers do not see the same data and weights.
     """
+    cpus = os.cpu_count() or 1
     if workers < 1:
         raise ValueError(f"{workers} workers cannot answer; give at least 1")
-    dataset = load_dataset(plan.dataset, plan.root, plan.annotations)
+    if address == LOCAL and workers > PER_CPU * cpus:
+        raise ValueError(
+            f"{workers} workers are too many for {cpus} CPUs; give at most {PER_CPU * cpus}"
+        )
+    if plan.device == "auto":
+        raise ValueError(
+            "the device 'auto' is for one process; give 'cuda', a GPU a worker, or 'cpu'"
+        )
+    ids = plan.named().ids
     ray = _ray()
     ray.init(
         address=None if address == LOCAL else address,
-        num_cpus=max(workers, os.cpu_count() or 1) if address == LOCAL else None,
+        num_cpus=max(workers, cpus) if address == LOCAL else None,
         include_dashboard=False if address == LOCAL else None,
         log_to_driver=False,
         logging_level="ERROR",
@@ -115,7 +126,7 @@ def hire(plan: Plan, address: str, workers: int) -> Iterator[Crew]:
         theirs = replace(plan, device="cuda") if needs["num_gpus"] else plan
         hired = [ray.remote(Worker).options(**needs).remote(theirs) for _ in range(workers)]
         config = _opened(ray, hired)
-        yield Crew(plan, dataset.ids, config, ray, tuple(hired))
+        yield Crew(plan, ids, config, ray, tuple(hired))
     finally:
         ray.shutdown()
 
