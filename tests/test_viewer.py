@@ -457,6 +457,8 @@ def test_the_notebook_widget_mounts_the_same_page(browser, tmp_path, asked, smal
     )
     look = open_file(browser, path)
     assert look("return state.reading.tokens.length") == len(asked.tokens)
+    browser.find_elements(By.CSS_SELECTOR, "#cell .gp-chip")[2].click()
+    assert near(shown(look), asked.heatmap(2).values, look("return state.reading.error.mean"))
 
 
 # With a model
