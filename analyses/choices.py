@@ -5,6 +5,7 @@
 
 Starting from the preset `plain`, each choice is set to the option with the highest m_vIoU while
 the others stay as they are; token and layers are chosen a second time, since they hang together.
+Tokens are role tokens, the paper's candidates: only these have a like in the generic prompt.
 Nothing is reported on these clips: what the choices are worth stands in `components.py`.
 """
 
@@ -24,8 +25,6 @@ from probe.spans import BestContrast, GrowFromPeak, TopHull
 
 TOKENS = {
     "most active role token": MostActive(),
-    "most active word": MostActive(("word",)),
-    "most active token": MostActive(("word", "role")),
     "all role tokens": AllOf(),
     **{f"role token {index}": Fixed(index) for index in range(-5, 0)},
 }

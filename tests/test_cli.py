@@ -156,3 +156,22 @@ def test_debug_shows_where_an_error_comes_from(monkeypatch, tmp_path):
     )
     with pytest.raises(ValueError, match=r"absent\.mp4"):
         main()
+
+
+def test_a_run_over_the_shapes_ends_with_the_exam_of_its_organism(tmp_path, capsys, monkeypatch):
+    def printed(*words):
+        monkeypatch.setattr(sys, "argv", ["probe", "evaluate", "shapes-test", *words])
+        main()
+        return capsys.readouterr().out
+
+    run, exam = ("--out", str(tmp_path / "run"), "--limit", "3"), tmp_path / "run" / "exam.json"
+    first = printed(*run)
+    kept = json.loads(exam.read_text())
+    answered = kept["accuracy"]["colour+shape+action"]
+    assert kept["clips"] == 3
+    assert answered["questions"] == 18
+    assert f"colour+shape+action                {answered['share']:.2f}" in first
+    exam.write_text(json.dumps({**kept, "accuracy": {}}))
+    assert "colour+shape+action" not in printed(*run)  # what is kept is not made again
+    printed("--out", str(tmp_path / "centre"), "--limit", "2", "--method", "centre")
+    assert not (tmp_path / "centre" / "exam.json").exists()

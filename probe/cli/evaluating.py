@@ -1,5 +1,6 @@
 """`probe evaluate` and `probe report`: benchmarks, and what runs over them found."""
 
+import json
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -107,7 +108,9 @@ class Evaluate:
                 warnings.warn(ORGANISM_NOTICE, stacklevel=2)
             made(self.out)
             outcome = evaluate(answerer, self.out, limit=self.limit, retry_failed=self.retry_failed)
-        print("\n".join(figure_lines(outcome.summary)))
+            print("\n".join(figure_lines(outcome.summary)))
+            if not outcome.stopped:
+                print_exam(answerer, self.out, self.limit)
         print(f"written {self.out}; see it with: probe report {self.out}")
         if outcome.stopped:
             done = outcome.summary["queries"]
@@ -188,6 +191,32 @@ class Report:
         made(self.out.parent)
         page, text = write_report(self.runs, self.out)
         print(f"written {page}, {text}")
+
+
+def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
+    """What an organism answers and where it looks, beside what is grounded through it.
+
+    On the clips of the run, which keeps it as `exam.json`. Other models and baselines have no
+    exam, nor has a run of many processes, none of which sees all clips.
+    """
+    from probe.datasets.named import DRAWN
+    from probe.evaluation.bench import Bench
+    from probe.grounder import PRESETS
+    from probe.organism.exam import exam_lines, examine, knows_shapes
+
+    benchmark = DRAWN.get(answerer.plan.dataset)
+    if benchmark is None or answerer.plan.method not in PRESETS:
+        return
+    if not isinstance(answerer, Bench) or not knows_shapes(answerer.model):
+        return
+    clips, path = min(limit or benchmark.size, benchmark.size), folder / "exam.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    if kept.get("clips") != clips:
+        kept = {"clips": clips, **examine(answerer.model, benchmark, clips)}
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(kept, indent=1) + "\n")
+        partial.replace(path)
+    print("\n".join(exam_lines(kept)))
 
 
 def check_samples(plan: "Plan", limit: int | None) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from probe.metrics import bootstrap_interval
 from probe.model import VideoLM
 from probe.organism.benchmark import SHAPES_VAL, Benchmark
-from probe.organism.scores import answers, looks
+from probe.organism.network import vocabulary
+from probe.organism.scores import Window, answers, looks
 
 CHOSEN_ON = 150
 """Cases of shapes-val that token and layers are chosen on."""
@@ -38,17 +39,27 @@ def examine(model: VideoLM, benchmark: Benchmark, clips: int) -> dict[str, Any]:
     """
     windows = [tuple(range(*ends)) for ends in combinations(range(model.depth + 1), 2)]
     chosen = _best(looks(model, list(SHAPES_VAL.cases(min(clips, CHOSEN_ON))), windows=windows))
-    cases = list(benchmark.cases(clips))
-    window = tuple(chosen["layers"])
-    seen = looks(model, cases, windows=[window])
+    cases, window = list(benchmark.cases(clips)), tuple(chosen["layers"])
+    layers = [(layer,) for layer in range(model.depth)]
+    table = looks(model, cases, windows=list(dict.fromkeys([*layers, window])))
     control = looks(model, cases, shown=[*cases[1:], cases[0]], windows=[window])
     return {
         "accuracy": _accuracy(answers(model, benchmark.seed, clips)),
         "chosen_on_val": chosen,
-        "looks": _summed(seen[seen["right"]], chosen["token"]),
+        "looks": _summed(_through(table[table["right"]], window), chosen["token"]),
         "control": _summed(control, chosen["token"]),
-        "table": _table(looks(model, cases), model.depth),
+        "table": _table(table, model.depth),
     }
+
+
+def knows_shapes(model: VideoLM) -> bool:
+    """Whether a model is an organism: it speaks the words of their world and no others."""
+    return model.network.processor.tokenizer.get_vocab() == vocabulary()
+
+
+def _through(table: Table, window: Window) -> Table:
+    """The looks through one set of layers."""
+    return table[[layers == window for layers in table["layers"]]]
 
 
 def exam_lines(found: Mapping[str, Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 import torch
+from tqdm.auto import tqdm
 
 from probe.attention import ON_TUBE
 from probe.model import VideoLM
@@ -49,8 +50,13 @@ def looks(
         windows: Sets of layers to average; by default each layer on its own.
     """
     windows = windows or [(layer,) for layer in range(model.depth)]
-    pairs = zip(asked, shown or asked, strict=True)
-    return pd.concat([_looks(model, case, seen, windows) for case, seen in pairs])
+    pairs = list(zip(asked, shown or asked, strict=True))
+    return pd.concat(
+        [
+            _looks(model, case, seen, windows)
+            for case, seen in tqdm(pairs, desc="looks", unit="clip", leave=False)
+        ]
+    )
 
 
 def _looks(model: VideoLM, case: Case, seen: Case, windows: Sequence[Window]) -> pd.DataFrame:
@@ -102,7 +108,7 @@ def answers(model: VideoLM, seed: int, clips: int) -> pd.DataFrame:
     """
     network = model.network.module
     rows = []
-    for index in range(clips):
+    for index in tqdm(range(clips), desc="answers", unit="clip", leave=False):
         questions = asked_in(seed, index)
         clip = make_clip((seed, index))
         batch = QuestionBatch(**collate_questions([packed(clip, questions)]))

@@ -158,7 +158,9 @@ def additive(
     """The same edges as a term to add to attention scores, of the type these will have."""
     kind = like.device.type
     scored = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else like.dtype
-    cut = torch.zeros(mask.shape, dtype=scored).masked_fill(~mask, max(-1e9, torch.finfo(scored).min / 2))
+    cut = torch.zeros(mask.shape, dtype=scored).masked_fill(
+        ~mask, max(-1e9, torch.finfo(scored).min / 2)
+    )
     return cut.to(like.device)
 
 
