@@ -53,7 +53,7 @@ TITLES = {
 
 def measure(study: Study) -> Numbers:
     """m_vIoU of every option the last time it was tried, and what was chosen."""
-    options = {**OPTIONS, "layers": _windows(study.model.depth)}
+    options = {**OPTIONS, "layers": windows(study.model.depth)}
     protocol = study.dataset.protocol
     config, tried, tables, chosen = PLAIN, [], {}, {}
     for choice in ORDER:
@@ -75,7 +75,7 @@ def measure(study: Study) -> Numbers:
     }
 
 
-def _windows(depth: int) -> dict[str, tuple[int, ...] | None]:
+def windows(depth: int) -> dict[str, tuple[int, ...] | None]:
     """All layers, each layer, and runs of two and three."""
     runs = [tuple(range(a, a + long)) for long in (1, 2, 3) for a in range(depth - long + 1)]
     return {"all": None, **{", ".join(map(str, run)): run for run in runs}}
@@ -98,7 +98,7 @@ def _draw_choice(axes: Axes, table: Numbers, chosen: str) -> None:
     }
     dots(axes, rows, BLUE)
     best = rows[chosen]["mean"]
-    axes.plot([best], [list(rows).index(chosen)], "o", ms=5, color=ORANGE)
+    axes.plot([best], [list(rows).index(chosen)], "o", ms=6, color=ORANGE, zorder=3)
     axes.set(xlabel="m_vIoU", xlim=(0, None))
 
 

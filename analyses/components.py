@@ -4,7 +4,7 @@
     python analyses/components.py --measure    measure them again (two CPU cores, four minutes)
 
 The published rate of 8 belongs to a 7B model's scale, so prompts are learned at a rate relative to
-the visual tokens' norm (`Relative`, its default: not tuned here). Layers, kind of token and span
+the visual tokens' norm (`Relative`, its default: not tuned here). Layers, kind of map and span
 rule are those of `BEST`, chosen on shapes-val; everything is reported on shapes-test.
 """
 
@@ -17,18 +17,19 @@ from tables import Comparison, draw_differences, scored
 
 from probe.answers import described
 from probe.grounder import BEST, GrounderConfig
-from probe.grounding_tokens import AllOf
+from probe.grounding_tokens import AllOf, MostActive
 from probe.reattention import Learning
 
 BASE = replace(BEST, learn_where=None, learn_when=None, assembly=None)
+GTI = replace(BASE, token=MostActive())
 LEARNING = Learning()
 COMPONENTS: dict[str, GrounderConfig] = {
     "mean of role tokens": replace(BASE, token=AllOf()),
-    "grounding token": BASE,
-    "+ spatial prompt": replace(BASE, learn_where=LEARNING),
-    "+ temporal prompt": replace(BASE, learn_when=LEARNING),
-    "+ both": replace(BASE, learn_where=LEARNING, learn_when=LEARNING),
-    "+ assembling": replace(BASE, learn_where=LEARNING, learn_when=LEARNING, assembly="mean"),
+    "grounding token": GTI,
+    "+ spatial prompt": replace(GTI, learn_where=LEARNING),
+    "+ temporal prompt": replace(GTI, learn_when=LEARNING),
+    "+ both": replace(GTI, learn_where=LEARNING, learn_when=LEARNING),
+    "+ assembling": replace(GTI, learn_where=LEARNING, learn_when=LEARNING, assembly="mean"),
 }
 COMPARED = [
     ("grounding token", "mean of role tokens"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from probe.answers import Answer, Laps, Look
 from probe.attention import Assembly
-from probe.grounding_tokens import Fixed, MostActive, TokenRule
+from probe.grounding_tokens import AllOf, Fixed, MostActive, TokenRule
 from probe.interventions import Intervention
 from probe.model import VideoLM
 from probe.prompts import GENERIC, GENERIC_RELEASED
@@ -95,11 +95,9 @@ its own generic prompt, loss and span. Its layers [-26:-6] belong to a model of 
 PLAIN = GrounderConfig()
 """Probes alone: grounding token, relative attention and sub-queries, with nothing learned."""
 
-BEST = GrounderConfig(
-    layers=(1, 2, 3), token=Fixed(-1), relative=False, span=GrowFromPeak(), ask_whole=True
-)
-"""What does best on `shapes-val` with the shipped model: the last role token grounds, and the most
-active one does not. Chosen for that model; on another, choose anew."""
+BEST = GrounderConfig(layers=(2,), token=AllOf(), relative=False)
+"""What does best on `shapes-val` with the shipped model (`analyses/choices.py`): layer 2 grounds,
+and most of its role tokens do. Chosen for that model; on another, choose anew."""
 
 PRESETS = {"plain": PLAIN, "best": BEST, "paper": PAPER, "released-code": RELEASED_CODE}
 """The presets by the names that the command line knows them under."""

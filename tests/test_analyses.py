@@ -230,3 +230,11 @@ def test_each_token_is_named_by_its_part_in_the_question(organism):
     assert (parts[looks], parts[thing]) == ("LOOKS", "SUBJECT")
     assert {parts[word] for word in action} == {"ACTION"}
     assert (parts["Is"], parts["video"], parts[":"]) == ("is", "video", ": (-1)")
+
+
+def test_best_is_what_was_chosen():
+    choices = importlib.import_module("choices")
+    numbers = json.loads(choices.CLAIM.numbers().read_text())
+    options = {**choices.OPTIONS, "layers": choices.windows(numbers["model"]["layers"])}
+    picked = {choice: options[choice][name] for choice, name in numbers["chosen"].items()}
+    assert replace(probe.PLAIN, **picked) == probe.BEST
