@@ -162,13 +162,17 @@ def blend(
 
 
 def outline(image: Image.Image, box: Box, colour: Colour, *, dashed: bool = False) -> None:
-    """Draw a box on the image, with a dark halo that parts it from any background."""
+    """Draw a box around what is in it, with a dark halo that parts it from any background.
+
+    It covers what it encloses only where it would leave the image.
+    """
     thick = max(3, min(image.size) // 120)
     draw = ImageDraw.Draw(image)
-    x1, y1, x2, y2 = box
+    around = np.array(box) + np.array([-thick, -thick, thick, thick])
+    x1, y1, x2, y2 = np.clip(around, 0, np.array(image.size * 2) - 1).tolist()
     draw.rectangle((x1 - 2, y1 - 2, x2 + 2, y2 + 2), outline=HALO, width=thick + 4)
     if not dashed:
-        draw.rectangle(box, outline=colour, width=thick)
+        draw.rectangle((x1, y1, x2, y2), outline=colour, width=thick)
         return
     half = thick // 2
     x1, y1, x2, y2 = x1 + half, y1 + half, x2 - half, y2 - half

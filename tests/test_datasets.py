@@ -112,18 +112,34 @@ def test_hcstvg_boxes_are_corner_and_size(edited, name):
     assert sample.truth.boxes.tolist() == [[10, 20, 40, 25]] * 8
 
 
+@pytest.mark.parametrize("times", [(19.0, 19.9), (0.0, 0.1)])
 @pytest.mark.parametrize("name", ["hcstvg1", "hcstvg2"])
-def test_hcstvg_times_do_not_move_the_frames(edited, name, truth):
-    sample = edited(name, lambda entry: entry.update(st_time=19.0, ed_time=19.9))
+def test_hcstvg_times_do_not_move_the_frames(edited, name, times, truth):
+    start, end = times
+    sample = edited(name, lambda entry: entry.update(st_time=start, ed_time=end))
     assert sample.span == truth.span
 
 
-def test_hcstvg_ends_with_its_last_box_whatever_the_last_frame_says(edited, truth):
+@pytest.mark.parametrize("later", [1, 0, -1])
+def test_hcstvg_ends_with_its_last_box_whatever_the_last_frame_says(edited, truth, later):
     def lose_the_last(entry):
-        entry["ed_frame"] = entry["st_frame"] + len(entry["bbox"]) - 1  # inclusive, as published
         del entry["bbox"][-1]
+        last = entry["st_frame"] + len(entry["bbox"]) - 1  # inclusive, as published
+        entry["ed_frame"] = last + later
 
     assert edited("hcstvg2", lose_the_last).span == Span(truth.span.start, truth.span.stop - 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "as_published"),
+    [
+        ("hcstvg1", {"width": 320, "height": 240}),
+        ("hcstvg2", {"img_size": [240, 320]}),
+        ("vidstg", {"width": 320, "height": 240}),
+    ],
+)
+def test_a_size_is_height_and_width_however_it_is_written(edited, name, as_published):
+    assert edited(name, lambda entry: entry.update(as_published)).size == (240, 320)
 
 
 def test_vidstg_truth_ends_before_its_last_frame(edited):

@@ -227,7 +227,8 @@ def _time_or_space(entries: Sequence[Entry]) -> Iterator[Part]:
     yield Paragraph(f"Share of queries, in percent; right is an overlap above {RIGHT}.")
     yield Table(columns, rows)
     yield Picture(
-        _scatter(entries), "Each query by its overlap in time (tIoU) and in space (gt_vIoU)"
+        _scatter(entries),
+        "Each query by its overlap in time (tIoU) and in space (gt_vIoU); dashed: means",
     )
 
 
