@@ -183,7 +183,8 @@ def dots(
     """One dot with its interval for each name, the first on top; `lower` by a share of a row."""
     means, reach = spread(list(summaries.values()))
     rows = np.arange(len(summaries))
-    axes.errorbar(means, rows + lower, xerr=reach, fmt="o", ms=4, color=colour, label=label)
+    whole = {"fmt": "o", "ms": 4, "clip_on": False}  # a share of 0 or 1 lies on the frame
+    axes.errorbar(means, rows + lower, xerr=reach, color=colour, label=label, **whole)
     axes.set_yticks(rows, list(summaries))
     axes.set_ylim(len(summaries) - 0.5, -0.5)
     axes.locator_params(axis="x", nbins=5)
