@@ -1,4 +1,4 @@
-"""Grounding gets worse as the word it reads is less active, but not as the role token is.
+"""Grounding gets worse as the token it reads is less active, role tokens above all.
 
     python analyses/activation_rank.py              draw from the stored numbers (seconds)
     python analyses/activation_rank.py --measure    measure again (two CPU cores, one minute)

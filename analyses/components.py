@@ -37,6 +37,7 @@ COMPARED = [
     ("+ temporal prompt", "grounding token"),
     ("+ both", "grounding token"),
     ("+ assembling", "+ both"),
+    ("+ assembling", "grounding token"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Which token grounds best differs from sample to sample; the most active is seldom the one.
+"""Which token grounds best differs from sample to sample; the most active is it in four of ten.
 
     python analyses/grounding_tokens_differ.py             draw from the stored numbers (seconds)
     python analyses/grounding_tokens_differ.py --measure   measure again (two CPU cores, one minute)

@@ -1,4 +1,4 @@
-"""Layers 1 to 3 look at the right place; choosing heads without labels finds none that are better.
+"""Layer 2 looks at the right place; choosing heads without labels gains nothing that is shown.
 
     python analyses/layers_and_heads.py              draw from the stored numbers (seconds)
     python analyses/layers_and_heads.py --measure    measure again (two CPU cores, one minute)

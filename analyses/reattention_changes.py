@@ -1,4 +1,4 @@
-"""One step of re-attention moves the answer much, whatever is shown, and the look a little.
+"""One step of re-attention moves the answer much, whatever is shown, and the look hardly.
 
     python analyses/reattention_changes.py              draw from the stored numbers (seconds)
     python analyses/reattention_changes.py --measure    measure again (two CPU cores, two minutes)

@@ -1,4 +1,4 @@
-"""Reversal changes the map much, and the chosen track in a quarter of the cases.
+"""Reversal changes the map much, and the chosen track in a fifth of the cases.
 
     python analyses/reversal.py              draw from the stored numbers (seconds)
     python analyses/reversal.py --measure    measure again (two CPU cores, one minute)

@@ -1,4 +1,4 @@
-"""Through its last role token the organism points at the right object; not through the most active.
+"""Through its role tokens the organism points at the right object, proposed or true.
 
     python analyses/right_track.py              draw from the stored numbers (seconds)
     python analyses/right_track.py --measure    measure them again (two CPU cores, two minutes)
