@@ -268,11 +268,12 @@ class Study:
         truth = footage.from_source(sample.truth)
         if not len(truth):
             raise ValueError(f"{sample.id}: the true tube lies outside the part that is shown")
-        given = None if self.others is None else self.others.of(sample, footage)
+        queries = decompose(sample.query)
+        given = None if self.others is None else self.others.of(sample, footage, queries)
         return Case(
             name=sample.id,
             video=footage.video,
-            queries=decompose(sample.query),
+            queries=queries,
             truth=truth,
             sampled=footage.video.indices,
             tracks=_right_first(truth, sample, footage, given),

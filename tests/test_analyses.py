@@ -172,8 +172,8 @@ def test_a_clip_that_cannot_be_read_scores_zero(broken):
         return tables.Comparison.of(records, "hcstvg-official").table()["best"]
 
     whole, all_three = means(replace(broken, first=2).open()), means(broken.open())
-    assert whole["m_gt_viou"] > 0
-    assert all_three["m_gt_viou"] == pytest.approx(whole["m_gt_viou"] / 3)
+    assert whole["m_tiou"] > 0
+    assert all_three["m_tiou"] == pytest.approx(whole["m_tiou"] / 3)
 
 
 def test_where_all_clips_fail_the_first_reason_is_given(broken):
