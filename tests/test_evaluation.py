@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from published_formats import SCALE, write_hcstvg, write_vidstg
 
 from probe.datasets import load_dataset
@@ -342,6 +343,8 @@ def test_tracks_are_read_from_a_folder_by_the_videos_names(organism, tmp_path):
         (("shapes-val", "--oracle", "--tracks", "."), "leave out one"),
         (("shapes-val", "--tracks", "/absent"), "no such folder"),
         (("shapes-val", "--frames", "0"), "at least 1"),
+        (("shapes-val", "--threads", "0"), "at least 1"),
+        (("shapes-val", "--threads", "2", "--ray", "local"), "leave out one of them"),
         (("shapes-val", "--ray", "local", "--workers", "999"), "999 workers are too many"),
         (("shapes-val", "--ray", "local", "--device", "auto"), "give 'cuda'"),
     ],
@@ -352,6 +355,19 @@ def test_wrong_use_is_one_line_and_starts_no_run(command, tmp_path, words, reaso
     assert reason in err
     assert err.count("probe: ") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("words", "threads"), [((), 1), (("--threads", 2), 2)])
+def test_the_shipped_model_runs_on_one_thread_unless_more_are_given(
+    command, tmp_path, cache, words, threads
+):
+    before = torch.get_num_threads()
+    kept = ("--out", tmp_path / "run", "--cache", cache, "--limit", 1)
+    try:
+        assert command("evaluate", "shapes-val", *kept, *words)[0] == 0
+    finally:
+        torch.set_num_threads(before)
+    assert read_run(tmp_path / "run").environment["threads"] == threads
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(command):

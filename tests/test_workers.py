@@ -48,12 +48,6 @@ def worker_processes():
     return [process.pid for process in below if "ray::Worker" in " ".join(process.cmdline())]
 
 
-@pytest.fixture(autouse=True)
-def as_urgent_as_this_process(monkeypatch):
-    """Ray's workers give way to everything else, which on a busy machine takes them for ever."""
-    monkeypatch.setenv("RAY_worker_niceness", "0")
-
-
 def test_a_killed_worker_costs_nothing_and_the_results_are_those_of_one_process(
     plan, organism, tmp_path
 ):

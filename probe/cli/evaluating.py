@@ -81,6 +81,10 @@ class Evaluate:
     retry_failed: bool = False
     """Ask those again that failed before."""
 
+    threads: Annotated[int | None, arg(metavar="INT")] = None
+    """CPU threads; by default one for the shipped model, whose work is too small to be shared, and
+    as many as torch takes for any other. With --ray each worker has one."""
+
     ray: Annotated[str | None, arg(metavar="{local,ADDRESS}")] = None
     """Answer with many processes: on this machine, or on the Ray cluster at an address."""
 
@@ -123,6 +127,12 @@ class Evaluate:
 
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"--limit {self.limit}: nothing to do; give at least 1")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"--threads {self.threads}: nothing could run; give at least 1")
+        if self.threads is not None and self.ray is not None:
+            raise ValueError(
+                "--threads and --ray: each worker has one thread; leave out one of them"
+            )
         options = self.options
         return Plan(
             dataset=self.dataset,
@@ -163,9 +173,17 @@ class Evaluate:
         return Proposed(cache) if search is None else Detected(search)
 
     def _answerer(self, plan: "Plan") -> "AbstractContextManager[Answerer]":
-        from probe.evaluation.workers import hire
+        import torch
 
-        return nullcontext(plan.open()) if self.ray is None else hire(plan, self.ray, self.workers)
+        from probe.evaluation.workers import hire
+        from probe.model import ORGANISM
+
+        if self.ray is not None:
+            return hire(plan, self.ray, self.workers)
+        threads = 1 if self.threads is None and plan.model == ORGANISM else self.threads
+        if threads is not None:
+            torch.set_num_threads(threads)
+        return nullcontext(plan.open())
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,8 @@ def _check_resources(there: Mapping[str, float], needs: Mapping[str, int], worke
 
 def _ray() -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # By default workers give way to everything else on the machine, and a run without Ray does not.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
         import ray.exceptions
