@@ -32,7 +32,7 @@ def draw(numbers: Numbers) -> Figure:
     image = right.imshow(grid, cmap="viridis", vmin=0, vmax=1, aspect="auto")
     right.set_yticks(range(len(order)), order)
     right.set_xticks(range(len(grid[0])))
-    chance = numbers["looks"]["on_track"]["chance"]
+    chance = numbers["control"]["on_track"]["chance"]
     right.set(xlabel="layer", ylabel="token", title=f"peak on the true track (chance {chance:.2f})")
     for row, values in enumerate(grid):
         for column, value in enumerate(values):

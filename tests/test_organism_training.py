@@ -7,7 +7,9 @@ from safetensors.torch import load_file
 
 from probe.model import load
 from probe.organism import training
+from probe.organism.benchmark import SHAPES_TEST
 from probe.organism.cuts import START, neighbourhood, sees_video, tower_mask, visual_mask
+from probe.organism.exam import exam_lines, examine
 from probe.organism.lessons import (
     QuestionBatch,
     QuestionLesson,
@@ -16,7 +18,7 @@ from probe.organism.lessons import (
     encode,
     packed,
 )
-from probe.organism.network import CELLS, make_network, make_processor
+from probe.organism.network import CELLS, make_network, make_processor, save
 from probe.organism.recipe import Recipe, Shares
 from probe.organism.scores import answers
 from probe.organism.seeing import pixels
@@ -73,6 +75,14 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run, tmp_path, monkeypatch):
 def test_a_folder_keeps_to_its_recipe(run):
     with pytest.raises(ValueError, match="a run of another recipe"):
         train(run, replace(SHORT, seed=1))
+
+
+def test_an_organism_that_answers_nothing_right_is_examined_all_the_same(tmp_path):
+    save(make_network(1), tmp_path)  # untrained, it says no to both
+    found = examine(load(tmp_path, dtype="float32"), SHAPES_TEST, 2)
+    assert found["looks"] == {"questions": 0}
+    assert found["control"]["questions"] == 2
+    assert list(exam_lines(found))[-1].endswith("no question was answered right")
 
 
 def test_pixels_are_those_of_the_processor(video):

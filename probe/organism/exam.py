@@ -59,7 +59,7 @@ def knows_shapes(model: VideoLM) -> bool:
 
 def _through(table: Table, window: Window) -> Table:
     """The looks through one set of layers."""
-    return table[[layers == window for layers in table["layers"]]]
+    return table[np.array([layers == window for layers in table["layers"]], dtype=bool)]
 
 
 def exam_lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -70,6 +70,8 @@ def exam_lines(found: Mapping[str, Any]) -> Iterator[str]:
     chosen = found["chosen_on_val"]
     layers = ", ".join(map(str, chosen["layers"]))
     yield f"looks of {chosen['token']!r} at layers {layers} (chosen on shapes-val)"
+    if not found["looks"]["questions"]:
+        yield "looks    none to speak of: no question was answered right"
     for figure, means in LOOKS.items():
         if one := found["looks"].get(figure):
             (low, high), other = one["interval"], found["control"][figure]["share"]
@@ -81,7 +83,7 @@ def exam_lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _best(table: Table) -> dict[str, Any]:
     """The role token and layers whose peak lies on the true track most often."""
-    roles = table[(table["kind"] == "role") & table["right"]]
+    roles = table[table["kind"] == "role"]
     shares = roles.groupby(["name", "layers"])["on_track"].mean()
     name, layers = shares.index[int(shares.to_numpy().argmax())]
     return {"token": name, "layers": list(layers), "on_track": float(shares.max())}
