@@ -1,7 +1,7 @@
 """Every figure, drawn anew in one process; with `--measure` every number is measured first.
 
     python analyses/all.py              draw from the stored numbers (a quarter of a minute)
-    python analyses/all.py --measure    measure all again (the scripts add up to half an hour)
+    python analyses/all.py --measure    measure all again (a quarter of an hour on two cores)
 
 Takes the options that each script takes. A claim that only the shapes can answer is left out where
 another data set is given.

@@ -94,7 +94,7 @@ def test_cutting_a_token_from_all_cells_equals_masking_it_in_plain_eager_attenti
     lost = edges(view, [3])
     rows, logits = eager(shipped, tiny_folder, view, dict.fromkeys(range(view.network.depth), lost))
     torch.testing.assert_close(view.grid.unfold(reading.attention), rows, atol=1e-5, rtol=0)
-    torch.testing.assert_close(reading.logits, logits, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(reading.logits, logits, atol=1e-5, rtol=1e-5)
     assert reading.attention[:, :, 3].abs().max() == 0
     assert (view.read(QUESTION)[0].logits - reading.logits).abs().max() > 1e-3
 
@@ -110,7 +110,7 @@ def test_cutting_some_cells_at_one_head_of_one_layer_equals_the_same_in_eager_at
     lost = edges(view, [4, last], heads=[0, 2], cells=cells)
     rows, logits = eager(shipped, tiny_folder, view, {1: lost})
     torch.testing.assert_close(view.grid.unfold(reading.attention), rows, atol=1e-5, rtol=0)
-    torch.testing.assert_close(reading.logits, logits, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(reading.logits, logits, atol=1e-5, rtol=1e-5)
     assert reading.attention[1, 0, 4][cells].abs().max() == 0
     assert (reading.attention[1, 1, 4][cells] > 0).all()
 
