@@ -175,6 +175,16 @@ class Network:
             tracer.stop()
         return states[0]
 
+    def asked_entering(
+        self, memory: Memory, asked: Asked, layer: int
+    ) -> Float[Tensor, "token hidden"]:
+        """The states of more tokens that enter a decoder layer; nothing at or above it runs."""
+        given = {**asked.inputs, **_behind(memory)}
+        with self.attending("sdpa"), self.decoder.trace(**given) as tracer:
+            states = nnsight.save(self.layers[layer].input)
+            tracer.stop()
+        return states[0]
+
     def memorise(
         self,
         entered: Entered,
@@ -225,9 +235,13 @@ class Network:
             asked: The new tokens.
             kept: Which attention is kept; it is moved to main memory layer by layer.
             edits: What is done otherwise at some layers.
+
+        Layers that the new tokens have behind them neither run nor have attention to keep.
         """
         # Flash attention takes no masks, which packed questions need; these are few rows for sdpa.
         with self.attending("sdpa"), self.decoder.trace(**asked.inputs, **_behind(memory)):
+            for index in range(asked.first):
+                self.layers[index].skip(asked.states[None])
             rows = nnsight.save(self._rows(asked.mask, kept, edits))
             hidden = nnsight.save(self.decoder.output.last_hidden_state)
         return rows, hidden[0]

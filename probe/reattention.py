@@ -168,6 +168,8 @@ def _gradient(
         logits = prompted.answer_logits(latent.question, generic, checkpointing=checkpointing)
         value = loss(logits[0], logits[1], ids)
         (gradient,) = torch.autograd.grad(value, vectors)
+    if not vectors.any():  # before the first step, what was read is as without them
+        view.remember_of(prompted)
     margin = yes_minus_no(logits[0], ids)
     return gradient, Step(value.item(), margin.item(), _peak(prompted), gradient.norm().item())
 

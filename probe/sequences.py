@@ -79,7 +79,8 @@ class Entered:
 class Asked:
     """The tokens of questions, to be read behind what is remembered."""
 
-    embeddings: Float[Tensor, "token hidden"]
+    states: Float[Tensor, "token hidden"]
+    """What enters layer `first`: the embeddings where that is layer 0."""
 
     positions: Int[Tensor, "axis token"]
     """Where each of them stands, for the positional encoding."""
@@ -87,11 +88,14 @@ class Asked:
     mask: Bool[Tensor, "token position"]
     """Which position, remembered or new, each of them sees."""
 
+    first: int = 0
+    """The decoder layer that is the first to run; those below have run."""
+
     @property
     def inputs(self) -> dict[str, Any]:
         """What the decoder is given."""
         return {
-            "inputs_embeds": self.embeddings[None],
+            "inputs_embeds": self.states[None],
             "position_ids": _batched(self.positions),
             "attention_mask": self.mask[None, None],
         }

@@ -88,16 +88,26 @@ class View:
         """The keys and values of everything before the question; computed once."""
         return self._remembered(self.network.depth)
 
+    def remember_of(self, read: "View") -> None:
+        """Take over what was read of the video with latent prompts of zeros, which change nothing.
+
+        It is kept without its graph.
+        """
+        (others,) = read._memory
+        (own,) = self._memory
+        if len(others) > len(own):
+            self._memory[:] = [tuple((keys.detach(), values.detach()) for keys, values in others)]
+
     def _remembered(self, depth: int) -> Memory:
         """The memory of the first layers, kept until more of them are needed."""
-        held = self._memories
-        if not held or len(held[-1]) < depth:
-            held[:] = [self._memorised(depth)]
-        return held[-1][:depth]
+        if len(self._memory[0]) < depth:
+            self._memory[:] = [self._memorised(depth)]
+        return self._memory[0][:depth]
 
     @cached_property
-    def _memories(self) -> list[Memory]:
-        return []
+    def _memory(self) -> list[Memory]:
+        """What is remembered so far: of no layer, to begin with."""
+        return [()]
 
     def _memorised(self, depth: int) -> Memory:
         network, entered = self.network, self.entered
@@ -122,6 +132,33 @@ class View:
     @cached_property
     def _entering(self) -> dict[int, Tensor]:
         return {0: self.prefix}
+
+    def _asked_above(self, questions: Sequence[str], asked: Asked) -> Asked:
+        """The tokens of questions as they enter the first layer that a latent prompt enters.
+
+        Up to there they are what the plain view makes of them, whatever the vectors are.
+        """
+        first = min((latent.layer for latent in self.latents), default=0)
+        if self.plain is None or first == 0:
+            return asked
+        return replace(
+            asked, states=self.plain._asked_entering(questions, asked, first), first=first
+        )
+
+    def _asked_entering(
+        self, questions: Sequence[str], asked: Asked, layer: int
+    ) -> Float[Tensor, "token hidden"]:
+        """The states of questions that enter a layer, kept until others are asked for."""
+        key, held = (*questions, layer), self._asked
+        if key not in held:
+            states = self.network.asked_entering(self._remembered(layer), asked, layer)
+            held.clear()
+            held[key] = states
+        return held[key]
+
+    @cached_property
+    def _asked(self) -> dict[tuple[str | int, ...], Tensor]:
+        return {}
 
     def _added(self) -> dict[int, Float[Tensor, "token hidden"]]:
         """The latents of each layer, summed, with zeros where there is no visual token."""
@@ -211,11 +248,12 @@ class View:
         edits = self._edits(pack, each)
         if not checkpointing:
             nothing = Kept(self.grid.positions, ())
+            asked = asked if edits else self._asked_above(questions, asked)
             _, hidden = self.network.continue_from(self.memory, asked, nothing, edits)
             return self.network.logits(hidden[pack.last])
         if edits:
             raise ValueError("interventions do not go with checkpointing; leave out one of them")
-        row = self.entered.followed_by(asked.embeddings, pack.lengths)
+        row = self.entered.followed_by(asked.states, pack.lengths)
         hidden = self.network.read_again(row, pack.whole_mask.to(asked.mask.device), self._added())
         return self.network.logits(hidden[len(self.entered) :][pack.last])
 

@@ -235,3 +235,50 @@ def test_a_file_that_holds_no_latent_is_refused(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(ValueError, match=r"latent\.safetensors: "):
         LatentPrompt.load(path)
+
+
+def layers_run(view, step):
+    """How many tokens each decoder layer works on during a step, pass by pass."""
+    seen = [[] for _ in range(view.network.depth)]
+    layers = view.network.module.model.language_model.layers
+    # Within the layers: nnsight calls a skipped layer's hooks, but nothing in it.
+    hooks = [
+        layer.mlp.register_forward_pre_hook(
+            lambda _, given, lengths=lengths: lengths.append(given[0].shape[1])
+        )
+        for layer, lengths in zip(layers, seen, strict=True)
+    ]
+    try:
+        step()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def test_a_second_step_runs_nothing_below_its_layer(tiny, video):
+    view = tiny.watch(video)
+    reattend(view, QUESTION, layer=2)
+    seen = layers_run(
+        view, lambda: view.with_latent(noise(view, 2)).answer_logits(QUESTION, GENERIC)
+    )
+    assert seen[0] == seen[1] == []
+    assert len(seen[2]) == 2
+
+
+def test_what_the_first_step_read_is_the_views_own_memory_without_its_graph(tiny, video):
+    view, fresh = tiny.watch(video), tiny.watch(video)
+    reattend(view, QUESTION, layer=1)
+    seen = layers_run(view, lambda: view.read(QUESTION))
+    assert all(length < len(view.prefix) for lengths in seen for length in lengths)
+    for ours, theirs in zip(view.memory, fresh.memory, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            assert torch.equal(one, other)
+            assert not one.requires_grad
+
+
+def test_one_step_reads_the_video_once(tiny, video):
+    view = tiny.watch(video)
+    seen = layers_run(view, lambda: reattend(view, QUESTION))
+    whole = [length for length in seen[0] if length >= len(view.prefix)]
+    assert whole == [len(view.prefix)]
