@@ -5,8 +5,7 @@
 A step is the gradient, with respect to one vector for each visual token, of a loss on the answers
 to some questions; two of them are a contrast pair. What the steps of one video share (its visual
 tokens, and the states below the layer the vectors enter, its own and those of the questions, which
-only the engine can keep) is computed before, on both sides as far
-as each can use it.
+only the engine can keep) is computed before, on both sides as far as each can use it.
 
 engine   `View.with_latent` and `View.answer_logits`: one pass over the video for all questions,
          from the layer on that the vectors enter
