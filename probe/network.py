@@ -232,11 +232,9 @@ class Network:
 
         Args:
             memory: What was read before.
-            asked: The new tokens.
+            asked: The new tokens; layers below their first neither run nor have attention to keep.
             kept: Which attention is kept; it is moved to main memory layer by layer.
             edits: What is done otherwise at some layers.
-
-        Layers that the new tokens have behind them neither run nor have attention to keep.
         """
         # Flash attention takes no masks, which packed questions need; these are few rows for sdpa.
         with self.attending("sdpa"), self.decoder.trace(**asked.inputs, **_behind(memory)):
