@@ -169,18 +169,17 @@ class Network:
 
     def entering(self, entered: Entered, layer: int) -> Float[Tensor, "token hidden"]:
         """The states that enter a decoder layer; nothing at or above it runs."""
-        given = entered.inputs(entered.embeddings)
-        with self.decoder.trace(**given, use_cache=False) as tracer:
-            states = nnsight.save(self.layers[layer].input)
-            tracer.stop()
-        return states[0]
+        return self._entering(layer, {**entered.inputs(entered.embeddings), "use_cache": False})
 
     def asked_entering(
         self, memory: Memory, asked: Asked, layer: int
     ) -> Float[Tensor, "token hidden"]:
         """The states of more tokens that enter a decoder layer; nothing at or above it runs."""
-        given = {**asked.inputs, **_behind(memory)}
-        with self.attending("sdpa"), self.decoder.trace(**given) as tracer:
+        with self.attending("sdpa"):
+            return self._entering(layer, {**asked.inputs, **_behind(memory)})
+
+    def _entering(self, layer: int, given: Mapping[str, Any]) -> Float[Tensor, "token hidden"]:
+        with self.decoder.trace(**given) as tracer:
             states = nnsight.save(self.layers[layer].input)
             tracer.stop()
         return states[0]

@@ -168,7 +168,9 @@ def _gradient(
         logits = prompted.answer_logits(latent.question, generic, checkpointing=checkpointing)
         value = loss(logits[0], logits[1], ids)
         (gradient,) = torch.autograd.grad(value, vectors)
-    if not vectors.any():  # before the first step, what was read is as without them
+    # Before the first step all is read as without them. A view with latent prompts of its own is
+    # left alone: they may be learnable, and what it remembers then carries their graph.
+    if view.plain is None and not vectors.any():
         view.remember_of(prompted)
     margin = yes_minus_no(logits[0], ids)
     return gradient, Step(value.item(), margin.item(), _peak(prompted), gradient.norm().item())

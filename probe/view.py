@@ -89,7 +89,7 @@ class View:
         return self._remembered(self.network.depth)
 
     def remember_of(self, read: "View") -> None:
-        """Take over what was read of the video with latent prompts of zeros, which change nothing.
+        """Take over, for a plain view, what was read with a latent prompt of zeros: the same.
 
         It is kept without its graph.
         """

@@ -282,3 +282,13 @@ def test_one_step_reads_the_video_once(tiny, video):
     seen = layers_run(view, lambda: reattend(view, QUESTION))
     whole = [length for length in seen[0] if length >= len(view.prefix)]
     assert whole == [len(view.prefix)]
+
+
+def test_learning_on_top_of_learnable_vectors_leaves_them_learnable(tiny, video):
+    plain = tiny.watch(video)
+    below = noise(plain, 0)
+    vectors = below.vectors.requires_grad_()
+    view = plain.with_latent(LatentPrompt(vectors, 0, below.model, below.shape))
+    reattend(view, QUESTION, layer=1)
+    margin = yes_minus_no(view.answer_logits(QUESTION)[0], view.network.answers)
+    assert torch.autograd.grad(margin, vectors)[0].norm() > 0
