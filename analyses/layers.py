@@ -60,7 +60,7 @@ def _by_layer(
 def _moved(model: VideoLM, case: Case, learning: Learning) -> dict[str, float]:
     """How one step moves the margin, and the peak of attention inside the true tube."""
     view = model.watch(case.video)
-    prompted = learning.prompted(view, case.question, BEST.generic)
+    (prompted,) = learning.prompted(view, [case.question], BEST.generic)
     (before,), (after,) = view.read(case.question), prompted.read(case.question)
     token = grounding_token(before)
     return {

@@ -36,7 +36,7 @@ from probe.grounding_tokens import grounding_token
 from probe.knockouts import compare
 from probe.metrics import paired_difference
 from probe.model import VideoLM
-from probe.prompts import GENERIC, Kind
+from probe.prompts import Kind
 from probe.readings import Reading
 from probe.reattention import Learning
 
@@ -68,9 +68,10 @@ def measure(study: Study) -> Numbers:
 def _changes(model: VideoLM, case: Case, control: str) -> dict[str, Any]:
     """Of one clip, all that is compared before and after."""
     view = model.watch(case.video)
+    questions = case.question, control
     asked, other = (
-        compare(view, LEARNING.prompted(view, question, GENERIC), question)[0]
-        for question in (case.question, control)
+        compare(view, prompted, question)[0]
+        for prompted, question in zip(LEARNING.prompted(view, questions), questions, strict=True)
     )
     looks = {}
     for kind in KINDS:

@@ -17,7 +17,7 @@ from probe.prompts import GENERIC, GENERIC_RELEASED
 from probe.proposals import propose_tracks, with_heatmap_tracks
 from probe.queries import Queries, as_question, decompose
 from probe.readings import Reading
-from probe.reattention import Absolute, Learning, contrast, exponential
+from probe.reattention import Absolute, Learning, contrast, exponential, prompted_each
 from probe.spans import GrowFromPeak, SpanRule, TopHull, best_span
 from probe.tracks import best_track
 from probe.tubes import Tube
@@ -67,6 +67,13 @@ class GrounderConfig:
 
     interventions: tuple[Intervention, ...] = ()
     """What is done to the model while it reads any question: to test what an answer rests on."""
+
+    def branches(self, asked: Queries) -> list[tuple[str, Learning | None]]:
+        """What is asked where, and when; and how the latent prompt is learned for it."""
+        return [
+            (as_question(asked.attribute), self.learn_where),
+            (as_question(asked.action), self.learn_when),
+        ]
 
 
 _PAPER_LEARNING = Learning(layer=0, steps=1, rate=Absolute(8.0), loss=exponential)
@@ -134,11 +141,12 @@ def ground(
     view = model.watch(video).under(*config.interventions)
     laps.mark("watch")
 
-    where = look(view, asked, asked.attribute, config.learn_where, config)
+    branches = config.branches(asked)
+    where, when = look_each(view, asked, branches, config)
     if config.assembly is not None:
-        back = look(view.reversed(), asked, asked.attribute, config.learn_where, config)
+        view = view.reversed()  # which lets go of all that was remembered of the other order
+        (back,) = look_each(view, asked, branches[:1], config)
         where = where.assembled_with(back, config.assembly)
-    when = look(view, asked, asked.action, config.learn_when, config)
     laps.mark("look")
 
     if candidates is None:
@@ -164,19 +172,27 @@ def ground(
     )
 
 
-def look(
-    view: View, asked: Queries, part: str, learning: Learning | None, config: GrounderConfig
-) -> Look:
-    """Where the model looks for one part of a query, beyond where it always looks."""
-    question = as_question(part)
-    prompted = view if learning is None else learning.prompted(view, question, config.generic)
-    final = as_question(asked.whole) if config.ask_whole else question
-    (read,) = prompted.read(final, layers=config.layers)
+def look_each(
+    view: View,
+    asked: Queries,
+    branches: Sequence[tuple[str, Learning | None]],
+    config: GrounderConfig,
+) -> list[Look]:
+    """Where the model looks for some parts of a query, each with a latent prompt of its own."""
+    views = prompted_each(view, branches, config.generic)
+    whole = as_question(asked.whole) if config.ask_whole else None
+    pairs = zip(branches, views, strict=True)
+    return [look(prompted, whole or part, config) for (part, _), prompted in pairs]
+
+
+def look(view: View, question: str, config: GrounderConfig) -> Look:
+    """Where the model looks for what a question asks about, beyond where it always looks."""
+    (read,) = view.read(question, layers=config.layers)
     reading = read.through(config.layers_heads)
     tokens = config.token(reading)
     heatmap = reading.heatmap(tokens)
     if config.relative:
-        shown = prompted if config.prompt_generic else view
+        shown = view if config.prompt_generic else view.plain or view
         (generic,) = shown.read(config.generic, layers=config.layers)
         same = _counted_from_the_end(tokens, reading, generic)
         heatmap = heatmap.relative_to(generic.through(config.layers_heads).heatmap(same))

@@ -5,7 +5,7 @@ logits at the first answer position. The model is frozen, no box or time is seen
 never generated: one pass a step, the question and the generic prompt packed together.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -85,24 +85,119 @@ class Reattention:
     steps: tuple[Step, ...]
 
 
+_Found: TypeAlias = tuple[Float[Tensor, "visual hidden"], Step]
+"""A gradient with respect to a latent prompt's vectors, and what was seen on the way."""
+
+
 @dataclass(frozen=True)
 class Learning:
-    """How a latent prompt is learned: the choices of `reattend` as a value."""
+    """How latent prompts are learned."""
 
     layer: int = 0
-    """The decoder layer the vectors enter."""
+    """The decoder layer the vectors enter; only what lies above it runs."""
     steps: int = 1
+    """Gradient steps; 0 gives the prompt that changes nothing."""
     rate: Rate = field(default_factory=Relative)
+    """How far a step goes."""
     loss: Loss = exponential
+    """What a step makes smaller."""
     two_taps: bool = False
-    """Apply the mean of the newest vectors and those before."""
+    """Apply the mean of the newest vectors and those before, as the release does."""
     checkpointing: bool = False
-    """Spend time to save memory: a step keeps states between layers only, and runs all layers."""
+    """Spend time to save memory, exactly: a step keeps the states between layers only and computes
+    the rest again, and layers below the latent's run again too."""
 
-    def prompted(self, view: View, question: str, generic: str) -> View:
-        """The view with a latent prompt learned for a question."""
-        learned = reattend(view, question, generic=generic, **vars(self))
-        return view.with_latent(learned.latent)
+    def prompted(self, view: View, questions: Sequence[str], generic: str = GENERIC) -> list[View]:
+        """The view with the latent prompt of each question; raises what `learn` raises."""
+        learned = self.learn(view, questions, generic)
+        return [view.with_latent(one.latent) for one in learned]
+
+    def learn(
+        self, view: View, questions: Sequence[str], generic: str = GENERIC
+    ) -> list[Reattention]:
+        """Learn, for each question on its own, the latent prompt that makes the model say yes.
+
+        All of them start from zeros, so one reading of the video serves all their first steps.
+
+        Args:
+            view: The video; latent prompts it already has stay as they are.
+            questions: Yes-or-no questions.
+            generic: The prompt that each question is contrasted with.
+
+        Raises:
+            ValueError: if there is no such layer or no question, or steps are negative.
+            RuntimeError: if a gradient vanishes or is not a number, with its step and layer.
+        """
+        if self.steps < 0:
+            raise ValueError(f"{self.steps} steps cannot be taken; give 0 or more")
+        blank = zero_prompt(view.model, view.grid, view.prefix.shape[1], self.layer)
+        view.with_latent(blank)  # says at once if there is no such layer
+        latents = [replace(blank, question=question) for question in questions]
+        if not self.steps:
+            return [Reattention(latent, ()) for latent in latents]
+        first = self._gradients(view, blank, questions, generic)
+        return [
+            self._learned(view, latent, found, generic)
+            for latent, found in zip(latents, first, strict=True)
+        ]
+
+    def _learned(
+        self, view: View, latent: LatentPrompt, found: _Found, generic: str
+    ) -> Reattention:
+        """All steps for one question, the gradient of the first being known."""
+        visual = view.entering(self.layer)[view.grid.positions].float().cpu()
+        newest, seen = latent.vectors, []
+        for number in range(self.steps):
+            if number:
+                (found,) = self._gradients(view, latent, [latent.question], generic)
+            gradient, step = found
+            if not 0 < step.gradient_norm < float("inf"):
+                raise RuntimeError(
+                    f"the gradient of step {number} at layer {self.layer} has norm "
+                    f"{step.gradient_norm}; try another layer, loss or number type"
+                )
+            before, newest = newest, newest + self.rate.step(gradient, visual)
+            applied = (newest + before) / 2 if self.two_taps else newest
+            latent = replace(latent, vectors=applied)
+            seen.append(step)
+        return Reattention(latent, tuple(seen))
+
+    def _gradients(
+        self, view: View, latent: LatentPrompt, questions: Sequence[str], generic: str
+    ) -> list[_Found]:
+        """What one pass of a latent prompt finds for each question."""
+        vectors = latent.vectors.detach().requires_grad_()
+        prompted, ids = view.with_latent(replace(latent, vectors=vectors)), view.network.answers
+        # What is computed again for the gradient must be computed as it was, masks and all.
+        with view.network.attending("sdpa") if self.checkpointing else nullcontext():
+            *asked, base = prompted.answer_logits(
+                *questions, generic, checkpointing=self.checkpointing
+            )
+            losses = [self.loss(logits, base, ids) for logits in asked]
+            gradients = [
+                torch.autograd.grad(loss, vectors, retain_graph=loss is not losses[-1])[0]
+                for loss in losses
+            ]
+        # Before the first step all is read as without them. A view with latent prompts of its own
+        # is left alone: they may be learnable, and what it remembers then carries their graph.
+        if view.plain is None and not vectors.any():
+            view.remember_of(prompted)
+        return [
+            (
+                gradient,
+                Step(loss.item(), yes_minus_no(logits, ids).item(), peak, gradient.norm().item()),
+            )
+            for gradient, loss, logits, peak in zip(
+                gradients, losses, asked, _peaks(prompted, questions), strict=True
+            )
+        ]
+
+
+@torch.no_grad()
+def _peaks(prompted: View, questions: Sequence[str]) -> list[float]:
+    """Where the role tokens look, read behind what the step has read of the video already."""
+    gazes = prompted.gaze(*questions, kinds=("role",))
+    return [float(gaze.mean_attention().max()) for gaze in gazes]
 
 
 def reattend(  # noqa: PLR0913  each is a choice that the paper or its code makes differently
@@ -118,6 +213,8 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
     checkpointing: bool = False,
 ) -> Reattention:
     """Learn the latent prompt that makes the model say yes to a question about a video.
+
+    For several questions about one video, `Learning.learn` shares what their first steps read.
 
     Args:
         view: The video; latent prompts it already has stay as they are.
@@ -135,49 +232,23 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
         ValueError: if there is no such layer, or steps are negative.
         RuntimeError: if the gradient vanishes or is not a number, with its step and layer.
     """
-    if steps < 0:
-        raise ValueError(f"{steps} steps cannot be taken; give 0 or more")
     mover = Absolute(float(rate)) if isinstance(rate, int | float) else rate
-    blank = zero_prompt(view.model, view.grid, view.prefix.shape[1], layer)
-    latent = replace(blank, question=question)
-    view.with_latent(latent)  # says at once if there is no such layer
-    visual = view.entering(layer)[view.grid.positions].float().cpu()
-    seen: list[Step] = []
-    newest = latent.vectors
-    for number in range(steps):
-        gradient, step = _gradient(view, latent, generic, loss, checkpointing)
-        if not 0 < step.gradient_norm < float("inf"):
-            raise RuntimeError(
-                f"the gradient of step {number} at layer {layer} has norm {step.gradient_norm}; "
-                f"try another layer, loss or number type"
-            )
-        before, newest = newest, newest + mover.step(gradient, visual)
-        latent = replace(latent, vectors=(newest + before) / 2 if two_taps else newest)
-        seen.append(step)
-    return Reattention(latent, tuple(seen))
+    learning = Learning(layer, steps, mover, loss, two_taps, checkpointing)
+    (learned,) = learning.learn(view, [question], generic)
+    return learned
 
 
-def _gradient(
-    view: View, latent: LatentPrompt, generic: str, loss: Loss, checkpointing: bool
-) -> tuple[Float[Tensor, "visual hidden"], Step]:
-    """The gradient of the loss with respect to a latent's vectors, and what was seen on the way."""
-    vectors = latent.vectors.detach().requires_grad_()
-    prompted, ids = view.with_latent(replace(latent, vectors=vectors)), view.network.answers
-    # What is computed again for the gradient must be computed as it was, masks and all.
-    with view.network.attending("sdpa") if checkpointing else nullcontext():
-        logits = prompted.answer_logits(latent.question, generic, checkpointing=checkpointing)
-        value = loss(logits[0], logits[1], ids)
-        (gradient,) = torch.autograd.grad(value, vectors)
-    # Before the first step all is read as without them. A view with latent prompts of its own is
-    # left alone: they may be learnable, and what it remembers then carries their graph.
-    if view.plain is None and not vectors.any():
-        view.remember_of(prompted)
-    margin = yes_minus_no(logits[0], ids)
-    return gradient, Step(value.item(), margin.item(), _peak(prompted), gradient.norm().item())
+def prompted_each(
+    view: View, asked: Sequence[tuple[str, Learning | None]], generic: str
+) -> list[View]:
+    """For each question and how its latent prompt is learned, the view with it; as is for None.
 
-
-@torch.no_grad()
-def _peak(prompted: View) -> float:
-    """Where the role tokens look, read behind what the step has read of the video already."""
-    (gaze,) = prompted.gaze(prompted.latents[-1].question, kinds=("role",))
-    return float(gaze.mean_attention().max())
+    Questions learned for in the same way are learned for together.
+    """
+    views = [view] * len(asked)
+    for learning in {learning for _, learning in asked if learning is not None}:
+        same = [index for index, (_, other) in enumerate(asked) if other == learning]
+        made = learning.prompted(view, [asked[index][0] for index in same], generic)
+        for index, prompted in zip(same, made, strict=True):
+            views[index] = prompted
+    return views

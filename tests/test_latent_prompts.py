@@ -8,7 +8,16 @@ from probe import load
 from probe.grounding_tokens import visual_activation
 from probe.latent_prompts import LatentPrompt, zero_prompt
 from probe.prompts import GENERIC
-from probe.reattention import Absolute, Relative, contrast, entropy, exponential, reattend
+from probe.reattention import (
+    Absolute,
+    Learning,
+    Relative,
+    contrast,
+    entropy,
+    exponential,
+    prompted_each,
+    reattend,
+)
 from probe.view import yes_minus_no
 
 QUESTION = "Is there a red circle that jumps in this video?"
@@ -153,6 +162,34 @@ def test_each_step_says_how_strongly_the_role_tokens_look_before_it(view, checkp
     assert learned.steps[0].peak != pytest.approx(learned.steps[1].peak, rel=1e-3)
 
 
+@pytest.mark.parametrize("layer", [0, 2])
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("loss", [exponential, contrast])
+def test_questions_learned_for_together_learn_what_each_learns_alone(
+    view, layer, checkpointing, loss
+):
+    learning = Learning(layer, 2, Relative(0.05), loss, True, checkpointing)
+    questions = [QUESTION, "Is there a blue cross?", "Does the square slide in this video?"]
+    together = learning.learn(view, questions)
+    for question, shared in zip(questions, together, strict=True):
+        alone = reattend(
+            view, question, layer=layer, steps=2, rate=Relative(0.05), loss=loss, two_taps=True,
+            checkpointing=checkpointing,
+        )  # fmt: skip
+        vectors, expected = shared.latent.vectors, alone.latent.vectors
+        assert (vectors - expected).norm() / expected.norm() < 1e-4
+        for step, other in zip(shared.steps, alone.steps, strict=True):
+            assert vars(step) == pytest.approx(vars(other), rel=1e-3, abs=1e-5)
+        assert shared.latent.question == question
+    apart = together[0].latent.vectors - together[1].latent.vectors
+    assert apart.norm() / together[0].latent.vectors.norm() > 1e-2
+
+
+def test_learning_for_no_question_is_refused(view):
+    with pytest.raises(ValueError, match="give at least one"):
+        Learning().learn(view, [])
+
+
 def test_no_steps_give_the_prompt_that_changes_nothing(view):
     learned = reattend(view, QUESTION, steps=0)
     assert learned.latent.vectors.abs().max() == 0
@@ -282,6 +319,22 @@ def test_one_step_reads_the_video_once(tiny, video):
     seen = layers_run(view, lambda: reattend(view, QUESTION))
     whole = [length for length in seen[0] if length >= len(view.prefix)]
     assert whole == [len(view.prefix)]
+
+
+def test_the_first_steps_of_several_questions_read_the_video_once(tiny, video):
+    view = tiny.watch(video)
+    seen = layers_run(view, lambda: Learning().learn(view, [QUESTION, "Is there a cross?"]))
+    whole = [length for length in seen[0] if length >= len(view.prefix)]
+    assert whole == [len(view.prefix)]
+
+
+def test_questions_are_learned_for_as_each_says(view):
+    asked = [(QUESTION, Learning()), ("Is there a cross?", None), (QUESTION, Learning(layer=1))]
+    first, as_it_is, third = prompted_each(view, asked, GENERIC)
+    assert as_it_is is view
+    assert [one.latents[0].layer for one in (first, third)] == [0, 1]
+    expected = reattend(view, QUESTION, layer=1).latent.vectors
+    torch.testing.assert_close(third.latents[0].vectors, expected)
 
 
 def test_learning_on_top_of_learnable_vectors_leaves_them_learnable(tiny, video):

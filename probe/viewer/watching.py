@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from probe.attention import Heatmap, assemble
-from probe.grounder import GrounderConfig, look
+from probe.grounder import GrounderConfig, look_each
 from probe.grounding_tokens import AllOf, Fixed, MostActive
 from probe.prompts import GENERIC
-from probe.queries import Queries, as_question
+from probe.queries import Queries
 from probe.readings import Reading
-from probe.reattention import Absolute, Learning, Relative, contrast, entropy, exponential
+from probe.reattention import (
+    Absolute,
+    Learning,
+    Relative,
+    contrast,
+    entropy,
+    exponential,
+    prompted_each,
+)
 from probe.tubes import Tube
 from probe.view import View
 from probe.viewer.scene import Scene, Sight, grounding_of
@@ -48,13 +56,13 @@ def scene_of_questions(
     *asked, base = view.read(*questions, generic)
     sights = [Sight(reading, base, chosen=grounding_of(reading)) for reading in asked]
     if learning is not None:
-        sights = [_learned(view, sight, learning, generic) for sight in sights]
+        views = learning.prompted(view, questions, generic)
+        sights = [_compared(*pair) for pair in zip(sights, views, strict=True)]
     return Scene(view.video, tuple(sights), title=questions[0], model=view.model, truth=truth)
 
 
-def _learned(view: View, plain: Sight, learning: Learning, generic: str) -> Sight:
-    question = plain.reading.prompt.question
-    (after,) = learning.prompted(view, question, generic).read(question)
+def _compared(plain: Sight, prompted: View) -> Sight:
+    (after,) = prompted.read(plain.reading.prompt.question)
     return Sight(after, plain.generic, chosen=grounding_of(after), before=plain)
 
 
@@ -102,25 +110,20 @@ def scene_of_record(record: Mapping[str, Any], view: View, *, truth: Tube | None
         )
     config = _config(record["config"])
     asked = Queries(**{**record["queries"], "fallbacks": tuple(record["queries"]["fallbacks"])})
-    where = _sight("where", record, asked.attribute, config.learn_where, config, view)
-    when = _sight("when", record, asked.action, config.learn_when, config, view)
+    branches = config.branches(asked)
+    views = prompted_each(view, branches, config.generic)
+    pairs = zip(("where", "when"), views, strict=True)
+    where, when = (_sight(name, record, config, prompted) for name, prompted in pairs)
     if config.assembly is not None:
-        back = look(view.reversed(), asked, asked.attribute, config.learn_where, config)
+        (back,) = look_each(view.reversed(), asked, branches[:1], config)
         maps = [_as_answered(where), back.heatmap.reversed()]
         where = replace(where, heatmap=assemble(maps, config.assembly))
     return Scene(view.video, (where, when), record["query"], record["model"]["name"], record, truth)
 
 
-def _sight(
-    name: str,
-    record: Mapping[str, Any],
-    part: str,
-    learning: Learning | None,
-    config: GrounderConfig,
-    view: View,
-) -> Sight:
+def _sight(name: str, record: Mapping[str, Any], config: GrounderConfig, prompted: View) -> Sight:
     """One branch of an answer, its question and the generic prompt read at every layer."""
-    seen = record[name]
+    seen, view = record[name], prompted.plain or prompted
     asked, generic = _read(view, seen["question"], config)
     _check_tokens(asked, seen)
     plain = Sight(
@@ -131,9 +134,8 @@ def _sight(
         None if config.layers_heads else _counted(config.layers, view.network.depth),
         config.relative,
     )
-    if learning is None:
+    if prompted is view:
         return plain
-    prompted = learning.prompted(view, as_question(part), config.generic)
     after, after_generic = _read(prompted, seen["question"], config)
     shown = after_generic if config.prompt_generic else generic
     return replace(plain, reading=after, generic=shown, before=plain)
