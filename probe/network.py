@@ -16,6 +16,7 @@ from transformers import DynamicCache
 from transformers.video_utils import VideoMetadata
 
 from probe.attention import attention_rows
+from probe.early_stops import early_stop
 from probe.families import Family, Inputs
 from probe.grids import VisualGrid
 from probe.interventions import Edit, Edits, rewritten, still_seen
@@ -147,9 +148,9 @@ class Network:
 
         What stands behind the last visual token is left out.
         """
-        with self.handle.trace(**inputs) as tracer:
+        with early_stop() as stop, self.handle.trace(**inputs):
             entering = nnsight.save(dict(self.decoder.inputs[1]))
-            tracer.stop()
+            stop()
         (marked,) = torch.nonzero(inputs["input_ids"][0] == self.placeholder, as_tuple=True)
         end = int(marked[-1]) + 1
         embeddings = entering["inputs_embeds"][0]
@@ -179,9 +180,9 @@ class Network:
             return self._entering(layer, {**asked.inputs, **_behind(memory)})
 
     def _entering(self, layer: int, given: Mapping[str, Any]) -> Float[Tensor, "token hidden"]:
-        with self.decoder.trace(**given) as tracer:
+        with early_stop() as stop, self.decoder.trace(**given):
             states = nnsight.save(self.layers[layer].input)
-            tracer.stop()
+            stop()
         return states[0]
 
     def memorise(
@@ -206,8 +207,8 @@ class Network:
         """
         first, depth = len(below), self.depth if depth is None else depth
         cache: Any = DynamicCache(config=self.config.get_text_config())
-        given = entered.inputs(states, first)
-        with self.decoder.trace(**given, past_key_values=cache, use_cache=True) as tracer:
+        given = {**entered.inputs(states, first), "past_key_values": cache, "use_cache": True}
+        with early_stop() as stop, self.decoder.trace(**given):
             for index in range(first):
                 self.layers[index].skip(states[None])
             for index in sorted(index for index in added if index < depth):
@@ -215,7 +216,7 @@ class Network:
                 layer.input = layer.input + added[index].to(layer.input.device)
             # The last layer's keys and values are there; what it makes of them goes nowhere.
             _ = self._attention(depth - 1).inputs
-            tracer.stop()
+            stop()
         return (*below, *((layer.keys, layer.values) for layer in cache.layers[first:depth]))
 
     def continue_from(
@@ -254,9 +255,9 @@ class Network:
         top = max(kept.layers)
         edits = {layer: parts for layer, parts in edits.items() if layer <= top}
         given = {**asked.inputs, **_behind(memory)}
-        with self.attending("sdpa"), self.decoder.trace(**given) as tracer:
+        with self.attending("sdpa"), early_stop() as stop, self.decoder.trace(**given):
             rows = nnsight.save(self._rows(asked.mask, kept, edits))
-            tracer.stop()
+            stop()
         return rows
 
     def _rows(
