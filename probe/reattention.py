@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.latent_prompts import LatentPrompt, zero_prompt
+from probe.memories import Joint
 from probe.prompts import GENERIC, AnswerIds
 from probe.view import View, yes_minus_no
 
@@ -165,32 +166,35 @@ class Learning:
     def _gradients(
         self, view: View, latent: LatentPrompt, questions: Sequence[str], generic: str
     ) -> list[_Found]:
-        """What one pass of a latent prompt finds for each question."""
+        """What is found at the vectors of a latent prompt, for each question."""
         vectors = latent.vectors.detach().requires_grad_()
-        prompted, ids = view.with_latent(replace(latent, vectors=vectors)), view.network.answers
-        # What is computed again for the gradient must be computed as it was, masks and all.
-        with view.network.attending("sdpa") if self.checkpointing else nullcontext():
-            *asked, base = prompted.answer_logits(
-                *questions, generic, checkpointing=self.checkpointing
-            )
-            losses = [self.loss(logits, base, ids) for logits in asked]
-            gradients = [
-                torch.autograd.grad(loss, vectors, retain_graph=loss is not losses[-1])[0]
-                for loss in losses
-            ]
+        prompted = view.with_latent(replace(latent, vectors=vectors))
+        if self.checkpointing:
+            reader, back = prompted, lambda loss: torch.autograd.grad(loss, vectors)[0]
+        else:
+            joint = Joint.of(prompted.memory, vectors)
+            reader, back = prompted.remembering(joint.cut), joint.gradient
+        found = [self._gradient(reader, question, generic, back) for question in questions]
         # Before the first step all is read as without them. A view with latent prompts of its own
         # is left alone: they may be learnable, and what it remembers then carries their graph.
         if view.plain is None and not vectors.any():
             view.remember_of(prompted)
+        peaks = _peaks(prompted, questions)
         return [
-            (
-                gradient,
-                Step(loss.item(), yes_minus_no(logits, ids).item(), peak, gradient.norm().item()),
-            )
-            for gradient, loss, logits, peak in zip(
-                gradients, losses, asked, _peaks(prompted, questions), strict=True
-            )
+            (gradient, Step(loss, margin, peak, gradient.norm().item()))
+            for (gradient, loss, margin), peak in zip(found, peaks, strict=True)
         ]
+
+    def _gradient(
+        self, view: View, question: str, generic: str, back: Callable[[Tensor], Tensor]
+    ) -> tuple[Float[Tensor, "visual hidden"], float, float]:
+        """The gradient of the loss for a question, the loss, and yes minus no."""
+        ids = view.network.answers
+        # What is computed again for the gradient must be computed as it was, masks and all.
+        with view.network.attending("sdpa") if self.checkpointing else nullcontext():
+            asked, base = view.answer_logits(question, generic, checkpointing=self.checkpointing)
+            loss = self.loss(asked, base, ids)
+            return back(loss), loss.item(), yes_minus_no(asked, ids).item()
 
 
 @torch.no_grad()

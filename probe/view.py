@@ -88,6 +88,12 @@ class View:
         """The keys and values of everything before the question; computed once."""
         return self._remembered(self.network.depth)
 
+    def remembering(self, memory: Memory) -> "View":
+        """The same, with what it reads of the video given."""
+        given = replace(self)
+        given._memory[:] = [memory]
+        return given
+
     def remember_of(self, read: "View") -> None:
         """Take over, for a plain view, what was read with a latent prompt of zeros: the same.
 

@@ -1,5 +1,6 @@
 """The engine against the plain model: same attention, same logits, nothing leaks."""
 
+import gc
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -218,15 +219,40 @@ def test_the_raw_trace_sees_what_the_reading_sees(tiny, video):
     torch.testing.assert_close(logits, reading.logits, atol=1e-4, rtol=0)
 
 
-def test_memory_does_not_grow_with_readings(tiny, video):
-    import gc
+def tensors_there():
+    return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
 
+
+def test_memory_does_not_grow_with_readings(tiny, video):
     view = tiny.watch(video)
 
     def tensors_after(count):
         for _ in range(count):
             view.read("What jumps?", layers=[1])
         gc.collect()
-        return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+        return tensors_there()
 
     assert tensors_after(5) == tensors_after(295)
+
+
+STEPS = {
+    "watch": lambda model, video: model.watch(video),
+    "entering": lambda model, video: model.watch(video).entering(2),
+    "read": lambda model, video: model.watch(video).read("What jumps?"),
+    "gaze": lambda model, video: model.watch(video).gaze("What jumps?", layers=[1]),
+    "reattend": lambda model, video: reattend(model.watch(video), "What jumps?", layer=1),
+    "reverse": lambda model, video: model.watch(video).reversed().answer_logits("What jumps?"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_what_is_done_with_is_let_go_of_without_collecting_cycles(tiny, video, step):
+    STEPS[step](tiny, video)
+    gc.collect()
+    gc.disable()
+    try:
+        before = tensors_there()
+        STEPS[step](tiny, video)
+        assert tensors_there() == before
+    finally:
+        gc.enable()
