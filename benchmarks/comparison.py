@@ -39,8 +39,9 @@ class Options:
     quick: bool = False
     """Tiny sizes and one repeat: shows that everything runs, measures nothing, stores nothing."""
 
-    shape: Literal["small", "7b"] = "small"
-    """The random-weight model: small for CPUs, or the true shape of LLaVA-NeXT-Video-7B."""
+    shape: Literal["small", "small-144", "wide", "7b"] = "small"
+    """The random-weight model: small for CPUs; the same with 144 visual tokens a frame, as the
+    paper's has; wide, with a 7B's proportions; or the true shape of LLaVA-NeXT-Video-7B."""
 
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"

@@ -36,7 +36,7 @@ from probe.video import Video
 
 CLIP_SEED = 7
 
-FRAMES = {"small": 20, "7b": 8}
+FRAMES = {"small": 20, "small-144": 20, "wide": 12, "7b": 8}
 """As many as in the paper; fewer at 7B, where the reference's matrices for 20 fill over 80 GB."""
 QUICK_FRAMES = 4
 

@@ -62,10 +62,13 @@ class Shape:
 TINY = Shape(6, 64, 128, 4, 128, 4, 2, 1, 32, 64, 2)
 SHAPES = {
     "small": Shape(8, 256, 688, 8, 128, 8, 4, 3, 96, 384, 4),
+    "small-144": Shape(8, 256, 688, 8, 128, 12, 4, 3, 96, 384, 4),
+    "wide": Shape(8, 1024, 2752, 16, 128, 8, 4, 3, 96, 384, 4),
     "7b": Shape(32, 4096, 11008, 32, 32064, 12, 14, 24, 1024, 4096, 16),
 }
-"""A small model in which the vision tower costs about as large a share as in one of 7B, and the
-true sizes of LLaVA-NeXT-Video-7B."""
+"""A small model in which the vision tower costs about as large a share as in one of 7B; the same
+with as many visual tokens a frame as the paper's model has; a wider one, in which 768 tokens are as
+many for its width as 3,000 are for a 7B; and the true sizes of LLaVA-NeXT-Video-7B."""
 
 
 def shape_of(options: Options) -> Shape:

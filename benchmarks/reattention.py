@@ -41,8 +41,8 @@ from probe.readings import yes_minus_no
 from probe.reattention import reattend
 from probe.view import View
 
-TOKENS = 1280
-"""Visual tokens of the video: 20 frames of the small model."""
+TOKENS = {"small": 1280, "small-144": 2880, "wide": 768, "7b": 1280}
+"""Visual tokens of the video, by shape."""
 QUICK_TOKENS = 64
 
 QUESTIONS = (
@@ -92,7 +92,7 @@ class _Bench:
     def open(cls, options: Options) -> "_Bench":
         shape = shape_of(options)
         other = peer(shape, options)
-        tokens = QUICK_TOKENS if options.quick else TOKENS
+        tokens = QUICK_TOKENS if options.quick else TOKENS[options.shape]
         video = made_up_video(shape.frames(tokens), shape)
         inputs = [other.inputs(video, question) for question in QUESTIONS]
         return cls(
