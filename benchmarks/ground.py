@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from comparison import Numbers, Options, compare, costs, largest_difference, run, setting, table
 from jaxtyping import Float
-from models import Peer, peer, shape_of, video_lm
+from models import Peer, frames_of, peer, shape_of, video_lm
 from torch import Tensor
 
 from probe.answers import Answer
@@ -35,10 +35,6 @@ from probe.tubes import Span, Tube
 from probe.video import Video
 
 CLIP_SEED = 7
-
-FRAMES = {"small": 20, "small-144": 20, "wide": 12, "7b": 8}
-"""As many as in the paper; fewer at 7B, where the reference's matrices for 20 fill over 80 GB."""
-QUICK_FRAMES = 4
 
 MOST_REPEATS = 3
 """The reference takes longer than everything else together."""
@@ -58,7 +54,7 @@ def measure(options: Options) -> Numbers:
     shape = shape_of(options)
     model, other = video_lm(shape, options), peer(shape, options)
     clip = make_clip(CLIP_SEED)
-    video = clip.video(QUICK_FRAMES if options.quick else FRAMES[options.shape])
+    video = clip.video(frames_of(options))
     tracks = tuple(thing.track() for thing in clip.things)
     query = clip.things[0].query
     cells = model.watch(video).grid.cells

@@ -70,10 +70,20 @@ SHAPES = {
 with as many visual tokens a frame as the paper's model has; a wider one, in which 768 tokens are as
 many for its width as 3,000 are for a 7B; and the true sizes of LLaVA-NeXT-Video-7B."""
 
+FRAMES = {"small": 20, "small-144": 20, "wide": 12, "7b": 8}
+"""Frames of the clip that is learned on and grounded: as many as in the paper; fewer where the
+wide shape's proportions want it, and at 7B, where eager matrices for 20 fill over 80 GB."""
+QUICK_FRAMES = 4
+
 
 def shape_of(options: Options) -> Shape:
     """The sizes that a run asks for."""
     return TINY if options.quick else SHAPES[options.shape]
+
+
+def frames_of(options: Options) -> int:
+    """How many frames the clip of a run has."""
+    return QUICK_FRAMES if options.quick else FRAMES[options.shape]
 
 
 def video_lm(shape: Shape, options: Options) -> VideoLM:

@@ -32,7 +32,7 @@ from comparison import (
     table,
 )
 from jaxtyping import Bool, Float
-from models import Peer, made_up_video, peer, shape_of, video_lm
+from models import Peer, frames_of, made_up_video, peer, shape_of, video_lm
 from torch import Tensor
 
 from probe.latent_prompts import zero_prompt
@@ -40,10 +40,6 @@ from probe.prompts import GENERIC, AnswerIds, answer_ids
 from probe.readings import yes_minus_no
 from probe.reattention import reattend
 from probe.view import View
-
-TOKENS = {"small": 1280, "small-144": 2880, "wide": 768, "7b": 1280}
-"""Visual tokens of the video, by shape."""
-QUICK_TOKENS = 64
 
 QUESTIONS = (
     "Is there a red circle in this video?",
@@ -92,8 +88,7 @@ class _Bench:
     def open(cls, options: Options) -> "_Bench":
         shape = shape_of(options)
         other = peer(shape, options)
-        tokens = QUICK_TOKENS if options.quick else TOKENS[options.shape]
-        video = made_up_video(shape.frames(tokens), shape)
+        video = made_up_video(frames_of(options), shape)
         inputs = [other.inputs(video, question) for question in QUESTIONS]
         return cls(
             video_lm(shape, options).watch(video),

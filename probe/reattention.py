@@ -118,7 +118,8 @@ class Learning:
     ) -> list[Reattention]:
         """Learn, for each question on its own, the latent prompt that makes the model say yes.
 
-        All of them start from zeros, so one reading of the video serves all their first steps.
+        All of them start from zeros, so one reading of the video serves all their first steps;
+        with checkpointing nothing is remembered, and each step reads it for itself.
 
         Args:
             view: The video; latent prompts it already has stay as they are.
@@ -126,11 +127,13 @@ class Learning:
             generic: The prompt that each question is contrasted with.
 
         Raises:
-            ValueError: if there is no such layer or no question, or steps are negative.
+            ValueError: if there is no such layer, steps are negative, there is no question, or one
+                that `View.read` refuses.
             RuntimeError: if a gradient vanishes or is not a number, with its step and layer.
         """
         if self.steps < 0:
             raise ValueError(f"{self.steps} steps cannot be taken; give 0 or more")
+        view.packed(questions)  # says at once if there is none, or one that cannot be asked
         blank = zero_prompt(view.model, view.grid, view.prefix.shape[1], self.layer)
         view.with_latent(blank)  # says at once if there is no such layer
         latents = [replace(blank, question=question) for question in questions]
@@ -237,7 +240,14 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
         RuntimeError: if the gradient vanishes or is not a number, with its step and layer.
     """
     mover = Absolute(float(rate)) if isinstance(rate, int | float) else rate
-    learning = Learning(layer, steps, mover, loss, two_taps, checkpointing)
+    learning = Learning(
+        layer=layer,
+        steps=steps,
+        rate=mover,
+        loss=loss,
+        two_taps=two_taps,
+        checkpointing=checkpointing,
+    )
     (learned,) = learning.learn(view, [question], generic)
     return learned
 

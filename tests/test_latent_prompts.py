@@ -185,9 +185,21 @@ def test_questions_learned_for_together_learn_what_each_learns_alone(
     assert apart.norm() / together[0].latent.vectors.norm() > 1e-2
 
 
-def test_learning_for_no_question_is_refused(view):
-    with pytest.raises(ValueError, match="give at least one"):
-        Learning().learn(view, [])
+@pytest.mark.parametrize("steps", [0, 1])
+@pytest.mark.parametrize(
+    ("questions", "words"),
+    [([], "give at least one"), ([QUESTION, "a <video>"], "control token"), ([" "], "empty")],
+)
+def test_what_cannot_be_learned_for_is_refused_before_the_video_is_read(
+    tiny, video, steps, questions, words
+):
+    view = tiny.watch(video)
+
+    def learn():
+        with pytest.raises(ValueError, match=words):
+            Learning(steps=steps).learn(view, questions)
+
+    assert not any(layers_run(view, learn))
 
 
 def test_no_steps_give_the_prompt_that_changes_nothing(view):
