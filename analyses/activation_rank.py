@@ -13,9 +13,9 @@ from common import BLUE, GREY, ORANGE, Claim, Numbers, Table, finished, line, ne
 from matplotlib.figure import Figure
 from study import Case, Study, Subject
 
-from probe.grounding_tokens import visual_activation
-from probe.model import VideoLM
-from probe.tracks import best_track
+from probe.candidates.tracks import best_track
+from probe.engine.model import VideoLM
+from probe.interpret.grounding_tokens import visual_activation
 
 FIGURES = {"on_track": "peak on the true track", "track": "true track chosen"}
 KINDS = {"role": ORANGE, "word": BLUE}

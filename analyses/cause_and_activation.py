@@ -29,7 +29,8 @@ from common import (
 from matplotlib.figure import Figure
 from study import Case, Records, Study, Subject
 
-from probe.causal import (
+from probe.engine.model import VideoLM
+from probe.interpret.causal import (
     FRACTIONS,
     causal_grounding,
     deletion_curve,
@@ -37,8 +38,7 @@ from probe.causal import (
     random_map,
     rank_agreement,
 )
-from probe.grounding_tokens import grounding_token
-from probe.model import VideoLM
+from probe.interpret.grounding_tokens import grounding_token
 
 CURVES = {"deletion": deletion_curve, "insertion": insertion_curve}
 ORDERS = {"strongest first": BLUE, "random order": GREY}

@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from study import Study, Subject
 from tables import Comparison, scored
 
-from probe.grounder import PLAIN
-from probe.grounding_tokens import AllOf, Fixed, MostActive
-from probe.spans import BestContrast, GrowFromPeak, TopHull
+from probe.grounding.config import PLAIN
+from probe.grounding.span_rules import BestContrast, GrowFromPeak, TopHull
+from probe.interpret.token_rules import AllOf, Fixed, MostActive
 
 TOKENS = {
     "most active role token": MostActive(),

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from study import Study, Subject
 from tables import Comparison, draw_differences, scored
 
-from probe.answers import described
-from probe.grounder import BEST, GrounderConfig
-from probe.grounding_tokens import AllOf, MostActive
-from probe.reattention import Learning
+from probe.grounding.answers import described
+from probe.grounding.config import BEST, GrounderConfig
+from probe.grounding.reattention import Learning
+from probe.interpret.token_rules import AllOf, MostActive
 
 BASE = replace(BEST, learn_where=None, learn_when=None, assembly=None)
 GTI = replace(BASE, token=MostActive())

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from study import Case, Study, Subject
 
-from probe.knockouts import Cut, knock_out
-from probe.model import VideoLM
+from probe.engine.model import VideoLM
+from probe.interpret.knockouts import Cut, knock_out
 
 WINDOWS = {
     "this layer alone": BLUE,

@@ -16,10 +16,10 @@ from common import ORANGE, Claim, Numbers, dots, finished, legend_below, level, 
 from matplotlib.figure import Figure
 from study import Case, Study, Subject
 
-from probe.grounding_tokens import grounding_token
-from probe.heads import attention_ratio
-from probe.model import VideoLM
-from probe.prompts import Kind
+from probe.engine.model import VideoLM
+from probe.engine.prompts import Kind
+from probe.interpret.grounding_tokens import grounding_token
+from probe.interpret.heads import attention_ratio
 
 AMONG: dict[str, tuple[Kind, ...]] = {"role": ("role",), "word": ("word",)}
 

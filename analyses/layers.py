@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from study import Case, Records, Study, Subject
 from tables import Comparison, draw_differences, scored
 
-from probe.grounder import BEST
-from probe.grounding_tokens import grounding_token
-from probe.model import VideoLM
-from probe.reattention import Learning
-from probe.view import Reading
+from probe.engine.model import VideoLM
+from probe.engine.view import Reading
+from probe.grounding.config import BEST
+from probe.grounding.reattention import Learning
+from probe.interpret.grounding_tokens import grounding_token
 
 PLAIN = replace(BEST, learn_where=None, learn_when=None)
 NONE = "nothing learned"

@@ -30,11 +30,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from study import Case, Study, Subject
 
-from probe.grounding_tokens import MostActive
-from probe.heads import head_scores, heads_on_track, localization_heads
+from probe.engine.model import VideoLM
+from probe.engine.view import Reading
+from probe.interpret.heads import head_scores, heads_on_track, localization_heads
+from probe.interpret.token_rules import MostActive
 from probe.metrics import paired_difference
-from probe.model import VideoLM
-from probe.view import Reading
 
 WORD = MostActive(among=("word",))
 COUNT = 3

@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from study import Study, Subject
 from tables import Comparison, draw_differences, scored
 
-from probe.grounder import BEST, GrounderConfig
-from probe.reattention import Absolute, Learning, Relative, contrast, entropy
+from probe.grounding.config import BEST, GrounderConfig
+from probe.grounding.losses import contrast, entropy
+from probe.grounding.reattention import Absolute, Learning, Relative
 
 NONE = "nothing learned"
 LEARNINGS = {

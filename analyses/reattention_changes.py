@@ -30,15 +30,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from study import Case, Study, Subject
 
-from probe.answers import described
-from probe.attention import Heatmap
-from probe.grounding_tokens import grounding_token
-from probe.knockouts import compare
+from probe.engine.attention import Heatmap
+from probe.engine.model import VideoLM
+from probe.engine.prompts import Kind
+from probe.engine.readings import Reading
+from probe.grounding.answers import described
+from probe.grounding.reattention import Learning
+from probe.interpret.grounding_tokens import grounding_token
+from probe.interpret.knockouts import compare
 from probe.metrics import paired_difference
-from probe.model import VideoLM
-from probe.prompts import Kind
-from probe.readings import Reading
-from probe.reattention import Learning
 
 LEARNING = Learning()
 KINDS: tuple[Kind, ...] = ("role", "word")

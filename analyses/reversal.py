@@ -26,11 +26,11 @@ from common import (
 from matplotlib.figure import Figure
 from study import Case, Study, Subject
 
-from probe.attention import assemble
-from probe.grounding_tokens import grounding_token
-from probe.model import VideoLM
-from probe.queries import as_question
-from probe.tracks import best_track
+from probe.candidates.tracks import best_track
+from probe.engine.attention import assemble
+from probe.engine.model import VideoLM
+from probe.grounding.queries import as_question
+from probe.interpret.grounding_tokens import grounding_token
 
 ORDERS = ("forward", "backward", "assembled")
 

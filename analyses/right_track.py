@@ -12,9 +12,10 @@ from common import Claim, Numbers, dots, finished, legend_below, level, new_figu
 from matplotlib.figure import Figure
 from study import SAME, Case, Study, Subject
 
-from probe.grounder import PRESETS, ground
+from probe.engine.model import VideoLM
+from probe.grounder import ground
+from probe.grounding.config import PRESETS
 from probe.metrics import spatial_iou
-from probe.model import VideoLM
 
 
 def measure(study: Study) -> Numbers:

@@ -14,19 +14,18 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from tyro.conf import arg
 
-from probe.attention import ON_TUBE
 from probe.datasets import DataSet, Sample, load_dataset
 from probe.datasets.footage import Footage
+from probe.engine.attention import ON_TUBE
+from probe.engine.grids import VisualGrid
+from probe.engine.model import ORGANISM, VideoLM, load
+from probe.engine.readings import Reading
 from probe.evaluation.bench import weights_of
 from probe.evaluation.candidates import Stored
-from probe.grammar import DETERMINERS, RELATIVES, as_statement
-from probe.grids import VisualGrid
+from probe.grounding.grammar import DETERMINERS, RELATIVES, as_statement
+from probe.grounding.queries import Queries, as_question, decompose
 from probe.metrics import spatial_iou
-from probe.model import ORGANISM, VideoLM, load
-from probe.queries import Queries, as_question, decompose
-from probe.readings import Reading
-from probe.tubes import Tube
-from probe.video import Video
+from probe.video import Tube, Video
 
 SAME = 0.5
 """Mean box overlap over the true span from which a track is that of the thing asked about."""

@@ -8,9 +8,10 @@ from common import ORANGE, dots, level
 from matplotlib.axes import Axes
 from study import Case, Records
 
-from probe.grounder import GrounderConfig, ground
+from probe.engine.model import VideoLM
+from probe.grounder import ground
+from probe.grounding.config import GrounderConfig
 from probe.metrics import QueryScore, Scores, bootstrap_interval, paired_difference, score
-from probe.model import VideoLM
 
 FIGURES = ("viou", "tiou", "gt_viou")
 ZERO = QueryScore(0.0, 0.0, 0.0)

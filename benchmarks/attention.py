@@ -27,7 +27,7 @@ from jaxtyping import Float
 from models import Peer, Shape, made_up_video, peer, shape_of, video_lm
 from torch import Tensor
 
-from probe.model import VideoLM
+from probe.engine.model import VideoLM
 
 QUESTION = "Is there a red circle in this video?"
 

@@ -20,19 +20,20 @@ from jaxtyping import Float
 from models import Peer, frames_of, peer, shape_of, video_lm
 from torch import Tensor
 
-from probe.answers import Answer
-from probe.attention import RELATIVE_FLOOR, Heatmap
-from probe.grids import Cells
-from probe.grounder import PRESETS, GrounderConfig, ground
-from probe.grounding_tokens import Fixed
+from probe.candidates.tracks import best_track
+from probe.engine.attention import RELATIVE_FLOOR, Heatmap
+from probe.engine.grids import Cells
+from probe.engine.prompts import answer_ids
+from probe.grounder import ground
+from probe.grounding.answers import Answer
+from probe.grounding.config import PRESETS, GrounderConfig
+from probe.grounding.losses import contrast
+from probe.grounding.queries import Queries, as_question, decompose
+from probe.grounding.reattention import Learning
+from probe.grounding.span_rules import best_span
+from probe.interpret.token_rules import Fixed
 from probe.organism.world import make_clip
-from probe.prompts import answer_ids
-from probe.queries import Queries, as_question, decompose
-from probe.reattention import Learning, contrast
-from probe.spans import best_span
-from probe.tracks import best_track
-from probe.tubes import Span, Tube
-from probe.video import Video
+from probe.video import Span, Tube, Video
 
 CLIP_SEED = 7
 

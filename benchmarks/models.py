@@ -15,9 +15,9 @@ from comparison import Options
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probe.families import family_of
-from probe.model import VideoLM
-from probe.network import Network
+from probe.engine.families import family_of
+from probe.engine.model import VideoLM
+from probe.engine.network import Network
 from probe.organism.network import make_processor, vocabulary
 from probe.video import Video
 

@@ -35,11 +35,11 @@ from jaxtyping import Bool, Float
 from models import Peer, frames_of, made_up_video, peer, shape_of, video_lm
 from torch import Tensor
 
-from probe.latent_prompts import zero_prompt
-from probe.prompts import GENERIC, AnswerIds, answer_ids
-from probe.readings import yes_minus_no
-from probe.reattention import reattend
-from probe.view import View
+from probe.engine.latent_prompts import zero_prompt
+from probe.engine.prompts import GENERIC, AnswerIds, answer_ids
+from probe.engine.readings import yes_minus_no
+from probe.engine.view import View
+from probe.grounding.reattention import reattend
 
 QUESTIONS = (
     "Is there a red circle in this video?",

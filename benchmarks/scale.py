@@ -20,12 +20,12 @@ from models import SHAPES, Shape, made_up_video, shape_of, video_lm
 from paper_model import PaperModel
 from torch import Tensor
 
-from probe.latent_prompts import zero_prompt
-from probe.model import VideoLM
+from probe.engine.latent_prompts import zero_prompt
+from probe.engine.model import VideoLM
+from probe.engine.readings import yes_minus_no
+from probe.engine.view import View
 from probe.organism.world import ACTIONS, COLOURS
 from probe.organism.world import SHAPES as THINGS
-from probe.readings import yes_minus_no
-from probe.view import View
 
 FRAMES = (8, 16, 32, 64, 128)
 QUESTIONS = (1, 2, 4, 8, 16, 32)

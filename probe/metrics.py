@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-from probe.tubes import Span, Tube
+from probe.video import Span, Tube, box_iou
 
 DRAWS_AT_A_TIME = 100
 """Resamples held in memory together: 100 of the 10 000 queries of VidSTG are 8 MB."""
@@ -26,19 +26,6 @@ def temporal_iou(predicted: Span, truth: Span) -> float:
     """
     shared = len(predicted & truth)
     return shared / max(len(predicted) + len(truth) - shared, 1)
-
-
-def box_iou(
-    a: Float[np.ndarray, "box 4"], b: Float[np.ndarray, "box 4"]
-) -> Float[np.ndarray, " box"]:
-    """Shared area over joint area of each box of `a` and the box of `b` beside it.
-
-    Boxes are (x1, y1, x2, y2). A box without area agrees with nothing, not even itself.
-    """
-    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    shared = sides.clip(min=0).prod(axis=1)
-    joint = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - shared
-    return np.divide(shared, joint, out=np.zeros_like(shared), where=joint > 0)
 
 
 def tube_iou(predicted: Tube, truth: Tube) -> float:
@@ -234,6 +221,33 @@ def score(
         per_query[query] = _query_score(predicted, track, truths[query], rules, sampled)
     missing = tuple(query for query in truths if query not in answered)
     return Scores(protocol, per_query, missing)
+
+
+def score_query(
+    predicted: Tube,
+    truth: Tube,
+    protocol: str = "hcstvg-official",
+    sampled_frames: Sequence[int] | None = None,
+    *,
+    track: Tube | None = None,
+) -> QueryScore:
+    """Score one predicted tube against the true one; the arguments are those of `score`.
+
+    >>> tube = Tube(np.arange(4), np.tile([0.0, 0.0, 8.0, 8.0], (4, 1)))
+    >>> score_query(tube.within(Span(0, 2)), tube).viou
+    0.5
+
+    Raises:
+        ValueError: if the truth has no box, the protocol is unknown, or it needs sampled frames.
+    """
+    scores = score(
+        {"": predicted},
+        {"": truth},
+        protocol,
+        None if sampled_frames is None else {"": sampled_frames},
+        tracks=None if track is None else {"": track},
+    )
+    return scores.per_query[""]
 
 
 def bootstrap_interval(

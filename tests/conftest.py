@@ -4,7 +4,7 @@ import beartype  # noqa: F401  before nnsight, which mounts `save` on `object`
 import pytest
 
 from probe.cli import main
-from probe.model import load
+from probe.engine.model import load
 from probe.organism.world import make_clip
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from probe.grids import Cells, VisualGrid
-from probe.prompts import Prompt, Token
-from probe.readings import Reading
+from probe.engine.grids import Cells, VisualGrid
+from probe.engine.prompts import Prompt, Token
+from probe.engine.readings import Reading
 from probe.video import Video
 
 ROLES = ("A", "SS", "IST", "ANT", ":")

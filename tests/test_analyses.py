@@ -9,7 +9,7 @@ import pytest
 from published_formats import SCALE, write_hcstvg, written_clip
 
 import probe
-from probe.tracks import save_tracks
+from probe.candidates.tracks import save_tracks
 
 ANALYSES = Path(__file__).parent.parent / "analyses"
 SHARED = ("all", "common", "study", "tables")

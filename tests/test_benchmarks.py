@@ -9,7 +9,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from probe.grounder import PAPER
+from probe.grounding.config import PAPER
 from probe.organism.world import make_clip
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

@@ -4,13 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from probe.grounder import BEST, PAPER, PLAIN, PRESETS, RELEASED_CODE, ground
-from probe.grounding_tokens import Fixed
+from probe.candidates.tracks import best_track
+from probe.grounder import ground
+from probe.grounding.config import BEST, PAPER, PLAIN, PRESETS, RELEASED_CODE
+from probe.grounding.queries import Queries
+from probe.grounding.span_rules import BestContrast
+from probe.interpret.token_rules import Fixed
 from probe.organism.world import make_clip
-from probe.queries import Queries
-from probe.spans import BestContrast
-from probe.tracks import best_track
-from probe.tubes import Tube
+from probe.video import Tube
 
 
 @pytest.fixture(scope="module")

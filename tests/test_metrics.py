@@ -15,7 +15,7 @@ from probe.metrics import (
     temporal_iou,
     tube_iou,
 )
-from probe.tubes import Span, Tube
+from probe.video import Span, Tube
 
 SQUARE = [0.0, 0.0, 10.0, 10.0]
 LOWER_HALF = [0.0, 5.0, 10.0, 10.0]

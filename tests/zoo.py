@@ -13,7 +13,7 @@ import transformers
 from tiny import save_tiny_llava
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from probe.families import FAMILIES
+from probe.engine.families import FAMILIES
 from probe.video import Video
 
 hf: Any = transformers

@@ -25,7 +25,7 @@ class CheckModel:
 
     def run(self) -> None:
         """Make the proofs; exit with 1 if one fails."""
-        from probe.conformance import check_model
+        from probe.engine.conformance import check_model
 
         with progress("load", "prove") as step:
             model = loaded(self.model, self.options)

@@ -98,8 +98,8 @@ class Evaluate:
 
     def run(self) -> None:
         """Answer what is not answered yet, and print the figures."""
+        from probe.engine.model import ORGANISM
         from probe.evaluation.runner import evaluate, figure_lines
-        from probe.model import ORGANISM
 
         quieten()
         plan = self._plan()
@@ -121,9 +121,9 @@ class Evaluate:
             fail(f"stopped after {done} queries; start again to go on", code=130)
 
     def _plan(self) -> "Plan":
+        from probe.engine.model import ORGANISM
         from probe.evaluation.bench import Plan
-        from probe.model import ORGANISM
-        from probe.sources import splitter
+        from probe.grounding.sources import splitter
 
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"--limit {self.limit}: nothing to do; give at least 1")
@@ -175,8 +175,8 @@ class Evaluate:
     def _answerer(self, plan: "Plan") -> "AbstractContextManager[Answerer]":
         import torch
 
+        from probe.engine.model import ORGANISM
         from probe.evaluation.workers import hire
-        from probe.model import ORGANISM
 
         if self.ray is not None:
             return hire(plan, self.ray, self.workers)
@@ -219,7 +219,7 @@ def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
     """
     from probe.datasets.named import DRAWN
     from probe.evaluation.bench import Bench
-    from probe.grounder import PRESETS
+    from probe.grounding.config import PRESETS
     from probe.organism.exam import exam_lines, examine, knows_shapes
 
     benchmark = DRAWN.get(answerer.plan.dataset)

@@ -13,7 +13,7 @@ from probe.cli.outputs import made, writable
 from probe.cli.sources import WEIGHTLESS, Sources
 
 if TYPE_CHECKING:
-    from probe.answers import Answer
+    from probe.grounding.answers import Answer
 
 
 DEMO_CLIP = 6
@@ -103,9 +103,10 @@ def answered(
     notice: bool = True,
 ) -> "Answer":
     """The grounder's answer; with a `notice` of what the shipped model cannot do."""
-    from probe.grounder import PRESETS, ground
-    from probe.sources import splitter
-    from probe.tracks import load_tracks
+    from probe.candidates.tracks import load_tracks
+    from probe.grounder import ground
+    from probe.grounding.config import PRESETS
+    from probe.grounding.sources import splitter
 
     with progress("load", "split", "find", "ground") as step:
         model, video = opened(source, options)

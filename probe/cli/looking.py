@@ -36,8 +36,8 @@ class Tokens:
 
     def run(self) -> None:
         """Read one question and rank its tokens."""
-        from probe.figures import save_figure, token_figure
-        from probe.grounding_tokens import grounding_token, rank_tokens
+        from probe.drawing.figures import save_figure, token_figure
+        from probe.interpret.grounding_tokens import grounding_token, rank_tokens
 
         writable(self.out)
         with progress("load", "read", "write") as step:
@@ -99,8 +99,8 @@ class LookAround:
         print(f"written {self.html} ({size:.1f} MB); open it in a browser")
 
     def _scene(self, step: Step) -> "Scene":
-        from probe.reattention import Learning
-        from probe.tracks import load_tracks
+        from probe.candidates.tracks import load_tracks
+        from probe.grounding.reattention import Learning
         from probe.viewer import open_record, scene_of_questions, scene_of_record
 
         source = self.source / "answer.json" if self._holds_answer else self.source

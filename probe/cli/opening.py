@@ -9,7 +9,7 @@ from tyro.conf import arg
 from probe.cli.console import quieten
 
 if TYPE_CHECKING:
-    from probe.model import VideoLM
+    from probe.engine.model import VideoLM
     from probe.video import Video
 
 
@@ -57,7 +57,7 @@ class ModelOptions(Opening):
 
 def loaded(name: str, options: Opening) -> "VideoLM":
     """The model."""
-    from probe.model import load
+    from probe.engine.model import load
 
     quieten()
     return load(

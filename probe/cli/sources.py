@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 if TYPE_CHECKING:
-    from probe.sources import Search
+    from probe.grounding.sources import Search
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Sources:
         """What searches with the detector, if there is one, and keeps what it finds here."""
         if self.detector is None:
             return None
-        from probe.detectors import TRACKING
-        from probe.sources import Search
+        from probe.candidates.detectors import TRACKING
+        from probe.grounding.sources import Search
 
         return Search(self.detector, self.tracker or TRACKING, cache)
 

@@ -12,9 +12,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from probe.decoding import decode, read_timetable
-from probe.tubes import Span, Tube
-from probe.video import Video, read_video
+from probe.video import Span, Tube, Video, read_video
+from probe.video.decoding import decode, read_timetable
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv")
 

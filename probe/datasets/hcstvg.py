@@ -17,7 +17,7 @@ import numpy as np
 
 from probe.datasets.footage import Root
 from probe.datasets.samples import DataSet, Sample
-from probe.tubes import Tube
+from probe.video import Tube
 
 SECONDS = 20.0
 """Length of every clip."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from probe.datasets.footage import Footage, Recording
-from probe.tubes import Span, Tube
+from probe.video import Span, Tube
 
 Kind: TypeAlias = Literal["declarative", "interrogative"]
 """Whether a query states what happens or asks for what does it."""

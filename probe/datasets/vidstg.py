@@ -16,7 +16,7 @@ import numpy as np
 
 from probe.datasets.footage import Root
 from probe.datasets.samples import DataSet, Kind, Sample
-from probe.tubes import Span, Tube
+from probe.video import Span, Tube
 
 ANNOTATIONS = ("test_annotations.json", "test.json")
 PROTOCOL = "stcat"

@@ -11,15 +11,15 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from probe.answers import Answer
+from probe.candidates.proposals import with_heatmap_tracks
+from probe.engine.model import VideoLM
 from probe.evaluation.direct import DirectAnswer, ask_directly
-from probe.grounder import BEST, PAPER, PLAIN, RELEASED_CODE, GrounderConfig, ground
-from probe.grounding_tokens import AllOf
-from probe.model import VideoLM
-from probe.proposals import with_heatmap_tracks
-from probe.queries import Queries
-from probe.tubes import Span, Tube
-from probe.video import Video
+from probe.grounder import ground
+from probe.grounding.answers import Answer
+from probe.grounding.config import BEST, PAPER, PLAIN, RELEASED_CODE, GrounderConfig
+from probe.grounding.queries import Queries
+from probe.interpret.token_rules import AllOf
+from probe.video import Span, Tube, Video
 
 
 @dataclass(frozen=True, eq=False)

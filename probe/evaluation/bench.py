@@ -14,18 +14,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from probe.answers import described
 from probe.datasets import load_dataset
 from probe.datasets.footage import Footage, Recording, read_recording
 from probe.datasets.samples import DataSet, Sample
+from probe.engine.model import ORGANISM, VideoLM, load
 from probe.evaluation.baselines import METHODS, Grounding, Prediction, Task
 from probe.evaluation.candidates import Candidates, Detected, Finder, Proposed
 from probe.evaluation.runs import QueryResult
+from probe.grounding.answers import described
+from probe.grounding.queries import Queries
+from probe.grounding.sources import ByFile, ByRules, Splitter
 from probe.metrics import PROTOCOLS, score
-from probe.model import ORGANISM, VideoLM, load
-from probe.queries import Queries
-from probe.sources import ByFile, ByRules, Splitter
-from probe.tubes import Span, Tube
+from probe.video import Span, Tube
 
 AHEAD = 1
 """Queries prepared while one is answered; each holds its sampled frames in memory."""

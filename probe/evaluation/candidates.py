@@ -12,16 +12,15 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from probe import proposals
-from probe.answers import described
+from probe.candidates import proposals
+from probe.candidates.proposals import ProposerConfig, propose_tracks
+from probe.candidates.tracks import load_tracks
 from probe.datasets.footage import Footage, leads_out
 from probe.datasets.samples import Sample
-from probe.proposals import ProposerConfig, propose_tracks
-from probe.queries import Queries
-from probe.sources import Search, Searcher
-from probe.tracks import load_tracks
-from probe.tubes import Tube
-from probe.video import Video
+from probe.grounding.answers import described
+from probe.grounding.queries import Queries
+from probe.grounding.sources import Search, Searcher
+from probe.video import Tube, Video
 
 
 @runtime_checkable

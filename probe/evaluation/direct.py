@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from probe.asking import write_answer
-from probe.model import VideoLM
-from probe.tubes import Span, Tube
-from probe.video import Video
+from probe.engine.generation import write_answer
+from probe.engine.model import VideoLM
+from probe.video import Span, Tube, Video
 
 PROMPT = (
     'When and where does this video of {seconds:.1f} seconds show "{query}"? Give the first and '

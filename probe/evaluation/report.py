@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from probe.datasets import load_dataset
 from probe.datasets.samples import DataSet
+from probe.drawing.figures import CHOSEN
 from probe.evaluation.page import (
     Heading,
     Paragraph,
@@ -29,7 +30,6 @@ from probe.evaluation.published import CAVEAT, PUBLISHED, Published
 from probe.evaluation.runner import FIGURES, summarise
 from probe.evaluation.runs import QueryResult, StoredRun, read_run
 from probe.evaluation.strips import strip
-from probe.figures import CHOSEN
 from probe.metrics import paired_difference
 
 TITLE = "Grounding Probe: runs"

@@ -20,10 +20,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from tqdm.auto import tqdm
 
-from probe.answers import LIBRARIES
 from probe.datasets.samples import Kind
 from probe.evaluation.bench import Plan
 from probe.evaluation.runs import QueryResult, Run, open_run
+from probe.grounding.answers import LIBRARIES
 from probe.metrics import QueryScore, bootstrap_interval
 
 FIGURES: Mapping[str, Callable[[QueryScore], float]] = MappingProxyType(

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from probe.datasets.samples import Kind
 from probe.metrics import QueryScore
-from probe.tubes import Span, Tube
+from probe.video import Span, Tube
 
 FORMAT = "grounding-probe/run"
 CONFIG, ENVIRONMENT, RESULTS, SUMMARY, LOCK = (

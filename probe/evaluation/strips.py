@@ -7,9 +7,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from probe.datasets.footage import Footage
-from probe.overlays import ANSWER, TRUTH, TimeBar, outline
-from probe.tubes import Span, Tube
-from probe.video import Video
+from probe.drawing.overlays import ANSWER, TRUTH, TimeBar, outline
+from probe.video import Span, Tube, Video
 
 FRAMES = 6
 """Frames in a strip."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from probe.organism.questions import existence
 from probe.organism.world import Clip, Thing, make_clip
-from probe.tubes import Tube
+from probe.video import Tube
 
 VERSION = 2
 """Raised whenever the world or the choice of queries changes; scores compare within a version."""

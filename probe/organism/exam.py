@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from probe.engine.model import VideoLM
 from probe.metrics import bootstrap_interval
-from probe.model import VideoLM
 from probe.organism.benchmark import SHAPES_VAL, Benchmark
 from probe.organism.network import vocabulary
 from probe.organism.scores import Window, answers, looks

@@ -8,8 +8,9 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from probe.attention import ON_TUBE
-from probe.model import VideoLM
+from probe.engine.attention import ON_TUBE
+from probe.engine.model import VideoLM
+from probe.engine.view import Reading
 from probe.organism.benchmark import Case
 from probe.organism.lessons import (
     IGNORED,
@@ -21,7 +22,6 @@ from probe.organism.lessons import (
 from probe.organism.recipe import Shares
 from probe.organism.training import answer_logits
 from probe.organism.world import make_clip
-from probe.view import Reading
 
 Window: TypeAlias = tuple[int, ...]
 """Layers whose attention is averaged."""

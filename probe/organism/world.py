@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from probe.encoding import write_video
-from probe.tubes import Box, Span, Tube
-from probe.video import Video
+from probe.video import Box, Span, Tube, Video
+from probe.video.encoding import write_video
 
 SIDE = 56
 """Width and height of a frame, in pixels."""

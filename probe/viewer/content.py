@@ -16,11 +16,10 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from probe.attention import RELATIVE_FLOOR, Heatmap
-from probe.overlays import COLD, COLOURS, DARKEST, HOT, STRONGEST
-from probe.readings import Reading
-from probe.tubes import Tube
-from probe.video import Video
+from probe.drawing.overlays import COLD, COLOURS, DARKEST, HOT, STRONGEST
+from probe.engine.attention import RELATIVE_FLOOR, Heatmap
+from probe.engine.readings import Reading
+from probe.video import Tube, Video
 from probe.viewer.scene import Scene, Sight
 from probe.viewer.strongest import Budget, Strongest, Whole, keep
 

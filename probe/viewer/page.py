@@ -7,8 +7,8 @@ import re
 from importlib import resources
 from pathlib import Path
 
-from probe.answers import Answer
-from probe.readings import Reading
+from probe.engine.readings import Reading
+from probe.grounding.answers import Answer
 from probe.video import Video
 from probe.viewer.content import content
 from probe.viewer.scene import Scene, as_scene

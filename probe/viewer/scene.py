@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from probe.answers import Answer, Look
-from probe.attention import Heatmap
-from probe.grounding_tokens import grounding_token
-from probe.readings import Reading
-from probe.tubes import Tube
-from probe.video import Video
+from probe.engine.attention import Heatmap
+from probe.engine.readings import Reading
+from probe.grounding.answers import Answer, Look
+from probe.interpret.grounding_tokens import grounding_token
+from probe.video import Tube, Video
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,23 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from probe.attention import Heatmap, assemble
-from probe.grounder import GrounderConfig, look_each
-from probe.grounding_tokens import AllOf, Fixed, MostActive
-from probe.prompts import GENERIC
-from probe.queries import Queries
-from probe.readings import Reading
-from probe.reattention import (
-    Absolute,
-    Learning,
-    Relative,
-    contrast,
-    entropy,
-    exponential,
-    prompted_each,
-)
-from probe.tubes import Tube
-from probe.view import View
+from probe.engine.attention import Heatmap, assemble
+from probe.engine.prompts import GENERIC
+from probe.engine.readings import Reading
+from probe.engine.view import View
+from probe.grounder import look_each
+from probe.grounding.config import GrounderConfig
+from probe.grounding.losses import contrast, entropy, exponential
+from probe.grounding.queries import Queries
+from probe.grounding.reattention import Absolute, Learning, Relative, prompted_each
+from probe.interpret.token_rules import AllOf, Fixed, MostActive
+from probe.video import Tube
 from probe.viewer.scene import Scene, Sight, grounding_of
 
 LOSSES = {loss.__name__: loss for loss in (exponential, contrast, entropy)}

@@ -3,8 +3,8 @@
 import anywidget
 import traitlets
 
-from probe.answers import Answer
-from probe.readings import Reading
+from probe.engine.readings import Reading
+from probe.grounding.answers import Answer
 from probe.video import Video
 from probe.viewer.content import content
 from probe.viewer.page import script, style

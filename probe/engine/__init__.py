@@ -1,0 +1,8 @@
+"""The engine: a checkpoint opened, shown a video and read, every pass through nnsight.
+
+It may use `files` and `video`. Only `decoder` touches nnsight's untyped handles.
+"""
+
+from probe.engine.torchvision_cpu import declare_missing_operators
+
+declare_missing_operators()

@@ -1,0 +1,217 @@
+"""Is a checkpoint read correctly? Proofs on the live model that its family's entry is true of it.
+
+Five things must hold: there are as many visual tokens as cells, rows of attention sum to one, a
+painted cell changes its own visual token most and no token of another frame, cutting the question
+off from the video moves the answer, and rows equal those of eager attention. The first is checked
+whenever a model is opened (`Network.check`): it needs the processor alone and takes milliseconds
+however large the model; the others run the model and are made on request.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.engine.model import VideoLM
+from probe.engine.sequences import Kept
+from probe.engine.view import View
+from probe.video import Video
+
+QUESTION = "Is there a red circle in this video?"
+
+ROWS_TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+"""By how much attention may differ between sdpa and eager, whose kernels add up in another order;
+1e-6 is usual in float32, and models with very large logits come to 1e-4."""
+
+SUM_TOLERANCE = {torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+"""By how much a row may miss one, once it is rounded to the model's type."""
+
+LEAK = 1e-3
+"""The most that tokens of other frames may have of a change, as a share of all of it."""
+
+LEAK_8BIT = 0.5
+"""The same for weights in 8 bits, where the largest features of one frame set the scale of all."""
+
+HITS = 0.6
+"""The least share of painted cells that must change their own token most: a vision tower may
+spread a cell over its neighbours now and then, but a wrong grid misses nearly all."""
+
+LEAST_MOVE = 1e-3
+"""The least change of an answer's logits that counts, as a share of their spread."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One thing that must hold, and what was found."""
+
+    name: str
+    passed: bool
+    found: str
+    """In words."""
+    numbers: Mapping[str, int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Conformance:
+    """Whether a checkpoint is read correctly, proof by proof."""
+
+    model: str
+    proofs: tuple[Proof, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all of them hold."""
+        return all(proof.passed for proof in self.proofs)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a proof: `proof`, `passed` and what was `found`."""
+        rows = [(proof.name, proof.passed, proof.found) for proof in self.proofs]
+        return pd.DataFrame(rows, columns=["proof", "passed", "found"])
+
+
+def check_model(model: VideoLM, video: Video | None = None) -> Conformance:
+    """Prove on the live model that its visual grid, attention and positions are read correctly.
+
+    Runs the vision tower once for each frame and the whole model three times, once with eager
+    attention.
+
+    Args:
+        model: The model.
+        video: What to show it; by default a few frames of coloured tiles, wider than tall.
+    """
+    shown = mosaic() if video is None else video
+    grid = grid_proof(model, shown)
+    if not grid.passed:
+        rest = [Proof(name, False, "not tried: the grid does not fit") for name in PROOFS]
+        return Conformance(model.name, (grid, *rest))
+    view = model.watch(shown)
+    return Conformance(model.name, (grid, *(prove(model, view) for prove in PROOFS.values())))
+
+
+def mosaic(frames: int = 5, tiles: tuple[int, int] = (12, 20), side: int = 16) -> Video:
+    """Frames of coloured tiles; an odd number of them, which models that merge frames must pad."""
+    colours = np.random.default_rng(0).integers(0, 256, (frames, *tiles, 3), dtype=np.uint8)
+    pictures = colours.repeat(side, axis=1).repeat(side, axis=2)
+    return Video(pictures, tuple(range(frames)), np.arange(frames) / 2)
+
+
+def grid_proof(model: VideoLM, video: Video) -> Proof:
+    """As many visual tokens as grid cells."""
+    network = model.network
+    inputs = network.process(video, network.writer(before=0).text(QUESTION))
+    try:
+        grid = network.grid(video, inputs)
+    except ValueError as failure:
+        return Proof("grid", False, str(failure))
+    frames, rows, columns = grid.shape
+    found = f"{len(grid)} visual tokens, {frames} frames of {rows} x {columns} cells"
+    return Proof("grid", True, found, {"tokens": len(grid), "cells": len(grid.cells)})
+
+
+def sum_proof(model: VideoLM, view: View) -> Proof:  # noqa: ARG001
+    """Rows of attention over all positions sum to one."""
+    *_, asked = view.packed([QUESTION])
+    everywhere = torch.arange(asked.mask.shape[1], device=asked.mask.device)
+    kept = Kept(everywhere, tuple(range(view.network.depth)))
+    rows, _ = view.network.continue_from(view.memory, asked, kept)
+    error = max((row.sum(-1) - 1).abs().max().item() for row in rows)
+    allowed = SUM_TOLERANCE[view.network.dtype]
+    found = f"rows sum to one within {error:.1e} (allowed: {allowed:.0e})"
+    return Proof("rows sum to one", error <= allowed, found, {"error": error})
+
+
+def paint_proof(model: VideoLM, view: View) -> Proof:
+    """A painted cell changes its own visual token most, and no token of another frame."""
+    before, cells = _visual_tokens(view), view.grid.cells
+    hits, leak, missed = 0, 0.0, ""
+    allowed = LEAK_8BIT if model.quantized == "8bit" else LEAK
+    spots = _spots(len(view.video), *view.grid.shape[1:])
+    for place, (row, column) in enumerate(spots):
+        (frame,) = [
+            i for i, sources in enumerate(cells.frames) if view.video.indices[place] in sources
+        ]
+        after = _visual_tokens(model.watch(_painted(view, place, row, column)))
+        change = (after - before).norm(dim=-1) / before.norm(dim=-1)
+        others = torch.cat([change[:frame], change[frame + 1 :]]).sum()
+        leak = max(leak, (others / change.sum()).nan_to_num(1.0).item())
+        peak = divmod(int(change[frame].argmax()), cells.columns)
+        hits += peak == (row, column)
+        if peak != (row, column):
+            missed = f"; cell {row}, {column} of frame {place} showed at {peak[0]}, {peak[1]}"
+    found = (
+        f"{hits} of {len(spots)} painted cells changed their own token most{missed}; tokens of "
+        f"other frames had {leak:.1e} of a change (allowed: {allowed:.0e})"
+    )
+    passed = hits >= HITS * len(spots) and leak <= allowed
+    return Proof("painted cells", passed, found, {"hits": hits / len(spots), "leak": leak})
+
+
+def cut_proof(model: VideoLM, view: View) -> Proof:  # noqa: ARG001
+    """A question that cannot see the video gets another answer."""
+    *_, asked = view.packed([QUESTION])
+    blind = asked.mask.clone()
+    blind[:, view.grid.positions.to(blind.device)] = False
+    nothing = Kept(view.grid.positions, ())
+    answers = []
+    for mask in (asked.mask, blind):
+        _, hidden = view.network.continue_from(view.memory, replace(asked, mask=mask), nothing)
+        answers.append(view.network.logits(hidden[-1:]))
+    moved = ((answers[0] - answers[1]).abs().max() / answers[0].std()).item()
+    found = f"cutting the question off from the video moved the answer by {moved:.2g} of its spread"
+    return Proof("cut edges", moved > LEAST_MOVE, found, {"moved": moved})
+
+
+def eager_proof(model: VideoLM, view: View) -> Proof:  # noqa: ARG001
+    """Rows equal those of one plain pass with eager attention and full matrices."""
+    network = view.network
+    inputs = network.process(view.video, network.writer(before=0).text(QUESTION))
+    expected = network.eager_rows(inputs, len(view.prefix), view.grid.positions)
+    (gaze,) = view.gaze(QUESTION)
+    ours = view.grid.unfold(gaze.attention)
+    if ours.shape != expected.shape:
+        found = f"the question has {ours.shape[2]} tokens, but {expected.shape[2]} in a plain pass"
+        return Proof("eager attention", False, found)
+    error = (ours - expected).abs().max().item()
+    allowed = ROWS_TOLERANCE[network.dtype]
+    found = f"rows differ by {error:.1e} from eager attention (allowed: {allowed:.0e})"
+    return Proof("eager attention", error <= allowed, found, {"error": error})
+
+
+PROOFS: dict[str, Callable[[VideoLM, View], Proof]] = {
+    "rows sum to one": sum_proof,
+    "painted cells": paint_proof,
+    "cut edges": cut_proof,
+    "eager attention": eager_proof,
+}
+"""The proofs that run the model, by name."""
+
+
+def _visual_tokens(view: View) -> Float[Tensor, "frame row column hidden"]:
+    return (
+        view.prefix[view.grid.positions.to(view.prefix.device)]
+        .float()
+        .unflatten(0, view.grid.shape)
+    )
+
+
+def _spots(count: int, rows: int, columns: int) -> list[tuple[int, int]]:
+    """Cells to paint, off the diagonal, so that rows taken for columns are noticed."""
+    cells = [(row, column) for row in range(rows) for column in range(columns)]
+    tilted = [(row, column) for row, column in cells if row != column] or cells
+    chosen = np.linspace(0, len(tilted) - 1, count).round().astype(int)
+    return [tilted[index] for index in chosen]
+
+
+def _painted(view: View, place: int, row: int, column: int) -> Video:
+    """The video with the pixels of one cell of one sampled frame inverted."""
+    height, width = view.video.size
+    left, top, right, bottom = view.grid.cells.box(row, column)
+    rows = slice(max(0, round(top)), min(height, round(bottom)))
+    columns = slice(max(0, round(left)), min(width, round(right)))
+    frames = view.video.frames.copy()
+    frames[place, rows, columns] ^= 255
+    return replace(view.video, frames=frames)

@@ -1,0 +1,56 @@
+"""What a model says: its answer to a question in words, where probing reads one position only."""
+
+from transformers import BatchFeature
+
+from probe.engine.families import Inputs
+from probe.engine.model import VideoLM
+from probe.video import Video
+
+
+def write_answer(model: VideoLM, question: str, *, video: Video | None, longest: int) -> str:
+    """The model's most likely next words after a question, one token at a time (greedy).
+
+    Args:
+        model: The model to ask.
+        question: What to ask; it is put into the model's own chat template.
+        video: What to ask it about; None for a question of text alone.
+        longest: Most tokens of the answer, which is cut off there.
+
+    Raises:
+        ValueError: if the question is empty or holds a control token of the model, or question
+            and answer do not fit in its context.
+    """
+    network = model.network
+    inputs = _inputs(model, network.writer(before=0).write(question).question, video)
+    asked = inputs["input_ids"].shape[1]
+    if asked + longest > network.context:
+        raise ValueError(
+            f"a question of {asked} tokens (its video's included) and an answer of {longest} do "
+            f"not fit in the {network.context} tokens of {model.name}; shorten the question, or "
+            "sample fewer frames"
+        )
+    # A checkpoint's generation settings may ask for beams or dice; the most likely words need none.
+    (written,) = network.module.generate(
+        **inputs,
+        max_new_tokens=longest,
+        num_beams=1,
+        do_sample=False,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+    )
+    answer = written[asked:]
+    return network.processor.tokenizer.decode(answer, skip_special_tokens=True).strip()
+
+
+def _inputs(model: VideoLM, question: str, video: Video | None) -> Inputs:
+    network = model.network
+    if video is not None:
+        return network.process(video, network.writer(before=0).text(question))
+    text = network.processor.apply_chat_template(
+        [{"role": "user", "content": [{"type": "text", "text": question}]}],
+        add_generation_prompt=True,
+        tokenize=False,
+    )
+    inputs: BatchFeature = network.processor(text=[text], return_tensors="pt")
+    return dict(inputs.to(network.device))

@@ -1,0 +1,98 @@
+"""The public names, in reading order, and the module that each of them comes from.
+
+This table is the only place where they are listed: `probe/__init__.py` imports from it when a name
+is first used, and `python -m probe.public` writes the types of it into `probe/__init__.pyi`.
+"""
+
+from pathlib import Path
+
+PUBLIC: tuple[tuple[str, tuple[str, ...]], ...] = (
+    # A model, a video, and what the model does with questions about it.
+    ("engine.model", ("load", "VideoLM")),
+    ("engine.conformance", ("check_model",)),
+    ("video.video", ("read_video", "Video")),
+    ("engine.view", ("View",)),
+    ("engine.readings", ("Reading", "AttentionMaps")),
+    ("engine.prompts", ("GENERIC",)),
+    ("engine.attention", ("Heatmap", "assemble")),
+    ("engine.grids", ("VisualGrid", "Cells")),
+    # Grounding tokens.
+    ("interpret.grounding_tokens", ("rank_tokens", "grounding_token", "visual_activation")),
+    # Interventions, and what they change.
+    ("engine.interventions", ("Intervention",)),
+    ("interpret.knockouts", ("knock_out", "Cut", "Effect", "compare", "swap_tokens")),
+    ("interpret.causal", ("causal_grounding", "deletion_curve", "insertion_curve")),
+    ("interpret.heads", ("head_scores", "localization_heads", "HeadList")),
+    ("interpret.baseline_maps", ("attention_rollout", "gradient_attention", "logit_lens")),
+    ("engine.latent_prompts", ("LatentPrompt",)),
+    ("grounding.reattention", ("reattend", "Reattention", "Learning")),
+    # The grounder.
+    ("grounder", ("ground",)),
+    ("grounding.config", ("GrounderConfig", "PAPER", "RELEASED_CODE", "PLAIN", "BEST")),
+    ("grounding.answers", ("Answer",)),
+    ("grounding.queries", ("decompose", "Queries")),
+    ("candidates.proposals", ("propose_tracks",)),
+    ("candidates.tracks", ("load_tracks", "save_tracks")),
+    ("candidates.detectors", ("load_detector", "detect_tracks")),
+    ("video.tubes", ("Span", "Tube")),
+    # Benchmarks.
+    ("datasets", ("load_dataset",)),
+    ("evaluation", ("evaluate",)),
+    ("metrics", ("score", "score_query")),
+    # Pictures and pages.
+    ("drawing.figures", ("compare_maps",)),
+    ("drawing.overlays", ("overlay",)),
+    ("viewer.page", ("page",)),
+    ("viewer.widget", ("show",)),
+)
+"""Module below `probe`, and the names that it gives: those that `from probe import *` brings."""
+
+NAMESPACES: tuple[tuple[str, str], ...] = (
+    ("token_rules", "interpret.token_rules"),
+    ("track_rules", "grounding.track_rules"),
+    ("span_rules", "grounding.span_rules"),
+    ("losses", "grounding.losses"),
+)
+"""Groups of rules that go by one name, such as `probe.span_rules.TopHull`, and their modules."""
+
+ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("interpret.token_rules", ("MostActive", "Fixed", "AllOf")),
+    ("interpret.knockouts", ("MeanAblation", "NoiseAblation", "mean_outputs")),
+    ("interpret.causal", ("rank_agreement", "random_map")),
+    ("interpret.heads", ("heads_on_track", "attention_sinks")),
+    ("interpret.baseline_maps", ("last_token",)),
+    ("grounding.reattention", ("Absolute", "Relative")),
+    ("grounding.losses", ("exponential", "contrast", "entropy")),
+    ("grounding.span_rules", ("TopHull", "GrowFromPeak", "BestContrast", "best_span")),
+    ("grounding.answers", ("Look",)),
+    ("grounder", ("look",)),
+    ("engine.generation", ("write_answer",)),
+    ("candidates.proposals", ("heatmap_tracks",)),
+    ("candidates.tracks", ("best_track",)),
+    ("candidates.detectors", ("Detector",)),
+    ("candidates.detections", ("DetectionConfig",)),
+    ("viewer.page", ("save_page",)),
+)
+"""Names that can be had from `probe` too, but are left out of `from probe import *`."""
+
+HOMES = {name: module for module, names in (*PUBLIC, *ALSO) for name in names}
+"""The module below `probe` that each name comes from."""
+
+ALL = (*(name for _, names in PUBLIC for name in names), *(name for name, _ in NAMESPACES))
+"""The names of `from probe import *`, in reading order."""
+
+
+def stub() -> str:
+    """Write out, for type checkers, where each name comes from."""
+    lines = ['"""Types of the public names; written by `python -m probe.public`."""', ""]
+    for module, names in (*PUBLIC, *ALSO):
+        lines += [f"from probe.{module} import {name} as {name}" for name in names]
+    for name, module in NAMESPACES:
+        room, _, file = module.rpartition(".")
+        lines.append(f"from probe.{room} import {file} as {name}")
+    listed = "".join(f'    "{name}",\n' for name in ALL)
+    return "\n".join(lines) + f"\n\n__version__: str\n\n__all__ = [\n{listed}]\n"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("__init__.pyi").write_text(stub(), encoding="utf-8")

@@ -1,0 +1,9 @@
+"""Videos and answers about them: frames read and written; spans of time, boxes and tubes.
+
+Knows nothing of models. It may use the room `files` alone.
+"""
+
+from probe.video.tubes import Box, Span, Tube, box_iou
+from probe.video.video import Video, read_video, source_frames
+
+__all__ = ["Box", "Span", "Tube", "Video", "box_iou", "read_video", "source_frames"]

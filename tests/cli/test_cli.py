@@ -1,0 +1,177 @@
+import json
+import subprocess
+import sys
+
+import av
+import numpy as np
+import pytest
+
+from probe.cli import main
+from probe.organism.world import make_clip
+from probe.video.encoding import write_video
+
+
+@pytest.fixture(scope="module")
+def clip_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    make_clip(7).write(path, scale=2)
+    return path
+
+
+@pytest.fixture
+def run(command):
+    return command
+
+
+def complaint(err):
+    """The one line of an error, progress bars and notes aside."""
+    lines = [line for line in err.replace("\r", "\n").splitlines() if line.startswith("probe: ")]
+    assert "Traceback" not in err
+    return [line for line in lines if not line.startswith("probe: note")]
+
+
+def test_help_names_every_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "probe", "--help"], capture_output=True, text=True, check=True
+    )
+    assert all(name in done.stdout for name in ("demo", "ground", "tokens"))
+
+
+def test_the_demo_leaves_its_files_and_prints_the_tube(run, tmp_path):
+    code, out, err = run("demo", "--out", tmp_path / "demo")
+    assert code == 0, err
+    names = sorted(path.name for path in (tmp_path / "demo").iterdir())
+    assert names == ["answer.json", "answer.mp4", "answer.png", "clip.mp4"]
+    assert "when " in out
+    assert "truth" in out
+    with av.open(str(tmp_path / "demo" / "answer.mp4")) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert sum(1 for _ in container.decode(stream)) == 64
+
+
+def test_grounding_any_video_gives_a_well_formed_answer_and_a_warning(run, tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 255, (30, 90, 160, 3), dtype=np.uint8)
+    write_video(tmp_path / "noise.mp4", pictures, 10.0)
+    code, _, err = run(
+        "ground",
+        tmp_path / "noise.mp4",
+        "the man in purple takes a step",
+        "--out",
+        tmp_path / "out",
+    )
+    assert code == 0, err
+    assert "knows nothing but coloured shapes" in err
+    content = json.loads((tmp_path / "out" / "answer.json").read_text())
+    span, tube = content["span"], content["tube"]
+    assert tube["frames"] == list(range(span["start_frame"], span["stop_frame"]))
+
+
+def test_tokens_writes_a_table_and_a_figure(run, tmp_path, clip_file):
+    code, out, err = run("tokens", clip_file, "Is there a red circle?", "--out", tmp_path / "t")
+    assert code == 0, err
+    assert "grounding token" in out
+    assert (tmp_path / "t" / "tokens.csv").read_text().count("\n") == len(
+        [line for line in out.splitlines() if line.strip()[:1].isdigit()]
+    ) + 1
+    assert (tmp_path / "t" / "tokens.png").stat().st_size > 10_000
+
+
+def test_the_organism_is_raised_from_the_command_line(run, tmp_path, clip_file):
+    small = ("--frame-clips", "2", "--clip-clips", "2", "--clips", "1")
+    steps = ("--frame-steps", "1", "--clip-steps", "1", "--steps", "2", *small)
+    code, out, err = run("train-organism", "--out", tmp_path / "run", *steps)
+    assert code == 0, err
+    assert "checkpoint" in out
+    checkpoint = tmp_path / "run" / "checkpoint"
+    code, _, err = run(
+        "tokens", clip_file, "What jumps?", "--model", checkpoint, "--out", tmp_path / "t"
+    )
+    assert code == 0, err
+    code, _, err = run("train-organism", "--out", tmp_path / "run", "--cut-first.local", "0.1")
+    assert code == 2
+    assert "another recipe" in complaint(err)[0]
+
+
+def make_bad_inputs(folder, clip_file):
+    """Every kind of bad input, by the words that its error must hold."""
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_text("not a video")
+    (folder / "cut.mp4").write_bytes(clip_file.read_bytes()[:3000])
+    (folder / "bare").mkdir()
+    (folder / "file").write_text("")
+    tracks = {"format": "grounding-probe/tracks", "version": 1, "size": [1, 1], "frames": 64}
+    (folder / "tracks.json").write_text(json.dumps({**tracks, "tracks": []}))
+    out = ("--out", folder / "out")
+    return [
+        ("absent.mp4", ("ground", folder / "absent.mp4", "x", *out)),
+        ("empty.mp4", ("ground", folder / "empty.mp4", "x", *out)),
+        ("text.mp4", ("ground", folder / "text.mp4", "x", *out)),
+        ("cut.mp4", ("tokens", folder / "cut.mp4", "x", *out)),
+        ("bare", ("ground", folder / "bare", "x", *out)),
+        ("query is empty", ("ground", clip_file, " ", *out)),
+        ("'<video>'", ("tokens", clip_file, "is <video> here?", *out)),
+        ("tokens but", ("ground", clip_file, "red " * 3000, *out)),
+        ("tracks.json", ("ground", clip_file, "x", "--tracks", folder / "tracks.json", *out)),
+        ("no such folder", ("ground", clip_file, "x", "--model", folder / "no", *out)),
+        ("cannot use device", ("ground", clip_file, "x", "--device", "nowhere", *out)),
+        ("frames", ("ground", clip_file, "x", "--frames", "0", *out)),
+        ("cannot write there", ("ground", clip_file, "x", "--out", folder / "file" / "out")),
+    ]
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path, clip_file):
+    for words, command in make_bad_inputs(tmp_path, clip_file):
+        code, _, err = run(*command)
+        assert code == 2, (words, err)
+        assert len(complaint(err)) == 1, (words, err)
+        assert words in complaint(err)[0]
+        assert not (tmp_path / "out").exists(), words
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("ground",), "Missing from probe ground"),
+        (("fly",), "Unrecognized options: fly"),
+        (("evaluate", "shapes-val", "--method", "guess"), "invalid choice 'guess' for argument"),
+        (("evaluate", "kinetics"), "invalid choice 'kinetics'"),
+        (("evaluate", "shapes-val", "--limit", "few"), "Error parsing --limit"),
+        (("evaluate", "shapes-val", "--out"), "Missing value for argument '--out'"),
+        (("evaluate", "shapes-val", "--quick"), "--quick (applied to probe evaluate)"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exits_with_two(run, words, named):
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("probe: ")
+    assert err.count("\n") == 1
+    assert named in err
+
+
+def test_debug_shows_where_an_error_comes_from(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        sys, "argv", ["probe", "ground", str(tmp_path / "absent.mp4"), "x", "--debug"]
+    )
+    with pytest.raises(ValueError, match=r"absent\.mp4"):
+        main()
+
+
+def test_a_run_over_the_shapes_ends_with_the_exam_of_its_organism(tmp_path, capsys, monkeypatch):
+    def printed(*words):
+        monkeypatch.setattr(sys, "argv", ["probe", "evaluate", "shapes-test", *words])
+        main()
+        return capsys.readouterr().out
+
+    run, exam = ("--out", str(tmp_path / "run"), "--limit", "3"), tmp_path / "run" / "exam.json"
+    first = printed(*run)
+    kept = json.loads(exam.read_text())
+    answered = kept["accuracy"]["colour+shape+action"]
+    assert kept["clips"] == 3
+    assert answered["questions"] == 18
+    assert f"colour+shape+action                {answered['share']:.2f}" in first
+    exam.write_text(json.dumps({**kept, "accuracy": {}}))
+    assert "colour+shape+action" not in printed(*run)  # what is kept is not made again
+    printed("--out", str(tmp_path / "centre"), "--limit", "2", "--method", "centre")
+    assert not (tmp_path / "centre" / "exam.json").exists()

@@ -1,0 +1,233 @@
+"""What is drawn is read back from the written file, and compared with what went in."""
+
+import tracemalloc
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+import probe.drawing.overlays
+from probe.drawing.overlays import ANSWER, Glow, blend, overlay, shortened
+from probe.engine.attention import Heatmap
+from probe.engine.grids import Cells
+from probe.video import Span, Tube, Video, read_video, source_frames
+from probe.video.encoding import write_video
+
+LENGTH, SIDE, SCALE = 24, 60, 6
+GREY = 128
+
+
+@pytest.fixture
+def video() -> Video:
+    return read_video(np.full((LENGTH, SIDE, SIDE, 3), GREY, np.uint8), LENGTH, fps=8)
+
+
+def map_with(frame: int, row: int, column: int, region=(0.0, 0.0, 60.0, 60.0)) -> Heatmap:
+    values = torch.zeros(6, 4, 4)
+    values[frame, row, column] = 1
+    cells = Cells(tuple((4 * index, 4 * index + 1) for index in range(6)), 4, 4, region)
+    return Heatmap(values, cells)
+
+
+def still_tube() -> Tube:
+    return Tube(np.array([0, LENGTH - 1]), np.array([[20.0, 10, 40, 30]] * 2), "square")
+
+
+def frames_of(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def change(frames: np.ndarray) -> np.ndarray:
+    """How far each pixel of the video, not of the bar below it, is from the grey it was."""
+    return np.abs(frames[:, : SIDE * SCALE].astype(int) - GREY).max(-1)
+
+
+def test_browsers_can_play_an_overlay(tmp_path):
+    write_video(tmp_path / "in.mp4", [np.full((45, 61, 3), GREY, np.uint8)] * 10, 5)
+    source = read_video(tmp_path / "in.mp4", 4)
+    overlay(tmp_path / "out.mp4", source, None, None, Span(2, 5), title="a query")
+    data = (tmp_path / "out.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert stream.width % 2 == stream.height % 2 == 0
+        assert stream.height > probe.drawing.overlays.LOWEST
+    assert len(frames_of(tmp_path / "out.mp4")) == source.source_length
+
+
+def test_frames_keep_their_times(tmp_path):
+    times = [0.0, 0.2, 0.4, 2.0, 2.2]
+    picture = np.full((40, 40, 3), GREY, np.uint8)
+    write_video(tmp_path / "in.mp4", [picture] * 5, 5, times=times)
+    overlay(tmp_path / "out.mp4", read_video(tmp_path / "in.mp4", 2), None, None, None)
+    assert read_video(tmp_path / "out.mp4", 2).source_times == pytest.approx(times)
+
+
+def test_heat_is_drawn_in_its_cell_and_its_frames_only(tmp_path, video):
+    overlay(tmp_path / "out.mp4", video, map_with(2, 1, 3), None, None)
+    changed = change(frames_of(tmp_path / "out.mp4"))
+    cell = SIDE * SCALE // 4
+    assert changed[8, cell + cell // 2, 3 * cell + cell // 2] > 40
+    assert changed[8, :, : 2 * cell].max() < 8
+    assert changed[[0, 20]].max() < 8
+
+
+def test_heat_fades_in_a_straight_line_between_map_frames(video):
+    glow = Glow.of(map_with(2, 1, 3), video)
+    before, at = glow.times[1], glow.times[2]
+    levels = [glow.at(time)[1, 3] for time in np.linspace(before, at, 5)]
+    assert levels == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert glow.at(-5.0)[1, 3] == glow.at(99.0)[1, 3] == 0
+
+
+def test_a_reversed_map_glows_at_the_same_moments(video):
+    heatmap = map_with(2, 1, 3)
+    for time in np.linspace(0, 3, 9):
+        there = Glow.of(heatmap, video).at(time)
+        assert (Glow.of(heatmap.reversed(), video).at(time) == there).all()
+
+
+def test_one_scale_holds_for_the_whole_video(video):
+    values = torch.rand(6, 4, 4, generator=torch.Generator().manual_seed(0))
+    values[3] *= 4
+    glow = Glow.of(Heatmap(values, map_with(0, 0, 0).cells), video)
+    assert glow.values.max() == 1
+    assert glow.values[3].max() > 2 * glow.values[[0, 1, 2, 4, 5]].max()
+    order = values.numpy().ravel().argsort()
+    assert (np.diff(glow.values.ravel()[order]) >= 0).all()
+
+
+def test_an_even_map_draws_nothing(tmp_path, video):
+    flat = Heatmap(torch.full((6, 4, 4), 0.01), map_with(0, 0, 0).cells)
+    overlay(tmp_path / "out.mp4", video, flat, None, None)
+    assert change(frames_of(tmp_path / "out.mp4")).max() < 8
+
+
+def test_outside_the_region_the_picture_stays_as_it_is():
+    picture = np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8)
+    before = picture.copy()
+    mixed = blend(picture, np.ones((3, 3)), (10.0, 5.0, 60.0, 45.0))
+    inside = np.zeros((50, 70), bool)
+    inside[5:45, 10:60] = True
+    assert (mixed[~inside] == picture[~inside]).all()
+    assert (mixed[inside] != picture[inside]).any(-1).mean() > 0.9
+    assert (picture == before).all()
+
+
+def test_a_region_that_reaches_beyond_the_picture_is_cut_at_its_edge():
+    picture = np.full((40, 60, 3), GREY, np.uint8)
+    heat = np.zeros((6, 6))
+    heat[0] = 1  # rows 0 to 10 of a region that starts 10 pixels above the picture
+    mixed = blend(picture, heat, (0.0, -10.0, 60.0, 50.0))
+    assert (mixed[20:] == GREY).all()
+
+
+def test_more_heat_changes_the_picture_more():
+    picture = np.full((40, 40, 3), GREY, np.uint8)
+    changes = [
+        np.abs(
+            blend(picture, np.full((2, 2), level), (0.0, 0.0, 40.0, 40.0)).astype(int) - GREY
+        ).sum()
+        for level in (0.0, 0.4, 0.7, 1.0)
+    ]
+    assert changes[0] == 0
+    assert changes == sorted(set(changes))
+
+
+def test_the_box_is_drawn_in_every_frame_of_the_span_and_in_no_other(tmp_path, video):
+    overlay(tmp_path / "out.mp4", video, None, still_tube(), Span(6, 15))
+    frames = frames_of(tmp_path / "out.mp4")
+    drawn = [index for index, changed in enumerate(change(frames)) if changed.max() > 60]
+    assert drawn == list(range(6, 15))
+    left = frames[10, 20 * SCALE, 20 * SCALE - 2].astype(int)
+    inside = frames[10, 20 * SCALE, 20 * SCALE + 4].astype(int)
+    assert np.abs(left - ANSWER).max() < 60
+    assert np.abs(inside - GREY).max() < 20  # what the box encloses is free but for a halo
+
+
+def test_the_truth_is_drawn_where_the_answer_is_not(tmp_path, video):
+    truth = Tube(np.arange(4), np.array([[5.0, 35, 25, 55]] * 4))
+    overlay(tmp_path / "out.mp4", video, None, still_tube(), Span(10, 20), truth=truth)
+    changed = change(frames_of(tmp_path / "out.mp4"))
+    assert changed[2, 34 * SCALE : 56 * SCALE, 4 * SCALE : 26 * SCALE].max() > 60
+    assert changed[2, : 32 * SCALE].max() < 20
+    assert changed[15, 34 * SCALE :].max() < 20
+
+
+def test_the_head_runs_along_the_bar(tmp_path, video):
+    overlay(tmp_path / "out.mp4", video, None, None, None)
+    strip = frames_of(tmp_path / "out.mp4")[:, SIDE * SCALE :].astype(int)
+    row = strip[:, : strip.shape[1] // 3].min(-1).max(1)
+    heads = row.argmax(1)
+    assert (np.diff(heads) > 0).all()
+    assert heads[0] < 30
+    assert heads[-1] > 300
+
+
+def test_the_span_is_marked_on_the_bar(tmp_path, video):
+    overlay(tmp_path / "out.mp4", video, None, None, Span(6, 12))
+    strip = frames_of(tmp_path / "out.mp4")[0, SIDE * SCALE :].astype(int)
+    blue = (strip[..., 2] - strip[..., 0] > 60)[: strip.shape[0] // 2].any(0)
+    (marked,) = np.nonzero(blue)
+    margin = 16
+    width = SIDE * SCALE - 2 * margin
+    assert marked[0] == pytest.approx(margin + width / 4, abs=3)
+    assert marked[-1] == pytest.approx(margin + width / 2, abs=3)
+
+
+@pytest.mark.parametrize("title", ["", "short", "a very long query " * 30, "zwei\nZeilen"])
+def test_any_title_fits_beside_the_picture(tmp_path, video, title):
+    overlay(tmp_path / "out.mp4", video, None, None, Span(2, 5), title=title)
+    assert frames_of(tmp_path / "out.mp4").shape[2] == SIDE * SCALE
+
+
+def test_long_text_is_cut_to_its_width_with_an_ellipsis():
+    font = probe.drawing.overlays._font(16)
+    assert shortened("short", font, 200) == "short"
+    cut = shortened("a very long query " * 9, font, 200)
+    assert cut.endswith("…")
+    assert 150 < font.getlength(cut) <= 200
+
+
+def test_memory_does_not_grow_with_length(tmp_path):
+    def peak(length: int) -> int:
+        pictures = (np.full((90, 90, 3), GREY, np.uint8) for _ in range(length))
+        write_video(tmp_path / "in.mp4", pictures, 10)
+        source = read_video(tmp_path / "in.mp4", 4)
+        overlay(tmp_path / "out.mp4", source, map_with(0, 0, 0), None, Span(0, 2))
+        tracemalloc.start()
+        try:
+            overlay(tmp_path / "out.mp4", source, map_with(0, 0, 0), None, Span(0, 2))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    frame = 360 * 450 * 3
+    assert peak(90) - peak(30) < 2 * frame
+
+
+def test_no_partial_file_is_left_after_a_failure(tmp_path, monkeypatch):
+    video = read_video(np.full((100, SIDE, SIDE, 3), GREY, np.uint8), 100)
+
+    def breaking(video):
+        yield from source_frames(video)
+        assert list(tmp_path.iterdir())  # the partial file
+        raise ValueError("frame 100 cannot be decoded")
+
+    monkeypatch.setattr(probe.drawing.overlays, "source_frames", breaking)
+    with pytest.raises(ValueError, match="frame 100"):
+        overlay(tmp_path / "out.mp4", video, None, None, None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_map_of_another_video_is_refused(tmp_path, video):
+    short = read_video(np.zeros((9, SIDE, SIDE, 3), np.uint8), 9)
+    with pytest.raises(ValueError, match="source frame 21 but the video has 9"):
+        overlay(tmp_path / "out.mp4", short, map_with(0, 0, 0), None, None)
+    broken = Heatmap(torch.full((6, 4, 4), torch.nan), map_with(0, 0, 0).cells)
+    with pytest.raises(ValueError, match="NaN"):
+        overlay(tmp_path / "out.mp4", video, broken, None, None)

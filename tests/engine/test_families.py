@@ -1,0 +1,181 @@
+"""Every family against the plain model: same tokens, attention, answers and gradients."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from zoo import ZOO, moving, save_tiny
+
+from probe.engine.latent_prompts import LatentPrompt, zero_prompt
+from probe.engine.model import load
+from probe.engine.prompts import GENERIC
+from probe.engine.readings import yes_minus_no
+from probe.video import Video
+
+QUESTIONS = ("Is there a red circle in this video?", "What jumps?", GENERIC)
+TEMPORAL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+
+
+@pytest.fixture(scope="module", params=ZOO)
+def model(request, tmp_path_factory):
+    """A tiny checkpoint of one family, opened like any other."""
+    folder = tmp_path_factory.mktemp("zoo") / request.param
+    save_tiny(request.param, folder)
+    return load(folder, dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def view(model):
+    return model.watch(moving())
+
+
+def plain_inputs(model, question, video=None):
+    """What the processor makes of the whole prompt, the question in its place."""
+    network = model.network
+    return network.process(video or moving(), network.writer(before=0).text(question))
+
+
+def decoder_of(model):
+    inner = model.network.module.model
+    return inner.text_model if hasattr(inner, "text_model") else inner.language_model
+
+
+@contextmanager
+def hooked(module, change):
+    """Let a function change what enters a module, by plain torch."""
+    handle = module.register_forward_pre_hook(change, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def test_questions_are_written_as_the_processor_writes_them(model, view):
+    for question in QUESTIONS:
+        ids = plain_inputs(model, question)["input_ids"][0]
+        (marked,) = torch.nonzero(ids == model.network.placeholder, as_tuple=True)
+        behind = ids[int(marked[-1]) + 1 :].tolist()
+        prompt = view.writer.write(question)
+        assert list(prompt.ids) == behind
+        assert len(view.prefix) == len(ids) - len(behind)
+        spoken = [prompt.tokens[i].text for i in prompt.indices("word", "stop")]
+        assert "".join(spoken) == question.replace(" ", "")
+        kinds = [token.kind for token in prompt.tokens]
+        assert kinds == sorted(kinds, key=["template", "word", "stop", "role"].index)
+        assert kinds[-1] == "role"
+
+
+def test_rows_equal_eager_attention_and_answers_a_plain_pass(model, view):
+    readings = view.read(*QUESTIONS)
+    with model.network.attending("eager"), torch.no_grad():
+        plain = [
+            model.network.module(**plain_inputs(model, question), output_attentions=True)
+            for question in QUESTIONS
+        ]
+    for out, reading in zip(plain, readings, strict=True):
+        rows = torch.stack([layer[0] for layer in out.attentions])
+        rows = rows[:, :, len(view.prefix) :][..., view.grid.positions]
+        assert rows.max() > 1e-3
+        torch.testing.assert_close(view.grid.unfold(reading.attention), rows, atol=1e-5, rtol=0)
+        torch.testing.assert_close(reading.logits, out.logits[0, -1], atol=1e-3, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 3])
+def test_latent_gradients_equal_those_of_plain_hooks(model, view, layer):
+    generator = torch.Generator().manual_seed(0)
+    blank = zero_prompt(view.model, view.grid, view.prefix.shape[1], layer)
+    drawn = 0.1 * torch.randn(blank.vectors.shape, generator=generator)
+    ours, plain = (drawn.clone().requires_grad_() for _ in range(2))
+
+    def add(_, arguments, options):
+        states = arguments[0] if arguments else options.pop("hidden_states")
+        return (states.index_add(1, view.grid.positions, plain[None]), *arguments[1:]), options
+
+    prompted = view.with_latent(LatentPrompt(ours, layer, blank.model, blank.shape))
+    margin = yes_minus_no(prompted.answer_logits(QUESTIONS[0])[0], model.network.answers)
+    with hooked(decoder_of(model).layers[layer], add):
+        out = model.network.module(**plain_inputs(model, QUESTIONS[0]))
+    expected = yes_minus_no(out.logits[0, -1], model.network.answers)
+    torch.testing.assert_close(margin, expected, atol=1e-4, rtol=1e-5)
+    (gradient,) = torch.autograd.grad(margin, ours)
+    (truth,) = torch.autograd.grad(expected, plain)
+    assert truth.norm() > 0
+    assert (gradient - truth).norm() / truth.norm() < 1e-5
+
+
+def test_reversal_turns_the_visual_tokens_round_where_they_enter_the_decoder(model, view):
+    places, order = view.grid.positions, view.grid.positions[view.grid.reversal()]
+
+    def turn(_, arguments, options):
+        embeddings = options["inputs_embeds"].clone()
+        embeddings[:, places] = embeddings[:, order]
+        options["inputs_embeds"] = embeddings
+        if levels := options.get("deepstack_visual_embeds"):
+            turned = view.grid.reversal()
+            options["deepstack_visual_embeds"] = [level[turned] for level in levels]
+        return arguments, options
+
+    with torch.no_grad(), hooked(decoder_of(model), turn):
+        out = model.network.module(**plain_inputs(model, QUESTIONS[0]))
+    (reading,) = view.reversed().read(QUESTIONS[0])
+    torch.testing.assert_close(reading.logits, out.logits[0, -1], atol=1e-3, rtol=1e-5)
+    assert (reading.logits - view.read(QUESTIONS[0])[0].logits).abs().max() > 1e-3
+    (again,) = view.reversed().reversed().read(QUESTIONS[0])
+    assert torch.equal(again.attention, view.read(QUESTIONS[0])[0].attention)
+
+
+def test_the_raw_trace_sees_what_the_reading_sees(model, view):
+    with torch.no_grad(), view.trace(QUESTIONS[0]):
+        logits = model.network.handle.lm_head.output[0, -1].save()
+    torch.testing.assert_close(logits, view.read(QUESTIONS[0])[0].logits, atol=1e-3, rtol=1e-5)
+
+
+def test_a_cell_knows_every_source_frame_it_covers(model, view):
+    frames = view.grid.cells.frames
+    together = model.network.family.model_type in TEMPORAL
+    assert frames == (((0, 2), (4, 6), (8,)) if together else ((0,), (2,), (4,), (6,), (8,)))
+
+
+def test_cells_tile_what_the_processor_leaves_of_the_frame(view, model):
+    cropped = model.network.family.model_type in ("llava_next_video", "video_llava")
+    region = (16.0, 0.0, 64.0, 48.0) if cropped else (0.0, 0.0, 80.0, 48.0)
+    assert view.grid.cells.region == region
+
+
+def test_a_video_of_one_frame_reads_or_is_refused_in_one_line(model):
+    single = Video(moving().frames[:1], (0,), np.zeros(1))
+    if model.network.family.model_type == "qwen3_vl":
+        with pytest.raises(ValueError, match=r"refuses 1 frames of 48 x 80 .* sample more frames"):
+            model.watch(single)
+    else:
+        (reading,) = model.watch(single).read(QUESTIONS[0])
+        assert reading.grid.cells.frames == ((0,),)
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "smolvlm"])
+def test_times_written_among_the_frames_are_those_of_the_video(family, tmp_path):
+    save_tiny(family, tmp_path)
+    model = load(tmp_path)
+    slow = Video(moving().frames, (0, 4, 8, 12, 16), np.arange(20) / 2)
+    text = model.network.processor.tokenizer.decode(
+        plain_inputs(model, "What jumps?", slow)["input_ids"][0]
+    )
+    times = ("<1.0 seconds>", "<5.0 seconds>", "<8.0 seconds>")
+    if family == "smolvlm":
+        times = tuple(f"Frame from 00:0{second}:" for second in (0, 2, 4, 6, 8))
+    assert all(text.count(time) == 1 for time in times)
+
+
+def test_m_rope_time_runs_with_the_clock(tmp_path):
+    save_tiny("qwen2_5_vl", tmp_path)
+    model = load(tmp_path)
+
+    def time_of_cells(rate):
+        video = Video(moving().frames, (0, 2, 4, 6, 8), np.arange(10) / rate)
+        view = model.watch(video)
+        return view.entered.positions[0][view.grid.positions].unflatten(0, (3, -1))[:, 0].diff()
+
+    # Two positions a second; a cell of two sampled frames spans four source frames.
+    assert time_of_cells(4.0).tolist() == [2, 2]
+    assert time_of_cells(1.0).tolist() == [8, 8]

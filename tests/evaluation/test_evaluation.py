@@ -1,0 +1,387 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from published_formats import SCALE, write_hcstvg, write_vidstg
+
+from probe.candidates.tracks import save_tracks
+from probe.datasets import load_dataset
+from probe.evaluation.baselines import METHODS, Prediction
+from probe.evaluation.bench import Bench, Plan
+from probe.evaluation.candidates import Oracle, Proposed, Stored
+from probe.evaluation.runner import evaluate, summarise
+from probe.evaluation.runs import read_run
+from probe.grounder import ground
+from probe.grounding.config import BEST
+from probe.grounding.queries import decompose
+from probe.metrics import score
+from probe.organism.world import LENGTH, SIDE, make_clip
+from probe.video import Span, Tube
+
+LIMIT = 4
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def plan(cache):
+    """A method that costs nothing, where it does not matter what answers."""
+    return Plan("shapes-val", method="random-track", candidates=Proposed(cache))
+
+
+@pytest.fixture(scope="module")
+def bench(plan, organism):
+    return Bench(plan, load_dataset("shapes-val"), organism)
+
+
+@pytest.fixture(scope="module")
+def whole(bench, tmp_path_factory):
+    """A run of a few queries that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    evaluate(bench, folder, limit=LIMIT)
+    return folder
+
+
+def results_of(folder):
+    return (folder / "results.jsonl").read_bytes()
+
+
+class StopAfter:
+    """An answerer that does something after some answers."""
+
+    def __init__(self, bench, count, act):
+        self.plan, self.ids, self.config = bench.plan, bench.ids, bench.config
+        self._bench, self._count, self._act = bench, count, act
+        self.asked = []
+
+    def answers(self, indices):
+        for number, result in enumerate(self._bench.answers(indices), start=1):
+            self.asked.append(result.id)
+            if number == self._count:
+                self._act()
+            yield result
+
+
+def test_each_query_has_one_line_in_the_order_of_the_data_set(whole, bench):
+    lines = [json.loads(line) for line in results_of(whole).splitlines()]
+    assert [line["id"] for line in lines] == list(bench.ids[:LIMIT])
+    assert all(line["error"] is None for line in lines)
+
+
+def test_the_grounder_answers_as_it_does_outside_and_says_how(bench):
+    best = Bench(replace(bench.plan, method="best"), bench.dataset, bench.model)
+    (result,) = best.answers([2])
+    sample = best.dataset[2]
+    video = sample.recording.read(8).video
+    answer = ground(best.model, video, sample.query, config=BEST)
+    assert result.span == answer.span
+    np.testing.assert_allclose(result.tube.boxes, answer.tube.boxes, atol=0.01)
+    assert result.details["attribute"] == answer.queries.attribute
+    assert result.details["where_tokens"] == [
+        answer.where.reading.tokens[token] for token in answer.where.tokens
+    ]
+
+
+def test_a_line_is_scored_by_what_is_written_in_it(whole, bench):
+    for place, result in enumerate(read_run(whole).results.values()):
+        sample = bench.dataset[place]
+        assert result.track is not None
+        found = score(
+            {"x": result.tube},
+            {"x": sample.truth},
+            "hcstvg-official",
+            tracks={"x": result.track.interpolated(range(LENGTH))},
+        ).per_query["x"]
+        assert result.score.viou == pytest.approx(found.viou, abs=1e-6)
+        assert result.score.gt_viou == pytest.approx(found.gt_viou, abs=1e-6)
+        assert result.score.tiou == pytest.approx(found.tiou, abs=1e-6)
+
+
+def test_the_summary_holds_the_means_of_the_lines_with_their_intervals(whole):
+    summary = json.loads((whole / "summary.json").read_text())
+    figures = summary["figures"]["all"]
+    scores = [result.score for result in read_run(whole).results.values()]
+    assert figures["m_viou"]["mean"] == pytest.approx(np.mean([one.viou for one in scores]))
+    assert figures["viou_at_03"]["mean"] == np.mean([one.viou > 0.3 for one in scores])
+    assert figures["m_tiou"]["low"] <= figures["m_tiou"]["mean"] <= figures["m_tiou"]["high"]
+    assert (summary["queries"], summary["of"], summary["oracle"]) == (LIMIT, 500, False)
+
+
+def test_a_run_that_was_stopped_by_an_error_goes_on_and_repeats_nothing(bench, whole, tmp_path):
+    def fall_over():
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        evaluate(StopAfter(bench, 2, fall_over), tmp_path / "run", limit=LIMIT)
+    again = StopAfter(bench, 0, fall_over)
+    evaluate(again, tmp_path / "run", limit=LIMIT)
+    assert again.asked == list(bench.ids[1:LIMIT]), "the second answer was never handed over"
+    for name in ("results.jsonl", "summary.json", "config.json"):
+        assert (tmp_path / "run" / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_ctrl_c_lets_the_query_in_hand_finish_and_ends_cleanly(bench, whole, tmp_path):
+    def press():
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    outcome = evaluate(StopAfter(bench, 2, press), tmp_path / "run", limit=LIMIT)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert outcome.stopped
+    assert results_of(tmp_path / "run") == b"".join(results_of(whole).splitlines(True)[:2])
+    assert not evaluate(bench, tmp_path / "run", limit=LIMIT).stopped
+    assert results_of(tmp_path / "run") == results_of(whole)
+
+
+def test_kill_9_at_any_moment_loses_nothing_and_ends_the_same(bench, cache, tmp_path):
+    folder, limit = tmp_path / "run", 60
+    evaluate(bench, tmp_path / "whole", limit=limit)
+    words = ("evaluate", "shapes-val", "--out", folder, "--limit", limit, "--cache", cache)
+    call = [sys.executable, "-m", "probe", *map(str, words), "--method", "random-track"]
+    rng = random.Random(0)
+    for lines in (1, 20):
+        process = subprocess.Popen(call, stderr=subprocess.DEVNULL)
+        path = folder / "results.jsonl"
+        while process.poll() is None:
+            if path.exists() and results_of(folder).count(b"\n") >= lines:
+                break
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.1))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kept = [line for line in results_of(folder).splitlines(True) if line.endswith(b"\n")]
+        assert lines <= len(kept)
+        assert set(kept) <= set(results_of(tmp_path / "whole").splitlines(True))
+    subprocess.run(call, check=True, capture_output=True)
+    for name in ("results.jsonl", "summary.json", "config.json"):
+        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_the_cache_gives_the_same_candidates_and_keeps_them_once(bench, tmp_path, monkeypatch):
+    kept = Proposed(tmp_path / "cache")
+    sample = bench.dataset[0]
+    footage = sample.recording.read(8)
+    first = kept.of(sample, footage, decompose(sample.query))
+    (file,) = (tmp_path / "cache").iterdir()
+    monkeypatch.setattr("probe.evaluation.candidates.propose_tracks", None)
+    second = kept.of(sample, footage, decompose(sample.query))
+    assert [track.frames.tolist() for track in first] == [track.frames.tolist() for track in second]
+    assert all(np.array_equal(a.boxes, b.boxes) for a, b in zip(first, second, strict=True))
+    monkeypatch.undo()
+    file.write_text("[{")
+    assert len(kept.of(sample, footage, decompose(sample.query))) == len(first), (
+        "a file cut by a power failure"
+    )
+    other = bench.dataset[1]
+    kept.of(other, other.recording.read(8), decompose(other.query))
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_a_failed_query_counts_as_zero_and_is_asked_again_only_on_request(
+    bench, whole, tmp_path, monkeypatch
+):
+    broken, usual = bench.ids[1], METHODS["random-track"]
+
+    def sometimes(model, task):
+        if task.id == broken:
+            raise KeyError("a bug\nof two lines")
+        return usual(model, task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("probe.evaluation.bench.METHODS", {"random-track": sometimes})
+        outcome = evaluate(StopAfter(bench, 0, None), tmp_path / "run", limit=LIMIT)
+    results = read_run(tmp_path / "run").results
+    assert str(results[broken].error).startswith("KeyError:")
+    assert results[broken].score.viou == 0
+    assert outcome.summary["failed"] == [broken]
+    assert outcome.summary["figures"]["all"]["queries"] == LIMIT
+    evaluate(bench, tmp_path / "run", limit=LIMIT)
+    assert read_run(tmp_path / "run").results[broken].error
+    evaluate(bench, tmp_path / "run", limit=LIMIT, retry_failed=True)
+    assert results_of(tmp_path / "run") == results_of(whole)
+
+
+def test_a_run_grows_with_its_limit_and_forgets_nothing(bench, whole, tmp_path):
+    evaluate(bench, tmp_path / "run", limit=2)
+    evaluate(bench, tmp_path / "run", limit=LIMIT)
+    evaluate(bench, tmp_path / "run", limit=1)
+    assert results_of(tmp_path / "run") == results_of(whole)
+
+
+def test_another_method_does_not_continue_a_run(bench, whole):
+    other = Bench(replace(bench.plan, method="plain"), bench.dataset, bench.model)
+    with pytest.raises(ValueError, match=r"method\.name = 'random-track', now it is 'plain'"):
+        evaluate(other, whole, limit=LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "lost"),
+    [("tubedetr", 0), ("stcat", 1), ("hcstvg-official", 0), ("released-code", 0)],
+)
+def test_a_perfect_answer_scores_what_each_protocol_says(
+    organism, tmp_path, monkeypatch, protocol, lost
+):
+    """Through the whole harness: reading, answering, rounding, writing, scoring."""
+    write_hcstvg(tmp_path, 1, (7,))
+    truth = make_clip(7).things[0].tube()
+
+    def answer(_, task):
+        return Prediction(truth.span, task.candidates[0])
+
+    monkeypatch.setattr("probe.evaluation.bench.METHODS", {"best": answer})
+    made = Plan("hcstvg1", tmp_path, candidates=Oracle(), protocol=protocol)
+    bench = Bench(made, load_dataset("hcstvg1", tmp_path), organism)
+    (result,) = bench.answers([0])
+    assert result.error is None
+    assert result.score.viou == pytest.approx(1 - lost / len(truth), abs=2e-3)  # boxes are rounded
+
+
+@pytest.mark.parametrize(
+    ("name", "method"), [("hcstvg1", "best"), ("hcstvg2", "centre"), ("vidstg", "random-track")]
+)
+def test_the_whole_command_runs_on_published_folders(command, tmp_path, name, method):
+    root = tmp_path / "data"
+    write_vidstg(root) if name == "vidstg" else write_hcstvg(root, int(name[-1]))
+    code, out, err = command("evaluate", name, "--root", root, "--check")
+    assert (code, err.count("probe:")) == (0, 0), err
+    words = ("--root", root, "--out", tmp_path / "run", "--oracle", "--method", method)
+    code, out, err = command("evaluate", name, *words)
+    assert code == 0, err
+    assert "ORACLE" in out
+    assert "0 failed" in out
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["figures"]["all"]["m_tiou"]["mean"] > 0
+    kinds = {"all", "declarative", "interrogative"} if name == "vidstg" else {"all"}
+    assert set(summary["figures"]) == kinds
+
+
+def test_answers_about_a_part_are_in_source_frames(command, tmp_path):
+    write_vidstg(tmp_path / "data", (7,), used=(16, 47))
+    code, _, err = command(
+        "evaluate", "vidstg-declarative", "--root", tmp_path / "data", "--out", tmp_path / "run",
+        "--method", "centre", "--oracle",
+    )  # fmt: skip
+    assert code == 0, err
+    (result,) = read_run(tmp_path / "run").results.values()
+    assert result.span == Span(24, 40)
+    assert 16 <= result.sampled[0] < result.sampled[-1] < 48
+    assert result.track is not None
+    assert result.track.span == Span(16, 48)
+
+
+def test_what_is_missing_is_listed_and_counts_as_zero(command, tmp_path):
+    root = tmp_path / "data"
+    write_hcstvg(root, 1)
+    gone, renamed, _ = sorted(root.rglob("*.mp4"))
+    gone.unlink()
+    renamed.rename(renamed.with_suffix(".mkv"))
+    code, out, err = command("evaluate", "hcstvg1", "--root", root, "--check")
+    assert code == 2
+    assert out.count("\nodd") == 1
+    assert out.startswith("fails")
+    assert "1 of 3 queries of hcstvg1 would fail" in err
+    code, out, err = command(
+        "evaluate", "hcstvg1", "--root", root, "--out", tmp_path / "run", "--method", "centre",
+        "--cache", tmp_path / "cache",
+    )  # fmt: skip
+    assert code == 0, err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["failed"] == ["7_a.b-c.mp4"]
+    assert summary["remarked"] == ["8_a.b-c.mp4"]
+    scores = [result.score.tiou for result in read_run(tmp_path / "run").results.values()]
+    assert scores[0] == 0
+    assert summary["figures"]["all"]["m_tiou"]["mean"] == pytest.approx(sum(scores) / 3)
+
+
+def test_tracks_are_read_from_a_folder_by_the_videos_names(organism, tmp_path):
+    """The authors' format and ours; a video without a file fails, and only that one."""
+    write_hcstvg(tmp_path / "data", 1, (7, 8, 9))
+    dataset = load_dataset("hcstvg1", tmp_path / "data")
+    (tmp_path / "tracks").mkdir()
+    side = SIDE * SCALE
+    box = Tube(np.array([0, LENGTH - 1]), np.array([[1.0, 2.0, 30.0, 40.0]] * 2), "box")
+    save_tracks(tmp_path / "tracks" / "7_a.b-c.json", [box], dataset[0].recording.read(2).video)
+    published = {
+        "sample_frames": [3, 40],
+        "dino_sam2_proposals": [
+            {
+                "track_id": 1,
+                "bboxes": [[[5, 6, 50, 60]], [[5, 6, 50, 60]]],
+                "rles": None,
+                "class_name": "man",
+                "box_format": "xyxy",
+                "img_width": side,
+                "img_height": side,
+            }
+        ],
+    }
+    (tmp_path / "tracks" / "8_a.b-c.json").write_text(json.dumps(published))
+    made = Plan("hcstvg1", tmp_path / "data", candidates=Stored(tmp_path / "tracks"))
+    ours, theirs, none = Bench(made, dataset, organism).answers(range(3))
+    assert ours.tube.boxes[0].tolist() == [1, 2, 30, 40]
+    assert theirs.track is not None
+    assert (theirs.track.label, theirs.track.frames.tolist()) == ("man", [3, 40])
+    assert "no such file" in str(none.error)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("hcstvg1",), "give --root"),
+        (("hcstvg1", "--root", "/absent"), "no such folder"),
+        (("shapes-val", "--limit", "0"), "nothing to do"),
+        (("shapes-val", "--oracle", "--tracks", "."), "leave out one"),
+        (("shapes-val", "--tracks", "/absent"), "no such folder"),
+        (("shapes-val", "--frames", "0"), "at least 1"),
+        (("shapes-val", "--threads", "0"), "at least 1"),
+        (("shapes-val", "--threads", "2", "--ray", "local"), "leave out one of them"),
+        (("shapes-val", "--ray", "local", "--workers", "999"), "999 workers are too many"),
+        (("shapes-val", "--ray", "local", "--device", "auto"), "give 'cuda'"),
+    ],
+)
+def test_wrong_use_is_one_line_and_starts_no_run(command, tmp_path, words, reason):
+    code, _, err = command("evaluate", *words, "--out", tmp_path / "run")
+    assert code == 2
+    assert reason in err
+    assert err.count("probe: ") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("words", "threads"), [((), 1), (("--threads", 2), 2)])
+def test_the_shipped_model_runs_on_one_thread_unless_more_are_given(
+    command, tmp_path, cache, words, threads
+):
+    before = torch.get_num_threads()
+    kept = ("--out", tmp_path / "run", "--cache", cache, "--limit", 1)
+    try:
+        assert command("evaluate", "shapes-val", *kept, *words)[0] == 0
+    finally:
+        torch.set_num_threads(before)
+    assert read_run(tmp_path / "run").environment["threads"] == threads
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(command):
+    """Nobody may make one there, not even root."""
+    code, _, err = command("evaluate", "shapes-val", "--limit", 1, "--out", "/proc/self/run")
+    assert code == 2
+    assert "probe: /proc/self/run: cannot write there (" in err
+
+
+def test_a_summary_of_two_kinds_reports_each(bench, whole):
+    results = list(read_run(whole).results.values())
+    asked = [replace(results[0], kind="interrogative"), *results[1:]]
+    figures = summarise(asked, bench.config)["figures"]
+    assert figures["interrogative"]["queries"] == 1
+    assert figures["declarative"]["queries"] == LIMIT - 1
+    assert figures["all"]["queries"] == LIMIT

@@ -1,0 +1,75 @@
+"""Asking in words: the answer is the model's most likely one, and a split that fails says so."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from probe.engine.generation import write_answer
+from probe.grounding.sources import split_by_asking
+
+QUESTION = "What does the red circle do?"
+
+
+def first_word(model, reading):
+    return model.network.processor.tokenizer.decode([int(reading.logits.argmax())]).strip()
+
+
+def test_the_first_word_is_the_likeliest_that_the_engine_reads(organism, video):
+    for question in (QUESTION, "Is there a green square in this video?"):
+        (reading,) = organism.watch(video).read(question)
+        written = write_answer(organism, question, video=video, longest=1)
+        assert written == first_word(organism, reading)
+
+
+def test_every_further_word_is_the_likeliest_after_those_before_it(organism, video):
+    """The slow way: everything read again for each word."""
+    network = organism.network
+    tokenizer = network.processor.tokenizer
+    inputs = network.process(video, network.writer(before=0).text(QUESTION))
+    written = []
+    with torch.no_grad():
+        while len(written) < 5:
+            likeliest = int(network.module(**inputs).logits[0, -1].argmax())
+            if likeliest == tokenizer.eos_token_id:
+                break
+            written.append(likeliest)
+            inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([[likeliest]])], 1)
+            inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    answer = write_answer(organism, QUESTION, video=video, longest=5)
+    assert answer == tokenizer.decode(written).strip()
+
+
+def test_a_shorter_answer_is_the_beginning_of_a_longer_one(tiny, video):
+    answers = [write_answer(tiny, QUESTION, video=video, longest=length) for length in (2, 6)]
+    assert answers[1].startswith(answers[0])
+    assert answers[0] != answers[1]
+
+
+def test_an_answer_depends_on_the_video_and_a_text_needs_none(organism, video):
+    black = dataclasses.replace(video, frames=video.frames * 0)
+    questions = [f"Is there a {colour} circle in this video?" for colour in ("white", "red")]
+    seen, unseen = (
+        [write_answer(organism, question, video=shown, longest=1) for question in questions]
+        for shown in (video, black)
+    )
+    assert seen != unseen
+    assert isinstance(write_answer(organism, QUESTION, video=None, longest=3), str)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_what_cannot_be_asked_is_refused_in_one_line(tiny, video, shown):
+    shown = video if shown else None
+    wrong = [("query is empty", " ", 1), ("control token", "is <video> here?", 1)]
+    wrong += [("do not fit in the 512 tokens", QUESTION, 500)]
+    for words, question, longest in wrong:
+        with pytest.raises(ValueError, match=words) as refused:
+            write_answer(tiny, question, video=shown, longest=longest)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_split_that_the_model_cannot_do_falls_back_and_is_marked(tiny):
+    asked = split_by_asking(tiny, "the red circle that jumps")
+    assert asked.source == "model"
+    assert asked.fallbacks == ("attribute", "action")
+    assert asked.attribute == asked.action == asked.whole

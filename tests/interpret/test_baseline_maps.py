@@ -1,0 +1,130 @@
+"""Baseline maps against plain eager passes and direct formulas."""
+
+import pytest
+import torch
+
+from probe.drawing.figures import compare_maps
+from probe.engine.latent_prompts import zero_prompt
+from probe.engine.model import load
+from probe.engine.readings import yes_minus_no
+from probe.interpret.baseline_maps import (
+    attention_gradients,
+    attention_rollout,
+    gradient_attention,
+    last_token,
+    logit_lens,
+)
+from probe.interpret.knockouts import Cut, MeanAblation
+
+QUESTION = "Is there a red circle in this video?"
+
+
+@pytest.fixture(params=[True, False], ids=["organism", "random weights"])
+def shipped(request):
+    return request.param
+
+
+@pytest.fixture
+def view(shipped, organism, tiny, video):
+    return (organism if shipped else tiny).watch(video)
+
+
+@pytest.fixture
+def eager(shipped, tiny_folder, view):
+    """Full attention matrices of one plain pass, with a graph from the margin to each of them."""
+    network = (load() if shipped else load(tiny_folder, dtype="float32")).network
+    network.module.set_attn_implementation("eager")
+    asked = network.embed(view.writer.write(QUESTION).ids)
+    embeddings = torch.cat([view.prefix, asked]).requires_grad_()
+    out = network.module.model.language_model(
+        inputs_embeds=embeddings[None], output_attentions=True, use_cache=False
+    )
+    logits = network.module.lm_head(out.last_hidden_state[0, -1])
+    return out.attentions, yes_minus_no(logits, network.answers)
+
+
+def test_the_last_tokens_map_is_the_last_tokens(view):
+    (reading,) = view.read(QUESTION)
+    token = len(reading.tokens) - 1
+    assert torch.equal(last_token(reading).values, reading.heatmap(token).values)
+
+
+def test_rollout_equals_products_of_full_matrices(view, eager):
+    attentions, _ = eager
+    flow = torch.eye(attentions[0].shape[-1])
+    for matrices in attentions:
+        mixed = (matrices[0].mean(0) + torch.eye(len(flow))) / 2
+        flow = mixed @ flow
+    for token in (-1, 3):
+        row = flow[range(len(view.prefix), len(flow))[token]]
+        rolled = attention_rollout(view, QUESTION, token, block=100)
+        torch.testing.assert_close(
+            view.grid.unfold(rolled.values), row[view.grid.positions], atol=1e-6, rtol=1e-3
+        )
+        assert 0 < rolled.values.sum() < 1
+
+
+def test_gradients_of_attention_equal_autograds_on_eager_attention(view, eager):
+    attentions, margin = eager
+    wanted = torch.stack([one[0] for one in torch.autograd.grad(margin, attentions)])
+    wanted = wanted[:, :, len(view.prefix) :][..., view.grid.positions]
+    found = view.grid.unfold(attention_gradients(view, QUESTION))
+    assert wanted.abs().max() > 1e-2
+    torch.testing.assert_close(found, wanted, atol=float(wanted.abs().max()) * 1e-4, rtol=1e-3)
+
+
+def test_gradient_times_attention_is_its_positive_part_averaged(view):
+    (reading,) = view.read(QUESTION)
+    product = (reading.attention * attention_gradients(view, QUESTION)).clamp_min(0)
+    for tokens, chosen in ((None, slice(None)), (3, [3]), ([3, -1], [3, -1])):
+        torch.testing.assert_close(
+            gradient_attention(view, QUESTION, tokens).values,
+            product[:, :, chosen].mean(dim=(0, 1, 2)),
+        )
+
+
+def test_at_the_last_layer_only_the_answers_token_has_a_gradient(view):
+    gradients = attention_gradients(view, QUESTION)
+    assert gradients[-1, :, :-1].abs().max() == 0
+    assert gradients[-1, :, -1].abs().max() > 0
+
+
+def test_the_gradient_sees_what_an_intervention_left(view):
+    blinded = view.under(Cut(tokens=(3,)), MeanAblation([(1, 0)]))
+    assert gradient_attention(blinded, QUESTION, 3).values.abs().max() == 0
+
+
+def test_the_lens_reads_the_states_that_enter_a_layer(view):
+    network = view.network
+    for layer in (0, network.depth - 1):
+        said = logit_lens(view, "red", layer)
+        states = view.entering(layer)[view.grid.positions]
+        logits = network.module.lm_head(network.module.model.language_model.norm(states))
+        (red,) = network.processor.tokenizer.encode("red", add_special_tokens=False)
+        torch.testing.assert_close(
+            view.grid.unfold(said.values), logits.softmax(-1)[:, red], atol=1e-6, rtol=1e-4
+        )
+
+
+def test_what_no_plain_pass_can_show_is_refused(tiny, video):
+    view = tiny.watch(video)
+    prompted = view.with_latent(zero_prompt(view.model, view.grid, view.prefix.shape[1], 1))
+    for changed in (prompted, view.under(Cut())):
+        with pytest.raises(ValueError, match="plain view"):
+            attention_rollout(changed, QUESTION)
+    with pytest.raises(ValueError, match="plain view"):
+        logit_lens(prompted, "red", 0)
+    with pytest.raises(ValueError, match="not one token"):
+        logit_lens(view, "antidisestablishmentarianism", 0)
+    with pytest.raises(ValueError, match="no layer 9"):
+        logit_lens(view, "red", 9)
+
+
+def test_maps_are_drawn_one_below_the_other(tiny, video, clip):
+    view = tiny.watch(video)
+    (reading,) = view.read(QUESTION)
+    maps = {"last token": last_token(reading), "lens": logit_lens(view, "red", 2)}
+    figure = compare_maps(video, maps, clip.things[0].tube())
+    drawn = [part for part in figure.subfigs if part.axes]
+    assert len(drawn) == len(maps)
+    assert all(len(part.axes) == len(video) for part in drawn)

@@ -1,0 +1,110 @@
+import pandas as pd
+import pytest
+import torch
+
+from probe.engine.attention import Heatmap
+from probe.interpret.causal import (
+    Curve,
+    causal_grounding,
+    deletion_curve,
+    insertion_curve,
+    random_map,
+    rank_agreement,
+)
+from probe.interpret.knockouts import Cut
+from probe.organism.world import make_clip
+
+QUESTION = "Is there a red circle in this video?"
+
+
+@pytest.fixture(params=["organism", "tiny"])
+def view(request, video):
+    return request.getfixturevalue(request.param).watch(video)
+
+
+def test_a_tokens_effect_is_the_drop_of_the_margin_when_it_is_blind(view):
+    table = causal_grounding(view, QUESTION)
+    (reading,) = view.read(QUESTION)
+    assert sorted(table["index"]) == list(range(len(reading.tokens)))
+    assert table["activation"].is_monotonic_decreasing
+    for row in table.sample(3, random_state=0).to_dict("records"):
+        (blind,) = view.under(Cut(tokens=(row["index"],))).read(QUESTION)
+        assert row["effect"] == pytest.approx(reading.margin - blind.margin, abs=1e-3)
+
+
+def test_cuts_can_be_kept_to_some_layers(tiny, video):
+    view = tiny.watch(video)
+    table = causal_grounding(view, QUESTION, layers=[-1], at_once=5)
+    effects = dict(zip(table["index"], table["effect"], strict=True))
+    # At the last layer only the answer's own token can still move the answer.
+    assert abs(effects.pop(len(table) - 1)) > 1e-3
+    assert list(effects.values()) == pytest.approx([0] * len(effects), abs=1e-4)
+
+
+def test_agreement_is_one_for_the_same_order_and_minus_one_for_the_opposite():
+    same = pd.DataFrame({"activation": [0.1, 0.2, 0.5], "effect": [-3.0, 0.0, 9.0]})
+    opposite = pd.DataFrame({"activation": [0.1, 0.2, 0.5], "effect": [9.0, 0.0, -3.0]})
+    flat = pd.DataFrame({"activation": [0.1, 0.2, 0.5], "effect": [1.0, 1.0, 1.0]})
+    assert rank_agreement([same, same]).mean == pytest.approx(1)
+    assert rank_agreement([opposite]).interval == pytest.approx((-1, -1))
+    mixed = rank_agreement([same, opposite, flat])
+    assert mixed.per_question == pytest.approx((1, -1, 0))
+    assert mixed.interval[0] < mixed.mean == pytest.approx(0, abs=1e-9)
+
+
+def test_curves_run_from_uncut_to_fully_cut_and_back(view):
+    (asked,) = view.read(QUESTION)
+    (blind,) = view.under(Cut()).read(QUESTION)
+    heatmap = asked.heatmap(-1)
+    deletion = deletion_curve(view, QUESTION, heatmap, (0.0, 0.3, 1.0))
+    insertion = insertion_curve(view, QUESTION, heatmap, (0.0, 0.3, 1.0), at_once=2)
+    assert deletion.margins[0] == pytest.approx(asked.margin, abs=1e-3)
+    assert deletion.margins[-1] == pytest.approx(blind.margin, abs=1e-3)
+    assert insertion.margins[0] == pytest.approx(blind.margin, abs=1e-3)
+    assert insertion.margins[-1] == pytest.approx(asked.margin, abs=1e-3)
+    assert deletion.margins[1] != pytest.approx(insertion.margins[1], abs=1e-3)
+
+
+def test_deletion_cuts_the_strongest_cells_and_insertion_leaves_only_them(tiny, video):
+    view = tiny.watch(video)
+    heatmap = random_map(view.grid.cells, seed=3)
+    count = round(0.25 * len(view.grid))
+    strongest = heatmap.values >= heatmap.values.flatten().topk(count).values[-1]
+    assert int(strongest.sum()) == count
+    for curve, cells in ((deletion_curve, strongest), (insertion_curve, ~strongest)):
+        (wanted,) = view.under(Cut(cells=cells)).read(QUESTION)
+        measured = curve(view, QUESTION, heatmap, (0.0, 0.25)).margins[1]
+        assert measured == pytest.approx(wanted.margin, abs=1e-3)
+
+
+def test_area_is_that_under_straight_lines():
+    assert Curve((0.0, 0.5, 1.0), (2.0, 2.0, 2.0)).area == pytest.approx(2)
+    assert Curve((0.0, 0.2, 1.0), (1.0, 0.0, 0.0)).area == pytest.approx(0.1)
+
+
+def test_the_control_follows_its_seed(tiny, video):
+    cells = tiny.watch(video).grid.cells
+    assert torch.equal(random_map(cells, 1).values, random_map(cells, 1).values)
+    assert not torch.equal(random_map(cells, 1).values, random_map(cells, 2).values)
+
+
+@pytest.mark.parametrize("fractions", [(0.5,), (0.5, 0.2), (0.0, 1.5), (-0.1, 1.0)])
+def test_fractions_must_rise(tiny, video, fractions):
+    view = tiny.watch(video)
+    with pytest.raises(ValueError, match="fractions must rise"):
+        deletion_curve(view, QUESTION, random_map(view.grid.cells, 0), fractions)
+
+
+def test_a_map_of_other_cells_is_refused(tiny, video):
+    view = tiny.watch(video)
+    with pytest.raises(ValueError, match="other cells"):
+        deletion_curve(view, QUESTION, random_map(view.reversed().grid.cells, 0))
+
+
+def test_a_map_points_at_a_tube_when_its_strongest_cell_lies_on_it(organism):
+    clip = make_clip(5)
+    cells = organism.watch(clip.video()).grid.cells
+    track = clip.things[0].track()
+    share = torch.from_numpy(cells.coverage(track)).float()
+    assert Heatmap(share, cells).points_at(track)
+    assert not Heatmap((share == 0).float(), cells).points_at(track)

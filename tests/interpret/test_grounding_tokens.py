@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from probe.engine.prompts import GENERIC
+from probe.interpret.grounding_tokens import grounding_token, rank_tokens, visual_activation
+from probe.interpret.token_rules import AllOf, Fixed, MostActive
+
+
+@pytest.fixture(scope="module")
+def reading(tiny, video):
+    return tiny.watch(video).read("Is there a red circle that jumps in this video?")[0]
+
+
+def test_visual_activation_is_the_strongest_cell_of_the_mean_map(reading):
+    for token, activation in enumerate(visual_activation(reading)):
+        assert activation == reading.attention[:, :, token].mean(dim=(0, 1)).max()
+
+
+def test_the_grounding_token_is_the_role_token_that_looks_hardest(reading):
+    activation = visual_activation(reading)
+    roles = reading.prompt.indices("role")
+    assert grounding_token(reading) == max(roles, key=lambda token: activation[token])
+
+
+def test_candidates_can_be_widened(reading):
+    activation = visual_activation(reading)
+    every = grounding_token(reading, among=("word", "stop", "role"))
+    assert every == int(activation.argmax())
+
+
+def test_there_must_be_a_candidate(tiny, video):
+    reading = tiny.watch(video).read("please describe this video")[0]
+    with pytest.raises(ValueError, match="no stop token"):
+        grounding_token(reading, among=("stop",))
+
+
+def test_the_table_ranks_every_token_and_says_where_it_looks(reading):
+    table = rank_tokens(reading)
+    assert len(table) == len(reading.tokens)
+    assert table["rank"].tolist() == list(range(1, len(table) + 1))
+    assert table["activation"].is_monotonic_decreasing
+    assert (table["on_video"].to_numpy() >= table["activation"].to_numpy()).all()
+    first = table.iloc[0]
+    heatmap = reading.heatmap(first["index"])
+    frame, row, column = heatmap.peak
+    assert (first["row"], first["column"]) == (row, column)
+    assert first["frame"] == heatmap.cells.frames[frame][0]
+
+
+def test_layers_can_be_chosen(reading):
+    torch.testing.assert_close(
+        visual_activation(reading, [0]),
+        reading.attention[0].mean(0).amax(dim=(-3, -2, -1)),
+    )
+
+
+def test_the_same_role_token_of_another_prompt_stands_as_far_from_the_end(tiny, video):
+    asked, generic = tiny.watch(video).read("What jumps?", GENERIC)
+    assert asked.tokens[-5:] == generic.tokens[-5:]
+
+
+def test_rules_choose_the_tokens_they_say(reading):
+    assert MostActive()(reading) == (grounding_token(reading),)
+    assert Fixed(-5)(reading) == (len(reading.tokens) - 5,)
+    assert AllOf()(reading) == reading.prompt.indices("role")
+    with pytest.raises(ValueError, match="no token -99"):
+        Fixed(-99)(reading)
+
+
+def test_the_map_of_several_tokens_is_the_mean_of_theirs(reading):
+    both = reading.heatmap([3, 5]).values
+    torch.testing.assert_close(both, (reading.heatmap(3).values + reading.heatmap(5).values) / 2)
+    assert torch.equal(reading.heatmap(-1).values, reading.heatmap(len(reading.tokens) - 1).values)

@@ -1,0 +1,324 @@
+"""Knock-outs against eager attention with masks written by hand."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from probe.engine.interventions import Extent
+from probe.engine.model import load
+from probe.engine.readings import yes_minus_no
+from probe.grounder import ground
+from probe.grounding.config import BEST, GrounderConfig
+from probe.interpret.grounding_tokens import grounding_token
+from probe.interpret.knockouts import (
+    Cut,
+    HeadRecord,
+    MeanAblation,
+    NoiseAblation,
+    compare,
+    knock_out,
+    mean_outputs,
+    swap_tokens,
+)
+from probe.metrics import tube_iou
+from probe.organism.world import make_clip
+
+QUESTION = "Is there a red circle in this video?"
+
+
+@pytest.fixture(params=[True, False], ids=["organism", "random weights"])
+def shipped(request):
+    return request.param
+
+
+@pytest.fixture
+def view(shipped, organism, tiny, video):
+    return (organism if shipped else tiny).watch(video)
+
+
+@pytest.fixture
+def view_of_tiny(tiny, video):
+    return tiny.watch(video)
+
+
+def eager(shipped, folder, view, hidden=None):
+    """One plain pass with full matrices; `hidden` marks the edges that each layer's heads lose."""
+    model = load() if shipped else load(folder, dtype="float32")
+    network = model.network
+    network.module.set_attn_implementation("eager")
+    ids = network.writer(before=0).tokenizer(view.writer.text(QUESTION), return_tensors="pt")
+    asked = view.writer.write(QUESTION).ids
+    embeddings = torch.cat([view.prefix, network.embed(asked)])
+    assert ids["input_ids"][0, -len(asked) :].tolist() == list(asked)
+    length = len(embeddings)
+    mask = torch.ones(length, length, dtype=torch.bool).tril().repeat(network.heads, 1, 1)
+    decoder = network.module.model.language_model
+    handles = []
+    for layer, lost in (hidden or {}).items():
+        seen = mask.clone()
+        seen[lost] = False
+        additive = torch.zeros(seen.shape).masked_fill(~seen, float("-inf"))[None]
+        handles.append(
+            decoder.layers[layer].self_attn.register_forward_pre_hook(
+                lambda _, args, options, additive=additive: (
+                    args,
+                    {**options, "attention_mask": additive},
+                ),
+                with_kwargs=True,
+            )
+        )
+    with torch.no_grad():
+        out = decoder(inputs_embeds=embeddings[None], output_attentions=True, use_cache=False)
+        logits = network.module.lm_head(out.last_hidden_state[0, -1])
+    rows = torch.stack([layer[0] for layer in out.attentions])
+    return rows[:, :, len(view.prefix) :][..., view.grid.positions], logits
+
+
+def edges(view, tokens, heads=None, cells=None):
+    """The edges from tokens of the question to cells of the video, as a mask of all edges."""
+    asked = len(view.writer.write(QUESTION))
+    length = len(view.prefix) + asked
+    lost = torch.zeros(view.network.heads, length, length, dtype=torch.bool)
+    positions = view.grid.positions if cells is None else view.grid.positions[cells.flatten()]
+    for head in range(view.network.heads) if heads is None else heads:
+        for token in tokens:
+            lost[head, len(view.prefix) + token, positions] = True
+    return lost
+
+
+def test_cutting_a_token_from_all_cells_equals_masking_it_in_plain_eager_attention(
+    shipped, view, tiny_folder
+):
+    reading = view.under(Cut(tokens=(3,))).read(QUESTION)[0]
+    lost = edges(view, [3])
+    rows, logits = eager(shipped, tiny_folder, view, dict.fromkeys(range(view.network.depth), lost))
+    torch.testing.assert_close(view.grid.unfold(reading.attention), rows, atol=1e-5, rtol=0)
+    torch.testing.assert_close(reading.logits, logits, atol=1e-5, rtol=1e-5)
+    assert reading.attention[:, :, 3].abs().max() == 0
+    assert (view.read(QUESTION)[0].logits - reading.logits).abs().max() > 1e-3
+
+
+def test_cutting_some_cells_at_one_head_of_one_layer_equals_the_same_in_eager_attention(
+    shipped, view, tiny_folder
+):
+    cells = torch.zeros(view.grid.shape, dtype=torch.bool)
+    cells[2:5, 1:3] = True
+    cut = Cut(tokens=(4, -1), cells=cells, layers=(1,), heads=(0, 2))
+    reading = view.under(cut).read(QUESTION)[0]
+    last = len(reading.tokens) - 1
+    lost = edges(view, [4, last], heads=[0, 2], cells=cells)
+    rows, logits = eager(shipped, tiny_folder, view, {1: lost})
+    torch.testing.assert_close(view.grid.unfold(reading.attention), rows, atol=1e-5, rtol=0)
+    torch.testing.assert_close(reading.logits, logits, atol=1e-5, rtol=1e-5)
+    assert reading.attention[1, 0, 4][cells].abs().max() == 0
+    assert (reading.attention[1, 1, 4][cells] > 0).all()
+
+
+def test_an_empty_knock_out_changes_nothing_bit_for_bit(view):
+    nothing = torch.zeros(view.grid.shape, dtype=torch.bool)
+    (plain,) = view.read(QUESTION)
+    for empty in (Cut(tokens=()), Cut(cells=nothing), Cut(layers=()), Cut(heads=()), HeadRecord()):
+        (same,) = view.under(empty).read(QUESTION)
+        assert torch.equal(same.logits, plain.logits)
+        assert torch.equal(same.attention, plain.attention)
+        assert same.margin == plain.margin
+
+
+def test_knock_outs_of_one_pass_are_those_of_one_pass_each(view):
+    cells = torch.rand(view.grid.shape, generator=torch.Generator().manual_seed(0)) < 0.3
+    done = [
+        Cut(tokens=(3,)),
+        Cut(cells=cells, heads=(1,)),
+        MeanAblation([(1, 0), (2, 1)]),
+        [Cut(tokens=(2,), layers=(0,)), NoiseAblation([(1, 2)])],
+        [],
+    ]
+    together = knock_out(view, QUESTION, done)
+    alone = [knock_out(view, QUESTION, [one])[0] for one in done]
+    by_twos = knock_out(view, QUESTION, done, at_once=2)
+    for one, packed, paired in zip(alone, together, by_twos, strict=True):
+        for other in (packed, paired):
+            torch.testing.assert_close(
+                one.after.attention, other.after.attention, atol=1e-5, rtol=0
+            )
+            torch.testing.assert_close(one.after.logits, other.after.logits, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(
+        together[-1].after.logits, together[-1].before.logits, atol=1e-4, rtol=1e-5
+    )
+    margins = [effect.after.margin for effect in together]
+    assert len({round(margin, 3) for margin in margins}) == len(done)
+
+
+def test_what_is_left_of_a_row_sums_to_one_again(view_of_tiny):
+    view = view_of_tiny
+    every = torch.ones(view.grid.shape, dtype=torch.bool)
+    every[0] = False
+    plain, cut = (
+        one.read(QUESTION)[0] for one in (view, view.under(Cut(cells=every, layers=(0,))))
+    )
+    kept, was = cut.attention[0, :, :, 0].sum((-2, -1)), plain.attention[0].sum((-3, -2, -1))
+    before = plain.attention[0, :, :, 0].sum((-2, -1))
+    torch.testing.assert_close(kept, before / (1 - (was - before)), atol=1e-5, rtol=1e-4)
+
+
+def test_a_cut_reaches_only_the_layers_from_its_own_on(view_of_tiny):
+    plain, cut = (
+        one.read(QUESTION)[0] for one in (view_of_tiny, view_of_tiny.under(Cut(layers=(2,))))
+    )
+    torch.testing.assert_close(plain.attention[:2], cut.attention[:2], atol=0, rtol=0)
+    assert cut.attention[2].abs().max() == 0
+    assert (plain.attention[3] - cut.attention[3]).abs().max() > 0
+
+
+def test_a_cut_moves_only_the_token_it_cuts_and_those_behind_it(view_of_tiny):
+    plain, cut = (
+        one.read(QUESTION)[0] for one in (view_of_tiny, view_of_tiny.under(Cut(tokens=(3,))))
+    )
+    torch.testing.assert_close(plain.attention[:, :, :3], cut.attention[:, :, :3], atol=0, rtol=0)
+    assert (plain.attention[1:, :, 4:] - cut.attention[1:, :, 4:]).abs().max() > 0
+
+
+def test_a_cut_of_one_question_leaves_its_neighbours_in_the_pass_alone(view_of_tiny):
+    plain = view_of_tiny.read(QUESTION)[0]
+    first, _, third = view_of_tiny.read(QUESTION, QUESTION, QUESTION, each=[[], [Cut()], []])
+    for neighbour in (first, third):
+        torch.testing.assert_close(neighbour.attention, plain.attention, atol=1e-5, rtol=0)
+
+
+def test_an_ablated_head_puts_out_its_mean_and_the_others_what_they_did(view):
+    before, after = HeadRecord(), HeadRecord()
+    view.under(before).answer_logits(QUESTION)
+    view.under(MeanAblation([(1, 2)], tokens=(0, 5)), after).answer_logits(QUESTION)
+    changed = (before.outputs[1] - after.outputs[1]).abs().amax(-1) > 0
+    assert changed.nonzero().tolist() == [[0, 2], [5, 2]]
+    torch.testing.assert_close(after.outputs[1][0, 2], before.outputs[1][:, 2].mean(0))
+    assert torch.equal(before.outputs[0], after.outputs[0])
+
+
+def test_a_reference_mean_is_that_of_its_questions(view_of_tiny):
+    records = [HeadRecord(), HeadRecord()]
+    view_of_tiny.answer_logits(QUESTION, "What jumps?", each=[[record] for record in records])
+    means = mean_outputs(view_of_tiny, QUESTION, "What jumps?")
+    every = torch.cat([record.outputs[2] for record in records])
+    torch.testing.assert_close(means[2], every.mean(0))
+    after = HeadRecord()
+    view_of_tiny.under(MeanAblation([(2, 1)], reference=means), after).answer_logits(QUESTION)
+    assert (after.outputs[2][:, 1] - means[2, 1]).abs().max() < 1e-6
+
+
+def test_noise_follows_its_seed_and_keeps_the_heads_mean_and_spread(view_of_tiny):
+    def heard(seed):
+        after = HeadRecord()
+        view_of_tiny.under(NoiseAblation([(1, 0)], seed=seed), after).answer_logits(QUESTION)
+        return after.outputs[1][:, 0]
+
+    before = HeadRecord()
+    view_of_tiny.under(before).answer_logits(QUESTION)
+    own = before.outputs[1][:, 0]
+    assert torch.equal(heard(0), heard(0))
+    assert not torch.equal(heard(0), heard(1))
+    many = torch.stack([heard(seed) for seed in range(40)])
+    scaled = (many - own.mean(0)) / own.std(0, correction=0)
+    assert abs(scaled.mean()) < 0.05
+    assert abs(scaled.std() - 1) < 0.05
+
+
+def test_with_all_tokens_swapped_the_other_clip_is_seen(organism, video):
+    view, other = organism.watch(video), organism.watch(make_clip(11).video())
+    (swapped,), (wanted,) = swap_tokens(view, other).read(QUESTION), other.read(QUESTION)
+    torch.testing.assert_close(swapped.logits, wanted.logits)
+    (effect,) = compare(view, other, QUESTION)
+    assert effect.margin_change == pytest.approx(wanted.margin - effect.before.margin)
+
+
+def test_with_some_cells_swapped_only_those_tokens_are_anothers(view_of_tiny, tiny):
+    other = tiny.watch(make_clip(11).video())
+    cells = torch.zeros(view_of_tiny.grid.shape, dtype=torch.bool)
+    cells[1, 2, 3] = cells[7, 0, 0] = True
+    swapped = swap_tokens(view_of_tiny, other, cells)
+    moved = (swapped.prefix - view_of_tiny.prefix).abs().amax(-1) > 0
+    assert moved.nonzero()[:, 0].tolist() == view_of_tiny.grid.positions[cells.flatten()].tolist()
+    back = swap_tokens(swapped, view_of_tiny, cells)
+    assert torch.equal(back.prefix, view_of_tiny.prefix)
+
+
+def test_tokens_of_another_grid_are_refused(tiny, video, clip):
+    with pytest.raises(ValueError, match="do not fit"):
+        swap_tokens(tiny.watch(video), tiny.watch(clip.video(4)))
+
+
+def test_a_reversed_cut_hides_the_same_picture(tiny, video):
+    cells = torch.zeros(tiny.watch(video).grid.shape, dtype=torch.bool)
+    cells[1] = True
+    turned = tiny.watch(video).under(Cut(cells=cells)).reversed()
+    (reading,) = turned.read(QUESTION)
+    assert reading.attention[..., 6, :, :].abs().max() == 0
+    assert (reading.attention[..., 1, :, :] > 0).all()
+
+
+def test_cutting_what_an_answer_rests_on_moves_its_tube(organism, clip, video):
+    tracks = [thing.track() for thing in clip.things]
+
+    def grounded(*interventions):
+        config = replace(BEST, interventions=interventions)
+        return ground(organism, video, clip.things[0].query, tracks, config=config)
+
+    plain, same = grounded(), grounded(Cut(tokens=()))
+    assert tube_iou(plain.tube, same.tube) == 1
+    cells = torch.from_numpy(plain.where.heatmap.cells.coverage(plain.track)) > 0
+    cut = grounded(Cut(cells=cells))
+    assert cut.where.heatmap.values[cells].abs().max() == 0
+    assert cut.track is not plain.track
+    assert tube_iou(plain.tube, cut.tube) < 1
+    (told,) = json.loads(json.dumps(cut.to_dict()))["config"]["interventions"]
+    assert told["rule"] == "Cut"
+    assert told["cells"] == cells.tolist()
+
+
+def test_a_grounder_may_look_through_some_heads_only(organism, clip, video):
+    pairs = ((1, 2), (0, 0))
+    config = GrounderConfig(layers_heads=pairs)
+    found = ground(organism, video, clip.things[0].query, config=config).where
+    asked, generic = organism.watch(video).read(found.reading.prompt.question, config.generic)
+    (token,) = found.tokens
+    assert token == grounding_token(asked.through(pairs))
+    over = generic.heatmap(token - len(asked.tokens), layers_heads=pairs)
+    wanted = asked.heatmap(token, layers_heads=pairs).relative_to(over)
+    torch.testing.assert_close(found.heatmap.values, wanted.values, atol=1e-4, rtol=1e-4)
+
+
+def test_an_effect_says_what_changed(view_of_tiny):
+    nothing, blind = knock_out(view_of_tiny, QUESTION, [[], Cut()])
+    assert nothing.margin_change == pytest.approx(0, abs=1e-4)
+    assert nothing.heat_moved(-1) == pytest.approx(0, abs=1e-5)
+    assert not nothing.peak_moved(-1)
+    assert not nothing.answer_changed
+    assert blind.heat_moved(-1) == 1
+    assert blind.margin_change == blind.after.margin - blind.before.margin
+    assert blind.answer_changed == (blind.answers[0] != blind.answers[1])
+    assert blind.after.margin == pytest.approx(
+        float(yes_minus_no(blind.after.logits, view_of_tiny.network.answers))
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (Cut(tokens=(99,)), r"no token \[99\]"),
+        (Cut(layers=(4,)), r"no layer \[4\]"),
+        (Cut(heads=(-5,)), r"no head \[-5\]"),
+        (Cut(cells=torch.ones(1, 1, 1, dtype=torch.bool)), "do not fit a video"),
+        (MeanAblation([(0, 7)]), r"no head \[7\]"),
+        (NoiseAblation([(9, 0)]), r"no layer \[9\]"),
+    ],
+)
+def test_what_is_not_there_is_named(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        wrong.edits(Extent(layers=4, heads=4, tokens=14, shape=(8, 4, 4)))
+
+
+def test_each_question_needs_its_list(view_of_tiny):
+    with pytest.raises(ValueError, match="1 lists of interventions for 2 questions"):
+        view_of_tiny.read(QUESTION, QUESTION, each=[[]])

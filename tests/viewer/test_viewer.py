@@ -1,0 +1,597 @@
+"""The interactive page, driven in a real headless browser."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+from staged import staged_reading, staged_video
+
+import probe
+from probe.cli import main
+from probe.engine.attention import RELATIVE_FLOOR
+from probe.grounding.reattention import Learning
+from probe.viewer import (
+    Budget,
+    Scene,
+    Sight,
+    as_scene,
+    open_record,
+    page,
+    save_page,
+    scene_of_questions,
+    scene_of_record,
+)
+from probe.viewer.content import content
+from probe.viewer.page import script, style
+from probe.viewer.strongest import COARSE, FINE, Strongest, Whole, keep
+from probe.viewer.widget import Viewer
+
+INSTALL = "the page is tested in a real browser; apt-get install -y chromium chromium-driver"
+LIMIT = 15_000_000
+"""Bytes of a page of 20 frames, 32 layers, 32 heads, 40 tokens and 12 x 12 cells."""
+
+SMOOTH = 0.25
+"""Seconds within which such a page answers a hand; three times what it takes on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.fail(INSTALL)
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1366,900"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    running = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield running
+    running.quit()
+
+
+@pytest.fixture(scope="module")
+def small_video():
+    return staged_video(frames=6, height=90, width=160)
+
+
+@pytest.fixture(scope="module")
+def asked(small_video):
+    words = ["Is", "there", "a", "yellow", "disc"]
+    return staged_reading(small_video, words, layers=4, heads=3, side=5, seed=1)
+
+
+@pytest.fixture(scope="module")
+def before(small_video):
+    words = ["Is", "there", "a", "yellow", "disc"]
+    return staged_reading(small_video, words, layers=4, heads=3, side=5, seed=2)
+
+
+@pytest.fixture(scope="module")
+def generic(small_video):
+    return staged_reading(small_video, ["Describe", "it"], layers=4, heads=3, side=5, seed=3)
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Open a page and wait until its maps are there; gives a function that runs JavaScript."""
+
+    def open_page(text):
+        path = tmp_path / "page.html"
+        save_page(path, text)
+        return open_file(browser, path)
+
+    return open_page
+
+
+@pytest.fixture
+def look(opened, asked, small_video, generic, before):
+    """A small page with everything on it."""
+    return opened(page(asked, small_video, generic=generic, before=before))
+
+
+def open_file(browser, path):
+    browser.get_log("performance")
+    browser.get(path.as_uri())
+    run = browser.execute_script
+    ready = "return Boolean(document.querySelector('.gp')?.viewer)"
+    WebDriverWait(browser, 60).until(lambda _: run(ready))
+    return lambda text, *values: run(
+        f"const viewer = document.querySelector('.gp').viewer, state = viewer.state; {text}",
+        *values,
+    )
+
+
+def shown(look):
+    """The map on show, as the browser has it."""
+    return np.array(look("return Array.from(state.map.values)"))
+
+
+def press(browser, key):
+    browser.switch_to.active_element.send_keys(key)
+
+
+def near(map_, truth, error):
+    return float(np.abs(map_ - truth.flatten().numpy()).max()) <= error + 1e-8
+
+
+# Maps in little space
+
+
+def peaky(*shape, seed=0):
+    torch.manual_seed(seed)
+    return (2 * torch.randn(*shape)).softmax(-1).numpy()
+
+
+def test_a_map_is_off_by_no_more_than_a_level_or_its_weakest_kept_cell():
+    maps = peaky(1, 12, 1, 300)
+    kept = keep(maps, 60, 40)
+    layers = kept.layers.decoded(kept.means.decoded())
+    decoded = kept.heads.decoded(np.repeat(layers, 12, axis=0))
+    true = maps[0, :, 0]
+    weakest = np.sort(true, axis=1)[:, -40]
+    level = true.max(axis=1) / COARSE
+    assert (np.abs(decoded - true).max(axis=1) <= weakest + level).all()
+
+
+def test_kept_cells_are_the_strongest_and_nothing_else_outshines_them():
+    maps = peaky(1, 12, 1, 300)
+    kept = keep(maps, 60, 40).heads
+    decoded = kept.decoded(np.full((12, 300), 1 / 300, np.float32))
+    for number in range(12):
+        inside = np.zeros(300, bool)
+        inside[kept.places[number]] = True
+        assert maps[0, number, 0][inside].min() >= maps[0, number, 0][~inside].max()
+        assert decoded[number][inside].min() >= decoded[number][~inside].max()
+
+
+def test_with_room_for_every_cell_a_map_is_off_by_less_than_a_level():
+    maps = peaky(2, 3, 2, 50)
+    kept = keep(maps, 1000, 1000)
+    assert kept.heads.places.shape == (12, 50)
+    assert max(kept.error.layer, kept.error.head) <= maps.max() / COARSE
+    assert kept.error.mean <= maps.max() / FINE
+
+
+def test_what_is_not_kept_has_the_parents_shape_and_its_own_mass():
+    parent = np.array([[4.0, 3.0, 2.0, 1.0, 0.0]], np.float32)
+    one = Strongest(
+        places=np.array([[4]]),
+        codes=np.array([[255]], np.uint8),
+        peaks=np.array([9.0], np.float32),
+        masses=np.array([10.0], np.float32),
+    )
+    np.testing.assert_allclose(one.decoded(parent), [[0.4, 0.3, 0.2, 0.1, 9.0]], rtol=1e-6)
+
+
+def test_a_map_of_nothing_stays_nothing():
+    kept = keep(np.zeros((2, 2, 1, 9), np.float32), 3, 2)
+    assert not kept.heads.decoded(np.ones((4, 9), np.float32)).any()
+    assert not Whole.decoded(kept.means).any()
+
+
+def test_attention_that_is_not_a_number_is_refused():
+    maps = peaky(1, 1, 2, 9)
+    maps[0, 0, 1, 4] = np.nan
+    with pytest.raises(ValueError, match="token 1 is not finite"):
+        keep(maps, 3, 3)
+
+
+# What can be shown
+
+
+def test_a_reading_needs_its_video(asked):
+    with pytest.raises(ValueError, match="give the video"):
+        as_scene(asked)
+
+
+def test_a_reading_of_another_video_is_refused(asked):
+    with pytest.raises(ValueError, match="give the video that it was read from"):
+        Scene(staged_video(frames=7, height=90, width=160), (Sight(asked),))
+
+
+def test_only_readings_of_one_question_are_compared(asked, generic, small_video):
+    with pytest.raises(ValueError, match="compare readings of one question"):
+        page(asked, small_video, before=generic)
+
+
+def test_readings_of_other_layers_are_not_compared(asked, generic, small_video):
+    fewer = replace(generic, attention=generic.attention[:2], layers=(0, 1))
+    with pytest.raises(ValueError, match="other layers or cells"):
+        page(asked, small_video, generic=fewer)
+
+
+def test_the_scene_holds_no_sign_that_could_end_a_script(asked, small_video):
+    scene = Scene(small_video, (Sight(asked),), title="</script><!--\u2028&")
+    text = content(scene, Budget())
+    assert not set(text) & set("<>&\u2028\u2029")
+    assert json.loads(text)["title"] == scene.title
+
+
+def test_pictures_fit_their_budget(asked, small_video):
+    scene = Scene(small_video, (Sight(asked),))
+    for most in (200_000, 20_000, 6_000):
+        pictures = json.loads(content(scene, Budget(picture_bytes=most)))["video"]["pictures"]
+        assert sum(len(picture) for picture in pictures) <= most * 4 / 3 + 40 * len(pictures)
+
+
+def test_a_title_that_names_a_part_of_the_page_stays_a_title(asked, small_video):
+    text = page(Scene(small_video, (Sight(asked),), title="@SCENE@ @SCRIPT@"))
+    assert "<title>@SCENE@ @SCRIPT@</title>" in text
+
+
+# In the browser
+
+
+def test_clicking_a_token_shows_where_it_looks(look, browser, asked):
+    browser.find_elements(By.CSS_SELECTOR, ".gp-chip")[3].click()
+    assert look("return state.token") == 3
+    error = look("return state.reading.error.mean")
+    assert near(shown(look), asked.heatmap(3).values, error)
+
+
+def test_every_map_in_the_browser_is_the_true_one_within_the_stated_error(look, asked):
+    for token in (0, 5, 9):
+        for layer, head in ((0, 0), (3, 2), (1, 1)):
+            chosen = [[head] if place == layer else [] for place in range(4)]
+            got = look(f"return Array.from(state.reading.map({token}, {chosen}))")
+            true = asked.attention[layer, head, token]
+            assert near(np.array(got), true, look("return state.reading.error.head"))
+
+
+def test_sliders_choose_layer_and_head(look, browser, asked):
+    for name, steps in (("layer", 3), ("head", 2)):
+        slider = browser.find_element(By.CSS_SELECTOR, f"input[data-name={name}]")
+        slider.send_keys(*[Keys.ARROW_RIGHT] * steps)
+    assert look("return state.selection") == [[], [], [1], []]
+    token = look("return state.token")
+    error = look("return state.reading.error.head")
+    assert near(shown(look), asked.attention[2, 1, token], error)
+
+
+def test_the_grid_chooses_by_dragging_and_by_label(look, browser, asked):
+    grid = browser.find_element(By.CSS_SELECTOR, ".gp-grid")
+    cell = look("return viewer.grid.cell")
+    middle = (grid.size["width"] / 2, grid.size["height"] / 2)
+
+    def at(head, layer):
+        """Where a cell is, from the middle of the grid; -1 is a label."""
+        x = 10 if head < 0 else 34 + (head + 0.5) * cell
+        y = 30 if layer < 0 else 38 + (layer + 0.5) * cell
+        return round(x - middle[0]), round(y - middle[1])
+
+    def drag(start, stop):
+        chain = webdriver.ActionChains(browser)
+        chain.move_to_element_with_offset(grid, *at(*start)).click_and_hold()
+        chain.move_to_element_with_offset(grid, *at(*stop)).release().perform()
+
+    drag((1, 1), (2, 3))
+    assert look("return state.selection") == [[], [1, 2], [1, 2], [1, 2]]
+    token = look("return state.token")
+    true = asked.attention[1:4, 1:3, token].mean(dim=(0, 1))
+    assert near(shown(look), true, look("return state.reading.error.head"))
+    drag((-1, 2), (-1, 2))
+    assert look("return state.selection") == [[], [], [0, 1, 2], []]
+    true = asked.heatmap(token, layers=[2]).values
+    assert near(shown(look), true, look("return state.reading.error.layer"))
+
+
+def test_relative_maps_are_those_of_python(look, browser, asked, generic):
+    browser.find_element(By.CSS_SELECTOR, "button[data-name=relative]").click()
+    token = look("return state.token")
+    base = generic.heatmap(token - len(asked.tokens))
+    true = asked.heatmap(token).relative_to(base).values
+    # An error in either map counts by the floor that keeps the ratio finite.
+    error = look("return state.reading.error.mean") * (1 + float(true.max())) / RELATIVE_FLOOR
+    assert near(shown(look), true, error)
+    assert "times" in browser.find_element(By.CSS_SELECTOR, ".gp-unit").text
+
+
+def test_a_token_without_counterpart_shows_raw_attention_and_says_so(look, browser):
+    browser.find_element(By.CSS_SELECTOR, "button[data-name=relative]").click()
+    browser.find_elements(By.CSS_SELECTOR, ".gp-chip")[0].click()
+    assert not browser.find_element(By.CSS_SELECTOR, "button[data-name=relative]").is_enabled()
+    assert look("return state.mode") == "raw"
+    assert "no relative map" in browser.find_element(By.CSS_SELECTOR, ".gp-note").text
+
+
+def test_before_and_after_show_the_two_readings(look, browser, asked, before):
+    token = look("return state.token")
+    error = 1e-6
+    assert near(shown(look), asked.heatmap(token).values, error)
+    browser.find_element(By.CSS_SELECTOR, "button[data-name=before]").click()
+    assert near(shown(look), before.heatmap(token).values, error)
+
+
+def test_arrow_keys_move_frames_and_tokens_and_space_plays(look, browser):
+    browser.find_elements(By.CSS_SELECTOR, ".gp-chip")[2].click()
+    look("viewer.goTo(0)")
+    press(browser, Keys.ARROW_RIGHT)
+    press(browser, Keys.ARROW_RIGHT)
+    press(browser, Keys.ARROW_LEFT)
+    assert look("return state.frame") == 1
+    press(browser, Keys.ARROW_DOWN)
+    press(browser, Keys.ARROW_DOWN)
+    press(browser, Keys.ARROW_UP)
+    assert look("return state.token") == 3
+    assert browser.switch_to.active_element.get_attribute("data-token") == "3"
+    press(browser, Keys.SPACE)
+    WebDriverWait(browser, 20).until(lambda _: look("return state.frame") not in (0, 1))
+    press(browser, Keys.SPACE)
+    assert look("return viewer.playing") is None
+
+
+def test_the_grid_is_used_by_keyboard(look, browser):
+    look("viewer.grid.element.focus()")
+    for key in (Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_RIGHT):
+        press(browser, key)
+    assert look("return state.selection") == [[], [1], [], []]
+    press(browser, Keys.SHIFT + Keys.ARROW_RIGHT)
+    assert look("return state.selection") == [[], [1, 2], [], []]
+    press(browser, "a")
+    assert look("return state.allChosen")
+
+
+def test_play_button_moves_on(look, browser):
+    look("viewer.goTo(0)")
+    button = browser.find_element(By.CSS_SELECTOR, ".gp-play")
+    button.click()
+    WebDriverWait(browser, 20).until(lambda _: look("return state.frame") > 0)
+    button.click()
+    assert button.accessible_name == "Play"
+
+
+@pytest.mark.usefixtures("look")
+def test_every_control_has_a_name(browser):
+    for control in browser.find_elements(By.CSS_SELECTOR, "button, input, canvas.gp-grid"):
+        if control.is_displayed():
+            assert control.accessible_name, control.get_attribute("outerHTML")
+
+
+@pytest.mark.usefixtures("look")
+def test_role_tokens_are_marked_in_words_too(browser):
+    chips = browser.find_elements(By.CSS_SELECTOR, ".gp-chip")
+    names = [chip.accessible_name for chip in chips]
+    assert ["role token" in name for name in names] == [False] * 6 + [True] * 5
+    assert sum("grounding token" in name for name in names) == 1
+
+
+def test_the_page_draws_something_and_complains_of_nothing(look, browser):
+    spread = look(
+        "const canvas = viewer.picture;"
+        "const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);"
+        "return Math.max(...data.slice(0, 40000)) - Math.min(...data.slice(0, 40000))"
+    )
+    assert spread > 50
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@pytest.mark.usefixtures("look")
+def test_the_page_asks_no_network(browser):
+    entries = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    addresses = [
+        entry["params"]["request"]["url"]
+        for entry in entries
+        if entry["method"] == "Network.requestWillBeSent"
+    ]
+    assert addresses
+    assert {address.split(":")[0] for address in addresses} <= {"file", "data", "blob"}
+
+
+def test_what_a_user_wrote_stays_text(opened, browser, small_video, generic):
+    words = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "&amp;"]
+    reading = staged_reading(small_video, words, layers=4, heads=3, side=5)
+    video = replace(small_video, path=Path("<b>clip<b>.mp4"))
+    look = opened(page(reading, video, generic=generic))
+    assert browser.title == reading.prompt.question
+    text = browser.find_element(By.CSS_SELECTOR, ".gp").text
+    assert "<script>alert(1)</script>" in text
+    assert "<b>clip<b>.mp4" in text
+    assert look("return document.querySelectorAll('.gp script, .gp img, .gp b').length") == 0
+    assert look("return document.querySelectorAll('.gp-chip .gp-text').length") == 9
+
+
+def test_twenty_frames_of_a_large_model_fit_and_are_decoded_within_the_error(opened):
+    video = staged_video()
+    asked = staged_reading(video, [f"word{i}" for i in range(34)])
+    generic = staged_reading(video, ["Describe", "this", "video"], seed=1)
+    assert asked.attention.shape == (32, 32, 40, 20, 12, 12)
+    text = page(asked, video, generic=generic)
+    assert len(text.encode()) < LIMIT
+    look = opened(text)
+    rng = np.random.default_rng(0)
+    for layer, head, token in rng.integers(0, (32, 32, 40), (6, 3)):
+        chosen = [[int(head)] if place == layer else [] for place in range(32)]
+        got = look(f"return Array.from(state.reading.map({token}, {chosen}))")
+        true = asked.attention[layer, head, token]
+        assert near(np.array(got), true, look("return state.reading.error.head"))
+        assert int(np.argmax(got)) == int(true.argmax())
+    assert near(np.array(look("return Array.from(state.reading.meanMap(7))")),
+                asked.heatmap(7).values, look("return state.reading.error.mean"))  # fmt: skip
+
+    assert max(seconds_to_answer(look).values()) < SMOOTH
+
+
+def seconds_to_answer(look):
+    """How long the page takes to draw another token, head, set of heads or frame (median)."""
+    ways = {
+        "token": "viewer.pickToken(n)",
+        "head": "viewer.select([n], [n])",
+        "heads of four layers": "viewer.select([n, n + 1, n + 2, n + 3], [...Array(16).keys()])",
+        "frame": "viewer.goTo(n)",
+    }
+    timed = """
+        const times = [];
+        for (let n = 0; n < 9; n++) {
+          const start = performance.now();
+          %s;
+          viewer.picture.getContext("2d").getImageData(0, 0, 1, 1);  // wait until it is drawn
+          times.push(performance.now() - start);
+        }
+        return times.sort((a, b) => a - b)[4] / 1000;
+    """
+    return {name: look(timed % way) for name, way in ways.items()}
+
+
+def test_the_notebook_widget_mounts_the_same_page(browser, tmp_path, asked, small_video):
+    widget = probe.show(asked, small_video)
+    assert isinstance(widget, Viewer)
+    source = json.dumps(script()).replace("<", "\\u003c")
+    scene = json.dumps(widget.scene).replace("<", "\\u003c")
+    path = tmp_path / "notebook.html"
+    path.write_text(
+        f"<style>{style()}</style><div id=cell></div><script type=module>"
+        f"const code = URL.createObjectURL(new Blob([{source}], {{type: 'text/javascript'}}));"
+        "const widget = (await import(code)).default;"
+        f"const model = {{ get: () => {scene} }};"
+        "widget.render({ model, el: document.getElementById('cell') });"
+        "</script>"
+    )
+    look = open_file(browser, path)
+    assert look("return state.reading.tokens.length") == len(asked.tokens)
+    browser.find_elements(By.CSS_SELECTOR, "#cell .gp-chip")[2].click()
+    assert near(shown(look), asked.heatmap(2).values, look("return state.reading.error.mean"))
+
+
+# With a model
+
+
+@pytest.fixture(scope="module")
+def learned(organism, clip, tmp_path_factory):
+    """An answer with everything in it, saved beside its video."""
+    folder = tmp_path_factory.mktemp("answer")
+    clip.write(folder / "clip.mp4", scale=1)
+    video = probe.read_video(folder / "clip.mp4", 8)
+    config = replace(probe.PLAIN, layers=(1, 2), learn_where=Learning(), assembly="mean")
+    answer = probe.ground(organism, video, clip.things[0].query, config=config)
+    answer.save(folder / "answer.json")
+    return answer, folder
+
+
+@pytest.fixture(scope="module")
+def scene(learned, organism):
+    """The saved answer, read again with the model."""
+    answer, folder = learned
+    record, source = open_record(folder / "answer.json")
+    view = organism.watch(probe.read_video(source, 8))
+    return scene_of_record(record, view, truth=answer.whole_track)
+
+
+def test_an_answer_looked_at_again_is_the_same_answer(learned, scene):
+    answer, _ = learned
+    where, when = scene.sights
+    torch.testing.assert_close(where.heatmap.values, answer.where.heatmap.values)
+    same = [token - len(when.reading.tokens) for token in when.chosen]
+    again = when.reading.heatmap(when.chosen, when.layers)
+    again = again.relative_to(when.generic.heatmap(same, when.layers))
+    torch.testing.assert_close(again.values, answer.when.heatmap.values, rtol=1e-5, atol=1e-4)
+    assert where.before.reading.margin < where.reading.margin
+    assert when.before is None
+
+
+def test_the_answers_page_shows_its_map_its_boxes_and_its_span(learned, scene, opened, browser):
+    answer, _ = learned
+    look = opened(page(scene))
+    chosen = look("return state.selection.map((heads) => heads.length > 0)")
+    assert [layer for layer, any_head in enumerate(chosen) if any_head] == [1, 2]
+    browser.find_element(By.CSS_SELECTOR, "button[data-name=answered]").click()
+    np.testing.assert_allclose(shown(look), answer.where.heatmap.values.flatten(), rtol=1e-4)
+    assert look("return viewer.scene.found.span") == pytest.approx(answer.seconds, abs=1e-3)
+    labels = [row.text for row in browser.find_elements(By.CSS_SELECTOR, ".gp-check")]
+    assert "Truth" in labels
+    assert sum("track" in label for label in labels) == len(answer.candidates)
+    assert sum("chosen" in label for label in labels) == 1
+    boxes = browser.find_elements(By.CSS_SELECTOR, ".gp-boxes input")
+    boxes[-1].click()
+    assert look("return [...viewer.boxes.candidates]") == [len(answer.candidates) - 1]
+    boxes[0].click()
+    assert look("return viewer.boxes.tube") is False
+
+
+def test_an_answer_in_hand_shows_its_own_maps_without_a_model(learned):
+    answer, _ = learned
+    where, when = as_scene(answer).sights
+    assert where.heatmap is answer.where.heatmap
+    assert when.chosen == answer.when.tokens
+    assert isinstance(probe.show(answer), Viewer)
+
+
+def test_an_answer_of_other_frames_is_refused(learned, organism):
+    _, folder = learned
+    record, source = open_record(folder / "answer.json")
+    with pytest.raises(ValueError, match="as many frames sampled"):
+        scene_of_record(record, organism.watch(probe.read_video(source, 4)))
+
+
+def test_questions_are_compared_before_and_after_learning(organism, video):
+    view = organism.watch(video)
+    question = "Is there a red circle in this video?"
+    (sight,) = scene_of_questions(view, question, learning=Learning(layer=1)).sights
+    (plain,) = view.read(question)
+    assert sight.before is not None
+    torch.testing.assert_close(sight.before.reading.attention, plain.attention)
+    assert not torch.equal(sight.reading.attention[-1], plain.attention[-1])
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ("[]", "not an answer"),
+        ("{", "cannot be read as JSON"),
+        (
+            '{"video": {"path": "gone.mp4"}, "config": 0, "where": 0, "when": 0}',
+            "beside the answer",
+        ),
+        ('{"video": {"path": null}, "config": 0, "where": 0, "when": 0}', "ground a video file"),
+    ],
+)
+def test_a_file_that_cannot_be_shown_says_why(tmp_path, written, complaint):
+    (tmp_path / "answer.json").write_text(written)
+    with pytest.raises(ValueError, match=complaint):
+        open_record(tmp_path / "answer.json")
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """Run `probe view`; gives the scene of the page that it wrote."""
+
+    def run(*words):
+        out = tmp_path / "pages" / "look.html"
+        monkeypatch.setattr("sys.argv", ["probe", "view", *map(str, words), "--html", str(out)])
+        main()
+        found = re.search(r'id="scene">(.*?)</script>', out.read_text(), re.DOTALL)
+        assert found is not None
+        return json.loads(found[1])
+
+    return run
+
+
+def test_the_command_makes_a_page_of_an_answer(learned, command):
+    answer, folder = learned
+    scene = command(folder)
+    assert [sight["name"] for sight in scene["sights"]] == ["where", "when"]
+    assert scene["title"] == answer.queries.whole
+
+
+def test_the_command_makes_a_page_of_a_question(learned, command):
+    _, folder = learned
+    question = "Is there a red circle in this video?"
+    scene = command(folder / "clip.mp4", question, "--reattend", "1")
+    assert scene["title"] == question
+    assert scene["sights"][0]["before"] is not None
+
+
+def test_the_command_refuses_questions_beside_an_answer(learned, command, capsys):
+    _, folder = learned
+    with pytest.raises(SystemExit) as stop:
+        command(folder, "and this?")
+    assert stop.value.code == 2
+    assert "brings its own questions" in capsys.readouterr().err
