@@ -1,0 +1,139 @@
+"""Configurations as plain values for JSON, and back again.
+
+A rule, which is any callable, goes by its identity: `module:qualname`, as entry points of Python
+packages do. A dataclass is written as its identity and its fields, so that a user's own rule is
+kept exactly as a shipped one is.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+IDENTITY = "is"
+"""The key of the entry that holds an identity."""
+
+TENSOR, LOST = "tensor", "lost"
+"""The keys of the values of a tensor, and of what cannot be made again."""
+
+
+def identity_of(rule: Any) -> str:
+    """Return the `module:qualname` of a function or class.
+
+    >>> from fractions import Fraction
+    >>> identity_of(Fraction)
+    'fractions:Fraction'
+    """
+    return f"{rule.__module__}:{rule.__qualname__}"
+
+
+def find(identity: str, *, importing: bool = False) -> Any:
+    """Find what goes by an identity.
+
+    Args:
+        identity: Such as "my_rules:first_token".
+        importing: Whether a module that is not imported yet may be. An identity that a person typed
+            may run code; one out of a file may not.
+
+    Raises:
+        ValueError: if there is no such module or nothing of this name in it, or the module would
+            have to be imported first.
+    """
+    module, _, qualname = identity.partition(":")
+    if not module or not all(part.isidentifier() for part in qualname.split(".")):
+        raise ValueError(
+            f"{identity!r} names no rule that can be found again; write the rule as a function or "
+            f"a frozen dataclass at the top of a module, and name it as module:name"
+        )
+    found: Any = _module(identity, module, importing)
+    for part in qualname.split("."):
+        if not hasattr(found, part):
+            raise ValueError(f"{identity!r}: there is no {part!r} in {module!r}; check the name")
+        found = getattr(found, part)
+    return found
+
+
+def to_plain(value: Any) -> Any:
+    """Convert a configuration to values that JSON can hold.
+
+    Tensors keep their number type; a callable that is neither a function nor a dataclass is named,
+    but cannot be made again.
+
+    Raises:
+        ValueError: if it holds something that is none of a number, text, path, tensor, sequence,
+            mapping, dataclass or callable.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, torch.Tensor | np.ndarray):
+        tensor = torch.as_tensor(value).detach().cpu()
+        return {TENSOR: tensor.tolist(), "dtype": str(tensor.dtype).removeprefix("torch.")}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_plain(inner) for inner in value]
+    if isinstance(value, Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        content = {one.name: to_plain(getattr(value, one.name)) for one in fields(value) if one.init}
+        return {IDENTITY: identity_of(type(value)), **content}
+    if not callable(value):
+        raise ValueError(f"a {type(value).__name__} cannot be written as plain values: {value!r}")
+    if hasattr(value, "__qualname__") and not isinstance(value, type):
+        return {IDENTITY: identity_of(value)}
+    return {IDENTITY: identity_of(type(value)), LOST: True}
+
+
+def from_plain(data: Any) -> Any:
+    """Make again what `to_plain` converted; sequences come back as tuples.
+
+    Raises:
+        ValueError: if a rule cannot be found, or its fields are not those that were written.
+    """
+    if isinstance(data, list):
+        return tuple(from_plain(inner) for inner in data)
+    if not isinstance(data, dict):
+        return data
+    if TENSOR in data:
+        return torch.tensor(data[TENSOR], dtype=getattr(torch, data["dtype"]))
+    if IDENTITY not in data:
+        return {key: from_plain(inner) for key, inner in data.items()}
+    identity, content = data[IDENTITY], {k: v for k, v in data.items() if k != IDENTITY}
+    if LOST in content:
+        raise ValueError(
+            f"a rule of {identity!r} cannot be made again from a file; write it as a function or a "
+            f"frozen dataclass"
+        )
+    found = find(identity)
+    if is_dataclass(found):
+        return _made(identity, found, content)
+    if content or not callable(found):
+        raise ValueError(f"{identity!r} is no rule with the fields {', '.join(content) or '(none)'}")
+    return found
+
+
+def _module(identity: str, name: str, importing: bool) -> Any:
+    # A file may come from anybody, and importing a module runs it.
+    if importing or name == "probe" or name.startswith("probe."):
+        try:
+            return import_module(name)
+        except ImportError as failure:
+            raise ValueError(f"{identity!r}: cannot import {name!r} ({failure})") from failure
+    if name not in sys.modules:
+        raise ValueError(f"{identity!r}: its module is not imported; import {name!r} first")
+    return sys.modules[name]
+
+
+def _made(identity: str, kind: Any, content: Mapping[str, Any]) -> Any:
+    known = {one.name for one in fields(kind) if one.init}
+    if strange := sorted(set(content) - known):
+        raise ValueError(f"{identity!r} has no field {strange[0]!r}; another version wrote it")
+    try:
+        return kind(**{name: from_plain(inner) for name, inner in content.items()})
+    except TypeError as failure:
+        raise ValueError(f"{identity!r} cannot be made again ({failure})") from failure
