@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tolerances import assert_equal_up_to_rounding
 
 from probe.engine.latent_prompts import zero_prompt
 from probe.engine.model import load
@@ -35,8 +36,8 @@ def test_attention_rows_equal_eager_attention(shipped, organism, tiny, tiny_fold
     for question, reading in zip(QUESTIONS, readings, strict=True):
         rows, logits = eager(None if shipped else tiny_folder, video, question)
         assert rows.max() > 1e-3
-        torch.testing.assert_close(view.grid.unfold(reading.attention), rows, atol=1e-5, rtol=0)
-        torch.testing.assert_close(reading.logits, logits, atol=1e-3, rtol=0)
+        assert_equal_up_to_rounding(view.grid.unfold(reading.attention), rows)
+        assert_equal_up_to_rounding(reading.logits, logits)
 
 
 def test_a_question_reads_the_same_alone_and_in_company(tiny, video):
@@ -44,8 +45,8 @@ def test_a_question_reads_the_same_alone_and_in_company(tiny, video):
     alone = [view.read(question)[0] for question in QUESTIONS]
     together = view.read(*QUESTIONS)
     for one, packed in zip(alone, together, strict=True):
-        torch.testing.assert_close(one.attention, packed.attention, atol=1e-6, rtol=0)
-        torch.testing.assert_close(one.logits, packed.logits, atol=1e-4, rtol=0)
+        assert_equal_up_to_rounding(packed.attention, one.attention)
+        assert_equal_up_to_rounding(packed.logits, one.logits)
 
 
 def test_reading_twice_gives_the_same_bits(tiny, video):
@@ -77,8 +78,8 @@ def test_chosen_heads_and_kinds_of_tokens_are_the_same_as_those_of_all(tiny, vid
         tokens = list(whole.prompt.indices("word", "role"))
         assert part.tokens == tuple(whole.tokens[token] for token in tokens)
         chosen = whole.attention[[1, 2]][:, [0, 3]][:, :, tokens]
-        torch.testing.assert_close(part.attention, chosen, atol=1e-6, rtol=0)
-        torch.testing.assert_close(
+        assert_equal_up_to_rounding(part.attention, chosen)
+        assert_equal_up_to_rounding(
             part.heatmap(-1, layers_heads=[(2, 3)]).values,
             whole.heatmap(-1, layers_heads=[(2, 3)]).values,
         )
@@ -143,8 +144,8 @@ def test_the_way_attention_is_computed_changes_nothing(tiny, tiny_folder, video)
     plain, eager_model = tiny.watch(video), load(tiny_folder, dtype="float32", attention="eager")
     view = eager_model.watch(video)
     for one, other in zip(plain.read(*QUESTIONS), view.read(*QUESTIONS), strict=True):
-        torch.testing.assert_close(one.attention, other.attention, atol=1e-5, rtol=0)
-        torch.testing.assert_close(one.logits, other.logits, atol=1e-3, rtol=0)
+        assert_equal_up_to_rounding(other.attention, one.attention)
+        assert_equal_up_to_rounding(other.logits, one.logits)
     text = eager_model.network.config.get_text_config()
     assert text._attn_implementation == eager_model.network.attention == "eager"
 
@@ -168,7 +169,7 @@ def test_checkpointing_keeps_less_and_learns_the_same(tiny, video, layer):
             )
         vectors.append(learned.latent.vectors)
         numbers.append(kept)
-    assert (vectors[0] - vectors[1]).norm() < 1e-5 * vectors[0].norm()
+    assert_equal_up_to_rounding(vectors[1], vectors[0])
     assert numbers[1] < numbers[0] / 3
     assert not any(module.training for module in tiny.network.module.modules())
     assert not tiny.network.embed([5]).requires_grad
@@ -216,7 +217,7 @@ def test_the_raw_trace_sees_what_the_reading_sees(tiny, video):
         logits = view.network.handle.lm_head.output[0, -1].save()
     reading = view.read(QUESTIONS[0])[0]
     assert hidden.shape[1] == len(view.prefix) + len(reading.tokens)
-    torch.testing.assert_close(logits, reading.logits, atol=1e-4, rtol=0)
+    assert_equal_up_to_rounding(logits, reading.logits)
 
 
 def tensors_there():

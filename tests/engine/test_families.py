@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_rounding
 from zoo import ZOO, moving, save_tiny
 
 from probe.engine.latent_prompts import LatentPrompt, zero_prompt
@@ -77,8 +78,8 @@ def test_rows_equal_eager_attention_and_answers_a_plain_pass(model, view):
         rows = torch.stack([layer[0] for layer in out.attentions])
         rows = rows[:, :, len(view.prefix) :][..., view.grid.positions]
         assert rows.max() > 1e-3
-        torch.testing.assert_close(view.grid.unfold(reading.attention), rows, atol=1e-5, rtol=0)
-        torch.testing.assert_close(reading.logits, out.logits[0, -1], atol=1e-3, rtol=1e-5)
+        assert_equal_up_to_rounding(view.grid.unfold(reading.attention), rows)
+        assert_equal_up_to_rounding(reading.logits, out.logits[0, -1])
 
 
 @pytest.mark.parametrize("layer", [0, 1, 3])
@@ -97,11 +98,11 @@ def test_latent_gradients_equal_those_of_plain_hooks(model, view, layer):
     with hooked(decoder_of(model).layers[layer], add):
         out = model.network.module(**plain_inputs(model, QUESTIONS[0]))
     expected = yes_minus_no(out.logits[0, -1], model.network.answers)
-    torch.testing.assert_close(margin, expected, atol=1e-4, rtol=1e-5)
+    assert_equal_up_to_rounding(margin, expected, scale=out.logits[0, -1])
     (gradient,) = torch.autograd.grad(margin, ours)
     (truth,) = torch.autograd.grad(expected, plain)
     assert truth.norm() > 0
-    assert (gradient - truth).norm() / truth.norm() < 1e-5
+    assert_equal_up_to_rounding(gradient, truth)
 
 
 def test_reversal_turns_the_visual_tokens_round_where_they_enter_the_decoder(model, view):
@@ -119,8 +120,8 @@ def test_reversal_turns_the_visual_tokens_round_where_they_enter_the_decoder(mod
     with torch.no_grad(), hooked(decoder_of(model), turn):
         out = model.network.module(**plain_inputs(model, QUESTIONS[0]))
     (reading,) = view.reversed().read(QUESTIONS[0])
-    torch.testing.assert_close(reading.logits, out.logits[0, -1], atol=1e-3, rtol=1e-5)
-    assert (reading.logits - view.read(QUESTIONS[0])[0].logits).abs().max() > 1e-3
+    assert_equal_up_to_rounding(reading.logits, out.logits[0, -1])
+    assert_differ_beyond_rounding(reading.logits, view.read(QUESTIONS[0])[0].logits)
     (again,) = view.reversed().reversed().read(QUESTIONS[0])
     assert torch.equal(again.attention, view.read(QUESTIONS[0])[0].attention)
 
@@ -128,7 +129,7 @@ def test_reversal_turns_the_visual_tokens_round_where_they_enter_the_decoder(mod
 def test_the_raw_trace_sees_what_the_reading_sees(model, view):
     with torch.no_grad(), view.trace(QUESTIONS[0]):
         logits = model.network.handle.lm_head.output[0, -1].save()
-    torch.testing.assert_close(logits, view.read(QUESTIONS[0])[0].logits, atol=1e-3, rtol=1e-5)
+    assert_equal_up_to_rounding(logits, view.read(QUESTIONS[0])[0].logits)
 
 
 def test_a_cell_knows_every_source_frame_it_covers(model, view):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from tolerances import assert_equal_up_to_rounding
 
 from probe.engine.attention import Heatmap, assemble
 from probe.engine.grids import Cells, VisualGrid
@@ -72,22 +73,19 @@ def test_the_peak_within_a_tube_ignores_what_is_outside():
     values[0, 0, 0], values[0, 1, 3] = 1.0, 9.0
     heatmap = Heatmap(values, CELLS)
     assert heatmap.peak == (0, 1, 3)
-    torch.testing.assert_close(
-        heatmap.peak_within(still(5.0, 0.0, 20.0, 10.0)), torch.tensor([0.5, 0.0])
-    )
+    assert_equal_up_to_rounding(heatmap.peak_within(still(5.0, 0.0, 20.0, 10.0)), [0.5, 0.0])
 
 
 def test_a_map_relative_to_itself_is_flat_where_it_is_bright():
     heatmap = Heatmap(torch.full((2, 2, 4), 0.5), CELLS)
-    torch.testing.assert_close(
-        heatmap.relative_to(heatmap).values, torch.full((2, 2, 4), 0.5 / 0.5001)
-    )
+    expected = torch.full((2, 2, 4), 0.5 / 0.5001)
+    assert_equal_up_to_rounding(heatmap.relative_to(heatmap).values, expected)
 
 
 def test_assembling_is_the_mean_the_maximum_or_the_product_cell_by_cell():
     one, other = Heatmap(torch.rand(2, 2, 4), CELLS), Heatmap(torch.rand(2, 2, 4), CELLS)
     pair = [one, other]
-    torch.testing.assert_close(assemble(pair).values, (one.values + other.values) / 2)
+    assert_equal_up_to_rounding(assemble(pair).values, (one.values + other.values) / 2)
     assert torch.equal(assemble(pair, "max").values, torch.maximum(one.values, other.values))
     assert torch.equal(assemble(pair, "product").values, one.values * other.values)
     assert torch.equal(assemble([one]).values, one.values)
@@ -96,8 +94,8 @@ def test_assembling_is_the_mean_the_maximum_or_the_product_cell_by_cell():
 def test_consistency_is_the_correlation_of_the_cells():
     one, other = Heatmap(torch.rand(2, 2, 4), CELLS), Heatmap(torch.rand(2, 2, 4), CELLS)
     expected = np.corrcoef(one.values.flatten(), other.values.flatten())[0, 1]
-    assert one.consistency(other) == pytest.approx(expected, abs=1e-5)
-    assert one.consistency(one) == pytest.approx(1.0, abs=1e-5)
+    assert_equal_up_to_rounding(one.consistency(other), expected, scale=1)
+    assert_equal_up_to_rounding(one.consistency(one), 1)
 
 
 def test_maps_of_different_cells_are_not_assembled():

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 import torch
+from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_rounding
 
 from probe import load
 from probe.engine.latent_prompts import LatentPrompt, zero_prompt
@@ -27,7 +28,7 @@ def noise(view, layer, strength=0.3, seed=0):
 
 
 def by_hand(view, vectors, layer):
-    """The yes margin of one plain pass of the whole sequence, with a torch hook that adds."""
+    """Compute the logits of one plain pass of the whole sequence, with a torch hook that adds."""
     network = view.network
     asked = network.embed(view.writer.write(QUESTION).ids)
     positions = view.grid.positions
@@ -43,7 +44,7 @@ def by_hand(view, vectors, layer):
         out = network.module(inputs_embeds=torch.cat([view.prefix, asked])[None], use_cache=False)
     finally:
         hook.remove()
-    return yes_minus_no(out.logits[0, -1].float(), network.answers)
+    return out.logits[0, -1].float()
 
 
 @pytest.mark.parametrize("layer", range(4))
@@ -51,13 +52,13 @@ def test_gradients_equal_plain_autograd_on_a_hand_written_pass(view, layer):
     latent = noise(view, layer)
     ours, plain = (latent.vectors.clone().requires_grad_() for _ in range(2))
     with_ours = view.with_latent(LatentPrompt(ours, layer, latent.model, latent.shape))
-    margin = yes_minus_no(with_ours.answer_logits(QUESTION)[0], view.network.answers)
-    expected = by_hand(view, plain, layer)
-    torch.testing.assert_close(margin, expected, atol=1e-5, rtol=1e-5)
+    logits, expected = with_ours.answer_logits(QUESTION)[0], by_hand(view, plain, layer)
+    assert_equal_up_to_rounding(logits, expected)
+    margin, true_margin = (yes_minus_no(one, view.network.answers) for one in (logits, expected))
     (gradient,) = torch.autograd.grad(margin, ours)
-    (truth,) = torch.autograd.grad(expected, plain)
+    (truth,) = torch.autograd.grad(true_margin, plain)
     assert truth.norm() > 0
-    assert (gradient - truth).norm() / truth.norm() < 1e-5
+    assert_equal_up_to_rounding(gradient, truth)
 
 
 @pytest.mark.parametrize("layer", range(4))
@@ -73,13 +74,13 @@ def test_a_latent_reaches_only_the_layers_it_enters_and_those_above(view, layer)
     before = view.read(QUESTION)[0].attention
     after = view.with_latent(noise(view, layer)).read(QUESTION)[0].attention
     assert torch.equal(before[:layer], after[:layer])
-    assert (before[layer] - after[layer]).abs().max() > 1e-4
+    assert_differ_beyond_rounding(after[layer], before[layer])
 
 
 def test_latents_add_up(view):
     one, other = noise(view, 1, seed=1), noise(view, 1, seed=2)
     both = LatentPrompt(one.vectors + other.vectors, 1, one.model, one.shape)
-    torch.testing.assert_close(
+    assert_equal_up_to_rounding(
         view.with_latent(one).with_latent(other).read(QUESTION)[0].attention,
         view.with_latent(both).read(QUESTION)[0].attention,
     )
@@ -87,7 +88,7 @@ def test_latents_add_up(view):
 
 def test_latents_at_two_layers_equal_them_one_after_the_other_in_any_order(view):
     low, high = noise(view, 1), noise(view, 3)
-    torch.testing.assert_close(
+    assert_equal_up_to_rounding(
         view.with_latent(low).with_latent(high).read(QUESTION)[0].logits,
         view.with_latent(high).with_latent(low).read(QUESTION)[0].logits,
     )
@@ -116,11 +117,11 @@ def test_without_positional_encoding_reversal_commutes_with_reading(tiny_folder,
         return view.read(question)[0], view.reversed().read(question)[0]
 
     forth, back = read_both()
-    assert not torch.allclose(forth.attention, back.attention.flip(-3), atol=1e-5)
+    assert_differ_beyond_rounding(back.attention.flip(-3), forth.attention)
     model.network.module.model.language_model.rotary_emb.inv_freq.zero_()
     forth, back = read_both()
-    torch.testing.assert_close(forth.attention, back.attention.flip(-3), atol=1e-6, rtol=1e-4)
-    torch.testing.assert_close(forth.logits, back.logits, atol=1e-4, rtol=1e-4)
+    assert_equal_up_to_rounding(back.attention.flip(-3), forth.attention)
+    assert_equal_up_to_rounding(back.logits, forth.logits)
 
 
 def test_reversing_turns_frames_round_and_changes_what_is_read(view):
@@ -128,18 +129,18 @@ def test_reversing_turns_frames_round_and_changes_what_is_read(view):
     folded, other = (one.grid.fold(one.prefix[one.grid.positions].T) for one in (view, turned))
     assert torch.equal(folded.flip(1), other)
     assert turned.grid.cells.frames == view.grid.cells.frames[::-1]
-    difference = turned.read(QUESTION)[0].attention.flip(-3) - view.read(QUESTION)[0].attention
-    assert difference.abs().max() > 1e-5
+    forth, back = (one.read(QUESTION)[0].attention for one in (view, turned))
+    assert_differ_beyond_rounding(back.flip(-3), forth)
 
 
 @pytest.mark.parametrize("layer", [0, 1, 3])
 @pytest.mark.parametrize("rate", [Absolute(0.5), Relative(0.05)], ids=["absolute", "relative"])
 def test_reattention_raises_the_yes_margin(view, layer, rate):
-    before = view.read(QUESTION)[0].margin
+    (before,) = view.read(QUESTION)
     learned = reattend(view, QUESTION, layer=layer, steps=2, rate=rate, loss=contrast)
-    after = view.with_latent(learned.latent).read(QUESTION)[0].margin
-    assert after > before
-    assert learned.steps[0].margin == pytest.approx(before, abs=1e-4)
+    (after,) = view.with_latent(learned.latent).read(QUESTION)
+    assert after.margin > before.margin
+    assert_equal_up_to_rounding(learned.steps[0].margin, before.margin, scale=before.logits)
     assert learned.steps[1].margin > learned.steps[0].margin
 
 
@@ -150,8 +151,8 @@ def test_each_step_says_how_strongly_the_role_tokens_look_before_it(view, checkp
     for step, shown in zip(learned.steps, (view, view.with_latent(once.latent)), strict=True):
         reading = shown.read(QUESTION)[0]
         activation = visual_activation(reading)[list(reading.prompt.indices("role"))]
-        assert step.peak == pytest.approx(activation.max().item(), rel=1e-4)
-    assert learned.steps[0].peak != pytest.approx(learned.steps[1].peak, rel=1e-3)
+        assert_equal_up_to_rounding(step.peak, activation.max())
+    assert_differ_beyond_rounding(learned.steps[1].peak, learned.steps[0].peak)
 
 
 @pytest.mark.parametrize("layer", [0, 2])
@@ -168,13 +169,11 @@ def test_questions_learned_for_together_learn_what_each_learns_alone(
             view, question, layer=layer, steps=2, rate=Relative(0.05), loss=loss, two_taps=True,
             checkpointing=checkpointing,
         )  # fmt: skip
-        vectors, expected = shared.latent.vectors, alone.latent.vectors
-        assert (vectors - expected).norm() / expected.norm() < 1e-4
+        assert_equal_up_to_rounding(shared.latent.vectors, alone.latent.vectors)
         for step, other in zip(shared.steps, alone.steps, strict=True):
             assert vars(step) == pytest.approx(vars(other), rel=1e-3, abs=1e-5)
         assert shared.latent.question == question
-    apart = together[0].latent.vectors - together[1].latent.vectors
-    assert apart.norm() / together[0].latent.vectors.norm() > 1e-2
+    assert_differ_beyond_rounding(together[1].latent.vectors, together[0].latent.vectors)
 
 
 @pytest.mark.parametrize("steps", [0, 1])
@@ -203,23 +202,23 @@ def test_no_steps_give_the_prompt_that_changes_nothing(view):
 def test_a_relative_step_is_as_long_as_asked(view):
     learned = reattend(view, QUESTION, steps=1, rate=Relative(0.25)).latent
     norm = view.prefix[view.grid.positions].norm(dim=-1).mean()
-    assert learned.vectors.norm(dim=-1).max() == pytest.approx(0.25 * norm.item(), rel=1e-4)
+    assert_equal_up_to_rounding(learned.vectors.norm(dim=-1).max(), 0.25 * norm)
 
 
 def test_the_two_tap_average_applies_the_mean_of_the_last_two(view):
     once = reattend(view, QUESTION, steps=1, rate=Absolute(1.0)).latent.vectors
     tapped = reattend(view, QUESTION, steps=1, rate=Absolute(1.0), two_taps=True).latent.vectors
-    torch.testing.assert_close(tapped, once / 2)
+    assert_equal_up_to_rounding(tapped, once / 2)
 
 
 def test_the_second_tapped_step_starts_from_the_newest_vectors_not_from_their_mean(view):
     first = reattend(view, QUESTION, steps=1, rate=Absolute(1.0)).latent.vectors
     tapped = reattend(view, QUESTION, steps=1, rate=Absolute(1.0), two_taps=True).latent
     vectors = tapped.vectors.clone().requires_grad_()
-    margin = by_hand(view, vectors, 0)
+    margin = yes_minus_no(by_hand(view, vectors, 0), view.network.answers)
     (gradient,) = torch.autograd.grad(-margin.exp(), vectors)
     second = reattend(view, QUESTION, steps=2, rate=Absolute(1.0), two_taps=True).latent.vectors
-    torch.testing.assert_close(second, (first + (first - gradient)) / 2, atol=1e-4, rtol=1e-3)
+    assert_equal_up_to_rounding(second, (first + (first - gradient)) / 2)
 
 
 def test_losses_are_what_they_say(view):
@@ -228,9 +227,10 @@ def test_losses_are_what_they_say(view):
     margins = yes_minus_no(logits, ids)
     probability = logits[0].softmax(-1)
     yes, no = (probability[list(some)].sum() for some in (ids.yes, ids.no))
-    torch.testing.assert_close(exponential(logits[0], logits[1], ids), -yes / no)
-    torch.testing.assert_close(contrast(logits[0], logits[1], ids), 1 - (margins[0] - margins[1]))
-    torch.testing.assert_close(
+    assert_equal_up_to_rounding(exponential(logits[0], logits[1], ids), -yes / no)
+    raised = 1 - (margins[0] - margins[1])
+    assert_equal_up_to_rounding(contrast(logits[0], logits[1], ids), raised, scale=logits)
+    assert_equal_up_to_rounding(
         entropy(logits[0], logits[1], ids),
         torch.distributions.Categorical(logits=logits[0]).entropy(),
     )
@@ -338,7 +338,7 @@ def test_questions_are_learned_for_as_each_says(view):
     assert as_it_is is view
     assert [one.latents[0].layer for one in (first, third)] == [0, 1]
     expected = reattend(view, QUESTION, layer=1).latent.vectors
-    torch.testing.assert_close(third.latents[0].vectors, expected)
+    assert_equal_up_to_rounding(third.latents[0].vectors, expected)
 
 
 def test_learning_on_top_of_learnable_vectors_leaves_them_learnable(tiny, video):
