@@ -36,7 +36,7 @@ class Tokens:
 
     def run(self) -> None:
         """Read one question and rank its tokens."""
-        from probe.drawing.figures import save_figure, token_figure
+        from probe.drawing.figures import save_figure, draw_token_figure
         from probe.interpret.grounding_tokens import grounding_token, rank_tokens
 
         writable(self.out)
@@ -50,7 +50,7 @@ class Tokens:
             partial = self.out / ".tokens.csv.partial"
             table.to_csv(partial, index=False)
             partial.replace(self.out / "tokens.csv")
-            save_figure(token_figure(video, reading, token), self.out / "tokens.png")
+            save_figure(draw_token_figure(video, reading, token), self.out / "tokens.png")
             step()
         print(table.round(4).to_string(index=False))
         print(f"grounding token: {reading.tokens[token]!r} at index {token}")

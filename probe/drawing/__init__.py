@@ -1,4 +1,5 @@
-"""Readings and answers drawn: figures for paper, overlays for video.
+"""Pictures of readings and answers: figures for a paper, overlays on a video, HTML for Jupyter.
 
-It draws what it is given and decides nothing.
+This room draws what it is given and decides nothing. It may use the engine, `interpret` and the
+rooms below them; it knows no answer and no data set.
 """

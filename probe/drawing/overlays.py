@@ -1,6 +1,6 @@
-"""An answer drawn into the video itself: where the model looked, the box, and when.
+"""Write an answer into the video itself: where the model looked, the box, and the time span.
 
-Knows how to draw on a picture; what is drawn was decided elsewhere.
+This module knows how to draw on a picture. What is drawn was decided elsewhere.
 """
 
 from collections.abc import Iterator
@@ -19,37 +19,41 @@ from probe.video import Box, Span, Tube, Video, source_frames
 from probe.video.encoding import write_video
 
 Colour: TypeAlias = tuple[int, int, int]
-Boxes: TypeAlias = tuple[Tube, Colour, bool]
-"""A tube, its colour, and whether it is dashed."""
+"""Red, green and blue, from 0 to 255."""
 
-Bar: TypeAlias = tuple[str, Span, Colour]
-"""What a bar of time stands for, when it is, and its colour."""
+TubeOutline: TypeAlias = tuple[Tube, Colour, bool]
+"""A tube, its colour, and True if it is dashed."""
 
-ANSWER: Colour = (86, 180, 233)
+SpanBar: TypeAlias = tuple[str, Span, Colour]
+"""The name of a bar of time, the span that it shows, and its colour."""
+
+ANSWER_COLOUR: Colour = (86, 180, 233)
 """Sky blue of Okabe and Ito's palette, told apart by all kinds of colour vision."""
 
-TRUTH: Colour = (255, 255, 255)
-"""White, and dashed, so that shape tells the truth from the answer too."""
+TRUTH_COLOUR: Colour = (255, 255, 255)
+"""White; the truth is also dashed, so that its shape tells it from the answer too."""
 
-HALO: Colour = (0, 0, 0)
-PAPER: Colour = (24, 24, 24)
-INK: Colour = (235, 235, 235)
-TRACK: Colour = (72, 72, 72)
+HALO_COLOUR: Colour = (0, 0, 0)
+STRIP_COLOUR: Colour = (24, 24, 24)
+TEXT_COLOUR: Colour = (235, 235, 235)
+EMPTY_BAR_COLOUR: Colour = (72, 72, 72)
 
-COLOURS = "inferno"
-"""matplotlib's map of even perceptual steps from black to yellow; blue boxes stand out on it."""
+HEAT_COLOURS = "inferno"
+"""matplotlib's map of even perceptual steps from black to yellow; blue boxes are easy to see on
+it."""
 
-DARKEST = 0.25
+DARKEST_HEAT = 0.25
 """Where on the colour map the weakest attention starts: black would only darken the picture."""
 
-STRONGEST = 0.7
-"""How opaque the strongest attention is; the picture stays visible below it."""
+HEAT_OPACITY = 0.7
+"""Opacity of the strongest attention; the picture stays visible below it."""
 
-COLD, HOT = 50.0, 99.5
-"""Percentiles of a heatmap drawn as nothing and as everything: sinks do not drown the rest."""
+COLD_PERCENTILE, HOT_PERCENTILE = 50.0, 99.5
+"""Percentiles of a heatmap drawn with no colour and with full colour. The upper one keeps a few
+attention sinks from hiding everything else."""
 
-LOWEST = 360
-"""Pixels of height below which a picture is enlarged, so that text beside it can be read."""
+LEAST_HEIGHT = 360
+"""Pixels of height below which a picture is enlarged, so that the text below it can be read."""
 
 
 def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be absent
@@ -64,44 +68,46 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
 ) -> None:
     """Write the whole source video with an answer drawn into it, as an H.264 MP4.
 
-    Attention glows over the picture, on one scale for the whole video; the tube's box is outlined
-    in the frames of the span; a bar below shows the span within the video. Frames keep their
-    times. Memory does not grow with length.
+    Attention is coloured over the picture, on one scale for the whole video; the tube's box is
+    outlined in the frames of the span; a bar below shows the span within the video. Frames keep
+    their times. Memory does not grow with length.
 
     Args:
         path: the file to write.
         video: the video that was asked about.
         heatmap: where the model looked.
         tube: the answer's boxes; between two of them the box moves in a straight line.
-        span: when the answer holds; without it, as long as the tube lasts.
+        span: the time of the answer; None for the time of the tube.
         truth: the true tube, drawn dashed and as a second bar.
-        title: the query; shortened where it is too long.
+        title: the query; shortened if it is too wide.
 
     Raises:
         ValueError: if the heatmap is not finite or shows frames that the video does not have, or
             the video cannot be read or written.
     """
-    glow = None if heatmap is None else Glow.of(heatmap, video)
-    boxes: list[Boxes] = []
-    bars: list[Bar] = []
+    heat = None if heatmap is None else HeatScale.of(heatmap, video)
+    outlines: list[TubeOutline] = []
+    bars: list[SpanBar] = []
+    # The truth comes first, so that the answer is drawn over it.
     if truth is not None:
-        boxes.append((_between(truth, truth.span), TRUTH, True))
+        outlines.append((_fill_frames(truth, truth.span), TRUTH_COLOUR, True))
     if tube is not None:
         span = tube.span if span is None else span
-        boxes.append((_between(tube, span), ANSWER, False))
+        outlines.append((_fill_frames(tube, span), ANSWER_COLOUR, False))
     if span is not None:
-        bars.append(("answer", span, ANSWER))
+        bars.append(("answer", span, ANSWER_COLOUR))
     if truth is not None:
-        bars.append(("truth", truth.span, TRUTH))
-    scale = max(1, -(-LOWEST // video.size[0]))
+        bars.append(("truth", truth.span, TRUTH_COLOUR))
+    scale = max(1, -(-LEAST_HEIGHT // video.size[0]))  # rounded up to a whole number
     height, width = (side * scale for side in video.size)
     bar = TimeBar.of(video, bars, width=width, unit=max(min(height, width) // 22, 14), title=title)
-    write_video(path, _drawn(video, scale, glow, boxes, bar), video.fps, times=video.source_times)
+    pictures = _draw_pictures(video, scale, heat, outlines, bar)
+    write_video(path, pictures, video.fps, times=video.source_times)
 
 
 @dataclass(frozen=True, eq=False)
-class Glow:
-    """A heatmap on the scale from 0 to 1 that the eye is shown, at any moment of the video."""
+class HeatScale:
+    """A heatmap scaled for the eye, from 0 (no colour) to 1, at any moment of the video."""
 
     values: Float[np.ndarray, "frame row column"]
     times: Float[np.ndarray, " frame"]
@@ -110,8 +116,13 @@ class Glow:
     cells: Cells
 
     @classmethod
-    def of(cls, heatmap: Heatmap, video: Video) -> "Glow":
-        """The heatmap on one scale for the whole video: half its cells are drawn as nothing."""
+    def of(cls, heatmap: Heatmap, video: Video) -> "HeatScale":
+        """Scale a heatmap in one way for the whole video; half of its cells become 0.
+
+        Raises:
+            ValueError: if a value is not finite, or the map shows frames that the video does not
+                have.
+        """
         values = heatmap.values.detach().float().cpu().numpy().astype(np.float64)
         if not np.isfinite(values).all():
             raise ValueError("the heatmap has values that are NaN or infinite; nothing is drawn")
@@ -121,17 +132,15 @@ class Glow:
                 f"the heatmap shows source frame {last} but the video has {video.source_length}; "
                 "draw it on the video that it was read from"
             )
-        cold, hot = np.percentile(values, (COLD, HOT))
-        hot = hot if hot > cold else values.max()
-        scaled = np.clip((values - cold) / (hot - cold), 0, 1) if hot > cold else values * 0
         times = np.array(
             [video.source_times[list(sources)].mean() for sources in heatmap.cells.frames]
         )
+        # A map of the reversed frame order runs backwards, but `at` interpolates forwards.
         order = np.argsort(times, kind="stable")
-        return cls(scaled[order], times[order], heatmap.cells)
+        return cls(scale_heat(values)[order], times[order], heatmap.cells)
 
     def at(self, time: float) -> Float[np.ndarray, "row column"]:
-        """The map at a moment, in a straight line between the two map frames around it."""
+        """Return the map at a moment, in a straight line between the two map frames around it."""
         place = np.interp(time, self.times, np.arange(len(self.times)))
         before = int(place)
         after = min(before + 1, len(self.times) - 1)
@@ -139,74 +148,88 @@ class Glow:
         return (1 - share) * self.values[before] + share * self.values[after]
 
 
+def scale_heat(
+    values: Float[np.ndarray, "frame row column"],
+) -> Float[np.ndarray, "frame row column"]:
+    """Scale a map's values to colours: 0 up to the cold percentile, 1 from the hot one."""
+    cold, hot = np.percentile(values, (COLD_PERCENTILE, HOT_PERCENTILE))
+    # In a map of few strong cells both percentiles may be the same: then its peak is the hot end.
+    hot = hot if hot > cold else values.max()
+    return np.clip((values - cold) / (hot - cold), 0, 1) if hot > cold else values * 0
+
+
 def blend(
     picture: UInt8[np.ndarray, "height width 3"],
     heat: Float[np.ndarray, "row column"],
     region: Box,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The picture with heat from 0 to 1 laid over the region; all outside stays as it is."""
+    """Lay heat (0 to 1) over the region of a picture; everything outside it stays the same."""
     left, top, right, bottom = (round(edge) for edge in region)
     soft = Image.fromarray(heat.astype(np.float32)).resize(
         (max(1, right - left), max(1, bottom - top)), Image.Resampling.BICUBIC
     )
     height, width = picture.shape[:2]
+    # A processor that pads the picture gives a region that is larger than it.
     x1, y1, x2, y2 = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
     level = np.clip(np.asarray(soft), 0, 1)[y1 - top : y2 - top, x1 - left : x2 - left, None]
-    colours = matplotlib.colormaps[COLOURS](DARKEST + (1 - DARKEST) * level[..., 0])[..., :3]
-    opacity = STRONGEST * level
+    shade = DARKEST_HEAT + (1 - DARKEST_HEAT) * level[..., 0]
+    colours = matplotlib.colormaps[HEAT_COLOURS](shade)[..., :3]
+    opacity = HEAT_OPACITY * level
     mixed = picture.copy()
     below = picture[y1:y2, x1:x2]
     mixed[y1:y2, x1:x2] = np.rint((1 - opacity) * below + opacity * 255 * colours)
     return mixed
 
 
-def outline(image: Image.Image, box: Box, colour: Colour, *, dashed: bool = False) -> None:
-    """Draw a box around what is in it, with a dark halo that parts it from any background.
+def draw_outline(image: Image.Image, box: Box, colour: Colour, *, dashed: bool = False) -> None:
+    """Draw a line around a box, with a dark halo that sets it off from any background.
 
-    It covers what it encloses only where it would leave the image.
+    The line runs outside the box, except where it would leave the image.
     """
     thick = max(3, min(image.size) // 120)
     draw = ImageDraw.Draw(image)
     around = np.array(box) + np.array([-thick, -thick, thick, thick])
     x1, y1, x2, y2 = np.clip(around, 0, np.array(image.size * 2) - 1).tolist()
-    draw.rectangle((x1 - 2, y1 - 2, x2 + 2, y2 + 2), outline=HALO, width=thick + 4)
+    draw.rectangle((x1 - 2, y1 - 2, x2 + 2, y2 + 2), outline=HALO_COLOUR, width=thick + 4)
     if not dashed:
         draw.rectangle((x1, y1, x2, y2), outline=colour, width=thick)
         return
+    # Pillow centres a line on its coordinates, but draws a rectangle's edge inside them.
     half = thick // 2
     x1, y1, x2, y2 = x1 + half, y1 + half, x2 - half, y2 - half
-    for along in _dashes(x1, x2, 4 * thick):
+    for along in _split_dashes(x1, x2, 4 * thick):
         for y in (y1, y2):
             draw.line((along[0], y, along[1], y), fill=colour, width=thick)
-    for along in _dashes(y1, y2, 4 * thick):
+    for along in _split_dashes(y1, y2, 4 * thick):
         for x in (x1, x2):
             draw.line((x, along[0], x, along[1]), fill=colour, width=thick)
 
 
-def _dashes(start: float, stop: float, length: int) -> list[tuple[float, float]]:
-    """Pieces of a line with gaps as long as themselves, a piece at either end."""
+def _split_dashes(start: float, stop: float, length: int) -> list[tuple[float, float]]:
+    """Split a line into dashes with gaps as long as themselves, and a dash at either end."""
+    # An odd number of pieces, so that all corners are drawn.
     count = 2 * max(1, round((stop - start) / (2 * length))) + 1
     edges = np.linspace(start, stop, count + 1)
     return list(zip(edges[:-1:2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _between(tube: Tube, span: Span) -> Tube:
-    """A box in every frame of the span that the tube lasts, so that none flickers."""
+def _fill_frames(tube: Tube, span: Span) -> Tube:
+    """Give a tube a box in each of its frames within a span, so that no box flickers."""
     both = tube.span & span
     return tube.interpolated(range(both.start, both.stop)) if len(both) else tube.within(both)
 
 
 @dataclass(frozen=True, eq=False)
 class TimeBar:
-    """The strip under the picture: the query, bars of when, and a head that moves with time."""
+    """The strip below the picture: the query, a bar for each span, and a marker of the time."""
 
-    paper: Image.Image
-    """What does not move."""
+    background: Image.Image
+    """Everything but the marker and the clock, which move."""
 
     left: int
     right: int
     top: int
-    """Where the head starts; it runs down to the clock."""
+    """Pixels at which the marker starts; it ends above the clock."""
 
     duration: float
     """Seconds."""
@@ -214,53 +237,65 @@ class TimeBar:
     font: ImageFont.FreeTypeFont
 
     @classmethod
-    def of(cls, video: Video, bars: list[Bar], *, width: int, unit: int, title: str) -> "TimeBar":
-        """The strip for a picture so wide, bar below bar; a unit is the height of text."""
+    def of(
+        cls, video: Video, bars: list[SpanBar], *, width: int, unit: int, title: str
+    ) -> "TimeBar":
+        """Draw the strip for a video.
+
+        Args:
+            video: The video whose time the bars show.
+            bars: The spans, drawn one below the other.
+            width: Width of the strip in pixels.
+            unit: Height of its text in pixels; everything else is measured by it.
+            title: The query, in one line; none if it is empty.
+        """
+        # A frame is on screen until the next one, and so the last one counts, too.
         duration = float(video.source_times[-1]) + 1 / video.fps
-        font = _font(unit)
+        font = _load_font(unit)
         thick, gap = max(6, unit // 2), unit // 4
         rows = max(1, len(bars))
         top = (2 * unit if title else unit // 2) + gap
-        paper = Image.new("RGB", (width, top + rows * (thick + gap) + 2 * unit), PAPER)
-        draw = ImageDraw.Draw(paper)
+        height = top + rows * (thick + gap) + 2 * unit
+        background = Image.new("RGB", (width, height), STRIP_COLOUR)
+        draw = ImageDraw.Draw(background)
         left, right = unit, width - unit
         if title:
-            text = shortened(title, font, right - left)
-            draw.text((left, unit // 2), text, fill=INK, font=font)
+            text = shorten(title, font, right - left)
+            draw.text((left, unit // 2), text, fill=TEXT_COLOUR, font=font)
         edges = np.append(video.source_times, duration) / duration * (right - left) + left
         for y in range(top, top + rows * (thick + gap), thick + gap):
-            draw.rectangle((left, y, right, y + thick - 1), fill=TRACK)
+            draw.rectangle((left, y, right, y + thick - 1), fill=EMPTY_BAR_COLOUR)
         name_at = float(left)
         for row, (name, span, colour) in enumerate(bars):
             y = top + row * (thick + gap)
             inside = span & Span(0, video.source_length)
             if len(inside):
                 x1, x2 = edges[inside.start], edges[inside.stop]
+                # One frame of a long video is less than a pixel wide, but has to be seen.
                 draw.rectangle((x1, y, max(x1 + 1, x2), y + thick - 1), fill=colour)
-            place = (name_at, paper.height - unit // 3)
+            place = (name_at, height - unit // 3)
             draw.text(place, name, fill=colour, font=font, anchor="ld")
             name_at += font.getlength(name) + unit
-        return cls(paper, left, right, top - gap, duration, font)
+        return cls(background, left, right, top - gap, duration, font)
 
     def at(self, time: float) -> Image.Image:
-        """The strip at a moment."""
-        strip = self.paper.copy()
+        """Draw the strip at a moment, in seconds."""
+        strip = self.background.copy()
         draw = ImageDraw.Draw(strip)
         unit = self.font.size
         x = self.left + time / self.duration * (self.right - self.left)
         bottom = strip.height - 1.5 * unit
         half = max(1.5, unit / 10)
-        draw.rectangle((x - half - 1, self.top - 1, x + half + 1, bottom + 1), fill=HALO)
-        draw.rectangle((x - half, self.top, x + half, bottom), fill=INK)
+        draw.rectangle((x - half - 1, self.top - 1, x + half + 1, bottom + 1), fill=HALO_COLOUR)
+        draw.rectangle((x - half, self.top, x + half, bottom), fill=TEXT_COLOUR)
         clock = f"{time:.1f} of {self.duration:.1f} s"
-        draw.text(
-            (self.right, strip.height - unit // 3), clock, fill=INK, font=self.font, anchor="rd"
-        )
+        place = (self.right, strip.height - unit // 3)
+        draw.text(place, clock, fill=TEXT_COLOUR, font=self.font, anchor="rd")
         return strip
 
 
-def shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """The text on one line, cut with an ellipsis where it is wider than so many pixels."""
+def shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """Put text on one line, cut with an ellipsis if it is wider than so many pixels."""
     line = " ".join(text.split())
     if font.getlength(line) <= width:
         return line
@@ -269,29 +304,29 @@ def shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     return line + "…"
 
 
-def _font(height: int) -> ImageFont.FreeTypeFont:
+def _load_font(height: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(height)
     assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
     return font
 
 
-def _drawn(
-    video: Video, scale: int, glow: Glow | None, boxes: list[Boxes], bar: TimeBar
+def _draw_pictures(
+    video: Video, scale: int, heat: HeatScale | None, outlines: list[TubeOutline], bar: TimeBar
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """Every source frame with everything on it."""
+    """Draw every source frame, one at a time, with everything on it and the strip below it."""
     for index, source in enumerate(source_frames(video)):
         time = float(video.source_times[index])
         picture = source.repeat(scale, axis=0).repeat(scale, axis=1)
-        if glow is not None:
-            picture = blend(picture, glow.at(time), _scaled(glow.cells.region, scale))
+        if heat is not None:
+            picture = blend(picture, heat.at(time), _scale_box(heat.cells.region, scale))
         image = Image.fromarray(picture)
-        for tube, colour, dashed in boxes:
+        for tube, colour, dashed in outlines:
             box = tube.box_at(index)
             if box is not None:
                 x1, y1, x2, y2 = box.tolist()
-                outline(image, _scaled((x1, y1, x2, y2), scale), colour, dashed=dashed)
+                draw_outline(image, _scale_box((x1, y1, x2, y2), scale), colour, dashed=dashed)
         yield np.concatenate([np.asarray(image), np.asarray(bar.at(time))])
 
 
-def _scaled(box: Box, scale: int) -> Box:
+def _scale_box(box: Box, scale: int) -> Box:
     return box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from probe.datasets import load_dataset
 from probe.datasets.samples import DataSet
-from probe.drawing.figures import CHOSEN
+from probe.drawing.figures import CHOSEN_COLOUR
 from probe.evaluation.page import (
     Heading,
     Paragraph,
@@ -248,7 +248,7 @@ def _scatter(entries: Sequence[Entry]) -> bytes:
     for ax, entry in zip(grid.flat, entries, strict=False):
         scores = [result.score for result in entry.run.results.values()]
         tiou, place = [one.tiou for one in scores], [one.gt_viou for one in scores]
-        ax.scatter(place, tiou, s=10, alpha=0.5, color=CHOSEN, lw=0)
+        ax.scatter(place, tiou, s=10, alpha=0.5, color=CHOSEN_COLOUR, lw=0)
         ax.axvline(sum(place) / len(place), color="#9a9a9a", lw=1, ls="--")
         ax.axhline(sum(tiou) / len(tiou), color="#9a9a9a", lw=1, ls="--")
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")

@@ -7,7 +7,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from probe.datasets.footage import Footage
-from probe.drawing.overlays import ANSWER, TRUTH, TimeBar, outline
+from probe.drawing.overlays import ANSWER_COLOUR, TRUTH_COLOUR, TimeBar, draw_outline
 from probe.video import Span, Tube, Video
 
 FRAMES = 6
@@ -31,8 +31,8 @@ def strip(footage: Footage, answer: Tube, truth: Tube, title: str) -> bytes:
     pictures = [_picture(video, place, answer, truth) for place in _places(video, answer, truth)]
     gap = np.full((HEIGHT, GAP, 3), 255, dtype=np.uint8)
     row = np.concatenate([part for one in pictures for part in (one, gap)][:-1], axis=1)
-    bars = [("answer", answer.span, ANSWER), ("truth", truth.span, TRUTH)]
-    below = TimeBar.of(video, bars, width=row.shape[1], unit=UNIT, title=title).paper
+    bars = [("answer", answer.span, ANSWER_COLOUR), ("truth", truth.span, TRUTH_COLOUR)]
+    below = TimeBar.of(video, bars, width=row.shape[1], unit=UNIT, title=title).background
     file = BytesIO()
     Image.fromarray(np.concatenate([row, np.asarray(below)])).save(file, format="PNG")
     return file.getvalue()
@@ -55,8 +55,8 @@ def _picture(
     scale = HEIGHT / video.size[0]
     width = max(1, round(video.size[1] * scale))
     image = Image.fromarray(video.frames[place]).resize((width, HEIGHT), Image.Resampling.LANCZOS)
-    for tube, colour, dashed in ((truth, TRUTH, True), (answer, ANSWER, False)):
+    for tube, colour, dashed in ((truth, TRUTH_COLOUR, True), (answer, ANSWER_COLOUR, False)):
         if (box := tube.box_at(video.indices[place])) is not None:
             x1, y1, x2, y2 = (box * scale).tolist()
-            outline(image, (x1, y1, x2, y2), colour, dashed=dashed)
+            draw_outline(image, (x1, y1, x2, y2), colour, dashed=dashed)
     return np.asarray(image)

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from probe.candidates.tracks import track_scores
 from probe.drawing.figures import (
+    choose_frames,
     draw_frame_scores,
     draw_frames,
     draw_tokens,
-    rows_of,
     save_figure,
-    shown_frames,
+    stack_rows,
 )
 from probe.drawing.overlays import overlay
 from probe.engine.attention import Assembly, Heatmap, assemble
@@ -162,10 +162,10 @@ class Answer:
 
     def figure(self, path: str | Path) -> None:
         """Draw the answer for paper or screen: frames and boxes, tokens, frame scores."""
-        places = shown_frames(self.video)
+        places = choose_frames(self.video)
         figure = Figure(figsize=(max(7.0, 1.25 * len(places)), 6.4), layout="constrained")
         figure.suptitle(self.queries.whole, fontsize=11)
-        seen, acted, words, times = rows_of(figure, (1.0, 1.0, 1.5, 1.1))
+        seen, acted, words, times = stack_rows(figure, (1.0, 1.0, 1.5, 1.1))
         looks = (
             (seen, self.where, "where", self.track),
             (acted, self.when, "when", self.tube),

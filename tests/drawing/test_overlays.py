@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import probe.drawing.overlays
-from probe.drawing.overlays import ANSWER, Glow, blend, overlay, shortened
+from probe.drawing.overlays import ANSWER_COLOUR, HeatScale, blend, overlay, shorten
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.video import Span, Tube, Video, read_video, source_frames
@@ -55,7 +55,7 @@ def test_browsers_can_play_an_overlay(tmp_path):
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
         assert stream.width % 2 == stream.height % 2 == 0
-        assert stream.height > probe.drawing.overlays.LOWEST
+        assert stream.height > probe.drawing.overlays.LEAST_HEIGHT
     assert len(frames_of(tmp_path / "out.mp4")) == source.source_length
 
 
@@ -77,28 +77,28 @@ def test_heat_is_drawn_in_its_cell_and_its_frames_only(tmp_path, video):
 
 
 def test_heat_fades_in_a_straight_line_between_map_frames(video):
-    glow = Glow.of(map_with(2, 1, 3), video)
-    before, at = glow.times[1], glow.times[2]
-    levels = [glow.at(time)[1, 3] for time in np.linspace(before, at, 5)]
+    heat = HeatScale.of(map_with(2, 1, 3), video)
+    before, at = heat.times[1], heat.times[2]
+    levels = [heat.at(time)[1, 3] for time in np.linspace(before, at, 5)]
     assert levels == pytest.approx([0, 0.25, 0.5, 0.75, 1])
-    assert glow.at(-5.0)[1, 3] == glow.at(99.0)[1, 3] == 0
+    assert heat.at(-5.0)[1, 3] == heat.at(99.0)[1, 3] == 0
 
 
-def test_a_reversed_map_glows_at_the_same_moments(video):
+def test_a_reversed_map_is_drawn_at_the_same_moments(video):
     heatmap = map_with(2, 1, 3)
     for time in np.linspace(0, 3, 9):
-        there = Glow.of(heatmap, video).at(time)
-        assert (Glow.of(heatmap.reversed(), video).at(time) == there).all()
+        there = HeatScale.of(heatmap, video).at(time)
+        assert (HeatScale.of(heatmap.reversed(), video).at(time) == there).all()
 
 
 def test_one_scale_holds_for_the_whole_video(video):
     values = torch.rand(6, 4, 4, generator=torch.Generator().manual_seed(0))
     values[3] *= 4
-    glow = Glow.of(Heatmap(values, map_with(0, 0, 0).cells), video)
-    assert glow.values.max() == 1
-    assert glow.values[3].max() > 2 * glow.values[[0, 1, 2, 4, 5]].max()
+    heat = HeatScale.of(Heatmap(values, map_with(0, 0, 0).cells), video)
+    assert heat.values.max() == 1
+    assert heat.values[3].max() > 2 * heat.values[[0, 1, 2, 4, 5]].max()
     order = values.numpy().ravel().argsort()
-    assert (np.diff(glow.values.ravel()[order]) >= 0).all()
+    assert (np.diff(heat.values.ravel()[order]) >= 0).all()
 
 
 def test_an_even_map_draws_nothing(tmp_path, video):
@@ -145,7 +145,7 @@ def test_the_box_is_drawn_in_every_frame_of_the_span_and_in_no_other(tmp_path, v
     assert drawn == list(range(6, 15))
     left = frames[10, 20 * SCALE, 20 * SCALE - 2].astype(int)
     inside = frames[10, 20 * SCALE, 20 * SCALE + 4].astype(int)
-    assert np.abs(left - ANSWER).max() < 60
+    assert np.abs(left - ANSWER_COLOUR).max() < 60
     assert np.abs(inside - GREY).max() < 20  # what the box encloses is free but for a halo
 
 
@@ -186,9 +186,9 @@ def test_any_title_fits_beside_the_picture(tmp_path, video, title):
 
 
 def test_long_text_is_cut_to_its_width_with_an_ellipsis():
-    font = probe.drawing.overlays._font(16)
-    assert shortened("short", font, 200) == "short"
-    cut = shortened("a very long query " * 9, font, 200)
+    font = probe.drawing.overlays._load_font(16)
+    assert shorten("short", font, 200) == "short"
+    cut = shorten("a very long query " * 9, font, 200)
     assert cut.endswith("…")
     assert 150 < font.getlength(cut) <= 200
 
