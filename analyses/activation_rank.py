@@ -9,9 +9,20 @@ track is the one it would choose among all tracks of the clip.
 """
 
 import pandas as pd
-from common import BLUE, GREY, ORANGE, Claim, Numbers, Table, finished, line, new_figure, summary
+from common import (
+    BLUE,
+    GREY,
+    ORANGE,
+    Claim,
+    Numbers,
+    Table,
+    create_figure,
+    draw_line,
+    finish_figure,
+    summary,
+)
 from matplotlib.figure import Figure
-from study import Case, Study, Subject
+from measurement import Case, Measurement, MeasurementConfig
 
 from probe.candidates.tracks import best_track
 from probe.engine.model import VideoLM
@@ -21,12 +32,12 @@ FIGURES = {"on_track": "peak on the true track", "track": "true track chosen"}
 KINDS = {"role": ORANGE, "word": BLUE}
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """For each kind of token and each rank of activation, the share of clips it is right on."""
-    records = study.each(_tokens)
+    records = measurement.each(_tokens)
     table: Table = pd.concat(records)
     return {
-        **study.origin(records),
+        **measurement.provenance(records),
         "kinds": {kind: _by_rank(table[table["kind"] == kind]) for kind in KINDS},
         "chance": {name: float(table[f"chance_{name}"].mean()) for name in FIGURES},
     }
@@ -64,18 +75,18 @@ def _by_rank(table: Table) -> dict[str, list[Numbers]]:
 
 def draw(numbers: Numbers) -> Figure:
     """One panel for each figure: its share against the rank of the token used."""
-    figure = new_figure(7.2, 2.6)
+    figure = create_figure(7.2, 2.6)
     for axes, (name, label) in zip(figure.subplots(1, 2), FIGURES.items(), strict=True):
         for kind, colour in KINDS.items():
             shares = numbers["kinds"][kind][name]
-            line(axes, range(1, len(shares) + 1), shares, color=colour, label=f"{kind} tokens")
+            draw_line(axes, range(1, len(shares) + 1), shares, color=colour, label=f"{kind} tokens")
         axes.axhline(numbers["chance"][name], color=GREY, ls="--", lw=1, label="chance")
         axes.set(ylim=(0, 1), xlabel="rank of visual activation (1 looks hardest)", ylabel=label)
         axes.legend(fontsize=6, frameon=False)
-    return finished(figure, numbers)
+    return finish_figure(figure, numbers)
 
 
-CLAIM = Claim(__file__, draw, measure, Subject(clips=120))
+CLAIM = Claim(__file__, draw, measure, MeasurementConfig(clips=120))
 
 if __name__ == "__main__":
     CLAIM.run()

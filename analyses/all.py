@@ -12,7 +12,7 @@ import importlib
 from common import HERE, Claim, errors_in_one_line
 from tqdm.auto import tqdm
 
-SHARED = ("all", "common", "study", "tables")
+SHARED = ("all", "common", "measurement", "tables")
 """The files here that make no claim."""
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     """Measure where asked to, and draw."""
     for claim in tqdm(claims(), desc="figures"):
         options = claim.options()
-        if not claim.can_be_of(options.subject):
+        if not claim.accepts(options.config):
             tqdm.write(f"{claim.name}: left out, {claim.only_shapes}")
             continue
         with errors_in_one_line(claim.name):

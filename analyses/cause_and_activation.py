@@ -19,15 +19,15 @@ from common import (
     ORANGE,
     Claim,
     Numbers,
-    dots,
-    finished,
-    level,
-    line,
-    new_figure,
+    create_figure,
+    draw_dots,
+    draw_level,
+    draw_line,
+    finish_figure,
     summary,
 )
 from matplotlib.figure import Figure
-from study import Case, Records, Study, Subject
+from measurement import Case, Measurement, MeasurementConfig, Records
 
 from probe.engine.model import VideoLM
 from probe.interpret.causal import (
@@ -44,14 +44,14 @@ CURVES = {"deletion": deletion_curve, "insertion": insertion_curve}
 ORDERS = {"strongest first": BLUE, "random order": GREY}
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """Rank correlations, effects by kind of token, and both curves with their control."""
-    records = study.each(_causes)
+    records = measurement.each(_causes)
     tables = records.of("tokens").values
     agreement = rank_agreement(tables)
     kinds = sorted({kind for table in tables for kind in table["kind"]})
     return {
-        **study.origin(records),
+        **measurement.provenance(records),
         "rank_correlation": {"mean": agreement.mean, "interval": agreement.interval},
         "per_question": np.round(agreement.per_question, 4).tolist(),
         "effect": {
@@ -94,31 +94,31 @@ def _points(curves: Records[Any], order: str) -> list[Numbers]:
 
 def draw(numbers: Numbers) -> Figure:
     """Correlations of all questions; effect by kind of token; deletion and insertion."""
-    figure = new_figure(9.6, 2.7)
+    figure = create_figure(9.6, 2.7)
     first, second, *rest = figure.subplots(1, 4)
     first.hist(numbers["per_question"], bins=np.linspace(-1, 1, 21).tolist(), color=BLUE, alpha=0.5)
     low, high = numbers["rank_correlation"]["interval"]
     mean = numbers["rank_correlation"]["mean"]
     first.axvspan(low, high, color=ORANGE, alpha=0.3, lw=0)
     first.axvline(mean, color=ORANGE, lw=1.5)
-    level(first)
+    draw_level(first)
     first.set(xlim=(-1, 1), xlabel="rank correlation of looking and mattering", ylabel="questions")
     first.set_title(f"mean {mean:.2f} [{low:.2f}, {high:.2f}]", loc="left", color=ORANGE)
-    dots(second, numbers["effect"])
-    level(second)
+    draw_dots(second, numbers["effect"])
+    draw_level(second)
     second.set(xlabel="margin drop when a token is blind", ylabel="kind of token")
     for axes, (name, orders) in zip(rest, numbers["curves"].items(), strict=True):
         for order, colour in ORDERS.items():
-            line(axes, numbers["fractions"], orders[order], color=colour, label=order)
+            draw_line(axes, numbers["fractions"], orders[order], color=colour, label=order)
         axes.axhline(0, color=GREY, lw=0.5)
         axes.set(xlabel=f"share of cells {'cut' if name == 'deletion' else 'left'}")
         axes.set_title(name, loc="left")
         axes.legend(fontsize=6, frameon=False)
     rest[0].set_ylabel("yes margin (logits)")
-    return finished(figure, numbers)
+    return finish_figure(figure, numbers)
 
 
-CLAIM = Claim(__file__, draw, measure, Subject(clips=80))
+CLAIM = Claim(__file__, draw, measure, MeasurementConfig(clips=80))
 
 if __name__ == "__main__":
     CLAIM.run()

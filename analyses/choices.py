@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from common import BLUE, ORANGE, Claim, Numbers, dots, finished, new_figure
+from common import BLUE, ORANGE, Claim, Numbers, create_figure, draw_dots, finish_figure
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from study import Study, Subject
-from tables import Comparison, scored
+from measurement import Measurement, MeasurementConfig
+from tables import Comparison, score_configs
 
 from probe.grounding.config import PLAIN
 from probe.grounding.span_rules import BestContrast, GrowFromPeak, TopHull
@@ -51,24 +51,24 @@ TITLES = {
 }
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """m_vIoU of every option the last time it was tried, and what was chosen."""
-    options = {**OPTIONS, "layers": windows(study.model.depth)}
-    protocol = study.dataset.protocol
+    options = {**OPTIONS, "layers": windows(measurement.model.depth)}
+    protocol = measurement.dataset.protocol
     config, tried, tables, chosen = PLAIN, [], {}, {}
     for choice in ORDER:
         configs = {
             name: replace(config, **{choice: option}) for name, option in options[choice].items()
         }
-        records = study.each(
-            lambda model, case, configs=configs: scored(model, case, configs, protocol)
+        records = measurement.each(
+            lambda model, case, configs=configs: score_configs(model, case, configs, protocol)
         )
         tried.append(records)
         tables[choice] = Comparison.of(records, protocol).table()
         chosen[choice] = max(tables[choice], key=lambda name: tables[choice][name]["m_viou"])
         config = configs[chosen[choice]]
     return {
-        **study.origin(*tried),
+        **measurement.provenance(*tried),
         "protocol": protocol,
         "tables": tables,
         "chosen": chosen,
@@ -83,12 +83,12 @@ def windows(depth: int) -> dict[str, tuple[int, ...] | None]:
 
 def draw(numbers: Numbers) -> Figure:
     """m_vIoU of each option with its interval, choice by choice; what was chosen in another hue."""
-    figure = new_figure(8.6, 4.2)
+    figure = create_figure(8.6, 4.2)
     places: Any = [["token", "layers", last] for last in ("relative", "ask_whole", "span")]
     for choice, axes in figure.subplot_mosaic(places, sharex=True).items():
         _draw_choice(axes, numbers["tables"][choice], numbers["chosen"][choice])
         axes.set_title(TITLES[choice])
-    return finished(figure, numbers)
+    return finish_figure(figure, numbers)
 
 
 def _draw_choice(axes: Axes, table: Numbers, chosen: str) -> None:
@@ -96,13 +96,13 @@ def _draw_choice(axes: Axes, table: Numbers, chosen: str) -> None:
         name: {"mean": row["m_viou"], "interval": row["m_viou_interval"]}
         for name, row in table.items()
     }
-    dots(axes, rows, BLUE)
+    draw_dots(axes, rows, BLUE)
     best = rows[chosen]["mean"]
     axes.plot([best], [list(rows).index(chosen)], "o", ms=6, color=ORANGE, zorder=3)
     axes.set(xlabel="m_vIoU", xlim=(0, None))
 
 
-CLAIM = Claim(__file__, draw, measure, Subject(data="shapes-val", clips=60))
+CLAIM = Claim(__file__, draw, measure, MeasurementConfig(data="shapes-val", clips=60))
 
 if __name__ == "__main__":
     CLAIM.run()

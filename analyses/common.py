@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from study import Study, Subject
+from measurement import Measurement, MeasurementConfig
 from tyro.conf import arg
 
 from probe.metrics import bootstrap_interval
@@ -38,7 +38,7 @@ Given = TypeVar("Given", bound="Options")
 class Options:
     """Draw the figure of this claim from its stored numbers; measure them first with --measure."""
 
-    subject: Annotated[Subject, arg(name="")]
+    config: Annotated[MeasurementConfig, arg(name="")]
 
     measure: bool = False
     """Measure first."""
@@ -47,15 +47,15 @@ class Options:
     """Folder for numbers and figure. By default those that are committed here, which are of the
     shipped model on the shapes; any other measurement needs a folder of its own."""
 
-    def check(self, own: Subject) -> None:
+    def check(self, own: MeasurementConfig) -> None:
         """Refuse what would change the committed numbers into those of something else.
 
         Raises:
             ValueError: if it would, or there is nothing to measure.
         """
-        if self.subject != own and not self.measure:
+        if self.config != own and not self.measure:
             raise ValueError("model and data say what to measure; add --measure")
-        if self.subject != own and self.out is None:
+        if self.config != own and self.out is None:
             raise ValueError(
                 "the committed numbers are of another measurement; give this one a folder, --out"
             )
@@ -71,10 +71,10 @@ class Claim:
     draw: Callable[[Numbers], Figure]
     """The figure, from the numbers alone."""
 
-    measure: Callable[[Study], Numbers] | None = None
+    measure: Callable[[Measurement], Numbers] | None = None
     """Gives the numbers; None where they come from elsewhere."""
 
-    subject: Subject = field(default_factory=Subject)
+    config: MeasurementConfig = field(default_factory=MeasurementConfig)
     """What the committed numbers are measured on."""
 
     only_shapes: str = ""
@@ -100,7 +100,7 @@ class Claim:
 
     def options(self) -> Options:
         """What the command line says."""
-        return read(Options(self.subject), self.name)
+        return read(Options(self.config), self.name)
 
     def follow(self, options: Options) -> None:
         """Do what the command line says.
@@ -108,19 +108,19 @@ class Claim:
         Raises:
             ValueError: if that cannot be done.
         """
-        if not self.can_be_of(options.subject):
+        if not self.accepts(options.config):
             raise ValueError(f"{self.only_shapes}; leave out --data and what belongs to it")
-        options.check(self.subject)
+        options.check(self.config)
         if options.measure and self.measure:
-            self.store(self.measure(options.subject.open()), options.out)
+            self.store(self.measure(options.config.open()), options.out)
         self.redraw(options.out)
 
-    def can_be_of(self, subject: Subject) -> bool:
-        """Whether the claim can be measured on a subject's data set."""
+    def accepts(self, config: MeasurementConfig) -> bool:
+        """Whether the claim can be measured on a config's data set."""
         if self.measure is None:
-            return subject == self.subject
+            return config == self.config
         same = all(
-            getattr(subject, name) == getattr(self.subject, name)
+            getattr(config, name) == getattr(self.config, name)
             for name in ("data", "root", "annotations", "tracks", "first")
         )
         return same or not self.only_shapes
@@ -165,14 +165,14 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": float(np.mean(numbers)), "interval": bootstrap_interval(numbers)}
 
 
-def spread(summaries: Sequence[Summary]) -> tuple[np.ndarray, np.ndarray]:
+def error_bars(summaries: Sequence[Summary]) -> tuple[np.ndarray, np.ndarray]:
     """Means, and how far their intervals reach below and above them, as error bars want it."""
     means = np.array([one["mean"] for one in summaries])
     low, high = np.array([one["interval"] for one in summaries]).T
     return means, np.array([means - low, high - means]).clip(min=0)
 
 
-def dots(
+def draw_dots(
     axes: Axes,
     summaries: Mapping[str, Summary],
     colour: str = BLUE,
@@ -181,7 +181,7 @@ def dots(
     lower: float = 0.0,
 ) -> None:
     """One dot with its interval for each name, the first on top; `lower` by a share of a row."""
-    means, reach = spread(list(summaries.values()))
+    means, reach = error_bars(list(summaries.values()))
     rows = np.arange(len(summaries))
     whole = {"fmt": "o", "ms": 4, "clip_on": False}  # a share of 0 or 1 lies on the frame
     axes.errorbar(means, rows + lower, xerr=reach, color=colour, label=label, **whole)
@@ -190,37 +190,37 @@ def dots(
     axes.locator_params(axis="x", nbins=5)
 
 
-def line(axes: Axes, x: Sequence[float], summaries: Sequence[Summary], **style: Any) -> None:
+def draw_line(axes: Axes, x: Sequence[float], summaries: Sequence[Summary], **style: Any) -> None:
     """Means joined by a line, their intervals as a band."""
-    means, (below, above) = spread(summaries)
+    means, (below, above) = error_bars(summaries)
     (drawn,) = axes.plot(x, means, marker="o", ms=3, **style)
     axes.fill_between(x, means - below, means + above, color=drawn.get_color(), alpha=0.15, lw=0)
 
 
-def level(axes: Axes, value: float = 0.0, label: str = "") -> None:
+def draw_level(axes: Axes, value: float = 0.0, label: str = "") -> None:
     """An upright line to compare with: dashed where it has a name, such as chance."""
     axes.axvline(value, color=GREY, lw=1, ls="--" if label else "-", label=label or None)
 
 
-def legend_below(axes: Axes) -> None:
+def draw_legend_below(axes: Axes) -> None:
     """The legend under the axes, where it hides nothing."""
     axes.legend(fontsize=6, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 
-def new_figure(width: float, height: float) -> Figure:
+def create_figure(width: float, height: float) -> Figure:
     """An empty figure, in inches."""
     return Figure(figsize=(width, height), layout="constrained", dpi=150)
 
 
-def finished(figure: Figure, numbers: Numbers) -> Figure:
+def finish_figure(figure: Figure, numbers: Numbers) -> Figure:
     """The figure in one style, saying what its numbers were measured on and what they lack."""
     lacking = f", {len(numbers['failed'])} of them failed" if numbers["failed"] else ""
     about = f"{numbers['model']['name']}; {numbers['dataset']['name']}, {numbers['cases']} clips"
     figure.supxlabel(f"{about}{lacking}", fontsize=6, color="#6a6a6a", x=0.99, ha="right")
-    return styled(figure)
+    return style_axes(figure)
 
 
-def styled(figure: Figure) -> Figure:
+def style_axes(figure: Figure) -> Figure:
     """Small labels on all axes."""
     for axes in figure.axes:
         axes.tick_params(labelsize=7)

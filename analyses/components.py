@@ -10,10 +10,10 @@ rule are those of `BEST`, chosen on shapes-val; everything is reported on shapes
 
 from dataclasses import replace
 
-from common import Claim, Numbers, dots, finished, new_figure
+from common import Claim, Numbers, create_figure, draw_dots, finish_figure
 from matplotlib.figure import Figure
-from study import Study, Subject
-from tables import Comparison, draw_differences, scored
+from measurement import Measurement, MeasurementConfig
+from tables import Comparison, draw_differences, score_configs
 
 from probe.grounding.answers import described
 from probe.grounding.config import BEST, GrounderConfig
@@ -41,13 +41,13 @@ COMPARED = [
 ]
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """The table, with paired intervals of what each part adds to m_vIoU and m_gt_vIoU."""
-    protocol = study.dataset.protocol
-    records = study.each(lambda model, case: scored(model, case, COMPONENTS, protocol))
+    protocol = measurement.dataset.protocol
+    records = measurement.each(lambda model, case: score_configs(model, case, COMPONENTS, protocol))
     comparison = Comparison.of(records, protocol)
     return {
-        **study.origin(records),
+        **measurement.provenance(records),
         "protocol": protocol,
         "learning": described(LEARNING),
         "table": comparison.table(),
@@ -57,23 +57,23 @@ def measure(study: Study) -> Numbers:
 
 def draw(numbers: Numbers) -> Figure:
     """m_vIoU of each row of the table with its interval; the paired differences beside it."""
-    figure = new_figure(8.4, 2.8)
+    figure = create_figure(8.4, 2.8)
     left, right = figure.subplots(1, 2)
     rows = {
         name: {"mean": row["m_viou"], "interval": row["m_viou_interval"]}
         for name, row in numbers["table"].items()
     }
-    dots(left, rows)
+    draw_dots(left, rows)
     left.set(xlabel="m_vIoU", xlim=(0, None))
     differences = {
         f"{one['over']}\nover {one['under']}": one["viou"] for one in numbers["differences"]
     }
     draw_differences(right, differences)
     right.set(xlabel="difference in m_vIoU, paired")
-    return finished(figure, numbers)
+    return finish_figure(figure, numbers)
 
 
-CLAIM = Claim(__file__, draw, measure, Subject(clips=100))
+CLAIM = Claim(__file__, draw, measure, MeasurementConfig(clips=100))
 
 if __name__ == "__main__":
     CLAIM.run()

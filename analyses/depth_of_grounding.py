@@ -12,10 +12,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from common import BLUE, GREEN, GREY, ORANGE, Claim, Numbers, finished, line, new_figure, summary
+from common import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    Claim,
+    Numbers,
+    create_figure,
+    draw_line,
+    finish_figure,
+    summary,
+)
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from study import Case, Study, Subject
+from measurement import Case, Measurement, MeasurementConfig
 
 from probe.engine.model import VideoLM
 from probe.interpret.knockouts import Cut, knock_out
@@ -27,12 +38,12 @@ WINDOWS = {
 }
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """The margin's drop and the share of answers lost, by window and layer."""
-    windows = _windows(study.model.depth)
-    records = study.each(lambda model, case: _effects(model, case, windows))
+    windows = _windows(measurement.model.depth)
+    records = measurement.each(lambda model, case: _effects(model, case, windows))
     return {
-        **study.origin(records),
+        **measurement.provenance(records),
         "margin_uncut": summary(records.of("margin").values),
         **{
             quantity: {
@@ -73,22 +84,22 @@ def _effects(
 
 def draw(numbers: Numbers) -> Figure:
     """Left, the drop of the margin; right, the share of answers that turned from yes to no."""
-    figure = new_figure(7.2, 2.8)
+    figure = create_figure(7.2, 2.8)
     left, right = figure.subplots(1, 2)
     layers = range(len(numbers["drop"]["this layer alone"]))
     for name, colour in WINDOWS.items():
-        line(left, layers, numbers["drop"][name], color=colour, label=name)
-        line(right, layers, numbers["turned"][name], color=colour, label=name)
+        draw_line(left, layers, numbers["drop"][name], color=colour, label=name)
+        draw_line(right, layers, numbers["turned"][name], color=colour, label=name)
     left.axhline(0, color=GREY, lw=1)
     left.set(xlabel="layer", ylabel="drop of the yes margin (logits)")
     right.set(xlabel="layer", ylabel="share of answers turned to no", ylim=(0, 1))
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.legend(fontsize=6, frameon=False)
-    return finished(figure, numbers)
+    return finish_figure(figure, numbers)
 
 
-CLAIM = Claim(__file__, draw, measure, Subject(clips=120))
+CLAIM = Claim(__file__, draw, measure, MeasurementConfig(clips=120))
 
 if __name__ == "__main__":
     CLAIM.run()

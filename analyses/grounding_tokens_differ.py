@@ -12,9 +12,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from common import ORANGE, Claim, Numbers, dots, finished, legend_below, level, new_figure, summary
+from common import (
+    ORANGE,
+    Claim,
+    Numbers,
+    create_figure,
+    draw_dots,
+    draw_legend_below,
+    draw_level,
+    finish_figure,
+    summary,
+)
 from matplotlib.figure import Figure
-from study import Case, Study, Subject
+from measurement import Case, Measurement, MeasurementConfig
 
 from probe.engine.model import VideoLM
 from probe.engine.prompts import Kind
@@ -24,11 +34,11 @@ from probe.interpret.heads import attention_ratio
 AMONG: dict[str, tuple[Kind, ...]] = {"role": ("role",), "word": ("word",)}
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """Hit ratios of role tokens and of words, each among its own kind."""
-    records = study.each(_superior)
+    records = measurement.each(_superior)
     return {
-        **study.origin(records),
+        **measurement.provenance(records),
         "kinds": {kind: _hits(records.of(kind).values) for kind in AMONG},
     }
 
@@ -66,19 +76,19 @@ def _hits(samples: Sequence[dict[str, Any]]) -> Numbers:
 
 def draw(numbers: Numbers) -> Figure:
     """Hit ratio by token, one panel a kind; chance as a line, the label-free choice in orange."""
-    figure = new_figure(7.2, 3.1)
+    figure = create_figure(7.2, 3.1)
     for axes, (kind, found) in zip(figure.subplots(1, 2), numbers["kinds"].items(), strict=True):
-        dots(axes, found["hit_ratio"])
+        draw_dots(axes, found["hit_ratio"])
         rule = found["most_active_is_superior"]["mean"]
         axes.axvline(rule, color=ORANGE, lw=1.5, label="most active token is superior")
-        level(axes, found["chance"], "chance")
+        draw_level(axes, found["chance"], "chance")
         axes.set(xlim=(0, 1), xlabel="hit ratio: share of clips on which it is superior")
         axes.set_title(f"{kind} tokens", loc="left")
-        legend_below(axes)
-    return finished(figure, numbers)
+        draw_legend_below(axes)
+    return finish_figure(figure, numbers)
 
 
-CLAIM = Claim(__file__, draw, measure, Subject(clips=120))
+CLAIM = Claim(__file__, draw, measure, MeasurementConfig(clips=120))
 
 if __name__ == "__main__":
     CLAIM.run()

@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from common import Claim, Numbers, finished, new_figure, summary
+from common import Claim, Numbers, create_figure, finish_figure, summary
 from matplotlib.figure import Figure
-from study import Case, Records, Study, Subject
-from tables import Comparison, draw_differences, scored
+from measurement import Case, Measurement, MeasurementConfig, Records
+from tables import Comparison, draw_differences, score_configs
 
 from probe.engine.model import VideoLM
 from probe.engine.view import Reading
@@ -28,14 +28,16 @@ PLAIN = replace(BEST, learn_where=None, learn_when=None)
 NONE = "nothing learned"
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """Margins, peaks inside the truth, and scores, layer by layer."""
-    learnings = {f"layer {layer}": Learning(layer=layer) for layer in range(study.model.depth)}
-    protocol = study.dataset.protocol
-    records = study.each(lambda model, case: _by_layer(model, case, learnings, protocol))
+    learnings = {
+        f"layer {layer}": Learning(layer=layer) for layer in range(measurement.model.depth)
+    }
+    protocol = measurement.dataset.protocol
+    records = measurement.each(lambda model, case: _by_layer(model, case, learnings, protocol))
     comparison = Comparison.of(records.of("scores"), protocol)
     return {
-        **study.origin(records),
+        **measurement.provenance(records),
         "protocol": protocol,
         "table": comparison.table(),
         "differences": [comparison.difference(name, NONE) for name in learnings],
@@ -52,7 +54,7 @@ def _by_layer(
         for name, learning in learnings.items()
     }
     return {
-        "scores": scored(model, case, {NONE: PLAIN, **prompted}, protocol),
+        "scores": score_configs(model, case, {NONE: PLAIN, **prompted}, protocol),
         "moved": {name: _moved(model, case, learning) for name, learning in learnings.items()},
     }
 
@@ -84,7 +86,7 @@ def _summaries(moved: Records[dict[str, float]]) -> Numbers:
 
 def draw(numbers: Numbers) -> Figure:
     """The margin, the peak inside the truth, and m_vIoU, layer by layer."""
-    figure = new_figure(8.4, 2.4)
+    figure = create_figure(8.4, 2.4)
     left, middle, right = figure.subplots(1, 3, sharey=True)
     for axes, quantity, title in (
         (left, "margin", "yes margin, logits"),
@@ -96,10 +98,10 @@ def draw(numbers: Numbers) -> Figure:
     draw_differences(right, {one["over"]: one["viou"] for one in numbers["differences"]})
     right.set(xlabel="change of m_vIoU")
     left.set(ylabel="where the prompt enters")
-    return finished(figure, numbers)
+    return finish_figure(figure, numbers)
 
 
-CLAIM = Claim(__file__, draw, measure, Subject(clips=60))
+CLAIM = Claim(__file__, draw, measure, MeasurementConfig(clips=60))
 
 if __name__ == "__main__":
     CLAIM.run()

@@ -19,16 +19,16 @@ from common import (
     Claim,
     Numbers,
     Table,
-    dots,
-    finished,
-    legend_below,
-    level,
-    new_figure,
+    create_figure,
+    draw_dots,
+    draw_legend_below,
+    draw_level,
+    finish_figure,
     summary,
 )
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from study import Case, Study, Subject
+from measurement import Case, Measurement, MeasurementConfig
 
 from probe.engine.model import VideoLM
 from probe.engine.view import Reading
@@ -43,18 +43,18 @@ COUNT = 3
 ALL, CHOSEN = "all heads", "chosen heads"
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """Tables by layer and head, the heads chosen without labels, and what they gain."""
-    voters = study.for_choosing().each(_votes)
+    voters = measurement.for_choosing().each(_votes)
     votes = _means(voters.values)
     heads = localization_heads(votes, COUNT)
-    records = study.each(lambda model, case: _looks(model, case, heads))
+    records = measurement.each(lambda model, case: _looks(model, case, heads))
     truth = _means(records.of("heads").values)
-    shape = (study.model.depth, study.model.network.heads)
+    shape = (measurement.model.depth, measurement.model.network.heads)
     tables = {"on_track": truth["on_track"], "log_ratio": truth["log_ratio"], **votes[["votes"]]}
     points = {name: records.of(name).values for name in (ALL, CHOSEN)}
     return {
-        **study.origin(records, voters),
+        **measurement.provenance(records, voters),
         "tables": {
             name: np.round(np.asarray(values).reshape(shape), 4).tolist()
             for name, values in tables.items()
@@ -103,7 +103,7 @@ FEW = 64
 
 def draw(numbers: Numbers) -> Figure:
     """Three tables, layer by head, the chosen heads starred; right, what choosing them gives."""
-    figure = new_figure(9.6, 2.8)
+    figure = create_figure(9.6, 2.8)
     *tables, last = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.1))
     for axes, (name, title) in zip(tables, TITLES.items(), strict=True):
         values = np.array(numbers["tables"][name])
@@ -112,12 +112,12 @@ def draw(numbers: Numbers) -> Figure:
             axes.plot(head + 0.36, layer - 0.32, marker="*", color="#E69F00", ms=6, mec="white")
         axes.set_title(title, loc="left")
     tables[0].set_ylabel("layer")
-    dots(last, numbers["mean_map_on_track"])
-    level(last, numbers["chance"], "chance")
+    draw_dots(last, numbers["mean_map_on_track"])
+    draw_level(last, numbers["chance"], "chance")
     last.plot([], [], marker="*", ls="", color="#E69F00", ms=6, label="chosen head")
     last.set(xlim=(0, 1), xlabel="mean map peaks on the true track")
-    legend_below(last)
-    return finished(figure, numbers)
+    draw_legend_below(last)
+    return finish_figure(figure, numbers)
 
 
 def _table(
@@ -138,7 +138,7 @@ def _table(
     axes.set_yticks(range(len(values)))
 
 
-CLAIM = Claim(__file__, draw, measure, Subject(clips=100))
+CLAIM = Claim(__file__, draw, measure, MeasurementConfig(clips=100))
 
 if __name__ == "__main__":
     CLAIM.run()

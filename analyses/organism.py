@@ -8,23 +8,26 @@ control in which each question is asked about another clip.
 """
 
 import numpy as np
-from common import BLUE, Claim, Numbers, finished, legend_below, level, new_figure
+from common import BLUE, Claim, Numbers, create_figure, draw_legend_below, draw_level, finish_figure
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from study import Study, Subject
+from measurement import Measurement, MeasurementConfig
 
 from probe.organism.benchmark import SHAPES_TEST
 from probe.organism.exam import examine
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """Accuracy by kind of question, where the chosen token looks, and the table of all tokens."""
-    return {**study.origin(), **examine(study.model, SHAPES_TEST, study.subject.clips)}
+    return {
+        **measurement.provenance(),
+        **examine(measurement.model, SHAPES_TEST, measurement.config.clips),
+    }
 
 
 def draw(numbers: Numbers) -> Figure:
     """Left, accuracy by kind of question; right, where each token looks, layer by layer."""
-    figure = new_figure(8.6, 3.3)
+    figure = create_figure(8.6, 3.3)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.3))
     _draw_accuracy(left, numbers["accuracy"])
     order = [name for name in _ORDER if name in numbers["table"]]
@@ -39,7 +42,7 @@ def draw(numbers: Numbers) -> Figure:
             colour = "white" if value < 0.6 else "black"
             right.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, c=colour)
     figure.colorbar(image, ax=right)
-    return finished(figure, numbers)
+    return finish_figure(figure, numbers)
 
 
 def _draw_accuracy(axes: Axes, accuracy: Numbers) -> None:
@@ -48,9 +51,9 @@ def _draw_accuracy(axes: Axes, accuracy: Numbers) -> None:
     low, high = np.array([one["interval"] for one in accuracy.values()]).T
     reach = np.array([shares - low, high - shares]).clip(min=0)
     axes.barh(list(accuracy), shares, xerr=reach, color=BLUE, ecolor="black", height=0.7)
-    level(axes, 0.5, "chance where the answer is yes or no")
+    draw_level(axes, 0.5, "chance where the answer is yes or no")
     axes.set(xlim=(0, 1), xlabel="share answered right, to the letter")
-    legend_below(axes)
+    draw_legend_below(axes)
 
 
 _ORDER = ("COLOUR", "SHAPE", "that", "ACTION", "in", "video", "?", "A", "SS", "IST", "ANT", ":")
@@ -59,7 +62,7 @@ CLAIM = Claim(
     __file__,
     draw,
     measure,
-    Subject(clips=150),
+    MeasurementConfig(clips=150),
     only_shapes="the organism's questions name the shapes' colours, forms and actions",
 )
 

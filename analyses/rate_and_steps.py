@@ -10,10 +10,10 @@ loss stand beside them. Both branches learn; all else is `BEST`'s. On shapes-val
 
 from dataclasses import replace
 
-from common import Claim, Numbers, finished, new_figure
+from common import Claim, Numbers, create_figure, finish_figure
 from matplotlib.figure import Figure
-from study import Study, Subject
-from tables import Comparison, draw_differences, scored
+from measurement import Measurement, MeasurementConfig
+from tables import Comparison, draw_differences, score_configs
 
 from probe.grounding.config import BEST, GrounderConfig
 from probe.grounding.losses import contrast, entropy
@@ -32,17 +32,17 @@ LEARNINGS = {
 }
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """Scores for each choice, and the paired difference to learning nothing."""
     plain = replace(BEST, learn_where=None, learn_when=None)
     configs: dict[str, GrounderConfig] = {NONE: plain}
     for name, learning in LEARNINGS.items():
         configs[name] = replace(plain, learn_where=learning, learn_when=learning)
-    protocol = study.dataset.protocol
-    records = study.each(lambda model, case: scored(model, case, configs, protocol))
+    protocol = measurement.dataset.protocol
+    records = measurement.each(lambda model, case: score_configs(model, case, configs, protocol))
     comparison = Comparison.of(records, protocol)
     return {
-        **study.origin(records),
+        **measurement.provenance(records),
         "protocol": protocol,
         "table": comparison.table(),
         "differences": [comparison.difference(name, NONE) for name in LEARNINGS],
@@ -51,7 +51,7 @@ def measure(study: Study) -> Numbers:
 
 def draw(numbers: Numbers) -> Figure:
     """What each choice adds to m_vIoU, paired, with intervals."""
-    figure = new_figure(5.6, 3.4)
+    figure = create_figure(5.6, 3.4)
     axes = figure.subplots()
     draw_differences(axes, {one["over"]: one["viou"] for one in numbers["differences"]})
     base = numbers["table"][NONE]["m_viou"]
@@ -59,10 +59,10 @@ def draw(numbers: Numbers) -> Figure:
         xlabel=f"difference in m_vIoU to learning nothing ({base:.3f}), paired",
         ylabel="steps of a share of the tokens' norm",
     )
-    return finished(figure, numbers)
+    return finish_figure(figure, numbers)
 
 
-CLAIM = Claim(__file__, draw, measure, Subject(data="shapes-val", clips=30))
+CLAIM = Claim(__file__, draw, measure, MeasurementConfig(data="shapes-val", clips=30))
 
 if __name__ == "__main__":
     CLAIM.run()

@@ -19,16 +19,16 @@ from common import (
     ORANGE,
     Claim,
     Numbers,
-    dots,
-    finished,
-    legend_below,
-    level,
-    new_figure,
+    create_figure,
+    draw_dots,
+    draw_legend_below,
+    draw_level,
+    finish_figure,
     summary,
 )
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from study import Case, Study, Subject
+from measurement import Case, Measurement, MeasurementConfig
 
 from probe.engine.attention import Heatmap
 from probe.engine.model import VideoLM
@@ -46,12 +46,12 @@ ASKED = {"there": "what is there", "elsewhere": "what another\nclip shows"}
 """What the questions are about."""
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """Margins of true and control questions, peaks and mass by kind of token, before and after."""
-    control = study.elsewhere()
-    records = study.each(lambda model, case: _changes(model, case, control[case.name]))
+    control = measurement.control_questions()
+    records = measurement.each(lambda model, case: _changes(model, case, control[case.name]))
     return {
-        **study.origin(records),
+        **measurement.provenance(records),
         "learning": described(LEARNING),
         "margins": {about: _pair(records.of(about).values) for about in ASKED},
         "looks": {
@@ -112,11 +112,11 @@ def _pair(values: Sequence[tuple[float, float]]) -> Numbers:
 
 def draw(numbers: Numbers) -> Figure:
     """Margins, peaks and mass: grey before, blue (margins) or orange (looks) after."""
-    figure = new_figure(8.6, 2.5)
+    figure = create_figure(8.6, 2.5)
     first, second, third = figure.subplots(1, 3)
     margins = {label: numbers["margins"][about] for about, label in ASKED.items()}
     _before_and_after(first, margins, BLUE)
-    level(first)
+    draw_level(first)
     first.set(xlabel="yes margin (logits), by what is asked about")
     for axes, name, label in (
         (second, "on_track", "peak on the true track, by kind of token"),
@@ -124,17 +124,17 @@ def draw(numbers: Numbers) -> Figure:
     ):
         _before_and_after(axes, {kind: one[name] for kind, one in numbers["looks"].items()}, ORANGE)
         axes.set(xlabel=label, xlim=(0, None))
-    return finished(figure, numbers)
+    return finish_figure(figure, numbers)
 
 
 def _before_and_after(axes: Axes, pairs: Mapping[str, Any], colour: str) -> None:
     for when, hue, lower in (("before", GREY, -0.1), ("after", colour, 0.1)):
         shown = {name: pair[when] for name, pair in pairs.items()}
-        dots(axes, shown, hue, label=when, lower=lower)
-    legend_below(axes)
+        draw_dots(axes, shown, hue, label=when, lower=lower)
+    draw_legend_below(axes)
 
 
-CLAIM = Claim(__file__, draw, measure, Subject(clips=80))
+CLAIM = Claim(__file__, draw, measure, MeasurementConfig(clips=80))
 
 if __name__ == "__main__":
     CLAIM.run()

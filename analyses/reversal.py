@@ -16,15 +16,15 @@ from common import (
     ORANGE,
     Claim,
     Numbers,
-    dots,
-    finished,
-    legend_below,
-    level,
-    new_figure,
+    create_figure,
+    draw_dots,
+    draw_legend_below,
+    draw_level,
+    finish_figure,
     summary,
 )
 from matplotlib.figure import Figure
-from study import Case, Study, Subject
+from measurement import Case, Measurement, MeasurementConfig
 
 from probe.candidates.tracks import best_track
 from probe.engine.attention import assemble
@@ -35,14 +35,14 @@ from probe.interpret.grounding_tokens import grounding_token
 ORDERS = ("forward", "backward", "assembled")
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """Consistency and agreement of both orders, and who is right how often."""
-    records = study.each(_both)
+    records = measurement.each(_both)
     agreeing = [one["assembled"] for one in records if one["agree"]]
     differing = [one["assembled"] for one in records if not one["agree"]]
     by_agreement = {"where both agree": agreeing, "where they differ": differing}
     return {
-        **study.origin(records),
+        **measurement.provenance(records),
         "consistency": np.round(records.of("consistency").values, 4).tolist(),
         "mean_consistency": summary(records.of("consistency").values),
         "agree": summary(records.of("agree").values),
@@ -73,7 +73,7 @@ def _both(model: VideoLM, case: Case) -> dict[str, Any]:
 
 def draw(numbers: Numbers) -> Figure:
     """Left, how alike both maps are; right, how often the chosen track is right."""
-    figure = new_figure(7.2, 2.8)
+    figure = create_figure(7.2, 2.8)
     left, right = figure.subplots(1, 2)
     left.hist(numbers["consistency"], bins=np.linspace(-1, 1, 21).tolist(), color=BLUE, alpha=0.5)
     mean = numbers["mean_consistency"]["mean"]
@@ -81,16 +81,16 @@ def draw(numbers: Numbers) -> Figure:
     left.set(xlim=(-1, 1), xlabel="correlation of both orders' maps", ylabel="clips")
     left.set_xticks((-1, -0.5, 0, 0.5, 1))
     left.set_title(f"mean {mean:.2f}", loc="left", color=ORANGE)
-    dots(right, numbers["right"])
-    level(right, numbers["chance"], "chance")
+    draw_dots(right, numbers["right"])
+    draw_level(right, numbers["chance"], "chance")
     right.set(xlim=(0, 1), xlabel="true track chosen among the clip's tracks")
     agreeing = f"same track in {numbers['agree']['mean']:.0%} of clips"
     right.set_title(agreeing, loc="left")
-    legend_below(right)
-    return finished(figure, numbers)
+    draw_legend_below(right)
+    return finish_figure(figure, numbers)
 
 
-CLAIM = Claim(__file__, draw, measure, Subject(clips=120))
+CLAIM = Claim(__file__, draw, measure, MeasurementConfig(clips=120))
 
 if __name__ == "__main__":
     CLAIM.run()

@@ -8,9 +8,18 @@ a choice is right if it overlaps the true tube by half or more. A clip that fail
 """
 
 import numpy as np
-from common import Claim, Numbers, dots, finished, legend_below, level, new_figure, summary
+from common import (
+    Claim,
+    Numbers,
+    create_figure,
+    draw_dots,
+    draw_legend_below,
+    draw_level,
+    finish_figure,
+    summary,
+)
 from matplotlib.figure import Figure
-from study import SAME, Case, Study, Subject
+from measurement import SAME, Case, Measurement, MeasurementConfig
 
 from probe.engine.model import VideoLM
 from probe.grounder import ground
@@ -18,13 +27,13 @@ from probe.grounding.config import PRESETS
 from probe.metrics import spatial_iou
 
 
-def measure(study: Study) -> Numbers:
+def measure(measurement: Measurement) -> Numbers:
     """How often the chosen track is the queried object's, by preset and kind of candidates."""
-    records = study.each(_rights)
+    records = measurement.each(_rights)
     missed = [0.0] * len(records.failed)
     names = [name for name in records.values[0] if name != "chance"]
     return {
-        **study.origin(records),
+        **measurement.provenance(records),
         "chance": float(np.mean(records.of("chance").values)),
         "right": {name: summary([*records.of(name), *missed]) for name in names},
     }
@@ -43,16 +52,16 @@ def _rights(model: VideoLM, case: Case) -> dict[str, float]:
 
 def draw(numbers: Numbers) -> Figure:
     """One point with its interval for each way of answering, and chance as a line."""
-    figure = new_figure(5.6, 3.0)
+    figure = create_figure(5.6, 3.0)
     axes = figure.subplots()
-    dots(axes, numbers["right"])
-    level(axes, numbers["chance"], "chance among the true tracks")
+    draw_dots(axes, numbers["right"])
+    draw_level(axes, numbers["chance"], "chance among the true tracks")
     axes.set(xlim=(0, 1), xlabel="right track chosen, share of clips")
-    legend_below(axes)
-    return finished(figure, numbers)
+    draw_legend_below(axes)
+    return finish_figure(figure, numbers)
 
 
-CLAIM = Claim(__file__, draw, measure, Subject(clips=50))
+CLAIM = Claim(__file__, draw, measure, MeasurementConfig(clips=50))
 
 if __name__ == "__main__":
     CLAIM.run()

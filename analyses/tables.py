@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from common import ORANGE, dots, level
+from common import ORANGE, draw_dots, draw_level
 from matplotlib.axes import Axes
-from study import Case, Records
+from measurement import Case, Records
 
 from probe.engine.model import VideoLM
 from probe.grounder import ground
@@ -17,7 +17,7 @@ FIGURES = ("viou", "tiou", "gt_viou")
 ZERO = QueryScore(0.0, 0.0, 0.0)
 
 
-def scored(
+def score_configs(
     model: VideoLM, case: Case, configs: Mapping[str, GrounderConfig], protocol: str
 ) -> dict[str, QueryScore]:
     """Ground a case with every configuration."""
@@ -79,9 +79,9 @@ class Comparison:
 
 def draw_differences(axes: Axes, differences: Mapping[str, Sequence[float]]) -> None:
     """Paired differences with their intervals, one below the other, and a line at none."""
-    dots(
+    draw_dots(
         axes,
         {name: {"mean": mean, "interval": ends} for name, (mean, *ends) in differences.items()},
         ORANGE,
     )
-    level(axes)
+    draw_level(axes)

@@ -17,10 +17,10 @@ from common import (
     Claim,
     Numbers,
     Options,
+    create_figure,
     errors_in_one_line,
-    new_figure,
     read,
-    styled,
+    style_axes,
 )
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
@@ -37,7 +37,7 @@ SMOOTHED = 9
 """Entries of the log in a running mean: one entry is one batch."""
 
 
-def gathered(run: Path) -> Numbers:
+def gather_log(run: Path) -> Numbers:
     """The recipe and the log of a run, one list for each quantity of each stage.
 
     Raises:
@@ -61,7 +61,7 @@ def gathered(run: Path) -> Numbers:
 
 def draw(numbers: Numbers) -> Figure:
     """Loss above, scores below; one column a stage."""
-    figure = new_figure(8.4, 3.6)
+    figure = create_figure(8.4, 3.6)
     grid = figure.subplots(2, len(SCORES), sharex="col")
     for (above, below), (stage, scores) in zip(grid.T, SCORES.items(), strict=True):
         log = numbers["stages"][stage]
@@ -76,7 +76,7 @@ def draw(numbers: Numbers) -> Figure:
         below.legend(fontsize=7, loc="lower right", frameon=False)
     grid[0, 0].set_ylabel("loss")
     grid[1, 0].set_ylabel("score on the batch")
-    return styled(figure)
+    return style_axes(figure)
 
 
 def _smooth(values: list[float]) -> Any:
@@ -99,9 +99,9 @@ class Gathering(Options):
 def main() -> None:
     """Gather where asked to, and draw."""
     with errors_in_one_line(CLAIM.name):
-        options = read(Gathering(CLAIM.subject), CLAIM.name)
+        options = read(Gathering(CLAIM.config), CLAIM.name)
         if options.run:
-            CLAIM.store(gathered(options.run), options.out)
+            CLAIM.store(gather_log(options.run), options.out)
         CLAIM.follow(options)
 
 

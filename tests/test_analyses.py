@@ -12,7 +12,7 @@ import probe
 from probe.candidates.tracks import save_tracks
 
 ANALYSES = Path(__file__).parent.parent / "analyses"
-SHARED = ("all", "common", "study", "tables")
+SHARED = ("all", "common", "measurement", "tables")
 SCRIPTS = sorted(path.stem for path in ANALYSES.glob("*.py") if path.stem not in SHARED)
 OF_SHAPES_ONLY = ("organism", "training")
 
@@ -29,8 +29,8 @@ def claim(script):
     return importlib.import_module(script).CLAIM
 
 
-def subject(**given):
-    return importlib.import_module("study").Subject(**given)
+def config(**given):
+    return importlib.import_module("measurement").MeasurementConfig(**given)
 
 
 def itself(_, case):
@@ -76,8 +76,8 @@ def test_only_the_training_curves_are_not_measured():
 @pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in OF_SHAPES_ONLY])
 def test_what_is_measured_on_another_data_set_has_the_shape_of_what_is_stored(script, people):
     asked = claim(script)
-    study = subject(data="hcstvg2", root=people, clips=2).open()
-    found = json.loads(json.dumps(asked.measure(study)))
+    measurement = config(data="hcstvg2", root=people, clips=2).open()
+    found = json.loads(json.dumps(asked.measure(measurement)))
     stored = json.loads(asked.numbers().read_text())
     assert found.keys() == stored.keys()
     assert (found["dataset"]["name"], found["cases"], found["failed"]) == ("hcstvg2", 2, {})
@@ -89,7 +89,7 @@ def test_what_is_measured_on_another_data_set_has_the_shape_of_what_is_stored(sc
 @pytest.mark.parametrize("script", ["organism", "reversal"])
 def test_what_is_measured_on_the_shapes_has_the_shape_of_what_is_stored(script):
     asked = claim(script)
-    found = asked.measure(replace(asked.subject, clips=2).open())
+    found = asked.measure(replace(asked.config, clips=2).open())
     stored = json.loads(asked.numbers().read_text())
     assert found.keys() == stored.keys()
     for same in ("dataset", "weights", "model", "frames"):
@@ -150,7 +150,7 @@ def broken(tmp_path):
     entries = json.loads(annotations.read_text())
     entries["8_a.b-c.mp4"]["bbox"] = []
     annotations.write_text(json.dumps(entries))
-    return subject(data="hcstvg2", root=tmp_path)
+    return config(data="hcstvg2", root=tmp_path)
 
 
 def test_a_clip_that_cannot_be_read_is_counted_listed_and_shown(broken):
@@ -165,9 +165,11 @@ def test_a_clip_that_cannot_be_read_is_counted_listed_and_shown(broken):
 def test_a_clip_that_cannot_be_read_scores_zero(broken):
     tables = importlib.import_module("tables")
 
-    def means(study):
-        records = study.each(
-            lambda model, case: tables.scored(model, case, {"best": probe.BEST}, "hcstvg-official")
+    def means(measurement):
+        records = measurement.each(
+            lambda model, case: tables.score_configs(
+                model, case, {"best": probe.BEST}, "hcstvg-official"
+            )
         )
         return tables.Comparison.of(records, "hcstvg-official").table()["best"]
 
@@ -190,7 +192,7 @@ def test_given_tracks_stand_beside_the_true_one_which_comes_first(people, tmp_pa
     given = [replace(thing.track(), boxes=thing.track().boxes * SCALE) for thing in clip.things]
     (tmp_path / "tracks").mkdir()
     save_tracks(tmp_path / "tracks" / "7_a.b-c.json", given[::-1], video)
-    asked = subject(data="hcstvg2", root=people, clips=1, tracks=tmp_path / "tracks")
+    asked = config(data="hcstvg2", root=people, clips=1, tracks=tmp_path / "tracks")
     (case,) = asked.open().each(itself)
     assert len(case.candidates) == len(given) > 1
     assert len(case.tracks) == len(given)  # the true one is not there twice
@@ -200,29 +202,29 @@ def test_given_tracks_stand_beside_the_true_one_which_comes_first(people, tmp_pa
 
 
 def test_the_control_question_is_that_of_the_next_video(people):
-    study = subject(data="hcstvg2", root=people, clips=3).open()
-    cases = study.each(itself).values
+    measurement = config(data="hcstvg2", root=people, clips=3).open()
+    cases = measurement.each(itself).values
     following = [*cases[1:], cases[0]]
     pairs = zip(cases, following, strict=True)
-    assert study.elsewhere() == {case.name: other.question for case, other in pairs}
+    assert measurement.control_questions() == {case.name: other.question for case, other in pairs}
 
 
 def test_a_control_question_needs_a_second_video(people):
-    study = subject(data="hcstvg2", root=people, clips=1).open()
+    measurement = config(data="hcstvg2", root=people, clips=1).open()
     with pytest.raises(ValueError, match="give more --clips"):
-        study.elsewhere()
+        measurement.control_questions()
 
 
 def test_clips_to_choose_on_are_not_those_reported_on(people):
-    study = subject(data="hcstvg2", root=people, clips=2).open()
-    assert set(study.for_choosing().indices).isdisjoint(study.indices)
-    assert subject().for_choosing().data == "shapes-val"
+    measurement = config(data="hcstvg2", root=people, clips=2).open()
+    assert set(measurement.for_choosing().indices).isdisjoint(measurement.indices)
+    assert config().for_choosing().data == "shapes-val"
     with pytest.raises(ValueError, match="give fewer --clips"):
-        replace(study, subject=replace(study.subject, clips=3)).for_choosing()
+        replace(measurement, config=replace(measurement.config, clips=3)).for_choosing()
 
 
 def test_each_token_is_named_by_its_part_in_the_question(organism):
-    (case,) = subject(clips=1).open().each(itself)
+    (case,) = config(clips=1).open().each(itself)
     (reading,) = organism.watch(case.video).read(case.question)
     parts = dict(zip(reading.tokens, case.parts(reading), strict=True))
     looks, thing = case.queries.attribute.split()[-2:]

@@ -35,7 +35,7 @@ Record_co = TypeVar("Record_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Subject:
+class MeasurementConfig:
     """The model, and the part of a data set, that a claim is measured on."""
 
     data: str = "shapes-test"
@@ -61,7 +61,7 @@ class Subject:
     """A checkpoint's folder, or its name on the Hugging Face hub."""
 
     device: str = "cpu"
-    """Where the model runs: cpu, cuda, or auto to spread it over what there is."""
+    """Where the model runs: cpu, cuda, or auto to error_bars it over what there is."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number type of the weights; auto is the type they were saved in."""
@@ -69,7 +69,7 @@ class Subject:
     frames: Annotated[int | None, arg(metavar="INT")] = None
     """Frames to sample; by default as many as the model was made for."""
 
-    def open(self) -> "Study":
+    def open(self) -> "Measurement":
         """Find the data, then open the model.
 
         Raises:
@@ -83,9 +83,9 @@ class Subject:
                 f"{self.first} on; give a smaller --first, and --clips of 1 or more"
             )
         model = load(self.model, device=self.device, dtype=self.dtype)
-        return Study(self, dataset, model, others)
+        return Measurement(self, dataset, model, others)
 
-    def for_choosing(self) -> "Subject":
+    def for_choosing(self) -> "MeasurementConfig":
         """Clips to choose on what is then reported on these.
 
         For shapes-test they are those of shapes-val, for any other data set those that follow.
@@ -136,7 +136,7 @@ class Case:
     def parts(self, reading: Reading) -> list[str]:
         """The part that each token of the question plays, of the same name in all questions.
 
-        The subject, its looks and the action, as the query is split; any other word is called by
+        The config, its looks and the action, as the query is split; any other word is called by
         itself, and a role token by its text and its place from the end.
         """
         length = len(reading.tokens)
@@ -157,7 +157,7 @@ class Case:
         return {
             **{word: "ACTION" for word in said if word not in empty | set(looks)},
             **{word: "LOOKS" for word in looks if word not in empty},
-            **dict.fromkeys(subject, "SUBJECT"),
+            **dict.fromkeys(config, "SUBJECT"),
         }
 
 
@@ -182,10 +182,10 @@ class Records(Generic[Record_co]):
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
-    """A subject opened."""
+class Measurement:
+    """A config opened."""
 
-    subject: Subject
+    config: MeasurementConfig
     dataset: DataSet
     model: VideoLM
     others: Stored | None
@@ -194,8 +194,8 @@ class Study:
     @property
     def indices(self) -> range:
         """The places in the data set of the queries that are used."""
-        first = self.subject.first
-        return range(first, min(first + self.subject.clips, len(self.dataset)))
+        first = self.config.first
+        return range(first, min(first + self.config.clips, len(self.dataset)))
 
     def each(self, measured: Callable[[VideoLM, Case], Measured]) -> Records[Measured]:
         """Measure on one clip after the other; what fails is noted, and the rest goes on.
@@ -215,7 +215,7 @@ class Study:
             raise ValueError(f"{self.dataset.name}: all {len(failed)} clips fail; {name}: {reason}")
         return Records(tuple(found), failed)
 
-    def elsewhere(self) -> dict[str, str]:
+    def control_questions(self) -> dict[str, str]:
         """For each clip, by name, a question about what another video shows: the next one's.
 
         Raises:
@@ -227,27 +227,27 @@ class Study:
             for place, sample in enumerate(samples)
         }
 
-    def for_choosing(self) -> "Study":
+    def for_choosing(self) -> "Measurement":
         """The same model and other clips, to choose on what is then reported on these."""
-        subject = self.subject.for_choosing()
-        dataset = load_dataset(subject.data, subject.root, subject.annotations)
-        if subject.first >= len(dataset):
+        config = self.config.for_choosing()
+        dataset = load_dataset(config.data, config.root, config.annotations)
+        if config.first >= len(dataset):
             raise ValueError(
                 f"{dataset.name} has {len(dataset)} queries, all of them used for reporting; give "
                 "fewer --clips, so that some are left to choose on"
             )
-        return replace(self, subject=subject, dataset=dataset)
+        return replace(self, config=config, dataset=dataset)
 
-    def origin(self, *records: Records[Any]) -> dict[str, Any]:
+    def provenance(self, *records: Records[Any]) -> dict[str, Any]:
         """What numbers need to be measured again, and which clips they lack."""
-        subject = self.subject
+        config = self.config
         return {
             "dataset": {"name": self.dataset.name, "version": self.dataset.version},
-            "first": subject.first,
+            "first": config.first,
             "cases": len(self.indices),
             "failed": {name: why for some in records for name, why in some.failed.items()},
             "tracks": None if self.others is None else self.others.describe(),
-            "frames": subject.frames or self.model.preferred_frames,
+            "frames": config.frames or self.model.preferred_frames,
             "model": dict(self.model.identity),
             "weights": weights_of(self.model),
             "versions": {name: version(name) for name in ("torch", "transformers", "nnsight")},
@@ -262,7 +262,7 @@ class Study:
 
     def _case(self, sample: Sample) -> Case:
         """Read a sample's video."""
-        footage = sample.recording.read(self.subject.frames or self.model.preferred_frames)
+        footage = sample.recording.read(self.config.frames or self.model.preferred_frames)
         sample.check_size(footage)
         truth = footage.from_source(sample.truth)
         if not len(truth):
