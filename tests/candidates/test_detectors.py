@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_detectors import save_tiny_finder, save_tiny_tracker
+from tolerances import assert_equal_up_to_rounding, tolerance
 
 from probe.candidates.detection_cache import content_hash
 from probe.candidates.detections import Detection, DetectionConfig, box_around, link, unclaimed
@@ -107,9 +108,9 @@ def test_boxes_are_in_pixels_of_a_picture_that_is_not_square(detector, video):
     found = detector.find(picture, "circle", DetectionConfig(0.1, 0.0))
     assert len(found) == int((scores > 0.1).sum()) > 1
     for box, score in zip(corners[scores > 0.1], scores[scores > 0.1], strict=True):
-        (same,) = (one for one in found if abs(one.score - score) < 1e-6)
+        (same,) = (one for one in found if abs(one.score - score) <= tolerance(1))
         limits = np.array([112, 70, 112, 70])
-        np.testing.assert_allclose(same.box, np.clip(box.numpy(), 0, limits), atol=1e-3)
+        assert_equal_up_to_rounding(same.box, np.clip(box.numpy(), 0, limits), scale=limits)
 
 
 def test_nothing_found_is_no_tracks(detector, video):

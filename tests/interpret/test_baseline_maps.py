@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tolerances import assert_equal_up_to_rounding
 
 from probe.drawing.figures import compare_maps
 from probe.engine.latent_prompts import zero_prompt
@@ -58,9 +59,7 @@ def test_rollout_equals_products_of_full_matrices(view, eager):
     for token in (-1, 3):
         row = flow[range(len(view.prefix), len(flow))[token]]
         rolled = attention_rollout(view, QUESTION, token, block=100)
-        torch.testing.assert_close(
-            view.grid.unfold(rolled.values), row[view.grid.positions], atol=1e-6, rtol=1e-3
-        )
+        assert_equal_up_to_rounding(view.grid.unfold(rolled.values), row[view.grid.positions])
         assert 0 < rolled.values.sum() < 1
 
 
@@ -70,14 +69,14 @@ def test_gradients_of_attention_equal_autograds_on_eager_attention(view, eager):
     wanted = wanted[:, :, len(view.prefix) :][..., view.grid.positions]
     found = view.grid.unfold(attention_gradients(view, QUESTION))
     assert wanted.abs().max() > 1e-2
-    torch.testing.assert_close(found, wanted, atol=float(wanted.abs().max()) * 1e-4, rtol=1e-3)
+    assert_equal_up_to_rounding(found, wanted)
 
 
 def test_gradient_times_attention_is_its_positive_part_averaged(view):
     (reading,) = view.read(QUESTION)
     product = (reading.attention * attention_gradients(view, QUESTION)).clamp_min(0)
     for tokens, chosen in ((None, slice(None)), (3, [3]), ([3, -1], [3, -1])):
-        torch.testing.assert_close(
+        assert_equal_up_to_rounding(
             gradient_attention(view, QUESTION, tokens).values,
             product[:, :, chosen].mean(dim=(0, 1, 2)),
         )
@@ -101,9 +100,7 @@ def test_the_lens_reads_the_states_that_enter_a_layer(view):
         states = view.entering(layer)[view.grid.positions]
         logits = network.module.lm_head(network.module.model.language_model.norm(states))
         (red,) = network.processor.tokenizer.encode("red", add_special_tokens=False)
-        torch.testing.assert_close(
-            view.grid.unfold(said.values), logits.softmax(-1)[:, red], atol=1e-6, rtol=1e-4
-        )
+        assert_equal_up_to_rounding(view.grid.unfold(said.values), logits.softmax(-1)[:, red])
 
 
 def test_what_no_plain_pass_can_show_is_refused(tiny, video):

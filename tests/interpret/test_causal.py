@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 import torch
+from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_rounding
 
 from probe.engine.attention import Heatmap
 from probe.interpret.causal import (
@@ -29,7 +30,8 @@ def test_a_tokens_effect_is_the_drop_of_the_margin_when_it_is_blind(view):
     assert table["activation"].is_monotonic_decreasing
     for row in table.sample(3, random_state=0).to_dict("records"):
         (blind,) = view.under(Cut(tokens=(row["index"],))).read(QUESTION)
-        assert row["effect"] == pytest.approx(reading.margin - blind.margin, abs=1e-3)
+        drop = reading.margin - blind.margin
+        assert_equal_up_to_rounding(row["effect"], drop, scale=reading.logits)
 
 
 def test_cuts_can_be_kept_to_some_layers(tiny, video):
@@ -37,8 +39,9 @@ def test_cuts_can_be_kept_to_some_layers(tiny, video):
     table = causal_grounding(view, QUESTION, layers=[-1], at_once=5)
     effects = dict(zip(table["index"], table["effect"], strict=True))
     # At the last layer only the answer's own token can still move the answer.
-    assert abs(effects.pop(len(table) - 1)) > 1e-3
-    assert list(effects.values()) == pytest.approx([0] * len(effects), abs=1e-4)
+    logits = view.read(QUESTION)[0].logits
+    assert_differ_beyond_rounding(effects.pop(len(table) - 1), 0, scale=logits)
+    assert_equal_up_to_rounding(list(effects.values()), [0] * len(effects), scale=logits)
 
 
 def test_agreement_is_one_for_the_same_order_and_minus_one_for_the_opposite():
@@ -58,11 +61,14 @@ def test_curves_run_from_uncut_to_fully_cut_and_back(view):
     heatmap = asked.heatmap(-1)
     deletion = deletion_curve(view, QUESTION, heatmap, (0.0, 0.3, 1.0))
     insertion = insertion_curve(view, QUESTION, heatmap, (0.0, 0.3, 1.0), at_once=2)
-    assert deletion.margins[0] == pytest.approx(asked.margin, abs=1e-3)
-    assert deletion.margins[-1] == pytest.approx(blind.margin, abs=1e-3)
-    assert insertion.margins[0] == pytest.approx(blind.margin, abs=1e-3)
-    assert insertion.margins[-1] == pytest.approx(asked.margin, abs=1e-3)
-    assert deletion.margins[1] != pytest.approx(insertion.margins[1], abs=1e-3)
+    ends = [asked.margin, blind.margin]
+    assert_equal_up_to_rounding(
+        [deletion.margins[0], deletion.margins[-1]], ends, scale=asked.logits
+    )
+    assert_equal_up_to_rounding(
+        [insertion.margins[-1], insertion.margins[0]], ends, scale=asked.logits
+    )
+    assert_differ_beyond_rounding(deletion.margins[1], insertion.margins[1], scale=asked.logits)
 
 
 def test_deletion_cuts_the_strongest_cells_and_insertion_leaves_only_them(tiny, video):
@@ -74,7 +80,7 @@ def test_deletion_cuts_the_strongest_cells_and_insertion_leaves_only_them(tiny, 
     for curve, cells in ((deletion_curve, strongest), (insertion_curve, ~strongest)):
         (wanted,) = view.under(Cut(cells=cells)).read(QUESTION)
         measured = curve(view, QUESTION, heatmap, (0.0, 0.25)).margins[1]
-        assert measured == pytest.approx(wanted.margin, abs=1e-3)
+        assert_equal_up_to_rounding(measured, wanted.margin, scale=wanted.logits)
 
 
 def test_area_is_that_under_straight_lines():

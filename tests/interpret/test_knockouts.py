@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_rounding
 
 from probe.engine.interventions import Extent
 from probe.engine.model import load
@@ -94,10 +95,10 @@ def test_cutting_a_token_from_all_cells_equals_masking_it_in_plain_eager_attenti
     reading = view.under(Cut(tokens=(3,))).read(QUESTION)[0]
     lost = edges(view, [3])
     rows, logits = eager(shipped, tiny_folder, view, dict.fromkeys(range(view.network.depth), lost))
-    torch.testing.assert_close(view.grid.unfold(reading.attention), rows, atol=1e-5, rtol=0)
-    torch.testing.assert_close(reading.logits, logits, atol=1e-5, rtol=1e-5)
+    assert_equal_up_to_rounding(view.grid.unfold(reading.attention), rows)
+    assert_equal_up_to_rounding(reading.logits, logits)
     assert reading.attention[:, :, 3].abs().max() == 0
-    assert (view.read(QUESTION)[0].logits - reading.logits).abs().max() > 1e-3
+    assert_differ_beyond_rounding(reading.logits, view.read(QUESTION)[0].logits)
 
 
 def test_cutting_some_cells_at_one_head_of_one_layer_equals_the_same_in_eager_attention(
@@ -110,8 +111,8 @@ def test_cutting_some_cells_at_one_head_of_one_layer_equals_the_same_in_eager_at
     last = len(reading.tokens) - 1
     lost = edges(view, [4, last], heads=[0, 2], cells=cells)
     rows, logits = eager(shipped, tiny_folder, view, {1: lost})
-    torch.testing.assert_close(view.grid.unfold(reading.attention), rows, atol=1e-5, rtol=0)
-    torch.testing.assert_close(reading.logits, logits, atol=1e-5, rtol=1e-5)
+    assert_equal_up_to_rounding(view.grid.unfold(reading.attention), rows)
+    assert_equal_up_to_rounding(reading.logits, logits)
     assert reading.attention[1, 0, 4][cells].abs().max() == 0
     assert (reading.attention[1, 1, 4][cells] > 0).all()
 
@@ -140,13 +141,9 @@ def test_knock_outs_of_one_pass_are_those_of_one_pass_each(view):
     by_twos = knock_out(view, QUESTION, done, at_once=2)
     for one, packed, paired in zip(alone, together, by_twos, strict=True):
         for other in (packed, paired):
-            torch.testing.assert_close(
-                one.after.attention, other.after.attention, atol=1e-5, rtol=0
-            )
-            torch.testing.assert_close(one.after.logits, other.after.logits, atol=1e-4, rtol=1e-5)
-    torch.testing.assert_close(
-        together[-1].after.logits, together[-1].before.logits, atol=1e-4, rtol=1e-5
-    )
+            assert_equal_up_to_rounding(other.after.attention, one.after.attention)
+            assert_equal_up_to_rounding(other.after.logits, one.after.logits)
+    assert_equal_up_to_rounding(together[-1].after.logits, together[-1].before.logits)
     margins = [effect.after.margin for effect in together]
     assert len({round(margin, 3) for margin in margins}) == len(done)
 
@@ -160,31 +157,31 @@ def test_what_is_left_of_a_row_sums_to_one_again(view_of_tiny):
     )
     kept, was = cut.attention[0, :, :, 0].sum((-2, -1)), plain.attention[0].sum((-3, -2, -1))
     before = plain.attention[0, :, :, 0].sum((-2, -1))
-    torch.testing.assert_close(kept, before / (1 - (was - before)), atol=1e-5, rtol=1e-4)
+    assert_equal_up_to_rounding(kept, before / (1 - (was - before)))
 
 
 def test_a_cut_reaches_only_the_layers_from_its_own_on(view_of_tiny):
     plain, cut = (
         one.read(QUESTION)[0] for one in (view_of_tiny, view_of_tiny.under(Cut(layers=(2,))))
     )
-    torch.testing.assert_close(plain.attention[:2], cut.attention[:2], atol=0, rtol=0)
+    assert_equal_up_to_rounding(cut.attention[:2], plain.attention[:2])
     assert cut.attention[2].abs().max() == 0
-    assert (plain.attention[3] - cut.attention[3]).abs().max() > 0
+    assert_differ_beyond_rounding(cut.attention[3], plain.attention[3])
 
 
 def test_a_cut_moves_only_the_token_it_cuts_and_those_behind_it(view_of_tiny):
     plain, cut = (
         one.read(QUESTION)[0] for one in (view_of_tiny, view_of_tiny.under(Cut(tokens=(3,))))
     )
-    torch.testing.assert_close(plain.attention[:, :, :3], cut.attention[:, :, :3], atol=0, rtol=0)
-    assert (plain.attention[1:, :, 4:] - cut.attention[1:, :, 4:]).abs().max() > 0
+    assert_equal_up_to_rounding(cut.attention[:, :, :3], plain.attention[:, :, :3])
+    assert_differ_beyond_rounding(cut.attention[1:, :, 4:], plain.attention[1:, :, 4:])
 
 
 def test_a_cut_of_one_question_leaves_its_neighbours_in_the_pass_alone(view_of_tiny):
     plain = view_of_tiny.read(QUESTION)[0]
     first, _, third = view_of_tiny.read(QUESTION, QUESTION, QUESTION, each=[[], [Cut()], []])
     for neighbour in (first, third):
-        torch.testing.assert_close(neighbour.attention, plain.attention, atol=1e-5, rtol=0)
+        assert_equal_up_to_rounding(neighbour.attention, plain.attention)
 
 
 def test_an_ablated_head_puts_out_its_mean_and_the_others_what_they_did(view):
@@ -193,7 +190,7 @@ def test_an_ablated_head_puts_out_its_mean_and_the_others_what_they_did(view):
     view.under(MeanAblation([(1, 2)], tokens=(0, 5)), after).answer_logits(QUESTION)
     changed = (before.outputs[1] - after.outputs[1]).abs().amax(-1) > 0
     assert changed.nonzero().tolist() == [[0, 2], [5, 2]]
-    torch.testing.assert_close(after.outputs[1][0, 2], before.outputs[1][:, 2].mean(0))
+    assert_equal_up_to_rounding(after.outputs[1][0, 2], before.outputs[1][:, 2].mean(0))
     assert torch.equal(before.outputs[0], after.outputs[0])
 
 
@@ -202,10 +199,10 @@ def test_a_reference_mean_is_that_of_its_questions(view_of_tiny):
     view_of_tiny.answer_logits(QUESTION, "What jumps?", each=[[record] for record in records])
     means = mean_outputs(view_of_tiny, QUESTION, "What jumps?")
     every = torch.cat([record.outputs[2] for record in records])
-    torch.testing.assert_close(means[2], every.mean(0))
+    assert_equal_up_to_rounding(means[2], every.mean(0))
     after = HeadRecord()
     view_of_tiny.under(MeanAblation([(2, 1)], reference=means), after).answer_logits(QUESTION)
-    assert (after.outputs[2][:, 1] - means[2, 1]).abs().max() < 1e-6
+    assert_equal_up_to_rounding(after.outputs[2][:, 1], means[2, 1].expand(len(every) // 2, -1))
 
 
 def test_noise_follows_its_seed_and_keeps_the_heads_mean_and_spread(view_of_tiny):
@@ -228,9 +225,10 @@ def test_noise_follows_its_seed_and_keeps_the_heads_mean_and_spread(view_of_tiny
 def test_with_all_tokens_swapped_the_other_clip_is_seen(organism, video):
     view, other = organism.watch(video), organism.watch(make_clip(11).video())
     (swapped,), (wanted,) = swap_tokens(view, other).read(QUESTION), other.read(QUESTION)
-    torch.testing.assert_close(swapped.logits, wanted.logits)
+    assert_equal_up_to_rounding(swapped.logits, wanted.logits)
     (effect,) = compare(view, other, QUESTION)
-    assert effect.margin_change == pytest.approx(wanted.margin - effect.before.margin)
+    change = wanted.margin - effect.before.margin
+    assert_equal_up_to_rounding(effect.margin_change, change, scale=wanted.logits)
 
 
 def test_with_some_cells_swapped_only_those_tokens_are_anothers(view_of_tiny, tiny):
@@ -286,21 +284,20 @@ def test_a_grounder_may_look_through_some_heads_only(organism, clip, video):
     assert token == grounding_token(asked.through(pairs))
     over = generic.heatmap(token - len(asked.tokens), layers_heads=pairs)
     wanted = asked.heatmap(token, layers_heads=pairs).relative_to(over)
-    torch.testing.assert_close(found.heatmap.values, wanted.values, atol=1e-4, rtol=1e-4)
+    assert_equal_up_to_rounding(found.heatmap.values, wanted.values)
 
 
 def test_an_effect_says_what_changed(view_of_tiny):
     nothing, blind = knock_out(view_of_tiny, QUESTION, [[], Cut()])
-    assert nothing.margin_change == pytest.approx(0, abs=1e-4)
-    assert nothing.heat_moved(-1) == pytest.approx(0, abs=1e-5)
+    assert_equal_up_to_rounding(nothing.margin_change, 0, scale=nothing.before.logits)
+    assert_equal_up_to_rounding(nothing.heat_moved(-1), 0, scale=1)
     assert not nothing.peak_moved(-1)
     assert not nothing.answer_changed
     assert blind.heat_moved(-1) == 1
     assert blind.margin_change == blind.after.margin - blind.before.margin
     assert blind.answer_changed == (blind.answers[0] != blind.answers[1])
-    assert blind.after.margin == pytest.approx(
-        float(yes_minus_no(blind.after.logits, view_of_tiny.network.answers))
-    )
+    margin = yes_minus_no(blind.after.logits, view_of_tiny.network.answers)
+    assert_equal_up_to_rounding(blind.after.margin, margin, scale=blind.after.logits)
 
 
 @pytest.mark.parametrize(
