@@ -36,7 +36,7 @@ class Tokens:
 
     def run(self) -> None:
         """Read one question and rank its tokens."""
-        from probe.drawing.figures import save_figure, draw_token_figure
+        from probe.drawing.figures import draw_token_figure, save_figure
         from probe.interpret.grounding_tokens import grounding_token, rank_tokens
 
         writable(self.out)
@@ -101,21 +101,21 @@ class LookAround:
     def _scene(self, step: Step) -> "Scene":
         from probe.candidates.tracks import load_tracks
         from probe.grounding.reattention import Learning
-        from probe.viewer import open_record, scene_of_questions, scene_of_record
+        from probe.viewer import ask_questions, open_answer, read_answer
 
         source = self.source / "answer.json" if self._holds_answer else self.source
         answered = source.suffix == ".json"
         if answered and (self.questions or self.reattend is not None):
             raise ValueError(f"{source}: an answer brings its own questions; give a video to ask")
-        record, place = open_record(source) if answered else (None, source)
+        record, place = open_answer(source) if answered else (None, source)
         model, video = opened(place, self.options if record is None else self._as_answered(record))
         step()
         truth = None if self.truth is None else load_tracks(self.truth, video)[0]
         view = model.watch(video)
         if record is not None:
-            return scene_of_record(record, view, truth=truth)
+            return read_answer(record, view, truth=truth)
         learning = None if self.reattend is None else Learning(layer=self.reattend)
-        return scene_of_questions(view, *self.questions, learning=learning, truth=truth)
+        return ask_questions(view, *self.questions, learning=learning, truth=truth)
 
     @property
     def _holds_answer(self) -> bool:

@@ -1,4 +1,4 @@
-"""One HTML file that holds everything: it opens from disk, offline, and asks no network."""
+"""Write one HTML file that holds everything: it opens from disk, offline, and asks no network."""
 
 import base64
 import hashlib
@@ -8,13 +8,14 @@ from importlib import resources
 from pathlib import Path
 
 from probe.engine.readings import Reading
+from probe.files import write_text
 from probe.grounding.answers import Answer
 from probe.video import Video
-from probe.viewer.content import content
+from probe.viewer.compression import Budget
 from probe.viewer.scene import Scene, as_scene
-from probe.viewer.strongest import Budget
+from probe.viewer.scene_json import encode_scene
 
-SCRIPTS = (
+SCRIPT_PARTS = (
     "maps.js",
     "state.js",
     "words.js",
@@ -27,11 +28,13 @@ SCRIPTS = (
 )
 """Parts of one script, in order; plain JavaScript that browsers read as it is."""
 
-PAGE = Budget()
-"""What a page holds unless asked otherwise: under 15 MB for 20 frames of 12 x 12 cells, 32 layers
-of 32 heads, and a question of 40 tokens beside the generic prompt."""
+PAGE_BUDGET = Budget()
+"""The usual content of a page: under 15 MB for 20 frames of 12 x 12 cells, 32 layers of 32 heads, a
+question of 40 tokens and the generic prompt."""
 
-START = 'mount(document.getElementById("viewer"), document.getElementById("scene").textContent);\n'
+START_SCRIPT = (
+    'mount(document.getElementById("viewer"), document.getElementById("scene").textContent);\n'
+)
 
 
 def page(
@@ -40,16 +43,16 @@ def page(
     *,
     generic: Reading | None = None,
     before: Reading | None = None,
-    budget: Budget = PAGE,
+    budget: Budget = PAGE_BUDGET,
 ) -> str:
-    """The interactive page of anything that can be looked at, as HTML.
+    """Write the interactive page of anything that can be looked at, as HTML.
 
     Nothing in a question, a label or a file name can become code: they travel as JSON and are
     shown as text, and the page allows no script, style or address but its own.
 
     Args:
         seen: A scene, an answer, or a reading.
-        video: What a reading was read from; scenes and answers bring their own.
+        video: The video that a reading was read from; scenes and answers bring their own.
         generic: The generic prompt's reading, for relative attention.
         before: The reading before re-attention.
         budget: How much of the attention is kept.
@@ -61,19 +64,20 @@ def page(
     scene = as_scene(seen, video, generic=generic, before=before)
     parts = {
         "@TITLE@": html.escape(scene.title or "Grounding Probe"),
-        "@STYLE@": style(),
-        "@STYLE_HASH@": _hash(style()),
-        "@SCRIPT@": script() + START,
-        "@SCRIPT_HASH@": _hash(script() + START),
-        "@SCENE@": content(scene, budget),
+        "@STYLE@": load_style(),
+        "@STYLE_HASH@": _hash_for_policy(load_style()),
+        "@SCRIPT@": load_script() + START_SCRIPT,
+        "@SCRIPT_HASH@": _hash_for_policy(load_script() + START_SCRIPT),
+        "@SCENE@": encode_scene(scene, budget),
     }
-    # Split, not replaced one after another: a title may hold the name of another part.
-    pieces = re.split("(@[A-Z_]+@)", _asset("page.html"))
+    # The template is split once. Replacing one name after another would also replace the names of
+    # parts that a title or a question contains.
+    pieces = re.split("(@[A-Z_]+@)", _load_asset("page.html"))
     return "".join(parts.get(piece, piece) for piece in pieces)
 
 
 def save_page(path: str | Path, text: str) -> None:
-    """Write a page under its name only once it is complete.
+    """Write a page to a file, which is there whole or not at all.
 
     Raises:
         ValueError: if the folder does not exist.
@@ -81,25 +85,24 @@ def save_page(path: str | Path, text: str) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise ValueError(f"{path}: the folder {path.parent} does not exist; make it first")
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text)
 
 
-def script() -> str:
-    """The page's JavaScript, which the notebook's widget runs too."""
-    return "\n".join(_asset(name) for name in SCRIPTS)
+def load_script() -> str:
+    """Read the page's JavaScript, which the notebook's widget runs too."""
+    return "\n".join(_load_asset(name) for name in SCRIPT_PARTS)
 
 
-def style() -> str:
-    """The page's style sheet."""
-    return _asset("viewer.css")
+def load_style() -> str:
+    """Read the page's style sheet."""
+    return _load_asset("viewer.css")
 
 
-def _asset(name: str) -> str:
+def _load_asset(name: str) -> str:
+    # Through importlib: an installed package may be inside an archive.
     return (resources.files("probe.viewer") / "static" / name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
-    """What a content security policy knows an inline script or style by."""
+def _hash_for_policy(text: str) -> str:
+    """Compute the hash by which a content security policy allows one inline script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""What the page shows: a video, the questions that were asked about it, and what was found."""
+"""What the page shows: a video, the questions that were asked about it, and the answer found."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,12 @@ from probe.video import Tube, Video
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
-    """One question, where its tokens look, and what that can be compared with."""
+class ShownQuestion:
+    """One question, where its tokens look, and the readings to compare that with.
+
+    Raises:
+        ValueError: if the readings do not fit together.
+    """
 
     reading: Reading
 
@@ -21,21 +25,21 @@ class Sight:
     """The generic prompt, over whose maps relative attention is taken."""
 
     name: str = ""
-    """What the question was asked for, such as "where"."""
+    """The part of an answer that the question was asked for, such as "where"."""
 
     chosen: tuple[int, ...] = ()
-    """The grounding token, or those that were read together."""
+    """The grounding token, or all tokens whose maps were averaged, as places in the question."""
 
     layers: tuple[int, ...] | None = None
-    """The layers that were averaged, shown first; all that were read by default."""
+    """The layers that are averaged when the page opens; None for all that were read."""
 
     relative: bool = False
-    """Whether relative attention is shown first."""
+    """True if the page opens with relative attention."""
 
     heatmap: Heatmap | None = None
-    """The map that the answer was read from, where it is not one token's map of this reading."""
+    """The map that the answer was read from, if it is not one token's map of this reading."""
 
-    before: "Sight | None" = None
+    before: "ShownQuestion | None" = None
     """The same question without latent prompts."""
 
     def __post_init__(self) -> None:
@@ -48,7 +52,7 @@ class Sight:
                     f"{self.reading.prompt.question!r}; compare readings of one question"
                 )
         for name, other in others.items():
-            if other is not None and not _alike(other, self.reading):
+            if other is not None and not _show_same_cells(other, self.reading):
                 raise ValueError(
                     f"the {name} has other layers or cells than the reading; "
                     "read both from one view with the same layers"
@@ -63,24 +67,28 @@ class Sight:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """All that one page shows."""
+    """Everything that one page shows.
+
+    Raises:
+        ValueError: if there is no question, or one was asked about another video.
+    """
 
     video: Video
-    sights: tuple[Sight, ...]
+    questions: tuple[ShownQuestion, ...]
     title: str = ""
     model: str = ""
 
-    found: Mapping[str, Any] | None = None
+    answer: Mapping[str, Any] | None = None
     """An answer as `Answer.to_dict` or answer.json holds it: span, tube, candidates, scores."""
 
     truth: Tube | None = None
-    """Where the thing really is, where that is known."""
+    """The true place of the thing, if that is known."""
 
     def __post_init__(self) -> None:
-        if not self.sights:
+        if not self.questions:
             raise ValueError("there is no question to show; give at least one")
-        for sight in self.sights:
-            shown = {frame for sources in sight.reading.grid.cells.frames for frame in sources}
+        for question in self.questions:
+            shown = {frame for frames in question.reading.grid.cells.frames for frame in frames}
             if missing := set(self.video.indices) - shown:
                 raise ValueError(
                     f"the reading does not show frame {min(missing)} of the video; "
@@ -95,11 +103,11 @@ def as_scene(
     generic: Reading | None = None,
     before: Reading | None = None,
 ) -> Scene:
-    """Anything that can be looked at, as the page shows it.
+    """Convert anything that can be looked at to the scene that the page shows.
 
     Args:
         seen: A scene, an answer, or a reading.
-        video: What a reading was read from; scenes and answers bring their own.
+        video: The video that a reading was read from; scenes and answers bring their own.
         generic: The generic prompt's reading, for relative attention.
         before: The reading before re-attention.
 
@@ -109,42 +117,43 @@ def as_scene(
     if isinstance(seen, Scene):
         return seen
     if isinstance(seen, Answer):
-        return scene_of_answer(seen)
+        return show_answer(seen)
     if video is None:
         raise ValueError("a reading holds no pictures; give the video it was read from, too")
-    earlier = None if before is None else Sight(before, generic, chosen=grounding_of(before))
-    sight = Sight(seen, generic, chosen=grounding_of(seen), before=earlier)
-    return Scene(video, (sight,), title=seen.prompt.question)
+    earlier = None
+    if before is not None:
+        earlier = ShownQuestion(before, generic, chosen=choose_tokens(before))
+    question = ShownQuestion(seen, generic, chosen=choose_tokens(seen), before=earlier)
+    return Scene(video, (question,), title=seen.prompt.question)
 
 
-def scene_of_answer(answer: Answer, truth: Tube | None = None) -> Scene:
-    """An answer as it stands, with the layers that it was read from and nothing read anew.
+def show_answer(answer: Answer, truth: Tube | None = None) -> Scene:
+    """Make the scene of an answer from the readings that it holds; no model is needed.
 
-    For relative attention of every token and the view before re-attention, which an answer does
-    not hold, use `scene_of_record` with the view.
+    An answer holds only the layers that it was read from, no reading of the generic prompt, and
+    none from before re-attention. `read_answer` reads these again with the model.
     """
-    sights = tuple(
-        _sight_of_look(name, look)
-        for name, look in (("where", answer.where), ("when", answer.when))
-    )
     return Scene(
         answer.video,
-        sights,
+        tuple(
+            _show_look(name, look)
+            for name, look in (("where", answer.where), ("when", answer.when))
+        ),
         title=answer.queries.whole,
         model=str(answer.model["name"]),
-        found=answer.to_dict(),
+        answer=answer.to_dict(),
         truth=truth,
     )
 
 
-def _sight_of_look(name: str, look: Look) -> Sight:
-    return Sight(look.reading, name=name, chosen=look.tokens, heatmap=look.heatmap)
+def _show_look(name: str, look: Look) -> ShownQuestion:
+    return ShownQuestion(look.reading, name=name, chosen=look.tokens, heatmap=look.heatmap)
 
 
-def grounding_of(reading: Reading) -> tuple[int, ...]:
-    """The grounding token, where the template has role tokens to choose from."""
+def choose_tokens(reading: Reading) -> tuple[int, ...]:
+    """Choose the grounding token; none if the template has no role token to choose from."""
     return (grounding_token(reading),) if reading.prompt.indices("role") else ()
 
 
-def _alike(one: Reading, other: Reading) -> bool:
+def _show_same_cells(one: Reading, other: Reading) -> bool:
     return one.layers == other.layers and one.grid.cells == other.grid.cells

@@ -1,4 +1,4 @@
-"""The page in a notebook: the same script and style, through anywidget."""
+"""Show the page in a notebook, with the same script and style, through anywidget."""
 
 import anywidget
 import traitlets
@@ -6,20 +6,21 @@ import traitlets
 from probe.engine.readings import Reading
 from probe.grounding.answers import Answer
 from probe.video import Video
-from probe.viewer.content import content
-from probe.viewer.page import script, style
+from probe.viewer.compression import Budget
+from probe.viewer.page import load_script, load_style
 from probe.viewer.scene import Scene, as_scene
-from probe.viewer.strongest import Budget
+from probe.viewer.scene_json import encode_scene
 
-NOTEBOOK = Budget(layer_cells=600_000, head_cells=1_500_000, picture_bytes=800_000)
-"""Half a page: what a widget holds is saved in the notebook."""
+NOTEBOOK_BUDGET = Budget(layer_cells=600_000, head_cells=1_500_000, picture_bytes=800_000)
+"""Half as much as a page holds, because a notebook saves the content of its widgets."""
 
 
 class Viewer(anywidget.AnyWidget):
     """One scene in a notebook."""
 
-    _esm = script()
-    _css = style()
+    # anywidget wants these on the class. This module is imported when `probe.show` is first used.
+    _esm = load_script()
+    _css = load_style()
     scene = traitlets.Unicode().tag(sync=True)
 
 
@@ -29,13 +30,13 @@ def show(
     *,
     generic: Reading | None = None,
     before: Reading | None = None,
-    budget: Budget = NOTEBOOK,
+    budget: Budget = NOTEBOOK_BUDGET,
 ) -> Viewer:
-    """Look at something in a notebook, as `page` shows it in a browser.
+    """Show something in a notebook, as `page` shows it in a browser.
 
     Args:
         seen: A scene, an answer, or a reading.
-        video: What a reading was read from; scenes and answers bring their own.
+        video: The video that a reading was read from; scenes and answers bring their own.
         generic: The generic prompt's reading, for relative attention.
         before: The reading before re-attention.
         budget: How much of the attention is kept.
@@ -45,4 +46,4 @@ def show(
             attention is not finite.
     """
     scene = as_scene(seen, video, generic=generic, before=before)
-    return Viewer(scene=content(scene, budget))
+    return Viewer(scene=encode_scene(scene, budget))

@@ -14,6 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from staged import staged_reading, staged_video
+from tolerances import assert_equal_up_to_rounding
 
 import probe
 from probe.cli import main
@@ -22,17 +23,23 @@ from probe.grounding.reattention import Learning
 from probe.viewer import (
     Budget,
     Scene,
-    Sight,
+    ShownQuestion,
     as_scene,
-    open_record,
+    ask_questions,
+    open_answer,
     page,
+    read_answer,
     save_page,
-    scene_of_questions,
-    scene_of_record,
 )
-from probe.viewer.content import content
-from probe.viewer.page import script, style
-from probe.viewer.strongest import COARSE, FINE, Strongest, Whole, keep
+from probe.viewer.compression import (
+    COARSE_LEVELS,
+    FINE_LEVELS,
+    StrongestCells,
+    WholeMaps,
+    compress_attention,
+)
+from probe.viewer.page import load_script, load_style
+from probe.viewer.scene_json import encode_scene
 from probe.viewer.widget import Viewer
 
 INSTALL = "the page is tested in a real browser; apt-get install -y chromium chromium-driver"
@@ -133,19 +140,19 @@ def peaky(*shape, seed=0):
 
 def test_a_map_is_off_by_no_more_than_a_level_or_its_weakest_kept_cell():
     maps = peaky(1, 12, 1, 300)
-    kept = keep(maps, 60, 40)
-    layers = kept.layers.decoded(kept.means.decoded())
-    decoded = kept.heads.decoded(np.repeat(layers, 12, axis=0))
+    kept = compress_attention(maps, 60, 40)
+    layers = kept.layers.decode(kept.means.decode())
+    decoded = kept.heads.decode(np.repeat(layers, 12, axis=0))
     true = maps[0, :, 0]
     weakest = np.sort(true, axis=1)[:, -40]
-    level = true.max(axis=1) / COARSE
+    level = true.max(axis=1) / COARSE_LEVELS
     assert (np.abs(decoded - true).max(axis=1) <= weakest + level).all()
 
 
 def test_kept_cells_are_the_strongest_and_nothing_else_outshines_them():
     maps = peaky(1, 12, 1, 300)
-    kept = keep(maps, 60, 40).heads
-    decoded = kept.decoded(np.full((12, 300), 1 / 300, np.float32))
+    kept = compress_attention(maps, 60, 40).heads
+    decoded = kept.decode(np.full((12, 300), 1 / 300, np.float32))
     for number in range(12):
         inside = np.zeros(300, bool)
         inside[kept.places[number]] = True
@@ -155,34 +162,34 @@ def test_kept_cells_are_the_strongest_and_nothing_else_outshines_them():
 
 def test_with_room_for_every_cell_a_map_is_off_by_less_than_a_level():
     maps = peaky(2, 3, 2, 50)
-    kept = keep(maps, 1000, 1000)
+    kept = compress_attention(maps, 1000, 1000)
     assert kept.heads.places.shape == (12, 50)
-    assert max(kept.error.layer, kept.error.head) <= maps.max() / COARSE
-    assert kept.error.mean <= maps.max() / FINE
+    assert max(kept.error.layer, kept.error.head) <= maps.max() / COARSE_LEVELS
+    assert kept.error.mean <= maps.max() / FINE_LEVELS
 
 
 def test_what_is_not_kept_has_the_parents_shape_and_its_own_mass():
     parent = np.array([[4.0, 3.0, 2.0, 1.0, 0.0]], np.float32)
-    one = Strongest(
+    one = StrongestCells(
         places=np.array([[4]]),
         codes=np.array([[255]], np.uint8),
         peaks=np.array([9.0], np.float32),
         masses=np.array([10.0], np.float32),
     )
-    np.testing.assert_allclose(one.decoded(parent), [[0.4, 0.3, 0.2, 0.1, 9.0]], rtol=1e-6)
+    assert_equal_up_to_rounding(one.decode(parent), [[0.4, 0.3, 0.2, 0.1, 9.0]], roundings=1)
 
 
 def test_a_map_of_nothing_stays_nothing():
-    kept = keep(np.zeros((2, 2, 1, 9), np.float32), 3, 2)
-    assert not kept.heads.decoded(np.ones((4, 9), np.float32)).any()
-    assert not Whole.decoded(kept.means).any()
+    kept = compress_attention(np.zeros((2, 2, 1, 9), np.float32), 3, 2)
+    assert not kept.heads.decode(np.ones((4, 9), np.float32)).any()
+    assert not WholeMaps.decode(kept.means).any()
 
 
 def test_attention_that_is_not_a_number_is_refused():
     maps = peaky(1, 1, 2, 9)
     maps[0, 0, 1, 4] = np.nan
     with pytest.raises(ValueError, match="token 1 is not finite"):
-        keep(maps, 3, 3)
+        compress_attention(maps, 3, 3)
 
 
 # What can be shown
@@ -195,7 +202,7 @@ def test_a_reading_needs_its_video(asked):
 
 def test_a_reading_of_another_video_is_refused(asked):
     with pytest.raises(ValueError, match="give the video that it was read from"):
-        Scene(staged_video(frames=7, height=90, width=160), (Sight(asked),))
+        Scene(staged_video(frames=7, height=90, width=160), (ShownQuestion(asked),))
 
 
 def test_only_readings_of_one_question_are_compared(asked, generic, small_video):
@@ -210,21 +217,21 @@ def test_readings_of_other_layers_are_not_compared(asked, generic, small_video):
 
 
 def test_the_scene_holds_no_sign_that_could_end_a_script(asked, small_video):
-    scene = Scene(small_video, (Sight(asked),), title="</script><!--\u2028&")
-    text = content(scene, Budget())
+    scene = Scene(small_video, (ShownQuestion(asked),), title="</script><!--\u2028&")
+    text = encode_scene(scene, Budget())
     assert not set(text) & set("<>&\u2028\u2029")
     assert json.loads(text)["title"] == scene.title
 
 
 def test_pictures_fit_their_budget(asked, small_video):
-    scene = Scene(small_video, (Sight(asked),))
+    scene = Scene(small_video, (ShownQuestion(asked),))
     for most in (200_000, 20_000, 6_000):
-        pictures = json.loads(content(scene, Budget(picture_bytes=most)))["video"]["pictures"]
+        pictures = json.loads(encode_scene(scene, Budget(picture_bytes=most)))["video"]["pictures"]
         assert sum(len(picture) for picture in pictures) <= most * 4 / 3 + 40 * len(pictures)
 
 
 def test_a_title_that_names_a_part_of_the_page_stays_a_title(asked, small_video):
-    text = page(Scene(small_video, (Sight(asked),), title="@SCENE@ @SCRIPT@"))
+    text = page(Scene(small_video, (ShownQuestion(asked),), title="@SCENE@ @SCRIPT@"))
     assert "<title>@SCENE@ @SCRIPT@</title>" in text
 
 
@@ -444,11 +451,11 @@ def seconds_to_answer(look):
 def test_the_notebook_widget_mounts_the_same_page(browser, tmp_path, asked, small_video):
     widget = probe.show(asked, small_video)
     assert isinstance(widget, Viewer)
-    source = json.dumps(script()).replace("<", "\\u003c")
+    source = json.dumps(load_script()).replace("<", "\\u003c")
     scene = json.dumps(widget.scene).replace("<", "\\u003c")
     path = tmp_path / "notebook.html"
     path.write_text(
-        f"<style>{style()}</style><div id=cell></div><script type=module>"
+        f"<style>{load_style()}</style><div id=cell></div><script type=module>"
         f"const code = URL.createObjectURL(new Blob([{source}], {{type: 'text/javascript'}}));"
         "const widget = (await import(code)).default;"
         f"const model = {{ get: () => {scene} }};"
@@ -480,19 +487,19 @@ def learned(organism, clip, tmp_path_factory):
 def scene(learned, organism):
     """The saved answer, read again with the model."""
     answer, folder = learned
-    record, source = open_record(folder / "answer.json")
+    record, source = open_answer(folder / "answer.json")
     view = organism.watch(probe.read_video(source, 8))
-    return scene_of_record(record, view, truth=answer.whole_track)
+    return read_answer(record, view, truth=answer.whole_track)
 
 
 def test_an_answer_looked_at_again_is_the_same_answer(learned, scene):
     answer, _ = learned
-    where, when = scene.sights
-    torch.testing.assert_close(where.heatmap.values, answer.where.heatmap.values)
+    where, when = scene.questions
+    assert_equal_up_to_rounding(where.heatmap.values, answer.where.heatmap.values)
     same = [token - len(when.reading.tokens) for token in when.chosen]
     again = when.reading.heatmap(when.chosen, when.layers)
     again = again.relative_to(when.generic.heatmap(same, when.layers))
-    torch.testing.assert_close(again.values, answer.when.heatmap.values, rtol=1e-5, atol=1e-4)
+    assert_equal_up_to_rounding(again.values, answer.when.heatmap.values)
     assert where.before.reading.margin < where.reading.margin
     assert when.before is None
 
@@ -503,8 +510,8 @@ def test_the_answers_page_shows_its_map_its_boxes_and_its_span(learned, scene, o
     chosen = look("return state.selection.map((heads) => heads.length > 0)")
     assert [layer for layer, any_head in enumerate(chosen) if any_head] == [1, 2]
     browser.find_element(By.CSS_SELECTOR, "button[data-name=answered]").click()
-    np.testing.assert_allclose(shown(look), answer.where.heatmap.values.flatten(), rtol=1e-4)
-    assert look("return viewer.scene.found.span") == pytest.approx(answer.seconds, abs=1e-3)
+    assert_equal_up_to_rounding(shown(look), answer.where.heatmap.values.flatten())
+    assert look("return viewer.scene.answer.span") == pytest.approx(answer.seconds, abs=1e-3)
     labels = [row.text for row in browser.find_elements(By.CSS_SELECTOR, ".gp-check")]
     assert "Truth" in labels
     assert sum("track" in label for label in labels) == len(answer.candidates)
@@ -518,7 +525,7 @@ def test_the_answers_page_shows_its_map_its_boxes_and_its_span(learned, scene, o
 
 def test_an_answer_in_hand_shows_its_own_maps_without_a_model(learned):
     answer, _ = learned
-    where, when = as_scene(answer).sights
+    where, when = as_scene(answer).questions
     assert where.heatmap is answer.where.heatmap
     assert when.chosen == answer.when.tokens
     assert isinstance(probe.show(answer), Viewer)
@@ -526,19 +533,19 @@ def test_an_answer_in_hand_shows_its_own_maps_without_a_model(learned):
 
 def test_an_answer_of_other_frames_is_refused(learned, organism):
     _, folder = learned
-    record, source = open_record(folder / "answer.json")
+    record, source = open_answer(folder / "answer.json")
     with pytest.raises(ValueError, match="as many frames sampled"):
-        scene_of_record(record, organism.watch(probe.read_video(source, 4)))
+        read_answer(record, organism.watch(probe.read_video(source, 4)))
 
 
 def test_questions_are_compared_before_and_after_learning(organism, video):
     view = organism.watch(video)
     question = "Is there a red circle in this video?"
-    (sight,) = scene_of_questions(view, question, learning=Learning(layer=1)).sights
+    (shown,) = ask_questions(view, question, learning=Learning(layer=1)).questions
     (plain,) = view.read(question)
-    assert sight.before is not None
-    torch.testing.assert_close(sight.before.reading.attention, plain.attention)
-    assert not torch.equal(sight.reading.attention[-1], plain.attention[-1])
+    assert shown.before is not None
+    assert_equal_up_to_rounding(shown.before.reading.attention, plain.attention)
+    assert not torch.equal(shown.reading.attention[-1], plain.attention[-1])
 
 
 @pytest.mark.parametrize(
@@ -548,7 +555,7 @@ def test_questions_are_compared_before_and_after_learning(organism, video):
         ("{", "cannot be read as JSON"),
         (
             '{"video": {"path": "gone.mp4"}, "config": 0, "where": 0, "when": 0}',
-            "beside the answer",
+            "next to the answer",
         ),
         ('{"video": {"path": null}, "config": 0, "where": 0, "when": 0}', "ground a video file"),
     ],
@@ -556,7 +563,7 @@ def test_questions_are_compared_before_and_after_learning(organism, video):
 def test_a_file_that_cannot_be_shown_says_why(tmp_path, written, complaint):
     (tmp_path / "answer.json").write_text(written)
     with pytest.raises(ValueError, match=complaint):
-        open_record(tmp_path / "answer.json")
+        open_answer(tmp_path / "answer.json")
 
 
 @pytest.fixture
@@ -577,7 +584,7 @@ def command(monkeypatch, tmp_path):
 def test_the_command_makes_a_page_of_an_answer(learned, command):
     answer, folder = learned
     scene = command(folder)
-    assert [sight["name"] for sight in scene["sights"]] == ["where", "when"]
+    assert [question["name"] for question in scene["questions"]] == ["where", "when"]
     assert scene["title"] == answer.queries.whole
 
 
@@ -586,7 +593,7 @@ def test_the_command_makes_a_page_of_a_question(learned, command):
     question = "Is there a red circle in this video?"
     scene = command(folder / "clip.mp4", question, "--reattend", "1")
     assert scene["title"] == question
-    assert scene["sights"][0]["before"] is not None
+    assert scene["questions"][0]["before"] is not None
 
 
 def test_the_command_refuses_questions_beside_an_answer(learned, command, capsys):

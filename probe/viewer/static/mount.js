@@ -26,8 +26,8 @@ function mount(element, text) {
 async function open(element, text) {
   const scene = JSON.parse(text);
   const answered = new Map();
-  for (const sight of scene.sights) {
-    if (sight.answered) answered.set(sight, { values: await unpack(sight.answered.values), mapFrames: sight.answered.mapFrames });
+  for (const question of scene.questions) {
+    if (question.answered) answered.set(question, { values: await unpack(question.answered.values), mapFrames: question.answered.mapFrames });
   }
   const readings = await Promise.all(scene.readings.map((record) => Reading.open(record)));
   const images = await Promise.all(scene.video.pictures.map(picture));

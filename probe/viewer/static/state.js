@@ -7,13 +7,13 @@ class State {
     this.count = scene.video.times.length;
     this.after = true;
     this.frame = 0;
-    this.openSight(0);
+    this.openQuestion(0);
   }
 
   // The question on show, before or after re-attention.
   get current() {
-    const sight = this.scene.sights[this.sight];
-    return this.after || !sight.before ? sight : sight.before;
+    const question = this.scene.questions[this.questionNumber];
+    return this.after || !question.before ? question : question.before;
   }
 
   get reading() {
@@ -39,8 +39,8 @@ class State {
     return this.able(this.asked) ? this.asked : "raw";
   }
 
-  openSight(number) {
-    this.sight = number;
+  openQuestion(number) {
+    this.questionNumber = number;
     const { chosen, heads } = this.current;
     this.token = chosen.length ? chosen[0] : this.reading.tokens.length - 1;
     this.asked = chosen.length > 1 && this.able("answered") ? "answered" : this.usual;
@@ -135,9 +135,9 @@ class State {
 
   // Scores of the answer, one a picture.
   get scores() {
-    const { found, sights } = this.scene;
-    if (!found) return null;
-    const when = sights.find((sight) => sight.name === "when") || sights[0];
-    return when.mapFrames.map((frame) => found.scores[frame]);
+    const { answer, questions } = this.scene;
+    if (!answer) return null;
+    const when = questions.find((question) => question.name === "when") || questions[0];
+    return when.mapFrames.map((frame) => answer.scores[frame]);
   }
 }

@@ -17,12 +17,12 @@ class Timeline {
 
   draw(moment, theme) {
     const { state } = this;
-    const { found, truth } = state.scene;
+    const { answer, truth } = state.scene;
     const width = this.element.parentElement.clientWidth;
     const step = width / state.count;
     const zoom = Math.min((step - 2) / state.size[0], STRIP.picture / state.size[1]);
     const [across, down] = state.size.map((side) => side * zoom);
-    const spans = [found && ["answer", found.span, theme.answer], truth && ["truth", truth.span, theme.ink]].filter(Boolean);
+    const spans = [answer && ["answer", answer.span, theme.answer], truth && ["truth", truth.span, theme.ink]].filter(Boolean);
     const axis = { x: 0, y: down + 12 + spans.length * STRIP.bar, width, height: STRIP.curve };
     const context = fitted(this.element, width, axis.y + axis.height + STRIP.axis);
     for (let i = 0; i < state.count; i++) drawMoment(context, moment(i), i * step + (step - across) / 2, 3, across, down);

@@ -14,7 +14,7 @@ class Viewer {
     this.build();
     this.listen();
     this.setTheme(darkAround() ? "dark" : "light");
-    this.openSight(0);
+    this.openQuestion(0);
     this.goTo(peakOf(this.state.peaks));
   }
 
@@ -42,15 +42,15 @@ class Viewer {
   }
 
   buildHead() {
-    const { title, model, video, sights } = this.scene;
+    const { title, model, video, questions } = this.scene;
     const facts = [video.name, model && `seen by ${model}`, `${this.state.count} frames`].filter(Boolean).join("  ·  ");
     this.themeButton = make("button", { type: "button", class: "gp-quiet", on: { click: () => this.turnTheme() } });
-    const names = sights.map((sight, i) => [i, sight.name || this.state.readings[sight.reading].question]);
-    this.questions = new Choice("Question", Object.fromEntries(names), (name) => this.openSight(Number(name)));
-    this.questions.element.hidden = sights.length < 2;
+    const names = questions.map((question, i) => [i, question.name || this.state.readings[question.reading].question]);
+    this.questions = new Choice("Question", Object.fromEntries(names), (name) => this.openQuestion(Number(name)));
+    this.questions.element.hidden = questions.length < 2;
     this.question = make("p", { class: "gp-question" });
     this.margin = make("span", { class: "gp-margin", title: "The model’s answer: yes minus no, in logits" });
-    const alone = sights.length < 2 && this.state.reading.question === title;
+    const alone = questions.length < 2 && this.state.reading.question === title;
     return make("header", { class: "gp-head", "data-alone": alone || null },
       make("div", { class: "gp-line" }, make("h1", { text: title }), this.themeButton),
       make("p", { class: "gp-facts" }, facts, ...(alone ? [this.margin] : [])),
@@ -106,20 +106,20 @@ class Viewer {
   }
 
   buildBoxes() {
-    const { found, truth } = this.scene;
+    const { answer, truth } = this.scene;
     const toggle = (change) => (on) => {
       change(on);
       this.showFrame();
     };
     const rows = [];
-    if (found) rows.push(check("Answer", true, "gp-sign-answer", toggle((on) => { this.boxes.tube = on; })));
+    if (answer) rows.push(check("Answer", true, "gp-sign-answer", toggle((on) => { this.boxes.tube = on; })));
     if (truth) rows.push(check("Truth", true, "gp-sign-truth", toggle((on) => { this.boxes.truth = on; })));
-    (found ? found.candidates : []).forEach((candidate, i) => {
+    (answer ? answer.candidates : []).forEach((candidate, i) => {
       const words = [`track ${i + 1}`, candidate.label, `score ${formatted(candidate.score)}`, candidate.chosen && "chosen"];
       rows.push(check(words.filter(Boolean).join("  ·  "), false, "gp-sign-candidate",
         toggle((on) => this.boxes.candidates[on ? "add" : "delete"](i))));
     });
-    return rows.length ? [section(found ? "Boxes and candidate tracks" : "Boxes", make("div", { class: "gp-boxes" }, ...rows))] : [];
+    return rows.length ? [section(answer ? "Boxes and candidate tracks" : "Boxes", make("div", { class: "gp-boxes" }, ...rows))] : [];
   }
 
   buildFoot() {
@@ -142,8 +142,8 @@ class Viewer {
 
   // Changes
 
-  openSight(number) {
-    this.state.openSight(number);
+  openQuestion(number) {
+    this.state.openQuestion(number);
     const { reading, current } = this.state;
     this.grid.cursor = null;
     this.layerSlider.input.max = reading.depth - 1;
@@ -245,20 +245,20 @@ class Viewer {
     const { state } = this;
     const selection = state.selection;
     const { reading } = state;
-    const found = [];
+    const activations = [];
     for (let token = 0; token < reading.tokens.length; token++) {
       if (counted(selection) > SMOOTH) await new Promise((go) => setTimeout(go, 0));
       if (state.selection !== selection || state.reading !== reading) return;
-      found.push(state.activation(token));
+      activations.push(state.activation(token));
     }
-    this.tokens.showActivations(found);
+    this.tokens.showActivations(activations);
   }
 
   show() {
     const { state } = this;
     this.question.textContent = state.reading.question;
     this.margin.textContent = `yes − no  ${signed(state.reading.margin)}`;
-    this.questions.show(String(state.sight), () => true);
+    this.questions.show(String(state.questionNumber), () => true);
     this.tokens.show(state.token);
     this.modes.show(state.mode, (mode) => state.able(mode));
     this.modeNote.textContent = modeWords(state);
@@ -271,7 +271,7 @@ class Viewer {
 
   showVersions() {
     const { state } = this;
-    const after = this.scene.sights[state.sight];
+    const after = this.scene.questions[state.questionNumber];
     this.modes.buttons.at(-1).hidden = !state.answered.has(after);
     this.versionPart.hidden = !after.before;
     if (!after.before) return;
@@ -329,13 +329,13 @@ class Viewer {
   }
 
   drawBoxes(context) {
-    const { found, truth } = this.scene;
+    const { answer, truth } = this.scene;
     const draw = ({ boxes }, style) => {
       const box = boxes[this.state.frame];
       if (box) drawBox(context, box, this.zoom, style);
     };
-    for (const i of this.boxes.candidates) draw(found.candidates[i], { colour: "#fff", width: 1.25, dash: [], label: String(i + 1) });
+    for (const i of this.boxes.candidates) draw(answer.candidates[i], { colour: "#fff", width: 1.25, dash: [], label: String(i + 1) });
     if (truth && this.boxes.truth) draw(truth, { colour: "#fff", width: 2, dash: [6, 4], label: "truth" });
-    if (found && this.boxes.tube) draw(found.tube, { colour: "rgb(86,180,233)", width: 2.5, dash: [], label: "answer" });
+    if (answer && this.boxes.tube) draw(answer.tube, { colour: "rgb(86,180,233)", width: 2.5, dash: [], label: "answer" });
   }
 }

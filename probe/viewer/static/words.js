@@ -59,9 +59,9 @@ function tokenWords(state) {
 }
 
 function timelineWords(state) {
-  const { found, truth, video } = state.scene;
+  const { answer, truth, video } = state.scene;
   const best = peakOf(state.peaks);
-  const spans = [found && ["the answer", found.span], truth && ["the truth", truth.span]].filter(Boolean);
+  const spans = [answer && ["the answer", answer.span], truth && ["the truth", truth.span]].filter(Boolean);
   const said = spans.map(([name, [start, stop]]) => `${name} spans ${start.toFixed(2)} to ${stop.toFixed(2)} seconds`);
   return [`Timeline of ${state.count} frames`, `the map is strongest at ${video.times[best].toFixed(2)} seconds`, ...said].join("; ");
 }
