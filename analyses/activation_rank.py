@@ -1,11 +1,12 @@
-"""Grounding gets worse as the token it reads is less active, role tokens above all.
+"""On the shipped organism, grounding is worse the less active the token is that it reads.
 
     python analyses/activation_rank.py              draw from the stored numbers (seconds)
     python analyses/activation_rank.py --measure    measure again (two CPU cores, one minute)
 
-Tokens of each kind are ranked by visual activation, sample by sample (1 looks hardest, no label
-needed); for each rank, how often its token's map peaks on the true track, and how often the true
-track is the one it would choose among all tracks of the clip.
+Tokens of each kind are ranked by visual activation, sample by sample (1 is the most active; no
+label is needed). For each rank: how often the map of its token peaks on the true track, and how
+often that map chooses the true track among all tracks of the clip. On fresh clips most of this was
+the identity of the tokens, and two earlier organisms did not show it (README).
 """
 
 import pandas as pd
@@ -28,23 +29,23 @@ from probe.candidates.tracks import best_track
 from probe.engine.model import VideoLM
 from probe.interpret.grounding_tokens import visual_activation
 
-FIGURES = {"on_track": "peak on the true track", "track": "true track chosen"}
-KINDS = {"role": ORANGE, "word": BLUE}
+SHARES = {"on_track": "peak on the true track", "track": "true track chosen"}
+KIND_COLOURS = {"role": ORANGE, "word": BLUE}
 
 
 def measure(measurement: Measurement) -> Numbers:
-    """For each kind of token and each rank of activation, the share of clips it is right on."""
-    records = measurement.each(_tokens)
+    """Measure the share of clips that each rank of activation is right on, by kind of token."""
+    records = measurement.measure_cases(_measure_tokens)
     table: Table = pd.concat(records)
     return {
         **measurement.provenance(records),
-        "kinds": {kind: _by_rank(table[table["kind"] == kind]) for kind in KINDS},
-        "chance": {name: float(table[f"chance_{name}"].mean()) for name in FIGURES},
+        "kinds": {kind: _summarise_by_rank(table[table["kind"] == kind]) for kind in KIND_COLOURS},
+        "chance": {name: float(table[f"chance_{name}"].mean()) for name in SHARES},
     }
 
 
-def _tokens(model: VideoLM, case: Case) -> pd.DataFrame:
-    """One row a token: how hard it looks, whether at the right place, and the chance of that."""
+def _measure_tokens(model: VideoLM, case: Case) -> pd.DataFrame:
+    """Tabulate the tokens of a clip: their activation, if their maps are right, and chance."""
     (reading,) = model.watch(case.video).read(case.question)
     inside = case.on_track(reading.grid)
     maps = [reading.heatmap(token) for token in range(len(reading.tokens))]
@@ -54,6 +55,7 @@ def _tokens(model: VideoLM, case: Case) -> pd.DataFrame:
             "kind": [token.kind for token in reading.prompt.tokens],
             "activation": visual_activation(reading).tolist(),
             "on_track": [bool(inside[one.peak]) for one in maps],
+            # best_track returns one of the tubes it was given, so identity tells which.
             "track": [best_track(case.tracks, one) is case.track for one in maps],
             "chance_on_track": float(inside.float().mean()),
             "chance_track": 1 / len(case.tracks),
@@ -61,27 +63,28 @@ def _tokens(model: VideoLM, case: Case) -> pd.DataFrame:
     )
 
 
-def _by_rank(table: Table) -> dict[str, list[Numbers]]:
-    """By rank; ranks that some clips lack, their questions being shorter, are left out."""
+def _summarise_by_rank(table: Table) -> dict[str, list[Numbers]]:
+    """Summarise by rank; leave out ranks that the shorter questions do not have."""
+    # "first" breaks ties by place, so that every rank has exactly one token in each clip.
     ranked = table.assign(
         rank=table.groupby("case")["activation"].rank(ascending=False, method="first").astype(int)
     )
     shared = int(ranked.groupby("case")["rank"].max().min())
     return {
         name: [summary(ranked.loc[ranked["rank"] == rank, name]) for rank in range(1, shared + 1)]
-        for name in FIGURES
+        for name in SHARES
     }
 
 
 def draw(numbers: Numbers) -> Figure:
-    """One panel for each figure: its share against the rank of the token used."""
+    """Draw one panel for each share, against the rank of the token."""
     figure = create_figure(7.2, 2.6)
-    for axes, (name, label) in zip(figure.subplots(1, 2), FIGURES.items(), strict=True):
-        for kind, colour in KINDS.items():
+    for axes, (name, label) in zip(figure.subplots(1, 2), SHARES.items(), strict=True):
+        for kind, colour in KIND_COLOURS.items():
             shares = numbers["kinds"][kind][name]
             draw_line(axes, range(1, len(shares) + 1), shares, color=colour, label=f"{kind} tokens")
         axes.axhline(numbers["chance"][name], color=GREY, ls="--", lw=1, label="chance")
-        axes.set(ylim=(0, 1), xlabel="rank of visual activation (1 looks hardest)", ylabel=label)
+        axes.set(ylim=(0, 1), xlabel="rank of visual activation (1: most active)", ylabel=label)
         axes.legend(fontsize=6, frameon=False)
     return finish_figure(figure, numbers)
 

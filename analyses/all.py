@@ -1,9 +1,9 @@
-"""Every figure, drawn anew in one process; with `--measure` every number is measured first.
+"""Draw every figure in one process; with `--measure` measure every number first.
 
     python analyses/all.py              draw from the stored numbers (a quarter of a minute)
     python analyses/all.py --measure    measure all again (a quarter of an hour on two cores)
 
-Takes the options that each script takes. A claim that only the shapes can answer is left out where
+Takes the options that each script takes. Claims that only the shapes can answer are left out if
 another data set is given.
 """
 
@@ -12,23 +12,25 @@ import importlib
 from common import HERE, Claim, errors_in_one_line
 from tqdm.auto import tqdm
 
-SHARED = ("all", "common", "measurement", "tables")
-"""The files here that make no claim."""
+SHARED_FILES = ("all", "common", "measurement", "tables")
+"""Files of this folder that make no claim."""
 
 
-def claims() -> list[Claim]:
-    """The claim of each script, by name."""
+def import_claims() -> list[Claim]:
+    """Import the claim of each script, in the order of their names."""
     scripts = sorted(path.stem for path in HERE.glob("*.py"))
-    return [importlib.import_module(name).CLAIM for name in scripts if name not in SHARED]
+    return [importlib.import_module(name).CLAIM for name in scripts if name not in SHARED_FILES]
 
 
 def main() -> None:
-    """Measure where asked to, and draw."""
-    for claim in tqdm(claims(), desc="figures"):
-        options = claim.options()
+    """Measure if the command line asks for it, and draw."""
+    # One process for all: importing torch and transformers takes longer than drawing a figure.
+    for claim in tqdm(import_claims(), desc="figures"):
+        options = claim.read_options()
         if not claim.accepts(options.config):
             tqdm.write(f"{claim.name}: left out, {claim.only_shapes}")
             continue
+        # The name of the claim goes into the error: its own script was not what the user called.
         with errors_in_one_line(claim.name):
             claim.follow(options)
 

@@ -1,12 +1,12 @@
-"""The cells that are looked at matter; how hard a token looks says little of how much it matters.
+"""The cells that a word attends to matter for the answer; activation of tokens says little of it.
 
     python analyses/cause_and_activation.py              draw from the stored numbers (seconds)
     python analyses/cause_and_activation.py --measure    measure again (two CPU cores, two minutes)
 
 For each question: Spearman's correlation, over its tokens, of visual activation and of the drop of
 the yes margin when the token's attention to the video is cut. Then cells are cut from all tokens,
-those strongest in the most active word's map first, or in random order; the area between both
-curves is what the map knows of the cause.
+either those strongest in the map of the most active word first, or in random order. The area
+between both curves measures how well the map ranks cells by their effect.
 """
 
 import zlib
@@ -41,13 +41,13 @@ from probe.interpret.causal import (
 from probe.interpret.grounding_tokens import grounding_token
 
 CURVES = {"deletion": deletion_curve, "insertion": insertion_curve}
-ORDERS = {"strongest first": BLUE, "random order": GREY}
+CELL_ORDERS = {"strongest first": BLUE, "random order": GREY}
 
 
 def measure(measurement: Measurement) -> Numbers:
-    """Rank correlations, effects by kind of token, and both curves with their control."""
-    records = measurement.each(_causes)
-    tables = records.of("tokens").values
+    """Measure rank correlations, effects by kind of token, and both curves with their control."""
+    records = measurement.measure_cases(_measure_causes)
+    tables = records.entries("tokens").values
     agreement = rank_agreement(tables)
     kinds = sorted({kind for table in tables for kind in table["kind"]})
     return {
@@ -60,22 +60,28 @@ def measure(measurement: Measurement) -> Numbers:
         },
         "fractions": list(FRACTIONS),
         "curves": {
-            name: {order: _points(records.of(name), order) for order in ORDERS} for name in CURVES
+            name: {order: _summarise_margins(records.entries(name), order) for order in CELL_ORDERS}
+            for name in CURVES
         },
         "area_between": {
             name: summary(
-                [one["strongest first"].area - one["random order"].area for one in records.of(name)]
+                [
+                    one["strongest first"].area - one["random order"].area
+                    for one in records.entries(name)
+                ]
             )
             for name in CURVES
         },
     }
 
 
-def _causes(model: VideoLM, case: Case) -> dict[str, Any]:
-    """The table of all tokens; of each kind of curve, one in each order of the cells."""
+def _measure_causes(model: VideoLM, case: Case) -> dict[str, Any]:
+    """Measure on one clip the effects of all tokens, and each curve in both orders of cells."""
     view = model.watch(case.video)
     (reading,) = view.read(case.question)
+    # Python's own hash of a string differs from process to process; the order of cells must not.
     seed = zlib.crc32(case.name.encode())
+    # The map of a word: cutting role tokens does not lower the margin (`effect` in the numbers).
     maps = {
         "strongest first": reading.heatmap(grounding_token(reading, among=("word",))),
         "random order": random_map(view.grid.cells, seed),
@@ -87,13 +93,13 @@ def _causes(model: VideoLM, case: Case) -> dict[str, Any]:
     return {"tokens": causal_grounding(view, case.question), **curves}
 
 
-def _points(curves: Records[Any], order: str) -> list[Numbers]:
-    """The margin at each fraction, over all clips."""
+def _summarise_margins(curves: Records[Any], order: str) -> list[Numbers]:
+    """Summarise the margin at each fraction over all clips."""
     return [summary(at) for at in zip(*(one[order].margins for one in curves), strict=True)]
 
 
 def draw(numbers: Numbers) -> Figure:
-    """Correlations of all questions; effect by kind of token; deletion and insertion."""
+    """Draw correlations of all questions, effects by kind of token, deletion and insertion."""
     figure = create_figure(9.6, 2.7)
     first, second, *rest = figure.subplots(1, 4)
     first.hist(numbers["per_question"], bins=np.linspace(-1, 1, 21).tolist(), color=BLUE, alpha=0.5)
@@ -102,13 +108,13 @@ def draw(numbers: Numbers) -> Figure:
     first.axvspan(low, high, color=ORANGE, alpha=0.3, lw=0)
     first.axvline(mean, color=ORANGE, lw=1.5)
     draw_level(first)
-    first.set(xlim=(-1, 1), xlabel="rank correlation of looking and mattering", ylabel="questions")
+    first.set(xlim=(-1, 1), xlabel="rank correlation of activation and effect", ylabel="questions")
     first.set_title(f"mean {mean:.2f} [{low:.2f}, {high:.2f}]", loc="left", color=ORANGE)
     draw_dots(second, numbers["effect"])
     draw_level(second)
-    second.set(xlabel="margin drop when a token is blind", ylabel="kind of token")
+    second.set(xlabel="margin drop when a token cannot see", ylabel="kind of token")
     for axes, (name, orders) in zip(rest, numbers["curves"].items(), strict=True):
-        for order, colour in ORDERS.items():
+        for order, colour in CELL_ORDERS.items():
             draw_line(axes, numbers["fractions"], orders[order], color=colour, label=order)
         axes.axhline(0, color=GREY, lw=0.5)
         axes.set(xlabel=f"share of cells {'cut' if name == 'deletion' else 'left'}")

@@ -1,12 +1,12 @@
-"""Which choices suit a model: `BEST` is what does best on shapes-val, one choice after the other.
+"""The choices that suit the organism: all role tokens, layer 2, raw maps; they make `BEST`.
 
     python analyses/choices.py              draw from the stored numbers (seconds)
     python analyses/choices.py --measure    measure them again (two CPU cores, seven minutes)
 
 Starting from the preset `plain`, each choice is set to the option with the highest m_vIoU while
-the others stay as they are; token and layers are chosen a second time, since they hang together.
-Tokens are role tokens, the paper's candidates: only these have a like in the generic prompt.
-Nothing is reported on these clips: what the choices are worth stands in `components.py`.
+the others keep their value; token and layers are chosen a second time, since each depends on the
+other. Tokens are role tokens, the paper's candidates: only these occur in the generic prompt too.
+The scores on these clips (shapes-val) served to choose and are no result; `components.py` reports.
 """
 
 from collections.abc import Mapping
@@ -38,11 +38,12 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "best contrast": BestContrast(),
     },
 }
-"""By field of `GrounderConfig`; the first of each is what `PLAIN` has."""
+"""Options by field of `GrounderConfig`; the first of each is the value of `PLAIN`."""
 
-ORDER = ("token", "layers", "relative", "ask_whole", "token", "layers", "span")
+# Later choices are made with the earlier ones in place; token and layers once more at the end.
+CHOICE_ORDER = ("token", "layers", "relative", "ask_whole", "token", "layers", "span")
 
-TITLES = {
+CHOICE_TITLES = {
     "token": "token",
     "layers": "layers averaged",
     "relative": "map",
@@ -52,19 +53,20 @@ TITLES = {
 
 
 def measure(measurement: Measurement) -> Numbers:
-    """m_vIoU of every option the last time it was tried, and what was chosen."""
-    options = {**OPTIONS, "layers": windows(measurement.model.depth)}
+    """Measure m_vIoU of every option the last time it was tried, and choose the best ones."""
+    options = {**OPTIONS, "layers": layer_windows(measurement.model.depth)}
     protocol = measurement.dataset.protocol
     config, tried, tables, chosen = PLAIN, [], {}, {}
-    for choice in ORDER:
+    for choice in CHOICE_ORDER:
         configs = {
             name: replace(config, **{choice: option}) for name, option in options[choice].items()
         }
-        records = measurement.each(
+        records = measurement.measure_cases(
+            # The default binds this round's configurations: a closure would see the last round's.
             lambda model, case, configs=configs: score_configs(model, case, configs, protocol)
         )
         tried.append(records)
-        tables[choice] = Comparison.of(records, protocol).table()
+        tables[choice] = Comparison.from_records(records, protocol).table()
         chosen[choice] = max(tables[choice], key=lambda name: tables[choice][name]["m_viou"])
         config = configs[chosen[choice]]
     return {
@@ -75,19 +77,19 @@ def measure(measurement: Measurement) -> Numbers:
     }
 
 
-def windows(depth: int) -> dict[str, tuple[int, ...] | None]:
-    """All layers, each layer, and runs of two and three."""
+def layer_windows(depth: int) -> dict[str, tuple[int, ...] | None]:
+    """Return all layers, each layer, and layer_windows of two and three layers, by name."""
     runs = [tuple(range(a, a + long)) for long in (1, 2, 3) for a in range(depth - long + 1)]
     return {"all": None, **{", ".join(map(str, run)): run for run in runs}}
 
 
 def draw(numbers: Numbers) -> Figure:
-    """m_vIoU of each option with its interval, choice by choice; what was chosen in another hue."""
+    """Draw m_vIoU of each option with its interval, choice by choice; the chosen one in orange."""
     figure = create_figure(8.6, 4.2)
     places: Any = [["token", "layers", last] for last in ("relative", "ask_whole", "span")]
     for choice, axes in figure.subplot_mosaic(places, sharex=True).items():
         _draw_choice(axes, numbers["tables"][choice], numbers["chosen"][choice])
-        axes.set_title(TITLES[choice])
+        axes.set_title(CHOICE_TITLES[choice])
     return finish_figure(figure, numbers)
 
 

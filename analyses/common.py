@@ -1,6 +1,5 @@
-"""What all analyses share: their command line, where numbers and figures lie, and summaries."""
+"""Shared parts of all analyses: command line, places of numbers and figures, summaries, plots."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,15 +14,16 @@ from matplotlib.figure import Figure
 from measurement import Measurement, MeasurementConfig
 from tyro.conf import arg
 
+from probe.files import read_json, write_json
 from probe.metrics import bootstrap_interval
 
 HERE = Path(__file__).parent
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#9a9a9a"
-"""From the colour-blind safe palette of Okabe and Ito, and grey."""
+"""Colours of the colour-blind safe palette of Okabe and Ito, and a grey."""
 
 Numbers: TypeAlias = dict[str, Any]
-"""What a script measured, in plain values."""
+"""Plain values that a script measured."""
 
 Table: TypeAlias = Any
 """A pandas table; its published types do not follow selections."""
@@ -31,31 +31,33 @@ Table: TypeAlias = Any
 Summary: TypeAlias = Mapping[str, Any]
 """A mean and its 95 % bootstrap interval."""
 
-Given = TypeVar("Given", bound="Options")
+OptionsT = TypeVar("OptionsT", bound="ClaimOptions")
 
 
 @dataclass(frozen=True)
-class Options:
+class ClaimOptions:
     """Draw the figure of this claim from its stored numbers; measure them first with --measure."""
 
+    # An empty name keeps the options flat: --model and not --config.model.
     config: Annotated[MeasurementConfig, arg(name="")]
 
     measure: bool = False
     """Measure first."""
 
     out: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Folder for numbers and figure. By default those that are committed here, which are of the
+    """Folder for numbers and figure. The default folders hold the committed ones, which are of the
     shipped model on the shapes; any other measurement needs a folder of its own."""
 
-    def check(self, own: MeasurementConfig) -> None:
-        """Refuse what would change the committed numbers into those of something else.
+    def check(self, committed: MeasurementConfig) -> None:
+        """Refuse to overwrite the committed numbers with those of another measurement.
 
         Raises:
-            ValueError: if it would, or there is nothing to measure.
+            ValueError: if that would happen, or if the options say what to measure but --measure
+                is missing.
         """
-        if self.config != own and not self.measure:
+        if self.config != committed and not self.measure:
             raise ValueError("model and data say what to measure; add --measure")
-        if self.config != own and self.out is None:
+        if self.config != committed and self.out is None:
             raise ValueError(
                 "the committed numbers are of another measurement; give this one a folder, --out"
             )
@@ -63,47 +65,47 @@ class Options:
 
 @dataclass(frozen=True)
 class Claim:
-    """A script: what it measures and draws, and its command line."""
+    """A script: its measurement, its figure and its command line."""
 
     script: str
-    """Its file."""
+    """File of the script."""
 
     draw: Callable[[Numbers], Figure]
-    """The figure, from the numbers alone."""
+    """Function that draws the figure from the numbers alone."""
 
     measure: Callable[[Measurement], Numbers] | None = None
-    """Gives the numbers; None where they come from elsewhere."""
+    """Function that measures the numbers; None if they come from elsewhere."""
 
     config: MeasurementConfig = field(default_factory=MeasurementConfig)
-    """What the committed numbers are measured on."""
+    """Model and clips of the committed numbers."""
 
     only_shapes: str = ""
-    """Why it cannot be measured on another data set, where that is so."""
+    """Reason why no other data set can be measured; empty if any can."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the script, of its numbers and of its figure."""
         return Path(self.script).stem
 
-    def numbers(self, out: Path | None = None) -> Path:
-        """Where its numbers lie: among the committed ones, or in a folder."""
+    def numbers_path(self, out: Path | None = None) -> Path:
+        """Return the file of the numbers: in a folder, by default that of the committed ones."""
         return (HERE / "numbers" if out is None else out) / f"{self.name}.json"
 
-    def figure(self, out: Path | None = None) -> Path:
-        """Where its figure lies."""
+    def figure_path(self, out: Path | None = None) -> Path:
+        """Return the file of the figure: in a folder, by default that of the committed ones."""
         return (HERE / "figures" if out is None else out) / f"{self.name}.png"
 
     def run(self) -> None:
-        """Draw, and measure first where the command line says so."""
+        """Draw the figure, after measuring if the command line asks for it."""
         with errors_in_one_line(self.name):
-            self.follow(self.options())
+            self.follow(self.read_options())
 
-    def options(self) -> Options:
-        """What the command line says."""
-        return read(Options(self.config), self.name)
+    def read_options(self) -> ClaimOptions:
+        """Read the command line."""
+        return read_command_line(ClaimOptions(self.config), self.name)
 
-    def follow(self, options: Options) -> None:
-        """Do what the command line says.
+    def follow(self, options: ClaimOptions) -> None:
+        """Do what the command line asks for.
 
         Raises:
             ValueError: if that cannot be done.
@@ -116,7 +118,7 @@ class Claim:
         self.redraw(options.out)
 
     def accepts(self, config: MeasurementConfig) -> bool:
-        """Whether the claim can be measured on a config's data set."""
+        """Check that the claim can be measured on the data set of a configuration."""
         if self.measure is None:
             return config == self.config
         same = all(
@@ -126,32 +128,33 @@ class Claim:
         return same or not self.only_shapes
 
     def store(self, numbers: Numbers, out: Path | None = None) -> None:
-        """Keep its numbers."""
-        path = self.numbers(out)
+        """Write the numbers to their file."""
+        path = self.numbers_path(out)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(numbers, indent=1) + "\n")
+        write_json(path, numbers)
 
     def redraw(self, out: Path | None = None) -> None:
-        """Draw its figure from the numbers it keeps.
+        """Draw the figure from the stored numbers.
 
         Raises:
             ValueError: if there are none.
         """
-        path = self.numbers(out)
+        path = self.numbers_path(out)
         if not path.is_file():
             raise ValueError(f"{path}: no numbers to draw; add --measure")
-        self.draw(json.loads(path.read_text())).savefig(self.figure(out))
+        self.draw(read_json(path)).savefig(self.figure_path(out))
 
 
-def read(default: Given, name: str) -> Given:
-    """The options of a command line, of the kind that the default ones are."""
+def read_command_line(default: OptionsT, name: str) -> OptionsT:
+    """Read a command line as options of the same class as the default ones."""
+    # A flag that is off by default needs no --no-measure next to --measure.
     config = (tyro.conf.FlagCreatePairsOff,)
     return tyro.cli(type(default), prog=f"{name}.py", default=default, config=config)
 
 
 @contextmanager
 def errors_in_one_line(name: str) -> Iterator[None]:
-    """Say in one line what is wrong, and stop."""
+    """Print an error that a user can mend as one line, and exit with status 2."""
     try:
         yield
     except (ValueError, OSError) as failure:
@@ -160,15 +163,19 @@ def errors_in_one_line(name: str) -> Iterator[None]:
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
-    """The mean of one value a query, and its interval."""
+    """Compute the mean of one value a query, and its interval."""
     numbers = [float(value) for value in values]
     return {"mean": float(np.mean(numbers)), "interval": bootstrap_interval(numbers)}
 
 
 def error_bars(summaries: Sequence[Summary]) -> tuple[np.ndarray, np.ndarray]:
-    """Means, and how far their intervals reach below and above them, as error bars want it."""
+    """Compute means, and the distances from each mean to both ends of its interval.
+
+    Matplotlib takes error bars in this form. No distance is below 0.
+    """
     means = np.array([one["mean"] for one in summaries])
     low, high = np.array([one["interval"] for one in summaries]).T
+    # Rounding can put the end of an interval of equal values on the wrong side of their mean.
     return means, np.array([means - low, high - means]).clip(min=0)
 
 
@@ -180,40 +187,50 @@ def draw_dots(
     label: str = "",
     lower: float = 0.0,
 ) -> None:
-    """One dot with its interval for each name, the first on top; `lower` by a share of a row."""
+    """Draw one dot with its interval for each name, the first name at the top.
+
+    Args:
+        axes: Where to draw.
+        summaries: A mean and an interval for each name.
+        colour: Colour of dots and intervals.
+        label: Entry for the legend.
+        lower: Share of a row by which the dots are moved down, to draw two sets on one row.
+    """
     means, reach = error_bars(list(summaries.values()))
     rows = np.arange(len(summaries))
-    whole = {"fmt": "o", "ms": 4, "clip_on": False}  # a share of 0 or 1 lies on the frame
-    axes.errorbar(means, rows + lower, xerr=reach, color=colour, label=label, **whole)
+    # A share of 0 or 1 lies on the frame: without clip_on half of its dot would be cut off.
+    style = {"fmt": "o", "ms": 4, "clip_on": False}
+    axes.errorbar(means, rows + lower, xerr=reach, color=colour, label=label, **style)
     axes.set_yticks(rows, list(summaries))
     axes.set_ylim(len(summaries) - 0.5, -0.5)
     axes.locator_params(axis="x", nbins=5)
 
 
 def draw_line(axes: Axes, x: Sequence[float], summaries: Sequence[Summary], **style: Any) -> None:
-    """Means joined by a line, their intervals as a band."""
+    """Draw means joined by a line, and their intervals as a band."""
     means, (below, above) = error_bars(summaries)
     (drawn,) = axes.plot(x, means, marker="o", ms=3, **style)
     axes.fill_between(x, means - below, means + above, color=drawn.get_color(), alpha=0.15, lw=0)
 
 
 def draw_level(axes: Axes, value: float = 0.0, label: str = "") -> None:
-    """An upright line to compare with: dashed where it has a name, such as chance."""
+    """Draw a vertical line to compare with; dashed if it has a name, such as chance."""
     axes.axvline(value, color=GREY, lw=1, ls="--" if label else "-", label=label or None)
 
 
 def draw_legend_below(axes: Axes) -> None:
-    """The legend under the axes, where it hides nothing."""
+    """Draw the legend under the axes, where it hides no data."""
     axes.legend(fontsize=6, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 
 def create_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches."""
+    """Create an empty figure of a width and height in inches."""
+    # Not through pyplot: it would keep every figure in memory, and needs a display's backend.
     return Figure(figsize=(width, height), layout="constrained", dpi=150)
 
 
 def finish_figure(figure: Figure, numbers: Numbers) -> Figure:
-    """The figure in one style, saying what its numbers were measured on and what they lack."""
+    """Style a figure, and write under it the model, the data set and how many clips failed."""
     lacking = f", {len(numbers['failed'])} of them failed" if numbers["failed"] else ""
     about = f"{numbers['model']['name']}; {numbers['dataset']['name']}, {numbers['cases']} clips"
     figure.supxlabel(f"{about}{lacking}", fontsize=6, color="#6a6a6a", x=0.99, ha="right")
@@ -221,7 +238,7 @@ def finish_figure(figure: Figure, numbers: Numbers) -> Figure:
 
 
 def style_axes(figure: Figure) -> Figure:
-    """Small labels on all axes."""
+    """Make the labels on all axes of a figure small."""
     for axes in figure.axes:
         axes.tick_params(labelsize=7)
         axes.xaxis.label.set(fontsize=8)

@@ -1,11 +1,12 @@
-"""What each part of the method adds: the paper's Table 2, on the organism.
+"""Gains of each part of the method: the paper's Table 2 on the organism; not replicated since.
 
     python analyses/components.py              draw from the stored numbers (seconds)
     python analyses/components.py --measure    measure them again (two CPU cores, four minutes)
 
-The published rate of 8 belongs to a 7B model's scale, so prompts are learned at a rate relative to
-the visual tokens' norm (`Relative`, its default: not tuned here). Layers, kind of map and span
-rule are those of `BEST`, chosen on shapes-val; everything is reported on shapes-test.
+The published rate of 8 suits the scale of a 7B model, so prompts are learned at a rate relative to
+the norm of visual tokens (`Relative` with its default, not tuned here). Layers, kind of map and
+span rule are those of `BEST`, chosen on shapes-val; scores are reported on shapes-test. On fresh
+clips neither the prompts nor assembling gained anything that is shown (README).
 """
 
 from dataclasses import replace
@@ -20,6 +21,7 @@ from probe.grounding.config import BEST, GrounderConfig
 from probe.grounding.reattention import Learning
 from probe.interpret.token_rules import AllOf, MostActive
 
+# Without prompts and assembling, so that each row of the table adds one part to an earlier row.
 BASE = replace(BEST, learn_where=None, learn_when=None, assembly=None)
 GTI = replace(BASE, token=MostActive())
 LEARNING = Learning()
@@ -31,6 +33,7 @@ COMPONENTS: dict[str, GrounderConfig] = {
     "+ both": replace(GTI, learn_where=LEARNING, learn_when=LEARNING),
     "+ assembling": replace(GTI, learn_where=LEARNING, learn_when=LEARNING, assembly="mean"),
 }
+# Pairs that differ in one part; the last pair is the sum of all learned parts.
 COMPARED = [
     ("grounding token", "mean of role tokens"),
     ("+ spatial prompt", "grounding token"),
@@ -42,10 +45,12 @@ COMPARED = [
 
 
 def measure(measurement: Measurement) -> Numbers:
-    """The table, with paired intervals of what each part adds to m_vIoU and m_gt_vIoU."""
+    """Measure the table, and paired intervals of what each part adds to each score."""
     protocol = measurement.dataset.protocol
-    records = measurement.each(lambda model, case: score_configs(model, case, COMPONENTS, protocol))
-    comparison = Comparison.of(records, protocol)
+    records = measurement.measure_cases(
+        lambda model, case: score_configs(model, case, COMPONENTS, protocol)
+    )
+    comparison = Comparison.from_records(records, protocol)
     return {
         **measurement.provenance(records),
         "protocol": protocol,
@@ -56,7 +61,7 @@ def measure(measurement: Measurement) -> Numbers:
 
 
 def draw(numbers: Numbers) -> Figure:
-    """m_vIoU of each row of the table with its interval; the paired differences beside it."""
+    """Draw m_vIoU of each row with its interval; to the right of it the paired differences."""
     figure = create_figure(8.4, 2.8)
     left, right = figure.subplots(1, 2)
     rows = {

@@ -1,11 +1,11 @@
-"""Where in depth the question takes from the video what the answer rests on.
+"""The answer depends on what the question takes from the video in layers 0 to 2, most in layer 2.
 
     python analyses/depth_of_grounding.py              draw from the stored numbers (seconds)
     python analyses/depth_of_grounding.py --measure    measure again (two CPU cores, one minute)
 
 All attention from the question to the video is cut in a window of layers: one layer alone, all
 layers from one on, or all layers up to one. The drop of the yes margin, on questions whose answer
-is yes, says what passed there.
+is yes, measures what the answer took from the video in these layers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,15 +39,18 @@ WINDOWS = {
 
 
 def measure(measurement: Measurement) -> Numbers:
-    """The margin's drop and the share of answers lost, by window and layer."""
-    windows = _windows(measurement.model.depth)
-    records = measurement.each(lambda model, case: _effects(model, case, windows))
+    """Measure the drop of the margin and the share of answers lost, by window and layer."""
+    windows = _layer_windows(measurement.model.depth)
+    records = measurement.measure_cases(lambda model, case: _measure_effects(model, case, windows))
     return {
         **measurement.provenance(records),
-        "margin_uncut": summary(records.of("margin").values),
+        "margin_uncut": summary(records.entries("margin").values),
         **{
             quantity: {
-                name: [summary(layer) for layer in zip(*records.of(quantity).of(name), strict=True)]
+                name: [
+                    summary(layer)
+                    for layer in zip(*records.entries(quantity).entries(name), strict=True)
+                ]
                 for name in windows
             }
             for quantity in ("drop", "turned")
@@ -55,7 +58,7 @@ def measure(measurement: Measurement) -> Numbers:
     }
 
 
-def _windows(depth: int) -> dict[str, list[tuple[int, ...]]]:
+def _layer_windows(depth: int) -> dict[str, list[tuple[int, ...]]]:
     layers = range(depth)
     windows = (
         [(layer,) for layer in layers],
@@ -65,15 +68,18 @@ def _windows(depth: int) -> dict[str, list[tuple[int, ...]]]:
     return dict(zip(WINDOWS, windows, strict=True))
 
 
-def _effects(
+def _measure_effects(
     model: VideoLM, case: Case, windows: Mapping[str, Sequence[tuple[int, ...]]]
 ) -> dict[str, Any]:
-    """Uncut margin; by window and layer, its drop and whether yes became no."""
+    """Measure the margin of one clip, and by window and layer its drop and if yes became no."""
     view = model.watch(case.video)
+    # All cuts go into one call, which packs them after the video that is read once.
     cuts = [Cut(layers=layers) for some in windows.values() for layers in some]
     effects = knock_out(view, case.question, cuts, layers=[0])
+    # The effects come in the order of the cuts: window by window, and layer by layer within each.
     drops = np.array([-effect.margin_change for effect in effects]).reshape(len(windows), -1)
     before = effects[0].before.margin
+    # A margin that was below 0 before is no answer that the cut could turn.
     turned = (before > 0) & (before - drops <= 0)
     return {
         "margin": before,
@@ -83,7 +89,7 @@ def _effects(
 
 
 def draw(numbers: Numbers) -> Figure:
-    """Left, the drop of the margin; right, the share of answers that turned from yes to no."""
+    """Draw the drop of the margin, and the share of answers that turned from yes to no."""
     figure = create_figure(7.2, 2.8)
     left, right = figure.subplots(1, 2)
     layers = range(len(numbers["drop"]["this layer alone"]))

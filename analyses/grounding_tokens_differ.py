@@ -1,11 +1,12 @@
-"""Which token grounds best differs from sample to sample; the most active is it in four of ten.
+"""The token that grounds best differs from sample to sample; in four of ten it is the most active.
 
     python analyses/grounding_tokens_differ.py             draw from the stored numbers (seconds)
     python analyses/grounding_tokens_differ.py --measure   measure again (two CPU cores, one minute)
 
 For each clip, the attention ratio of every token (strongest attention inside the true boxes over
 strongest outside); the token with the highest is *superior*, and a token's hit ratio is how often
-it is. Beside it, how often the label-free choice (highest visual activation) is the superior one.
+it is. The label-free choice (highest visual activation) is the superior one in a share of samples.
+The fairest rival of that choice is a fixed token, which grounds better on fresh clips (README).
 """
 
 from collections.abc import Sequence
@@ -31,25 +32,25 @@ from probe.engine.prompts import Kind
 from probe.interpret.grounding_tokens import grounding_token
 from probe.interpret.heads import attention_ratio
 
-AMONG: dict[str, tuple[Kind, ...]] = {"role": ("role",), "word": ("word",)}
+TOKEN_KINDS: dict[str, tuple[Kind, ...]] = {"role": ("role",), "word": ("word",)}
 
 
 def measure(measurement: Measurement) -> Numbers:
-    """Hit ratios of role tokens and of words, each among its own kind."""
-    records = measurement.each(_superior)
+    """Measure hit ratios of role tokens and of words, each among its own kind."""
+    records = measurement.measure_cases(_find_superior)
     return {
         **measurement.provenance(records),
-        "kinds": {kind: _hits(records.of(kind).values) for kind in AMONG},
+        "kinds": {kind: _summarise_hits(records.entries(kind).values) for kind in TOKEN_KINDS},
     }
 
 
-def _superior(model: VideoLM, case: Case) -> dict[str, dict[str, Any]]:
-    """Of each kind: the tokens' names, which was superior, and which was chosen without labels."""
+def _find_superior(model: VideoLM, case: Case) -> dict[str, dict[str, Any]]:
+    """Find the superior token of each kind, and whether it is the one chosen without labels."""
     (reading,) = model.watch(case.video).read(case.question)
     ratios = attention_ratio(reading.mean_attention(), case.on_track(reading.grid))
     parts = case.parts(reading)
     found = {}
-    for kind, among in AMONG.items():
+    for kind, among in TOKEN_KINDS.items():
         tokens = reading.prompt.indices(*among)
         superior = max(tokens, key=lambda token: float(ratios[token]))
         found[kind] = {
@@ -62,7 +63,8 @@ def _superior(model: VideoLM, case: Case) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _hits(samples: Sequence[dict[str, Any]]) -> Numbers:
+def _summarise_hits(samples: Sequence[dict[str, Any]]) -> Numbers:
+    # A set would lose the order of the tokens, in which the figure shows them.
     names = dict.fromkeys(name for sample in samples for name in sample["names"])
     return {
         "hit_ratio": {
@@ -75,7 +77,7 @@ def _hits(samples: Sequence[dict[str, Any]]) -> Numbers:
 
 
 def draw(numbers: Numbers) -> Figure:
-    """Hit ratio by token, one panel a kind; chance as a line, the label-free choice in orange."""
+    """Draw hit ratios by token, one panel a kind; lines for chance and the label-free choice."""
     figure = create_figure(7.2, 3.1)
     for axes, (kind, found) in zip(figure.subplots(1, 2), numbers["kinds"].items(), strict=True):
         draw_dots(axes, found["hit_ratio"])

@@ -1,12 +1,11 @@
-"""Layer 2 looks at the right place; choosing heads without labels gains nothing that is shown.
+"""Layer 2 attends to the right place; choosing heads without labels gains nothing that is shown.
 
     python analyses/layers_and_heads.py              draw from the stored numbers (seconds)
     python analyses/layers_and_heads.py --measure    measure again (two CPU cores, one minute)
 
-For each layer and head, read through the most active word: how often its map peaks on the true
-track, its attention ratio, and the votes that spatial entropy gives it without labels. Heads are
-chosen by votes on other clips (shapes-val); the mean map over them is compared with that over all
-heads on the clips reported on.
+For each layer and head, in the map of the most active word: how often it peaks on the true track,
+its attention ratio, and the votes that spatial entropy gives it without labels. Heads are chosen by
+votes on other clips (shapes-val); their mean map is compared with that of all heads on shapes-test.
 """
 
 from collections.abc import Sequence
@@ -37,22 +36,23 @@ from probe.interpret.token_rules import MostActive
 from probe.metrics import paired_difference
 
 WORD = MostActive(among=("word",))
-COUNT = 3
-"""Heads in the list, and heads that each question votes for: three, as Kang et al. choose."""
+HEAD_COUNT = 3
+"""Number of chosen heads, and of heads that each question votes for: three, as in Kang et al."""
 
 ALL, CHOSEN = "all heads", "chosen heads"
 
 
 def measure(measurement: Measurement) -> Numbers:
-    """Tables by layer and head, the heads chosen without labels, and what they gain."""
-    voters = measurement.for_choosing().each(_votes)
-    votes = _means(voters.values)
-    heads = localization_heads(votes, COUNT)
-    records = measurement.each(lambda model, case: _looks(model, case, heads))
-    truth = _means(records.of("heads").values)
-    shape = (measurement.model.depth, measurement.model.network.heads)
+    """Measure tables by layer and head, the heads chosen without labels, and their gain."""
+    # Tables of numbers are kept from clip to clip, not readings: those of a 7B fill the memory.
+    voters = measurement.for_choosing().measure_cases(_count_votes)
+    votes = _average(voters.values)
+    heads = localization_heads(votes, HEAD_COUNT)
+    records = measurement.measure_cases(lambda model, case: _check_heads(model, case, heads))
+    truth = _average(records.entries("heads").values)
+    shape = (measurement.model.depth, measurement.model.checkpoint.heads)
     tables = {"on_track": truth["on_track"], "log_ratio": truth["log_ratio"], **votes[["votes"]]}
-    points = {name: records.of(name).values for name in (ALL, CHOSEN)}
+    points = {name: records.entries(name).values for name in (ALL, CHOSEN)}
     return {
         **measurement.provenance(records, voters),
         "tables": {
@@ -67,14 +67,14 @@ def measure(measurement: Measurement) -> Numbers:
     }
 
 
-def _votes(model: VideoLM, case: Case) -> Table:
-    """What one question says of each head, without labels."""
-    return head_scores([_read(model, case)], WORD, shortlist=COUNT)
+def _count_votes(model: VideoLM, case: Case) -> Table:
+    """Score each head by one question, without labels."""
+    return head_scores([_read_case(model, case)], WORD, shortlist=HEAD_COUNT)
 
 
-def _looks(model: VideoLM, case: Case, heads: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    """Whether each head, the mean of all and the mean of those chosen point at the true track."""
-    reading = _read(model, case)
+def _check_heads(model: VideoLM, case: Case, heads: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Check if each head, the mean of all and that of the chosen ones peak on the true track."""
+    reading = _read_case(model, case)
     return {
         "heads": heads_on_track([reading], [case.track], WORD),
         ALL: float(reading.heatmap(WORD(reading)).points_at(case.track)),
@@ -82,32 +82,33 @@ def _looks(model: VideoLM, case: Case, heads: Sequence[tuple[int, int]]) -> dict
     }
 
 
-def _read(model: VideoLM, case: Case) -> Reading:
+def _read_case(model: VideoLM, case: Case) -> Reading:
     return model.watch(case.video).read(case.question)[0]
 
 
-def _means(tables: Sequence[Table]) -> Table:
-    """One row a head, the mean over all questions: readings of large models are not kept."""
+def _average(tables: Sequence[Table]) -> Table:
+    """Average the tables of all questions: one row for each head."""
+    # Layer and head stay columns, by which localization_heads names the heads.
     return pd.concat(tables).groupby(["layer", "head"], as_index=False).mean()
 
 
-TITLES = {
+TABLE_TITLES = {
     "on_track": "peak on the true track",
     "log_ratio": "log attention ratio (mean)",
     "votes": "votes by spatial entropy (no labels)",
 }
 
-FEW = 64
-"""Heads up to which each one's value is written into its field."""
+MOST_WRITTEN = 64
+"""Number of heads up to which each value is written into its field."""
 
 
 def draw(numbers: Numbers) -> Figure:
-    """Three tables, layer by head, the chosen heads starred; right, what choosing them gives."""
+    """Draw three tables of heads, the chosen ones starred, and the gain of choosing them."""
     figure = create_figure(9.6, 2.8)
     *tables, last = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.1))
-    for axes, (name, title) in zip(tables, TITLES.items(), strict=True):
+    for axes, (name, title) in zip(tables, TABLE_TITLES.items(), strict=True):
         values = np.array(numbers["tables"][name])
-        _table(figure, axes, values, bounds=(None, None) if name == "log_ratio" else (0, 1))
+        _draw_table(figure, axes, values, bounds=(None, None) if name == "log_ratio" else (0, 1))
         for layer, head in numbers["heads"]:
             axes.plot(head + 0.36, layer - 0.32, marker="*", color="#E69F00", ms=6, mec="white")
         axes.set_title(title, loc="left")
@@ -120,13 +121,13 @@ def draw(numbers: Numbers) -> Figure:
     return finish_figure(figure, numbers)
 
 
-def _table(
+def _draw_table(
     figure: Figure, axes: Axes, values: np.ndarray, bounds: tuple[float | None, float | None]
 ) -> None:
-    """A value for each layer and head: written where they are few, else as a bar of colours."""
+    """Draw one value for each layer and head: as text if they are few, else with a colour bar."""
     image = axes.imshow(values, cmap="viridis", aspect="auto", vmin=bounds[0], vmax=bounds[1])
     axes.set(xlabel="head")
-    if values.size > FEW:
+    if values.size > MOST_WRITTEN:
         figure.colorbar(image, ax=axes)
         return
     middle = sum(image.get_clim()) / 2

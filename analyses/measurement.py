@@ -1,8 +1,7 @@
-"""What a claim is measured on: a model, and clips of any data set that `probe.datasets` knows."""
+"""Model and clips that a claim is measured on; clips come from any data set of `probe.datasets`."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Bool
+from probe.evaluation.bench import weights_of
 from torch import Tensor
 from tqdm.auto import tqdm
 from tyro.conf import arg
@@ -20,61 +20,61 @@ from probe.engine.attention import ON_TUBE
 from probe.engine.grids import VisualGrid
 from probe.engine.model import ORGANISM, VideoLM, load
 from probe.engine.readings import Reading
-from probe.evaluation.bench import weights_of
 from probe.evaluation.candidates import Stored
 from probe.grounding.grammar import DETERMINERS, RELATIVES, as_statement
 from probe.grounding.queries import Queries, as_question, decompose
 from probe.metrics import spatial_iou
 from probe.video import Tube, Video
 
-SAME = 0.5
-"""Mean box overlap over the true span from which a track is that of the thing asked about."""
+SAME_OBJECT_OVERLAP = 0.5
+"""Mean box overlap with the true track, above which a track is taken to follow the same object."""
 
-Measured = TypeVar("Measured")
+RecordT = TypeVar("RecordT")
 Record_co = TypeVar("Record_co", covariant=True)
 
 
 @dataclass(frozen=True)
 class MeasurementConfig:
-    """The model, and the part of a data set, that a claim is measured on."""
+    """Model, and part of a data set, that a claim is measured on."""
 
     data: str = "shapes-test"
-    """A data set, by the name that `probe evaluate` knows it under."""
+    """Name of a data set, as in `probe evaluate`."""
 
     root: Annotated[Path | None, arg(metavar="DIR")] = None
-    """The folder you keep the data set in; none for the shapes, which follow from a seed."""
+    """Folder of the data set; none for the shapes, which are drawn from a seed."""
 
     annotations: Annotated[Path | None, arg(metavar="FILE")] = None
-    """Its annotation file, where that is not under --root by its published name."""
+    """Annotation file of the data set, if it is not under --root by its published name."""
 
     tracks: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Candidate tracks, one file a video, as `probe evaluate` takes them. They also stand beside
-    the true track where the data set annotates but one object, as HC-STVG does."""
+    """Candidate tracks, one file a video, as `probe evaluate` takes them. They are also the wrong
+    tracks next to the true one if the data set annotates a single object, as HC-STVG does."""
 
     clips: int = 100
-    """How many of its queries to use."""
+    """Number of queries to use."""
 
     first: int = 0
-    """How many of them to pass over before."""
+    """Number of queries to skip before them."""
 
     model: str = ORGANISM
-    """A checkpoint's folder, or its name on the Hugging Face hub."""
+    """Folder of a checkpoint, or its name on the Hugging Face hub."""
 
     device: str = "cpu"
-    """Where the model runs: cpu, cuda, or auto to error_bars it over what there is."""
+    """Device of the model: cpu, cuda, or auto to spread it over all devices."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number type of the weights; auto is the type they were saved in."""
 
     frames: Annotated[int | None, arg(metavar="INT")] = None
-    """Frames to sample; by default as many as the model was made for."""
+    """Number of frames to sample; by default as many as the model was trained on."""
 
     def open(self) -> "Measurement":
-        """Find the data, then open the model.
+        """Open the data set, then the model.
 
         Raises:
-            ValueError: if one of them is not there, or no query is left.
+            ValueError: if one of them does not exist, or no query is left.
         """
+        # The data set first: a wrong path is found at once, opening a 7B model takes minutes.
         dataset = load_dataset(self.data, self.root, self.annotations)
         others = None if self.tracks is None else Stored(self.tracks)
         if not 0 <= self.first < len(dataset) or self.clips < 1:
@@ -86,9 +86,9 @@ class MeasurementConfig:
         return Measurement(self, dataset, model, others)
 
     def for_choosing(self) -> "MeasurementConfig":
-        """Clips to choose on what is then reported on these.
+        """Return a configuration with other clips, to choose on them what these clips report.
 
-        For shapes-test they are those of shapes-val, for any other data set those that follow.
+        For shapes-test those are the clips of shapes-val, for any other data set the next ones.
         """
         if self.data == "shapes-test":
             return replace(self, data="shapes-val")
@@ -97,77 +97,77 @@ class MeasurementConfig:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A video and what is asked about it; everything counts in the frames of the video."""
+    """A video and a query about it; all tubes count the frames of this video."""
 
     name: str
     video: Video
     queries: Queries
     truth: Tube
-    """The true tube: the boxes of the thing asked about while the query holds."""
+    """True tube: the boxes of the queried object while the query holds."""
 
     sampled: tuple[int, ...]
-    """The frames that are shown."""
+    """Frames that the model sees."""
 
     tracks: tuple[Tube, ...]
-    """The tracks one of which is right: first that of the thing asked about, then the others'."""
+    """Tracks of all objects: first that of the queried one, which is the right choice."""
 
     candidates: tuple[Tube, ...] | None
-    """What a grounder may choose from without knowing the truth; None to let it propose."""
+    """Tracks that a grounder, which does not know the truth, chooses from; None to propose them."""
 
     @property
     def track(self) -> Tube:
-        """The true track of the thing asked about, whenever it is there."""
+        """True track of the queried object, also outside the time that the query describes."""
         return self.tracks[0]
 
     @property
     def query(self) -> str:
-        """The sentence to ground."""
+        """Sentence to ground."""
         return self.queries.whole
 
     @property
     def question(self) -> str:
-        """Whether the thing is there and does what it does."""
+        """Yes-or-no question of the whole query."""
         return whole_question(self.query)
 
     def on_track(self, grid: VisualGrid) -> Bool[Tensor, "frame row column"]:
-        """The cells that lie on the true track."""
+        """Return which cells lie on the true track."""
         return torch.from_numpy(grid.cells.coverage(self.track)) > ON_TUBE
 
     def parts(self, reading: Reading) -> list[str]:
-        """The part that each token of the question plays, of the same name in all questions.
+        """Name the part of each token in the question, alike for all questions.
 
-        The config, its looks and the action, as the query is split; any other word is called by
-        itself, and a role token by its text and its place from the end.
+        Words of the query are SUBJECT, LOOKS or ACTION, by its split; any other word keeps its
+        own name; a role token is called by its text and its place from the end.
         """
-        length = len(reading.tokens)
+        length, parts = len(reading.tokens), self._parts_of_words()
         names = []
         for index, word in enumerate(_words(reading)):
             if word is None:
-                names.append(f"{_visible(reading.tokens[index])} ({index - length})")
+                names.append(f"{_printable(reading.tokens[index])} ({index - length})")
             else:
-                names.append(self._roles.get(word, word))
+                names.append(parts.get(word, word))
         return names
 
-    @cached_property
-    def _roles(self) -> Mapping[str, str]:
-        """The part played by each word of the query."""
-        said = _bare(as_statement(self.query))
-        looks, subject = _bare(self.queries.attribute), _bare(self.queries.subject)
+    def _parts_of_words(self) -> Mapping[str, str]:
+        """Return the part of each word of the query."""
+        said = _bare_words(as_statement(self.query))
+        looks, subject = _bare_words(self.queries.attribute), _bare_words(self.queries.subject)
         empty = DETERMINERS | RELATIVES
+        # Later entries win: a word of the subject is SUBJECT although it also opens the action.
         return {
             **{word: "ACTION" for word in said if word not in empty | set(looks)},
             **{word: "LOOKS" for word in looks if word not in empty},
-            **dict.fromkeys(config, "SUBJECT"),
+            **dict.fromkeys(subject, "SUBJECT"),
         }
 
 
 @dataclass(frozen=True)
 class Records(Generic[Record_co]):
-    """What was measured on each clip, and on which clips nothing could be."""
+    """Measurements of all clips, and the clips on which measuring failed."""
 
     values: tuple[Record_co, ...]
     failed: Mapping[str, str]
-    """The reason for each clip that could not be read or asked about."""
+    """Reason for each clip, by name, that could not be read or asked about."""
 
     def __iter__(self) -> Iterator[Record_co]:
         return iter(self.values)
@@ -175,39 +175,41 @@ class Records(Generic[Record_co]):
     def __len__(self) -> int:
         return len(self.values)
 
-    def of(self, name: str) -> "Records[Any]":
-        """One entry of each record."""
+    def entries(self, name: str) -> "Records[Any]":
+        """Return one entry of every record."""
         values: tuple[Any, ...] = self.values
         return Records(tuple(record[name] for record in values), self.failed)
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """A config opened."""
+    """Model and data set of a configuration, opened."""
 
     config: MeasurementConfig
     dataset: DataSet
     model: VideoLM
     others: Stored | None
-    """Where candidate tracks are read from; None if they are not given."""
+    """Source of candidate tracks; None if none are given."""
 
     @property
     def indices(self) -> range:
-        """The places in the data set of the queries that are used."""
+        """Places of the used queries in the data set."""
         first = self.config.first
         return range(first, min(first + self.config.clips, len(self.dataset)))
 
-    def each(self, measured: Callable[[VideoLM, Case], Measured]) -> Records[Measured]:
-        """Measure on one clip after the other; what fails is noted, and the rest goes on.
+    def measure_cases(self, measure_case: Callable[[VideoLM, Case], RecordT]) -> Records[RecordT]:
+        """Measure one clip after the other; note the clips that fail, and go on.
 
         Raises:
-            ValueError: if all fail.
+            ValueError: if all clips fail.
         """
-        found: list[Measured] = []
+        found: list[RecordT] = []
         failed: dict[str, str] = {}
         for index in tqdm(self.indices, desc=self.dataset.name, unit="clip", leave=False):
+            # One clip of a user's data that cannot be read must not cost the hours before it. Only
+            # errors about the input are noted: any other is a fault of the program and stops it.
             try:
-                found.append(measured(self.model, self._case(self.dataset[index])))
+                found.append(measure_case(self.model, self._read_case(self.dataset[index])))
             except (ValueError, OSError) as failure:
                 failed[self.dataset.ids[index]] = str(failure)
         if not found:
@@ -216,11 +218,12 @@ class Measurement:
         return Records(tuple(found), failed)
 
     def control_questions(self) -> dict[str, str]:
-        """For each clip, by name, a question about what another video shows: the next one's.
+        """Return for each clip, by name, the question of the next clip that is another video.
 
         Raises:
-            ValueError: if there is but one video.
+            ValueError: if there is only one video.
         """
+        # The questions wrap around, so that every clip has a control and each question is used.
         samples = [sample for index in self.indices if (sample := self._annotated(index))]
         return {
             sample.id: next(_questions(samples[place + 1 :] + samples[:place], sample.video_name))
@@ -228,7 +231,11 @@ class Measurement:
         }
 
     def for_choosing(self) -> "Measurement":
-        """The same model and other clips, to choose on what is then reported on these."""
+        """Open other clips for the same model, to choose on them what these clips report.
+
+        Raises:
+            ValueError: if no other clips are left.
+        """
         config = self.config.for_choosing()
         dataset = load_dataset(config.data, config.root, config.annotations)
         if config.first >= len(dataset):
@@ -239,7 +246,7 @@ class Measurement:
         return replace(self, config=config, dataset=dataset)
 
     def provenance(self, *records: Records[Any]) -> dict[str, Any]:
-        """What numbers need to be measured again, and which clips they lack."""
+        """Return what is needed to measure the numbers again, and the clips that failed."""
         config = self.config
         return {
             "dataset": {"name": self.dataset.name, "version": self.dataset.version},
@@ -249,19 +256,20 @@ class Measurement:
             "tracks": None if self.others is None else self.others.describe(),
             "frames": config.frames or self.model.preferred_frames,
             "model": dict(self.model.identity),
+            # Two checkpoints may have one name: the hash tells them apart.
             "weights": weights_of(self.model),
             "versions": {name: version(name) for name in ("torch", "transformers", "nnsight")},
         }
 
     def _annotated(self, index: int) -> Sample | None:
-        """A sample, or None where its annotation is of no use (`each` says why)."""
+        """Return a sample, or None if its annotation is broken (`measure_cases` notes why)."""
         try:
             return self.dataset[index]
         except ValueError:
             return None
 
-    def _case(self, sample: Sample) -> Case:
-        """Read a sample's video."""
+    def _read_case(self, sample: Sample) -> Case:
+        """Read the video of a sample, and convert its tracks to the frames of that video."""
         footage = sample.recording.read(self.config.frames or self.model.preferred_frames)
         sample.check_size(footage)
         truth = footage.from_source(sample.truth)
@@ -281,58 +289,69 @@ class Measurement:
 
 
 def whole_question(query: str) -> str:
-    """What a query states, as a yes-or-no question."""
+    """Turn a query into the yes-or-no question whether what it says is in the video."""
     return as_question(as_statement(query))
 
 
 def _right_first(
     truth: Tube, sample: Sample, footage: Footage, given: tuple[Tube, ...] | None
 ) -> tuple[Tube, ...]:
-    """The true track, those of the other objects annotated, and those given of yet others."""
+    """Return the true track, those of other annotated objects, and given ones of yet others."""
     shown = [footage.from_source(track) for track in sample.tracks]
     annotated = sorted(
         (track for track in shown if len(track)),
         key=lambda track: spatial_iou(track, truth),
-        reverse=True,  # of equals, the order stays
+        reverse=True,  # sorting is stable: annotated tracks of equal overlap keep their order
     )
+    # A detector finds annotated objects again; a second track of one would be right as well.
     others = [
-        track for track in given or () if all(_overlap(track, known) <= SAME for known in annotated)
+        track
+        for track in given or ()
+        if all(_overlap(track, known) <= SAME_OBJECT_OVERLAP for known in annotated)
     ]
     return (*annotated, *others)
 
 
 def _overlap(track: Tube, known: Tube) -> float:
-    """Mean box overlap over the frames in which both have a box; 0 where there are none."""
+    """Compute the mean box overlap over the frames in which both have a box; 0 without any."""
     shared = np.intersect1d(track.frames, known.frames)
     return spatial_iou(track, known.interpolated(shared)) if len(shared) else 0.0
 
 
 def _questions(samples: list[Sample], video: str) -> Iterator[str]:
-    """The questions about other videos."""
+    """Yield the questions about other videos.
+
+    Raises:
+        ValueError: if more are wanted than there are.
+    """
     yield from (whole_question(one.query) for one in samples if one.video_name != video)
     raise ValueError(f"only the video {video} is asked about; give more --clips for a control")
 
 
 def _words(reading: Reading) -> Iterator[str | None]:
-    """The word of the question that each token is of, whole and bare; None for no word of it."""
+    """Yield the word of the question that each token is a part of.
+
+    A token of no word yields its own text, and a role token None.
+    """
     question = reading.prompt.question
     end = 0
     for token in reading.prompt.tokens:
         text = token.text.strip()
+        # Searching from the end of the last token finds the right one of two equal words.
         start = question.find(text, end)
         if token.kind != "word" or not text or start < 0:
-            yield None if token.kind == "role" else _visible(token.text)
+            yield None if token.kind == "role" else _printable(token.text)
             continue
         end = start + len(text)
         begin = question.rfind(" ", 0, start + 1) + 1
-        yield next(iter(_bare(question[begin:].split()[0])), text)
+        yield next(iter(_bare_words(question[begin:].split()[0])), text)
 
 
-def _bare(text: str) -> list[str]:
-    """The words in lower case, without marks."""
+def _bare_words(text: str) -> list[str]:
+    """Split a text into words in lower case, without punctuation marks."""
     return [bare for word in text.split() if (bare := word.strip(".,;:?!\"'()").lower())]
 
 
-def _visible(text: str) -> str:
-    """A token as it can be printed."""
+def _printable(text: str) -> str:
+    """Return a token in a form that can be seen: a newline as two characters."""
     return text if text.strip() else repr(text)[1:-1]

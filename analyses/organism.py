@@ -1,10 +1,11 @@
-"""The organism answers right, and some of its tokens look at what it answers about.
+"""The organism answers right, and some of its tokens attend to the object it answers about.
 
     python analyses/organism.py              draw from the stored numbers (seconds)
     python analyses/organism.py --measure    measure them again (two CPU cores, three minutes)
 
-Token and layers are chosen on shapes-val and reported on shapes-test, beside chance and beside a
-control in which each question is asked about another clip.
+Token and layers are chosen on shapes-val and reported on shapes-test, next to chance and to a
+control that asks each question about another clip. The recipe of the organism was changed until
+role tokens did this, so it is no evidence that role tokens of other models do.
 """
 
 import numpy as np
@@ -18,7 +19,7 @@ from probe.organism.exam import examine
 
 
 def measure(measurement: Measurement) -> Numbers:
-    """Accuracy by kind of question, where the chosen token looks, and the table of all tokens."""
+    """Measure accuracy by kind of question, and where the chosen token and all tokens look."""
     return {
         **measurement.provenance(),
         **examine(measurement.model, SHAPES_TEST, measurement.config.clips),
@@ -26,17 +27,18 @@ def measure(measurement: Measurement) -> Numbers:
 
 
 def draw(numbers: Numbers) -> Figure:
-    """Left, accuracy by kind of question; right, where each token looks, layer by layer."""
+    """Draw accuracy by kind of question, and where each token looks, layer by layer."""
     figure = create_figure(8.6, 3.3)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.3))
     _draw_accuracy(left, numbers["accuracy"])
-    order = [name for name in _ORDER if name in numbers["table"]]
+    order = [name for name in _TOKEN_ORDER if name in numbers["table"]]
     grid = [numbers["table"][name]["on_track"] for name in order]
     image = right.imshow(grid, cmap="viridis", vmin=0, vmax=1, aspect="auto")
     right.set_yticks(range(len(order)), order)
     right.set_xticks(range(len(grid[0])))
     chance = numbers["control"]["on_track"]["chance"]
     right.set(xlabel="layer", ylabel="token", title=f"peak on the true track (chance {chance:.2f})")
+    # The lower part of viridis is dark, where only white text can be read.
     for row, values in enumerate(grid):
         for column, value in enumerate(values):
             colour = "white" if value < 0.6 else "black"
@@ -46,7 +48,7 @@ def draw(numbers: Numbers) -> Figure:
 
 
 def _draw_accuracy(axes: Axes, accuracy: Numbers) -> None:
-    """A bar with its interval for each kind of question, by what it is about."""
+    """Draw a bar with its interval for each kind of question."""
     shares = np.array([one["share"] for one in accuracy.values()])
     low, high = np.array([one["interval"] for one in accuracy.values()]).T
     reach = np.array([shares - low, high - shares]).clip(min=0)
@@ -56,7 +58,20 @@ def _draw_accuracy(axes: Axes, accuracy: Numbers) -> None:
     draw_legend_below(axes)
 
 
-_ORDER = ("COLOUR", "SHAPE", "that", "ACTION", "in", "video", "?", "A", "SS", "IST", "ANT", ":")
+_TOKEN_ORDER = (
+    "COLOUR",
+    "SHAPE",
+    "that",
+    "ACTION",
+    "in",
+    "video",
+    "?",
+    "A",
+    "SS",
+    "IST",
+    "ANT",
+    ":",
+)
 
 CLAIM = Claim(
     __file__,

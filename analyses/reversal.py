@@ -1,11 +1,11 @@
-"""Reversal changes the map much, and the chosen track in a fifth of the cases.
+"""Reversing the frames changes the map much, and the chosen track in a fifth of the clips.
 
     python analyses/reversal.py              draw from the stored numbers (seconds)
     python analyses/reversal.py --measure    measure again (two CPU cores, one minute)
 
-The frames' visual tokens are put in reverse order and the map is turned back: how alike are both
-maps (correlation over all cells), do they choose the same track, and is the choice right more often
-when both orders agree? Read through the most active word, with the attribute's question.
+Visual tokens are put in reverse order of frames, and the map is turned back in time. How alike are
+both maps (correlation over all cells), how often do they choose the same track, and is the choice
+right more often when they do? The map is that of the most active word in the attribute's question.
 """
 
 from typing import Any
@@ -32,30 +32,31 @@ from probe.engine.model import VideoLM
 from probe.grounding.queries import as_question
 from probe.interpret.grounding_tokens import grounding_token
 
-ORDERS = ("forward", "backward", "assembled")
+FRAME_ORDERS = ("forward", "backward", "assembled")
 
 
 def measure(measurement: Measurement) -> Numbers:
-    """Consistency and agreement of both orders, and who is right how often."""
-    records = measurement.each(_both)
+    """Measure how alike both orders are, how often they agree, and how often each is right."""
+    records = measurement.measure_cases(_compare_orders)
     agreeing = [one["assembled"] for one in records if one["agree"]]
     differing = [one["assembled"] for one in records if not one["agree"]]
     by_agreement = {"where both agree": agreeing, "where they differ": differing}
     return {
         **measurement.provenance(records),
-        "consistency": np.round(records.of("consistency").values, 4).tolist(),
-        "mean_consistency": summary(records.of("consistency").values),
-        "agree": summary(records.of("agree").values),
+        "consistency": np.round(records.entries("consistency").values, 4).tolist(),
+        "mean_consistency": summary(records.entries("consistency").values),
+        "agree": summary(records.entries("agree").values),
         "right": {
-            **{name: summary(records.of(name).values) for name in ORDERS},
+            **{name: summary(records.entries(name).values) for name in FRAME_ORDERS},
+            # A user's few clips may all agree, or all differ: an empty group has no mean.
             **{name: summary(values) for name, values in by_agreement.items() if values},
         },
-        "chance": float(np.mean(records.of("chance").values)),
+        "chance": float(np.mean(records.entries("chance").values)),
     }
 
 
-def _both(model: VideoLM, case: Case) -> dict[str, Any]:
-    """Both orders' maps of one clip: how alike, and whether each chooses the true track."""
+def _compare_orders(model: VideoLM, case: Case) -> dict[str, Any]:
+    """Compare the maps of both orders on one clip, and check which choose the true track."""
     question = as_question(case.queries.attribute)
     view = model.watch(case.video)
     (ahead,), (back,) = view.read(question), view.reversed().read(question)
@@ -64,7 +65,10 @@ def _both(model: VideoLM, case: Case) -> dict[str, Any]:
     maps = (forward, turned, assemble([forward, turned]))
     chosen = [best_track(case.tracks, one) for one in maps]
     return {
-        **{name: float(track is case.track) for name, track in zip(ORDERS, chosen, strict=True)},
+        **{
+            name: float(track is case.track)
+            for name, track in zip(FRAME_ORDERS, chosen, strict=True)
+        },
         "agree": float(chosen[0] is chosen[1]),
         "consistency": forward.consistency(turned),
         "chance": 1 / len(case.tracks),
@@ -72,7 +76,7 @@ def _both(model: VideoLM, case: Case) -> dict[str, Any]:
 
 
 def draw(numbers: Numbers) -> Figure:
-    """Left, how alike both maps are; right, how often the chosen track is right."""
+    """Draw how alike both maps are, and how often the chosen track is right."""
     figure = create_figure(7.2, 2.8)
     left, right = figure.subplots(1, 2)
     left.hist(numbers["consistency"], bins=np.linspace(-1, 1, 21).tolist(), color=BLUE, alpha=0.5)

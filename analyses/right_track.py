@@ -1,10 +1,10 @@
-"""Through its role tokens the organism points at the right object, proposed or true.
+"""With `best` the organism points at the right object; `paper` is not shown to beat chance.
 
     python analyses/right_track.py              draw from the stored numbers (seconds)
     python analyses/right_track.py --measure    measure them again (two CPU cores, two minutes)
 
-Each preset chooses among the true tracks, and among those that are proposed without the truth;
-a choice is right if it overlaps the true tube by half or more. A clip that fails counts as wrong.
+Each preset chooses among the true tracks, and among tracks that are proposed without the truth. A
+choice is right if it overlaps the true tube by more than half. A clip that fails counts as wrong.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from common import (
     summary,
 )
 from matplotlib.figure import Figure
-from measurement import SAME, Case, Measurement, MeasurementConfig
+from measurement import SAME_OBJECT_OVERLAP, Case, Measurement, MeasurementConfig
 
 from probe.engine.model import VideoLM
 from probe.grounder import ground
@@ -28,30 +28,34 @@ from probe.metrics import spatial_iou
 
 
 def measure(measurement: Measurement) -> Numbers:
-    """How often the chosen track is the queried object's, by preset and kind of candidates."""
-    records = measurement.each(_rights)
+    """Measure how often the right track is chosen, by preset and kind of candidates."""
+    records = measurement.measure_cases(_check_choices)
+    # A failed clip leaves no record, so it is added as a wrong choice of every preset.
     missed = [0.0] * len(records.failed)
     names = [name for name in records.values[0] if name != "chance"]
     return {
         **measurement.provenance(records),
-        "chance": float(np.mean(records.of("chance").values)),
-        "right": {name: summary([*records.of(name), *missed]) for name in names},
+        "chance": float(np.mean(records.entries("chance").values)),
+        "right": {name: summary([*records.entries(name), *missed]) for name in names},
     }
 
 
-def _rights(model: VideoLM, case: Case) -> dict[str, float]:
-    """For each way of answering, 1 if the right track was chosen, else 0."""
+def _check_choices(model: VideoLM, case: Case) -> dict[str, float]:
+    """Return 1 for each preset and kind of candidates if the right track was chosen, else 0."""
     right = {"chance": 1 / len(case.tracks)}
     for preset, config in PRESETS.items():
         for kind, tracks in (("true", case.tracks), ("proposed", case.candidates)):
             answer = ground(model, case.video, case.query, tracks, config=config)
+            # Overlap and not identity: a proposed track is never the true one itself.
             chosen = answer.track.interpolated(case.truth.frames)
-            right[f"{preset}, {kind} tracks"] = float(spatial_iou(chosen, case.truth) > SAME)
+            right[f"{preset}, {kind} tracks"] = float(
+                spatial_iou(chosen, case.truth) > SAME_OBJECT_OVERLAP
+            )
     return right
 
 
 def draw(numbers: Numbers) -> Figure:
-    """One point with its interval for each way of answering, and chance as a line."""
+    """Draw a dot with its interval for each preset and kind of candidates, and chance as a line."""
     figure = create_figure(5.6, 3.0)
     axes = figure.subplots()
     draw_dots(axes, numbers["right"])

@@ -1,4 +1,4 @@
-"""Grounding scores of several configurations side by side, with paired differences."""
+"""Grounding scores of several configurations, and their paired differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,18 +13,19 @@ from probe.grounder import ground
 from probe.grounding.config import GrounderConfig
 from probe.metrics import QueryScore, Scores, bootstrap_interval, paired_difference, score
 
-FIGURES = ("viou", "tiou", "gt_viou")
-ZERO = QueryScore(0.0, 0.0, 0.0)
+SCORE_NAMES = ("viou", "tiou", "gt_viou")
+NO_SCORE = QueryScore(0.0, 0.0, 0.0)
+"""Scores of a clip that failed: it counts as zero, it is not left out."""
 
 
 def score_configs(
     model: VideoLM, case: Case, configs: Mapping[str, GrounderConfig], protocol: str
 ) -> dict[str, QueryScore]:
-    """Ground a case with every configuration."""
-    return {name: _scored(model, case, config, protocol) for name, config in configs.items()}
+    """Ground a clip with every configuration, and score the answers."""
+    return {name: _score_config(model, case, config, protocol) for name, config in configs.items()}
 
 
-def _scored(model: VideoLM, case: Case, config: GrounderConfig, protocol: str) -> QueryScore:
+def _score_config(model: VideoLM, case: Case, config: GrounderConfig, protocol: str) -> QueryScore:
     answer = ground(model, case.video, case.query, case.candidates, config=config)
     scores = score(
         {case.name: answer.tube},
@@ -38,16 +39,19 @@ def _scored(model: VideoLM, case: Case, config: GrounderConfig, protocol: str) -
 
 @dataclass(frozen=True)
 class Comparison:
-    """The scores of several configurations, query by query."""
+    """Scores of several configurations, query by query."""
 
     protocol: str
     scores: Mapping[str, Mapping[str, QueryScore]]
-    """By configuration, then query."""
+    """Scores by configuration, then query."""
 
     @classmethod
-    def of(cls, records: Records[Mapping[str, QueryScore]], protocol: str) -> "Comparison":
-        """Of the scores of each clip; a clip that failed counts zero with all configurations."""
-        nothing = dict.fromkeys(records.values[0], ZERO)
+    def from_records(
+        cls, records: Records[Mapping[str, QueryScore]], protocol: str
+    ) -> "Comparison":
+        """Gather the scores of each clip; a failed clip is zero with all configurations."""
+        # Scores are keyed by place: the records of failed clips have no name here.
+        nothing = dict.fromkeys(records.values[0], NO_SCORE)
         rows = [*records, *[nothing] * len(records.failed)]
         scores = {
             name: {str(place): row[name] for place, row in enumerate(rows)} for name in nothing
@@ -55,11 +59,11 @@ class Comparison:
         return cls(protocol, scores)
 
     def values(self, name: str, figure: str) -> list[float]:
-        """One figure of every query."""
+        """Return one score of every query."""
         return [getattr(query, figure) for query in self.scores[name].values()]
 
     def table(self) -> dict[str, dict[str, Any]]:
-        """The means of each configuration, and an interval of m_vIoU."""
+        """Compute the means of each configuration, and an interval of m_vIoU."""
         return {
             name: {
                 **asdict(Scores(self.protocol, queries, ()).mean),
@@ -69,16 +73,16 @@ class Comparison:
         }
 
     def difference(self, over: str, under: str) -> dict[str, Any]:
-        """What one configuration adds to another, query by query, with intervals."""
+        """Compute what one configuration adds to another, paired by query, with intervals."""
         differences = {
             figure: paired_difference(self.values(over, figure), self.values(under, figure))
-            for figure in FIGURES
+            for figure in SCORE_NAMES
         }
         return {"over": over, "under": under, **differences}
 
 
 def draw_differences(axes: Axes, differences: Mapping[str, Sequence[float]]) -> None:
-    """Paired differences with their intervals, one below the other, and a line at none."""
+    """Draw paired differences with their intervals, and a line at zero."""
     draw_dots(
         axes,
         {name: {"mean": mean, "interval": ends} for name, (mean, *ends) in differences.items()},

@@ -1,4 +1,4 @@
-"""The organism learns to see, then what happens, then to answer: loss and scores by step.
+"""The organism learns first to see, then what happens, then to answer: loss and scores by step.
 
 python analyses/training.py              draw from the stored numbers (seconds)
 python analyses/training.py --run DIR    take them from a run of `probe train-organism --out DIR`
@@ -15,58 +15,63 @@ from common import (
     GREEN,
     ORANGE,
     Claim,
+    ClaimOptions,
     Numbers,
-    Options,
     create_figure,
     errors_in_one_line,
-    read,
+    read_command_line,
     style_axes,
 )
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from tyro.conf import arg
 
-SCORES = {
+from probe.files import read_json
+
+STAGE_SCORES = {
     "frames": {"f1_words": "F1 of tags, by words", "f1_head": "F1 of tags, by the head"},
     "clips": {"f1_words": "F1 of tags, by words", "f1_head": "F1 of tags, by the head"},
     "words": {"yes_no": "yes or no right", "other": "other answer words right"},
 }
-"""What the log holds beside the loss, stage by stage."""
+"""Quantities in the log of each stage apart from the loss, with their labels."""
 
-SMOOTHED = 9
-"""Entries of the log in a running mean: one entry is one batch."""
+SMOOTHING = 9
+"""Number of log entries in a running mean: a single entry is a single batch."""
 
 
 def gather_log(run: Path) -> Numbers:
-    """The recipe and the log of a run, one list for each quantity of each stage.
+    """Gather recipe and log of a run: one list for each quantity of each stage.
 
     Raises:
-        OSError: if the folder holds no run.
+        OSError: if the folder contains no log.
+        ValueError: if it contains no recipe.
     """
-    lines = (run / "log.jsonl").read_text().splitlines()
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
     entries = [json.loads(line) for line in lines]
     stages: dict[str, Any] = {}
-    for stage, scores in SCORES.items():
-        # a run that was stopped logs again what it does again: the last word counts
+    for stage, scores in STAGE_SCORES.items():
+        # A run that was stopped repeats the steps after its last checkpoint: the last entry counts.
         by_step = {entry["step"]: entry for entry in entries if entry["stage"] == stage}
         of_stage = [by_step[step] for step in sorted(by_step)]
         stages[stage] = {
             name: [entry[name] for entry in of_stage] for name in ("step", "loss", *scores)
         }
         stages[stage]["minutes"] = round((of_stage[-1]["time"] - of_stage[0]["time"]) / 60, 1)
+    # A run that has not ended has logged no peak.
     peaks = [entry["peak_mb"] for entry in entries if entry["stage"] == "end"]
-    recipe = json.loads((run / "recipe.json").read_text())
+    recipe = read_json(run / "recipe.json")
     return {"recipe": recipe, "stages": stages, "peak_mb": max(peaks, default=None)}
 
 
 def draw(numbers: Numbers) -> Figure:
-    """Loss above, scores below; one column a stage."""
+    """Draw the loss above, scores below, one column for each stage."""
     figure = create_figure(8.4, 3.6)
-    grid = figure.subplots(2, len(SCORES), sharex="col")
-    for (above, below), (stage, scores) in zip(grid.T, SCORES.items(), strict=True):
+    grid = figure.subplots(2, len(STAGE_SCORES), sharex="col")
+    for (above, below), (stage, scores) in zip(grid.T, STAGE_SCORES.items(), strict=True):
         log = numbers["stages"][stage]
         above.plot(log["step"], _smooth(log["loss"]), color=BLUE)
         above.set(title=f"{stage}: {log['minutes']:.0f} min", yscale="log")
+        # A loss that falls by less than tenfold would get a single label at powers of ten.
         above.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         above.yaxis.set_major_formatter("{x:g}")
         above.yaxis.set_minor_formatter("")
@@ -80,26 +85,27 @@ def draw(numbers: Numbers) -> Figure:
 
 
 def _smooth(values: list[float]) -> Any:
-    """A running mean that shortens towards both ends."""
-    padded = np.convolve(values, np.ones(SMOOTHED), mode="same")
-    return padded / np.convolve(np.ones(len(values)), np.ones(SMOOTHED), mode="same")
+    """Compute a running mean; towards both ends over fewer entries."""
+    # The same filter over ones counts the entries that each mean has; padding would pull ends to 0.
+    padded = np.convolve(values, np.ones(SMOOTHING), mode="same")
+    return padded / np.convolve(np.ones(len(values)), np.ones(SMOOTHING), mode="same")
 
 
 CLAIM = Claim(__file__, draw, only_shapes="the curves are those of a run of train-organism")
 
 
 @dataclass(frozen=True)
-class Gathering(Options):
-    """Draw the curves of a training run, from the stored numbers or from a run's folder."""
+class GatheringOptions(ClaimOptions):
+    """Draw the curves of a training run, from the stored numbers or from the folder of a run."""
 
     run: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Take the numbers from this folder of `probe train-organism --out DIR`."""
+    """Take the numbers from this folder, which `probe train-organism --out DIR` wrote."""
 
 
 def main() -> None:
-    """Gather where asked to, and draw."""
+    """Gather the numbers of a run if one is given, and draw."""
     with errors_in_one_line(CLAIM.name):
-        options = read(Gathering(CLAIM.config), CLAIM.name)
+        options = read_command_line(GatheringOptions(CLAIM.config), CLAIM.name)
         if options.run:
             CLAIM.store(gather_log(options.run), options.out)
         CLAIM.follow(options)

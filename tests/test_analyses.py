@@ -12,8 +12,8 @@ import probe
 from probe.candidates.tracks import save_tracks
 
 ANALYSES = Path(__file__).parent.parent / "analyses"
-SHARED = ("all", "common", "measurement", "tables")
-SCRIPTS = sorted(path.stem for path in ANALYSES.glob("*.py") if path.stem not in SHARED)
+SHARED_FILES = ("all", "common", "measurement", "tables")
+SCRIPTS = sorted(path.stem for path in ANALYSES.glob("*.py") if path.stem not in SHARED_FILES)
 OF_SHAPES_ONLY = ("organism", "training")
 
 
@@ -66,7 +66,7 @@ def said(monkeypatch, capsys):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_figure_draws_from_its_stored_numbers(script):
     asked = claim(script)
-    assert asked.draw(json.loads(asked.numbers().read_text())).axes
+    assert asked.draw(json.loads(asked.numbers_path().read_text())).axes
 
 
 def test_only_the_training_curves_are_not_measured():
@@ -78,7 +78,7 @@ def test_what_is_measured_on_another_data_set_has_the_shape_of_what_is_stored(sc
     asked = claim(script)
     measurement = config(data="hcstvg2", root=people, clips=2).open()
     found = json.loads(json.dumps(asked.measure(measurement)))
-    stored = json.loads(asked.numbers().read_text())
+    stored = json.loads(asked.numbers_path().read_text())
     assert found.keys() == stored.keys()
     assert (found["dataset"]["name"], found["cases"], found["failed"]) == ("hcstvg2", 2, {})
     for same in ("weights", "model", "frames"):
@@ -90,14 +90,14 @@ def test_what_is_measured_on_another_data_set_has_the_shape_of_what_is_stored(sc
 def test_what_is_measured_on_the_shapes_has_the_shape_of_what_is_stored(script):
     asked = claim(script)
     found = asked.measure(replace(asked.config, clips=2).open())
-    stored = json.loads(asked.numbers().read_text())
+    stored = json.loads(asked.numbers_path().read_text())
     assert found.keys() == stored.keys()
     for same in ("dataset", "weights", "model", "frames"):
         assert found[same] == stored[same]
 
 
 def test_cutting_what_is_looked_at_moves_the_answer_more_than_cutting_random_cells():
-    numbers = json.loads(claim("cause_and_activation").numbers().read_text())
+    numbers = json.loads(claim("cause_and_activation").numbers_path().read_text())
     low, high = numbers["area_between"]["deletion"]["interval"]
     assert low <= high < 0  # the curve of the strongest cells lies below
 
@@ -114,9 +114,9 @@ def test_a_claim_about_the_shapes_refuses_another_data_set(script, people, said)
     "words", [("--clips", "2"), ("--data", "vidstg"), ("--model", "another"), ("--first", "3")]
 )
 def test_only_the_committed_measurement_may_overwrite_the_committed_numbers(words, said):
-    stored = claim("layers").numbers().read_bytes()
+    stored = claim("layers").numbers_path().read_bytes()
     assert "give this one a folder, --out" in said("layers", "--measure", *words)
-    assert claim("layers").numbers().read_bytes() == stored
+    assert claim("layers").numbers_path().read_bytes() == stored
 
 
 def test_saying_what_to_measure_without_measuring_is_refused(said):
@@ -166,12 +166,12 @@ def test_a_clip_that_cannot_be_read_scores_zero(broken):
     tables = importlib.import_module("tables")
 
     def means(measurement):
-        records = measurement.each(
+        records = measurement.measure_cases(
             lambda model, case: tables.score_configs(
                 model, case, {"best": probe.BEST}, "hcstvg-official"
             )
         )
-        return tables.Comparison.of(records, "hcstvg-official").table()["best"]
+        return tables.Comparison.from_records(records, "hcstvg-official").table()["best"]
 
     whole, all_three = means(replace(broken, first=2).open()), means(broken.open())
     assert whole["m_tiou"] > 0
@@ -180,7 +180,7 @@ def test_a_clip_that_cannot_be_read_scores_zero(broken):
 
 def test_where_all_clips_fail_the_first_reason_is_given(broken):
     with pytest.raises(ValueError, match=r"all 2 clips fail; 7_a.b-c.mp4: .*no such video"):
-        replace(broken, clips=2).open().each(itself)
+        replace(broken, clips=2).open().measure_cases(itself)
 
 
 # What a claim is told of a clip
@@ -193,17 +193,17 @@ def test_given_tracks_stand_beside_the_true_one_which_comes_first(people, tmp_pa
     (tmp_path / "tracks").mkdir()
     save_tracks(tmp_path / "tracks" / "7_a.b-c.json", given[::-1], video)
     asked = config(data="hcstvg2", root=people, clips=1, tracks=tmp_path / "tracks")
-    (case,) = asked.open().each(itself)
+    (case,) = asked.open().measure_cases(itself)
     assert len(case.candidates) == len(given) > 1
     assert len(case.tracks) == len(given)  # the true one is not there twice
     assert case.track.boxes[case.truth.frames[0]] == pytest.approx(case.truth.boxes[0])
-    (alone,) = replace(asked, tracks=None).open().each(itself)
+    (alone,) = replace(asked, tracks=None).open().measure_cases(itself)
     assert (alone.candidates, len(alone.tracks)) == (None, 1)
 
 
 def test_the_control_question_is_that_of_the_next_video(people):
     measurement = config(data="hcstvg2", root=people, clips=3).open()
-    cases = measurement.each(itself).values
+    cases = measurement.measure_cases(itself).values
     following = [*cases[1:], cases[0]]
     pairs = zip(cases, following, strict=True)
     assert measurement.control_questions() == {case.name: other.question for case, other in pairs}
@@ -224,7 +224,7 @@ def test_clips_to_choose_on_are_not_those_reported_on(people):
 
 
 def test_each_token_is_named_by_its_part_in_the_question(organism):
-    (case,) = config(clips=1).open().each(itself)
+    (case,) = config(clips=1).open().measure_cases(itself)
     (reading,) = organism.watch(case.video).read(case.question)
     parts = dict(zip(reading.tokens, case.parts(reading), strict=True))
     looks, thing = case.queries.attribute.split()[-2:]
@@ -236,7 +236,7 @@ def test_each_token_is_named_by_its_part_in_the_question(organism):
 
 def test_best_is_what_was_chosen():
     choices = importlib.import_module("choices")
-    numbers = json.loads(choices.CLAIM.numbers().read_text())
-    options = {**choices.OPTIONS, "layers": choices.windows(numbers["model"]["layers"])}
+    numbers = json.loads(choices.CLAIM.numbers_path().read_text())
+    options = {**choices.OPTIONS, "layers": choices.layer_windows(numbers["model"]["layers"])}
     picked = {choice: options[choice][name] for choice, name in numbers["chosen"].items()}
     assert replace(probe.PLAIN, **picked) == probe.BEST
