@@ -1,11 +1,13 @@
 """Files of the outside world: the one place where they are read and written.
 
-Everything that is written appears under its name only when it is complete. Everything that is read
-may have been made by anybody, so whatever is wrong with it is said in one line.
+A file appears under its name only when it is complete. A file that is read may have been made by
+anybody, so whatever is wrong with it is said in one line.
 """
 
+import errno
 import json
 import os
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,51 +21,94 @@ if TYPE_CHECKING:
 PARTIAL = ".partial-"
 """Prefix of the temporary name of a file that is being written."""
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of a disk without room, a quota, or a file system that holds no file so large."""
+
+FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+"""Errors of a folder that may not be written."""
+
 
 @contextmanager
 def write_atomically(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to, and rename it to `path` when the block has ended.
 
     At any moment either the old file or the whole new one is there, even after a power failure:
-    file and folder are flushed to disk. If the block raises an error, nothing is left. The
-    temporary name keeps the suffix, by which some libraries choose a format, and is different for
-    each writer, so that several processes may write the same file.
+    file and folder are flushed to disk. If the block raises an error, nothing is left. An empty
+    file is at the temporary path from the start, so that a folder that cannot be written is known
+    before the work is done. The temporary name keeps the suffix, by which some libraries choose a
+    format, and is different for each writer, so that several processes may write the same file;
+    the last one wins.
+
+    A new file gets the permissions that the umask gives; a file that is replaced keeps its own, and
+    its group if the system allows it. A symbolic link stays, and the file that it leads to is
+    replaced.
+
+    Raises:
+        ValueError: if the folder is missing, a folder or a device has this name, the file is
+            write-protected, or the system refuses to write.
     """
     path = Path(path)
-    temporary = path.with_name(f"{PARTIAL}{uuid.uuid4().hex[:12]}-{path.name}")
+    with _explain_writing(path):
+        target = _find_target(path)
+    temporary = target.with_name(f"{PARTIAL}{uuid.uuid4().hex[:12]}{target.suffix}")
     try:
-        yield temporary
-        _flush(temporary)
-        temporary.replace(path)
-        flush_folder(path.parent)
+        with _explain_writing(path, temporary):
+            permissions = _create(temporary, target)
+            yield temporary
+            _set_permissions(temporary, permissions)
+            _flush(temporary)
+            temporary.replace(target)
+        flush_folder(target.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # or it would hide the error that is on its way
+            temporary.unlink()
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all."""
+    """Write a file that is there whole or not at all.
+
+    Raises:
+        ValueError: if it cannot be written.
+    """
     with write_atomically(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 file, whatever the locale, that is there whole or not at all."""
-    write_bytes(path, text.encode())
+    """Write a UTF-8 file, whatever the locale, that is there whole or not at all.
+
+    Raises:
+        ValueError: if it cannot be written.
+    """
+    # Python keeps the bytes of a file name that is not UTF-8 as lone surrogates, which UTF-8 cannot
+    # hold. Their escapes can be read, and are what JSON itself writes for them.
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write plain values as JSON that a person can read."""
+    """Write plain values as JSON that a person can read.
+
+    Raises:
+        ValueError: if the file cannot be written.
+    """
     write_text(path, to_json(content))
 
 
 def write_tensors(path: str | Path, tensors: "Mapping[str, Tensor]", metadata: Any) -> None:
-    """Write tensors as safetensors, with plain values that say what they are."""
-    from safetensors.torch import save_file  # with torch, which takes a second to import
+    """Write tensors as safetensors, with plain values that say what they are.
 
-    about = {"about": json.dumps(metadata)}
-    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with write_atomically(path) as temporary:
-        save_file(ready, temporary, metadata=about)
+    Raises:
+        ValueError: if the file cannot be written.
+    """
+    import torch  # a second of work, which most callers of this module do not need
+    from safetensors.torch import save
+
+    # Copies, since safetensors refuses tensors that share memory, as parts of one tensor do.
+    copies = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    write_bytes(path, save(copies, metadata={"about": json.dumps(metadata)}))
 
 
 def to_json(content: Any) -> str:
@@ -72,17 +117,19 @@ def to_json(content: Any) -> str:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file in UTF-8, with or without a byte order mark, or in UTF-16 or UTF-32.
 
     Raises:
-        ValueError: if there is no such file, or it is not JSON in UTF-8.
+        ValueError: if there is no such file, or it is not JSON.
     """
     path = Path(path)
     content = _read(path)
     try:
-        return json.loads(content.decode("utf-8-sig"))
+        return json.loads(content)
     except (ValueError, RecursionError) as failure:
-        problem = "nested too deeply" if isinstance(failure, RecursionError) else str(failure)
+        problem = str(failure) if content.strip() else "the file is empty"
+        if isinstance(failure, RecursionError):
+            problem = "it is nested too deeply"
         raise ValueError(
             f"{path}: cannot be read as JSON ({problem}); give another file"
         ) from failure
@@ -91,10 +138,13 @@ def read_json(path: str | Path) -> Any:
 def read_tensors(path: str | Path) -> "tuple[dict[str, Tensor], Any]":
     """Read the tensors of a safetensors file, and the plain values that say what they are.
 
+    Returns:
+        Tensors by name, and the metadata of `write_tensors`; None if another program wrote it.
+
     Raises:
-        ValueError: if there is no such file, or it is not one that `write_tensors` wrote.
+        ValueError: if there is no such file, or it is not a whole safetensors file.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError, safe_open  # opens with torch, like `save`
 
     path = Path(path)
     _check_file(path)
@@ -103,12 +153,15 @@ def read_tensors(path: str | Path) -> "tuple[dict[str, Tensor], Any]":
             about = json.loads((stored.metadata() or {}).get("about", "null"))
             return {name: stored.get_tensor(name) for name in stored.keys()}, about  # noqa: SIM118
     except (SafetensorError, ValueError, RecursionError, OSError) as failure:
-        raise ValueError(f"{path}: not a safetensors file of ours ({failure})") from failure
+        problem = str(failure).splitlines()[0]
+        raise ValueError(
+            f"{path}: not a safetensors file, or damaged ({problem}); give another file"
+        ) from failure
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A kind of file of ours: what is written at its head, and checked when it is read."""
+    """A kind of file of ours: its header, and the check of what is read."""
 
     name: str
     """Such as "grounding-probe/tracks"."""
@@ -135,14 +188,18 @@ class FileFormat:
             raise ValueError(f"{path}: not {self.contents}; give a file that {self.writer} wrote")
         if content.get("version") != self.version:
             raise ValueError(
-                f"{path}: version {content.get('version')} of {self.contents}, but this program "
+                f"{path}: version {content.get('version')!r} of {self.contents}, but this program "
                 f"reads version {self.version}; write it again with {self.writer}"
             )
         return content
 
     @contextmanager
     def reading(self, path: str | Path) -> Iterator[None]:
-        """Say in one line that entries of a file are missing or of another type."""
+        """Say in one line that entries of a file are missing or of another type.
+
+        Raises:
+            ValueError: if the block looks for an entry in vain.
+        """
         try:
             yield
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as failure:
@@ -154,7 +211,7 @@ class FileFormat:
 
 def flush_folder(folder: Path) -> None:
     """Have the names in a folder written to disk, where the system can do that."""
-    with suppress(OSError, AttributeError):  # Windows cannot open folders
+    with suppress(OSError):  # Windows cannot open folders; some network drives cannot flush them
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -168,9 +225,78 @@ def remove_partials(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _find_target(path: Path) -> Path:
+    """Find the file to replace, after all symbolic links, and check that it may be replaced."""
+    # Absolute, so that a block may change the working folder.
+    target = Path(os.path.realpath(path))
+    folder = target.parent
+    if not folder.is_dir():
+        problem = "is not a folder" if folder.exists() else "does not exist; make it first"
+        raise ValueError(f"{path}: the folder {folder} {problem}")
+    if target.is_dir():
+        raise ValueError(f"{path}: a folder; give the name of a file")
+    if target.is_symlink():
+        raise ValueError(f"{path}: a symbolic link that leads to itself; give another name")
+    if target.exists() and not target.is_file():
+        # A rename would put a file in the place of a device such as /dev/null.
+        raise ValueError(f"{path}: not an ordinary file; give another name")
+    # A rename asks the folder alone, and would replace what somebody has protected.
+    effective = os.access in os.supports_effective_ids
+    if target.exists() and not os.access(target, os.W_OK, effective_ids=effective):
+        raise ValueError(f"{path}: write-protected; give another name, or make it writable")
+    return target
+
+
+def _create(temporary: Path, target: Path) -> int:
+    """Create an empty file to write to, and return the permissions that it must end with."""
+    try:
+        replaced = target.stat()
+    except FileNotFoundError:
+        replaced = None
+    # Where the old file is private, nobody may read the new one while it is written either.
+    asked = 0o666 if replaced is None else 0o600
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, asked))
+    if replaced is None:
+        # The umask has been applied. It cannot be asked without being set, for all threads.
+        return stat.S_IMODE(temporary.stat().st_mode)
+    if hasattr(os, "chown"):
+        with suppress(OSError):  # a group to which the writer does not belong
+            os.chown(temporary, -1, replaced.st_gid)
+    return stat.S_IMODE(replaced.st_mode) & 0o777
+
+
+def _set_permissions(path: Path, permissions: int) -> None:
+    # Some libraries put a file of their own, with their own permissions, in the place of the one
+    # that they are asked to write. Some file systems refuse every change, also to what is there.
+    if stat.S_IMODE(path.stat().st_mode) != permissions:
+        path.chmod(permissions)
+
+
 def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
+    with path.open("rb+") as file:  # Windows flushes only what is open for writing
         os.fsync(file.fileno())
+
+
+@contextmanager
+def _explain_writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn the system's refusal to write a file into one line that names it and the remedy.
+
+    Given a temporary path, errors about other files, which a block may read, pass unchanged.
+    """
+    try:
+        yield
+    except OSError as failure:
+        about_it = temporary is None or str(failure.filename) == str(temporary)
+        # A full disk is noticed when bytes are written, by a file that has lost its name.
+        on_disk = failure.filename is None and failure.errno in {*FULL, errno.EIO}
+        if not failure.strerror or not (about_it or on_disk):
+            raise
+        remedy = "give another path"
+        if failure.errno in FULL:
+            remedy = "make room, or give another folder"
+        elif failure.errno in FORBIDDEN:
+            remedy = "give a folder that you may write to"
+        raise ValueError(f"{path}: cannot be written ({failure.strerror}); {remedy}") from failure
 
 
 def _read(path: Path) -> bytes:
@@ -182,7 +308,13 @@ def _read(path: Path) -> bytes:
 
 
 def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise ValueError(f"{path}: no such file (looked from {Path.cwd()})")
-    if not path.is_file():
-        raise ValueError(f"{path}: not a file")
+    try:
+        kind = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{path}: no such file (looked from {Path.cwd()})") from None
+    except (OSError, ValueError) as failure:  # ValueError: a null character in the name
+        reason = getattr(failure, "strerror", None) or failure
+        raise ValueError(f"{path}: cannot be read ({reason})") from failure
+    if not stat.S_ISREG(kind):
+        problem = "a folder, not a file" if stat.S_ISDIR(kind) else "not an ordinary file"
+        raise ValueError(f"{path}: {problem}")
