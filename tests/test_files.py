@@ -1,4 +1,4 @@
-"""Files are there whole or not at all, whoever is stopped at whatever moment; bad ones are named."""
+"""Files are there whole or not at all, whoever is stopped, and whatever is wrong is named."""
 
 import errno
 import json
@@ -204,9 +204,14 @@ def test_several_processes_may_write_one_file_while_another_reads_it(tmp_path):
 def test_a_block_that_is_stopped_leaves_the_old_file_and_no_other(tmp_path, stop):
     path = tmp_path / "kept.bin"
     path.write_bytes(OLD)
-    with pytest.raises(stop), write_atomically(path) as temporary:
-        temporary.write_bytes(NEW)
-        raise stop
+
+    def write():
+        with write_atomically(path) as temporary:
+            temporary.write_bytes(NEW)
+            raise stop
+
+    with pytest.raises(stop):
+        write()
     assert path.read_bytes() == OLD
     assert [*tmp_path.iterdir()] == [path]
 
@@ -390,7 +395,7 @@ def test_a_file_that_grows_too_large_is_named_and_leaves_nothing(tmp_path):
 def test_a_disk_that_is_full_only_when_it_is_flushed_is_named_and_leaves_nothing(
     tmp_path, monkeypatch
 ):
-    def full(handle):
+    def full(_handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
