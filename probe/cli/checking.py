@@ -5,8 +5,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from probe.cli.console import fail, progress
-from probe.cli.opening import Opening, loaded
+from probe.cli.console import fail, show_progress
+from probe.cli.model_options import LoadOptions, load_model
 
 
 @dataclass(frozen=True)
@@ -16,19 +16,19 @@ class CheckModel:
     model: Positional[str]
     """A checkpoint's folder, its name on the Hugging Face hub, or "organism"."""
 
-    options: Annotated[Opening, arg(name="")] = field(default_factory=Opening)
+    options: Annotated[LoadOptions, arg(name="")] = field(default_factory=LoadOptions)
 
     @property
     def debug(self) -> bool:
-        """Whether to show tracebacks."""
+        """True if the traceback of an error is to be shown."""
         return self.options.debug
 
     def run(self) -> None:
-        """Make the proofs; exit with 1 if one fails."""
+        """Run the proofs and print them; exit with 1 if one fails."""
         from probe.engine.conformance import check_model
 
-        with progress("load", "prove") as step:
-            model = loaded(self.model, self.options)
+        with show_progress("load", "prove") as step:
+            model = load_model(self.model, self.options)
             step()
             report = check_model(model)
             step()

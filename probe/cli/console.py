@@ -1,4 +1,4 @@
-"""What the command line says: one line for an error, a bar for progress."""
+"""Print what the command line says: one line for an error, a bar for progress."""
 
 import sys
 from collections.abc import Iterator
@@ -9,13 +9,14 @@ from tqdm.auto import tqdm
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
-    """Say in one line what is wrong and stop."""
+    """Print in one line what is wrong, and exit with this code."""
     print(f"probe: {message}", file=sys.stderr)
     sys.exit(code)
 
 
-def quieten() -> None:
-    """Keep what libraries say while a checkpoint is opened off the screen."""
+def silence_libraries() -> None:
+    """Switch off what libraries print while a checkpoint is opened."""
+    # Their bars and notes would run into our own progress bar.
     from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
@@ -25,15 +26,14 @@ def quieten() -> None:
 
 
 @contextmanager
-def progress(*steps: str) -> "Iterator[Step]":
-    """A progress bar over named steps; call what it gives at the end of each."""
+def show_progress(*steps: str) -> "Iterator[ProgressSteps]":
+    """Show a progress bar over named steps; call what it gives at the end of each."""
     with tqdm(total=len(steps), leave=False, bar_format="{desc:8} {bar:30} {elapsed}") as bar:
-        step = Step(bar, steps)
-        yield step
+        yield ProgressSteps(bar, steps)
 
 
-class Step:
-    """Moves a progress bar on."""
+class ProgressSteps:
+    """A progress bar whose steps have names."""
 
     def __init__(self, bar: tqdm, names: tuple[str, ...]) -> None:
         self._bar = bar
@@ -41,23 +41,24 @@ class Step:
         bar.set_description_str(names[0])
 
     def __call__(self) -> None:
-        """One step is done; name the next."""
+        """Move the bar on by one step, and show the name of the next."""
         self._bar.update()
         self._bar.set_description_str(next(self._names, "done"))
 
 
-def without_box(text: str) -> str:
-    r"""What the parser draws in a box, as one line: neither title, nor frame, nor where help is.
+def strip_box(text: str) -> str:
+    r"""Put on one line what the parser prints in a box, without title, frame and hint at --help.
 
-    >>> without_box("╭─ Oh ─╮\n│ odd  │\n│ word │\n│ ──── │\n│ For full helptext, run --help │")
+    >>> strip_box("╭─ Oh ─╮\n│ odd  │\n│ word │\n│ ──── │\n│ For full helptext, run --help │")
     'odd word'
     """
     _, _, boxed = text.partition("\n")
     lines = boxed.partition("For full helptext")[0].splitlines()
-    inside = (line.strip("│╰╯─|+ ") for line in lines)  # where there are no such signs, -, | and +
+    # A terminal that cannot show box-drawing signs gets -, | and + for them.
+    inside = (line.strip("│╰╯─|+ ") for line in lines)
     return " ".join(line for line in inside if line.strip("-"))
 
 
-def say_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """A warning as a note, in place of `warnings.showwarning`."""
+def print_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning as a note; replaces `warnings.showwarning`, which prints where it arose."""
     print(f"probe: note: {message}", file=sys.stderr)

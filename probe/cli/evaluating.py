@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from tqdm.auto import tqdm
 from tyro.conf import Positional, arg
 
-from probe.cli.console import fail, quieten
-from probe.cli.opening import ORGANISM_NOTICE, ModelOptions, Preset
-from probe.cli.outputs import made, writable
-from probe.cli.sources import WEIGHTLESS, Sources
+from probe.cli.console import fail, silence_libraries
+from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions, PresetName
+from probe.cli.outputs import check_writable, make_folder
+from probe.cli.sources import DEFAULT_SOURCES, Sources
 
 if TYPE_CHECKING:
     from probe.evaluation.bench import Plan
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 MethodName: TypeAlias = Literal[
-    Preset, "centre", "random-track", "mean-of-roles", "fixed-token", "direct"
+    PresetName, "centre", "random-track", "mean-of-roles", "fixed-token", "direct"
 ]
 
 
@@ -49,7 +49,7 @@ class Evaluate:
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 
-    sources: Annotated[Sources, arg(name="")] = WEIGHTLESS
+    sources: Annotated[Sources, arg(name="")] = DEFAULT_SOURCES
 
     root: Annotated[Path | None, arg(metavar="PATH")] = None
     """The data set's folder; the shapes need none."""
@@ -101,16 +101,16 @@ class Evaluate:
         from probe.engine.model import ORGANISM
         from probe.evaluation.runner import evaluate, figure_lines
 
-        quieten()
+        silence_libraries()
         plan = self._plan()
         if self.check:
             check_samples(plan, self.limit)
             return
-        writable(self.out)
+        check_writable(self.out)
         with self._answerer(plan) as answerer:
             if plan.model == ORGANISM and self.root is not None:
                 warnings.warn(ORGANISM_NOTICE, stacklevel=2)
-            made(self.out)
+            make_folder(self.out)
             outcome = evaluate(answerer, self.out, limit=self.limit, retry_failed=self.retry_failed)
             print("\n".join(figure_lines(outcome.summary)))
             if not outcome.stopped:
@@ -162,7 +162,7 @@ class Evaluate:
 
         self.sources.check()
         cache, tracks = self.sources.cache or default_cache(), self.sources.tracks
-        search = self.sources.search(cache)
+        search = self.sources.describe_search(cache)
         if self.oracle and (tracks is not None or search is not None):
             other = "--tracks" if search is None else "--detector"
             raise ValueError(f"--oracle and {other} both give candidates; leave out one of them")
@@ -205,8 +205,8 @@ class Report:
 
         if not self.runs:
             raise ValueError("there is no run to report on; give folders of `probe evaluate`")
-        writable(self.out.parent)
-        made(self.out.parent)
+        check_writable(self.out.parent)
+        make_folder(self.out.parent)
         page, text = write_report(self.runs, self.out)
         print(f"written {page}, {text}")
 
@@ -220,7 +220,7 @@ def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
     from probe.datasets.named import DRAWN
     from probe.evaluation.bench import Bench
     from probe.grounding.config import PRESETS
-    from probe.organism.exam import exam_lines, examine, knows_shapes
+    from probe.organism.exam import examine, format_exam, knows_shapes
 
     benchmark = DRAWN.get(answerer.plan.dataset)
     if benchmark is None or answerer.plan.method not in PRESETS:
@@ -234,7 +234,7 @@ def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(kept, indent=1) + "\n")
         partial.replace(path)
-    print("\n".join(exam_lines(kept)))
+    print("\n".join(format_exam(kept)))
 
 
 def check_samples(plan: "Plan", limit: int | None) -> None:

@@ -1,4 +1,4 @@
-"""`probe demo` and `probe ground`: an answer, written and printed."""
+"""`probe demo` and `probe ground`: find the answer to a query, write it and print it."""
 
 import warnings
 from dataclasses import dataclass, field
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from probe.cli.console import progress
-from probe.cli.opening import ORGANISM_NOTICE, ModelOptions, Preset, opened
-from probe.cli.outputs import made, writable
-from probe.cli.sources import WEIGHTLESS, Sources
+from probe.cli.console import show_progress
+from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions, PresetName, open_model_and_video
+from probe.cli.outputs import check_writable, make_folder
+from probe.cli.sources import DEFAULT_SOURCES, Sources
 
 if TYPE_CHECKING:
     from probe.grounding.answers import Answer
 
 
 DEMO_CLIP = 6
-"""The seed of the clip that `probe demo` shows: one of those that the shipped model gets right."""
+"""Seed of the clip that `probe demo` shows; the shipped model gives the right answer for it."""
 
 
 @dataclass(frozen=True)
@@ -30,26 +30,26 @@ class Demo:
     clip: int = DEMO_CLIP
     """Seed of the clip; every number is another clip."""
 
-    preset: Preset = "best"
-    """Whose choices to follow: no learning, the best known, the paper's, or its code's."""
+    preset: PresetName = "best"
+    """The choices to follow: no learning, the best known, the paper's, or its code's."""
 
     debug: bool = False
     """Show the full traceback of an error."""
 
     def run(self) -> None:
-        """Make the clip, answer, and say what the truth was."""
+        """Make the clip, answer the query, and print the truth."""
         from probe.organism.world import make_clip
 
-        writable(self.out)
+        check_writable(self.out)
         clip = make_clip(self.clip)
         thing = clip.things[0]
-        made(self.out)
+        make_folder(self.out)
         clip.write(self.out / "clip.mp4")
-        answer = answered(
+        answer = answer_query(
             self.out / "clip.mp4", thing.query, ModelOptions(), preset=self.preset, notice=False
         )
-        write(answer, self.out)
-        report(answer, self.out)
+        write_results(answer, self.out)
+        print_answer(answer, self.out)
         truth = thing.span
         start, stop = answer.video.time_at(truth.start), answer.video.time_at(truth.stop)
         print(f"truth   {start:.2f} to {stop:.2f} s (frames {truth.start} to {truth.stop - 1})")
@@ -67,49 +67,61 @@ class Ground:
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 
-    sources: Annotated[Sources, arg(name="")] = WEIGHTLESS
+    sources: Annotated[Sources, arg(name="")] = DEFAULT_SOURCES
 
-    preset: Annotated[Preset | None, arg(metavar="{plain,best,paper,released-code}")] = None
-    """Whose choices to follow; by default best for the shipped model, paper for any other."""
+    preset: Annotated[PresetName | None, arg(metavar="{plain,best,paper,released-code}")] = None
+    """The choices to follow; by default best for the shipped model, paper for any other."""
 
     out: Path = Path("probe-ground")
     """Folder for answer.json, answer.mp4 and answer.png."""
 
     @property
     def debug(self) -> bool:
-        """Whether to show tracebacks."""
+        """True if the traceback of an error is to be shown."""
         return self.options.debug
 
     def run(self) -> None:
-        """Answer, write, and print the tube."""
+        """Answer the query, write the answer, and print the tube."""
         self.sources.check()
         if self.sources.detector is None and self.sources.cache is not None:
             raise ValueError("--cache is of no use without a detector; give --detector too")
-        writable(self.out)
-        answer = answered(
+        check_writable(self.out)
+        answer = answer_query(
             self.video, self.query, self.options, preset=self.preset, sources=self.sources
         )
-        write(answer, self.out)
-        report(answer, self.out)
+        write_results(answer, self.out)
+        print_answer(answer, self.out)
 
 
-def answered(
+def answer_query(
     source: Path,
     query: str,
     options: ModelOptions,
     *,
-    preset: Preset | None,
-    sources: Sources = WEIGHTLESS,
+    preset: PresetName | None,
+    sources: Sources = DEFAULT_SOURCES,
     notice: bool = True,
 ) -> "Answer":
-    """The grounder's answer; with a `notice` of what the shipped model cannot do."""
+    """Ground a query in a video with one of the presets.
+
+    Args:
+        source: A video file, or a folder of frames.
+        query: The sentence that describes the thing.
+        options: Which model to load, and how.
+        preset: The grounder's choices; None for those that suit the model.
+        sources: What splits the query and what finds the candidates.
+        notice: Warn of what the shipped model cannot do, if that is the one that looks.
+
+    Raises:
+        ValueError: if an input cannot be used; the message says which and why.
+    """
     from probe.candidates.tracks import load_tracks
     from probe.grounder import ground
     from probe.grounding.config import PRESETS
     from probe.grounding.sources import splitter
 
-    with progress("load", "split", "find", "ground") as step:
-        model, video = opened(source, options)
+    with show_progress("load", "split", "find", "ground") as step:
+        model, video = open_model_and_video(source, options)
         if model.is_organism and notice:
             warnings.warn(ORGANISM_NOTICE, stacklevel=2)
         step()
@@ -117,8 +129,8 @@ def answered(
         queries = splitter(sources.split).split(model, name, query)
         step()
         tracks = None if sources.tracks is None else load_tracks(sources.tracks, video)
-        if (search := sources.search(sources.cache)) is not None:
-            device = str(model.network.device)
+        if (search := sources.describe_search(sources.cache)) is not None:
+            device = str(model.checkpoint.device)
             tracks = search.opened(device=device, dtype=options.dtype).find(video, queries)
         step()
         chosen = preset or ("best" if model.is_organism else "paper")
@@ -127,10 +139,10 @@ def answered(
     return answer
 
 
-def write(answer: "Answer", out: Path) -> None:
-    """Leave answer.json, answer.mp4 and answer.png in a folder."""
-    made(out)
-    with progress("json", "video", "figure") as step:
+def write_results(answer: "Answer", out: Path) -> None:
+    """Write answer.json, answer.mp4 and answer.png to a folder."""
+    make_folder(out)
+    with show_progress("json", "video", "figure") as step:
         answer.save(out / "answer.json")
         step()
         answer.overlay(out / "answer.mp4")
@@ -139,13 +151,13 @@ def write(answer: "Answer", out: Path) -> None:
         step()
 
 
-def report(answer: "Answer", out: Path) -> None:
-    """Print what was found, and where it was written."""
+def print_answer(answer: "Answer", out: Path) -> None:
+    """Print what was found, and the files that it was written to."""
     start, stop = answer.seconds
     print(f"query   {answer.queries.whole}")
     if answer.queries.fallbacks:
         missing = " and ".join(answer.queries.fallbacks)
-        print(f"split   found no {missing}; the whole query stands in")
+        print(f"split   found no {missing}; the whole query is used instead")
     frames = f"frames {answer.span.start} to {answer.span.stop - 1}"
     print(f"when    {start:.2f} to {stop:.2f} s ({frames})")
     label = f" ({answer.track.label})" if answer.track.label else ""

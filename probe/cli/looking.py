@@ -1,4 +1,4 @@
-"""`probe tokens` and `probe view`: where each token of a question looks."""
+"""`probe tokens` and `probe view`: show where each token of a question looks."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from probe.cli.console import Step, progress
-from probe.cli.opening import ModelOptions, opened
-from probe.cli.outputs import made, writable
+from probe.cli.console import ProgressSteps, show_progress
+from probe.cli.model_options import ModelOptions, open_model_and_video
+from probe.cli.outputs import check_writable, make_folder
+from probe.files import write_atomically
 
 if TYPE_CHECKING:
     from probe.viewer import Scene
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Show which tokens of a question look where in a video: a table and a figure."""
+    """Show where in a video the tokens of a question look: a table and a figure."""
 
     video: Positional[Path]
     """A video file, or a folder of frames."""
 
     question: Positional[str]
-    """What to ask, such as "Is there a red circle in this video?"."""
+    """The question, such as "Is there a red circle in this video?"."""
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 
@@ -31,25 +32,24 @@ class Tokens:
 
     @property
     def debug(self) -> bool:
-        """Whether to show tracebacks."""
+        """True if the traceback of an error is to be shown."""
         return self.options.debug
 
     def run(self) -> None:
-        """Read one question and rank its tokens."""
+        """Read one question, rank its tokens, and write the table and the figure."""
         from probe.drawing.figures import draw_token_figure, save_figure
         from probe.interpret.grounding_tokens import grounding_token, rank_tokens
 
-        writable(self.out)
-        with progress("load", "read", "write") as step:
-            model, video = opened(self.video, self.options)
+        check_writable(self.out)
+        with show_progress("load", "read", "write") as step:
+            model, video = open_model_and_video(self.video, self.options)
             step()
             (reading,) = model.watch(video).read(self.question)
             table, token = rank_tokens(reading), grounding_token(reading)
             step()
-            made(self.out)
-            partial = self.out / ".tokens.csv.partial"
-            table.to_csv(partial, index=False)
-            partial.replace(self.out / "tokens.csv")
+            make_folder(self.out)
+            with write_atomically(self.out / "tokens.csv") as temporary:
+                table.to_csv(temporary, index=False)
             save_figure(draw_token_figure(video, reading, token), self.out / "tokens.png")
             step()
         print(table.round(4).to_string(index=False))
@@ -59,14 +59,14 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class LookAround:
+class MakePage:
     """Make an interactive page: click a token to see where it looks, layer by layer."""
 
     source: Positional[Path]
     """An answer.json or the folder that holds it; or a video file or folder of frames."""
 
     questions: Positional[tuple[str, ...]] = ()
-    """What to ask of a video; an answer brings its own questions."""
+    """Questions to ask about a video; an answer brings its own."""
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 
@@ -74,31 +74,32 @@ class LookAround:
     """The page: one file that opens from disk, offline."""
 
     reattend: Annotated[int | None, arg(metavar="LAYER")] = None
-    """Learn a latent prompt at this layer for each question of a video: before and after."""
+    """Learn a latent prompt at this layer for each question about a video, and show the attention
+    before and after."""
 
     truth: Annotated[Path | None, arg(metavar="PATH")] = None
-    """Where the thing really is: a file of tracks (JSON) whose first is the truth."""
+    """The true place of the thing: a file of tracks (JSON) whose first is the truth."""
 
     @property
     def debug(self) -> bool:
-        """Whether to show tracebacks."""
+        """True if the traceback of an error is to be shown."""
         return self.options.debug
 
     def run(self) -> None:
-        """Read, and write the page."""
+        """Read the questions with the model, and write the page."""
         from probe.viewer import page, save_page
 
-        writable(self.html.parent)
-        with progress("load", "read", "write") as step:
+        check_writable(self.html.parent)
+        with show_progress("load", "read", "write") as step:
             scene = self._scene(step)
             step()
-            made(self.html.parent)
+            make_folder(self.html.parent)
             save_page(self.html, page(scene))
             step()
         size = self.html.stat().st_size / 1e6
         print(f"written {self.html} ({size:.1f} MB); open it in a browser")
 
-    def _scene(self, step: Step) -> "Scene":
+    def _scene(self, step: ProgressSteps) -> "Scene":
         from probe.candidates.tracks import load_tracks
         from probe.grounding.reattention import Learning
         from probe.viewer import ask_questions, open_answer, read_answer
@@ -108,7 +109,8 @@ class LookAround:
         if answered and (self.questions or self.reattend is not None):
             raise ValueError(f"{source}: an answer brings its own questions; give a video to ask")
         record, place = open_answer(source) if answered else (None, source)
-        model, video = opened(place, self.options if record is None else self._as_answered(record))
+        options = self.options if record is None else self._follow_answer(record)
+        model, video = open_model_and_video(place, options)
         step()
         truth = None if self.truth is None else load_tracks(self.truth, video)[0]
         view = model.watch(video)
@@ -121,8 +123,8 @@ class LookAround:
     def _holds_answer(self) -> bool:
         return (self.source / "answer.json").is_file()
 
-    def _as_answered(self, record: dict[str, Any]) -> ModelOptions:
-        """The answer's frames, and its model unless another is asked for."""
+    def _follow_answer(self, record: dict[str, Any]) -> ModelOptions:
+        """Return the options with the answer's frames, and its model unless another was given."""
         options = replace(self.options, frames=len(record["video"]["sampled_frames"]))
         if self.options.model != ModelOptions().model:
             return options

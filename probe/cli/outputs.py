@@ -1,23 +1,24 @@
-"""Folders for results: checked before any work is done, made when there is something to keep."""
+"""Check folders for results before any work is done; make them when there is a result to keep."""
 
 import os
 from pathlib import Path
 
 
-def writable(folder: Path) -> None:
-    """Check that a folder can be written before any work is done; make nothing yet.
+def check_writable(folder: Path) -> None:
+    """Check that a folder can be written to; make nothing yet.
 
     Raises:
         ValueError: if it cannot.
     """
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"{folder}: cannot write there ({there}); give --out another folder")
+    # A folder that does not exist yet can be made if the nearest one above it can be written to.
+    nearest = folder.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(f"{folder}: cannot write there ({nearest}); give --out another folder")
 
 
-def made(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder for results.
 
     Raises:

@@ -1,4 +1,4 @@
-"""All commands as one program, and how it ends.
+"""Run all commands as one program.
 
 Exit codes: 0 done, 1 a proof of `check-model` fails, 2 wrong use or bad input, 130 stopped. Errors
 are one line; `--debug` shows where they come from.
@@ -13,10 +13,10 @@ import tyro
 from tyro.conf import subcommand
 
 from probe.cli.checking import CheckModel
-from probe.cli.console import fail, say_warning, without_box
+from probe.cli.console import fail, print_warning, strip_box
 from probe.cli.evaluating import Evaluate, Report
 from probe.cli.grounding import Demo, Ground
-from probe.cli.looking import LookAround, Tokens
+from probe.cli.looking import MakePage, Tokens
 from probe.cli.training import TrainOrganism
 
 Command: TypeAlias = (
@@ -25,14 +25,15 @@ Command: TypeAlias = (
     | Annotated[Tokens, subcommand("tokens")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Report, subcommand("report")]
-    | Annotated[LookAround, subcommand("view")]
+    | Annotated[MakePage, subcommand("view")]
     | Annotated[CheckModel, subcommand("check-model")]
     | Annotated[TrainOrganism, subcommand("train-organism")]
 )
 
 
-def parsed() -> Command:
-    """The command that was typed; what cannot be read as one is said in one line."""
+def parse_command() -> Command:
+    """Read the command that was typed; exit with one line if it is none."""
+    # The parser prints its errors in a box of many lines and exits.
     said = StringIO()
     try:
         with redirect_stderr(said):
@@ -43,20 +44,21 @@ def parsed() -> Command:
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as stop:
-        if not stop.code:  # --help
+        if not stop.code:  # --help exits, too, but has printed what was asked for
             raise
-        fail(f"{without_box(said.getvalue())} (see --help)")
+        fail(f"{strip_box(said.getvalue())} (see --help)")
 
 
 def main() -> None:
     """Run the command line; the entry point of `probe`."""
-    command = parsed()
-    warnings.showwarning = say_warning
+    command = parse_command()
+    warnings.showwarning = print_warning
     try:
         command.run()
     except (ValueError, OSError, RuntimeError) as failure:
         if command.debug:
             raise
+        # Our own errors are one line; those of libraries may be many, the first of them the reason.
         lines = [line for line in str(failure).splitlines() if line.strip()]
         fail(lines[0] if lines else type(failure).__name__)
     except KeyboardInterrupt:

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sources:
-    """What splits the query, and what finds the objects that it may mean."""
+    """Options for splitting the query, and for finding the objects that it may mean."""
 
     tracks: Annotated[Path | None, arg(metavar="PATH")] = None
-    """Candidate tracks (JSON; of a benchmark, a folder with a file for each video); by default,
-    whatever stands out from the background."""
+    """Candidate tracks (JSON; for a benchmark, a folder with a file for each video); by default,
+    whatever differs from the background."""
 
     detector: Annotated[str | None, arg(metavar="ID")] = None
     """A GroundingDINO checkpoint that finds the candidates, such as
@@ -31,8 +31,8 @@ class Sources:
     in the user's cache folder by default."""
 
     split: Annotated[str, arg(metavar="{rules,model,PATH}")] = "rules"
-    """What splits the query into who it is and what they do: rules of grammar, the model itself,
-    or a JSON file of sub-queries by video (write ./rules for a file of that name)."""
+    """How the query is split into who it is and what they do: by rules of grammar, by the model
+    itself, or by a JSON file of sub-queries by video (write ./rules for a file of that name)."""
 
     def check(self) -> None:
         """Refuse options that contradict each other, before any work is done.
@@ -45,8 +45,11 @@ class Sources:
         if self.detector is None and self.tracker is not None:
             raise ValueError("--tracker is of no use without a detector; give --detector too")
 
-    def search(self, cache: Path | None) -> "Search | None":
-        """What searches with the detector, if there is one, and keeps what it finds here."""
+    def describe_search(self, cache: Path | None) -> "Search | None":
+        """Describe the search with the detector, which is not loaded yet; None without detector.
+
+        Tracks that it finds are kept in the cache folder, if there is one.
+        """
         if self.detector is None:
             return None
         from probe.candidates.detectors import TRACKING
@@ -55,5 +58,5 @@ class Sources:
         return Search(self.detector, self.tracker or TRACKING, cache)
 
 
-WEIGHTLESS = Sources()
-"""Rules and the weight-free proposer: no other model than the one that looks."""
+DEFAULT_SOURCES = Sources()
+"""Rules of grammar and the weight-free proposer: no model but the one that looks."""

@@ -1,4 +1,4 @@
-"""`probe train-organism`: the shipped model raised again."""
+"""`probe train-organism`: train the shipped model again."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from probe.cli.outputs import writable
+from probe.cli.outputs import check_writable
 from probe.organism.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class TrainOrganism:
-    """Raise the shipped model again, from nothing; a stopped run goes on where it was."""
+    """Train the shipped model again from random weights; a stopped run continues where it was."""
 
     recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
 
@@ -20,24 +20,26 @@ class TrainOrganism:
     """Folder for the run; the finished model is in its folder `checkpoint`."""
 
     device: str = "cpu"
-    """Where to learn: cpu, cuda, cuda:1 ..."""
+    """Device to train on: cpu, cuda, cuda:1 ..."""
 
     threads: int = 2
-    """CPU threads."""
+    """Number of CPU threads."""
 
     quick: bool = False
-    """Only check that the whole path runs, in about a minute; the result is of no use."""
+    """Only check that every stage runs, in about a minute; the result is of no use."""
 
     debug: bool = False
     """Show the full traceback of an error."""
 
     def run(self) -> None:
-        """Train, and say where the model is."""
+        """Train, and print where the model is."""
+        # Imported here: torch takes seconds, for which `probe --help` need not wait.
         import torch
 
         from probe.organism.training import train
 
-        writable(self.out)
+        # Checked before the hour of training, not after it.
+        check_writable(self.out)
         torch.set_num_threads(self.threads)
-        train(self.out, self.recipe.quick() if self.quick else self.recipe, self.device)
+        train(self.out, self.recipe.shorten() if self.quick else self.recipe, self.device)
         print(f"written {self.out / 'checkpoint'}; open it with --model in any other command")

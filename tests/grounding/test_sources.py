@@ -64,7 +64,7 @@ def test_a_model_that_writes_gibberish_leaves_the_whole_query_and_says_so(run, t
         "fallbacks": ["attribute", "action"],
     }
     assert record["where"]["question"] == f"Is there {QUERY} in this video?"
-    assert "found no attribute and action; the whole query stands in" in out
+    assert "found no attribute and action; the whole query is used instead" in out
 
 
 def test_a_file_of_sub_queries_is_what_is_asked(run, folder):

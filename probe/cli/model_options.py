@@ -1,4 +1,4 @@
-"""Which model looks at which video: options that commands share, and what they open."""
+"""Options that say which model looks at a video and how it is opened; shared by commands."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from tyro.conf import arg
 
-from probe.cli.console import quieten
+from probe.cli.console import silence_libraries
 
 if TYPE_CHECKING:
     from probe.engine.model import VideoLM
     from probe.video import Video
 
 
-Preset: TypeAlias = Literal["plain", "best", "paper", "released-code"]
+# Repeated here, because `probe.grounding.config.PRESETS` is in a module that imports torch.
+PresetName: TypeAlias = Literal["plain", "best", "paper", "released-code"]
 
 ORGANISM_NOTICE = (
     "the shipped model knows nothing but coloured shapes on plain backgrounds; expect a wrong "
@@ -22,8 +23,8 @@ ORGANISM_NOTICE = (
 
 
 @dataclass(frozen=True)
-class Opening:
-    """How a checkpoint is opened, and on what hardware."""
+class LoadOptions:
+    """Options for opening a checkpoint, and for the hardware that it runs on."""
 
     revision: Annotated[str | None, arg(metavar="STR")] = None
     """Branch, tag or commit of a checkpoint on the hub."""
@@ -45,8 +46,8 @@ class Opening:
 
 
 @dataclass(frozen=True)
-class ModelOptions(Opening):
-    """Which model looks, and on what hardware."""
+class ModelOptions(LoadOptions):
+    """Options for the model that looks at a video, and for the hardware that it runs on."""
 
     model: str = "organism"
     """A checkpoint's folder, or its name on the Hugging Face hub."""
@@ -55,11 +56,11 @@ class ModelOptions(Opening):
     """Frames to sample; by default as many as the model was made for, else 20."""
 
 
-def loaded(name: str, options: Opening) -> "VideoLM":
-    """The model."""
+def load_model(name: str, options: LoadOptions) -> "VideoLM":
+    """Load a model by its folder, its name on the hub, or "organism"."""
     from probe.engine.model import load
 
-    quieten()
+    silence_libraries()
     return load(
         name,
         device=options.device,
@@ -70,10 +71,10 @@ def loaded(name: str, options: Opening) -> "VideoLM":
     )
 
 
-def opened(source: Path, options: ModelOptions) -> "tuple[VideoLM, Video]":
-    """The model, and the video sampled for it."""
+def open_model_and_video(source: Path, options: ModelOptions) -> "tuple[VideoLM, Video]":
+    """Load the model, and read the video with as many frames as it was made for."""
     from probe.video import read_video
 
-    model = loaded(options.model, options)
+    model = load_model(options.model, options)
     frames = model.preferred_frames if options.frames is None else options.frames
     return model, read_video(source, frames)
