@@ -1,20 +1,20 @@
-"""Attention rows through the engine, beside a plain forward pass and beside eager attention.
+"""Attention rows through the engine, compared with a plain forward pass and eager attention.
 
     python benchmarks/attention.py
 
 Each alternative reads one question about one video, from embeddings to the answer's logits:
 
-rows     `View.read`: where all text tokens look, at all layers, through the engine
-plain    one sdpa forward pass that looks at nothing: the limit
-eager    `output_attentions=True`: full matrices at all layers, of which the same rows are kept
+rows     `View.read`: attention of all text tokens at all layers, through the engine
+plain    one sdpa forward pass that gives out no attention: the limit
+eager    `output_attentions=True`: full matrices at all layers, from which the same rows are taken
 """
 
 from dataclasses import replace
 
 import torch
 from comparison import (
+    BenchmarkOptions,
     Numbers,
-    Options,
     Step,
     compare,
     costs,
@@ -24,32 +24,35 @@ from comparison import (
     table,
 )
 from jaxtyping import Float
-from models import Peer, Shape, made_up_video, peer, shape_of, video_lm
+from models import Peer, Shape, make_noise_video, open_video_lm, peer, shape_of
 from torch import Tensor
 
 from probe.engine.model import VideoLM
 
 QUESTION = "Is there a red circle in this video?"
 
-LENGTHS = (512, 1536, 3008, 6016, 12032)
-"""Visual tokens."""
-QUICK_LENGTHS = (64, 128)
+VISUAL_TOKENS = (512, 1536, 3008, 6016, 12032)
+"""Numbers of visual tokens."""
+
+QUICK_VISUAL_TOKENS = (64, 128)
 
 LONGEST_EAGER = 4096
-"""Tokens up to which eager attention is run: at twice as many its matrices fill 16 GiB."""
+"""Number of tokens up to which eager attention is run: at twice as many it needs 16 GiB."""
 
 
-def measure(options: Options) -> Numbers:
-    """Costs of each alternative by sequence length, and how far rows are from eager attention."""
+def measure(options: BenchmarkOptions) -> Numbers:
+    """Measure costs by sequence length, and the difference of rows to eager attention."""
     shape = shape_of(options)
-    model, other = video_lm(shape, options), peer(shape, options)
-    lengths = QUICK_LENGTHS if options.quick else LENGTHS
-    measured = [_measured(model, other, shape, length, options) for length in lengths]
+    model, other = open_video_lm(shape, options), peer(shape, options)
+    lengths = QUICK_VISUAL_TOKENS if options.quick else VISUAL_TOKENS
+    measured = [_measure_length(model, other, shape, length, options) for length in lengths]
     return {**setting(options), "lengths": measured}
 
 
-def _measured(model: VideoLM, other: Peer, shape: Shape, length: int, options: Options) -> Numbers:
-    steps, tokens = _alternatives(model, other, shape, length)
+def _measure_length(
+    model: VideoLM, other: Peer, shape: Shape, length: int, options: BenchmarkOptions
+) -> Numbers:
+    steps, tokens = _prepare_steps(model, other, shape, length)
     found = compare(steps, options)
     numbers: Numbers = {"tokens": tokens, **costs(found)}
     if "eager" in found:
@@ -57,18 +60,19 @@ def _measured(model: VideoLM, other: Peer, shape: Shape, length: int, options: O
     return numbers
 
 
-def _alternatives(
+def _prepare_steps(
     model: VideoLM, other: Peer, shape: Shape, length: int
 ) -> tuple[dict[str, Step], int]:
-    """The steps to compare, and how many tokens they read."""
-    video = made_up_video(shape.frames(length), shape)
+    """Return the steps to compare, and the number of visual tokens they read."""
+    video = make_noise_video(shape.frames(length), shape)
     view = model.watch(video)
     inputs = other.inputs(video, QUESTION)
     embeddings, visual = other.embeddings(inputs), other.visual(inputs)
     options = {"inputs_embeds": embeddings, "use_cache": False, "logits_to_keep": 1}
 
     def rows() -> Float[Tensor, "layer head token visual"]:
-        unread = replace(view)  # which has read nothing yet
+        # A copy has an empty prefix cache: the cost of reading the video is paid in each run.
+        unread = replace(view)
         return unread.read(QUESTION)[0].attention.flatten(-3)
 
     @torch.no_grad()
@@ -77,10 +81,11 @@ def _alternatives(
 
     @torch.no_grad()
     def eager() -> Float[Tensor, "layer head token visual"]:
-        behind = int(visual.nonzero().max()) + 1
+        # Text before the video cannot see it: only tokens after it have rows to compare.
+        first = int(visual.nonzero().max()) + 1
         with other.eager():
             matrices = other.module(**options, output_attentions=True).attentions
-        return torch.stack([matrix[0][:, behind:, visual] for matrix in matrices])
+        return torch.stack([matrix[0][:, first:, visual] for matrix in matrices])
 
     steps: dict[str, Step] = {"rows": rows, "plain": plain}
     if len(visual) <= LONGEST_EAGER:
@@ -89,11 +94,11 @@ def _alternatives(
 
 
 def show(numbers: Numbers) -> str:
-    """One line for each length, with the ratios that count."""
-    return table([_line(one) for one in numbers["lengths"]])
+    """Format one line for each length, with the ratios that matter."""
+    return table([_format_line(one) for one in numbers["lengths"]])
 
 
-def _line(one: Numbers) -> Numbers:
+def _format_line(one: Numbers) -> Numbers:
     rows, plain = one["rows"], one["plain"]
     line = {
         "tokens": one["tokens"],

@@ -1,11 +1,10 @@
-"""Alternatives compared in one run: timed in turn, their peak memory, medians and ratios.
+"""Comparison of alternatives in one process: timed in turn, with peak memory and medians.
 
 Peak memory is torch's own count of the bytes of tensors, on CPUs as on GPUs. The resident size of
-the process would depend on what its heap went through before: the same step differs by half.
+the process depends on what its heap held before: for the same step it varies by half.
 """
 
 import gc
-import json
 import operator
 import os
 import platform
@@ -23,62 +22,73 @@ import torch
 import tyro
 from torch.profiler import ProfilerActivity, profile
 
+from probe.files import read_json, write_json
+
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("grounding-probe", "torch", "transformers", "nnsight", "numpy")
 
 MIB = 2**20
 
+LONG_RUN_REPEATS = 3
+"""Timed runs of benchmarks that would take too long with the usual number."""
+
 Step: TypeAlias = Callable[[], Any]
+"""One alternative to compare: computes a result, from inputs that were prepared before."""
+
 Numbers: TypeAlias = dict[str, Any]
+"""Plain values that a benchmark measured."""
 
 
 @dataclass(frozen=True)
-class Options:
-    """How a benchmark is run."""
+class BenchmarkOptions:
+    """Options of a benchmark run."""
 
     quick: bool = False
-    """Tiny sizes and one repeat: shows that everything runs, measures nothing, stores nothing."""
+    """Tiny sizes and one repeat: shows that everything runs; its numbers mean nothing and are not
+    stored."""
 
     shape: Literal["small", "small-144", "wide", "7b"] = "small"
-    """The random-weight model: small for CPUs; the same with 144 visual tokens a frame, as the
-    paper's has; wide, with a 7B's proportions; or the true shape of LLaVA-NeXT-Video-7B."""
+    """Sizes of the model of random weights: small for CPUs; the same with 144 visual tokens a frame
+    like the paper's model; wide, with the proportions of a 7B; or the true sizes of
+    LLaVA-NeXT-Video-7B."""
 
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
 
     threads: int = 2
-    """CPU threads that torch may use."""
+    """Number of CPU threads for torch."""
 
     repeats: int = 5
-    """Timed runs of each alternative, after one that warms up and one that measures memory."""
+    """Number of timed runs of each alternative, after one to warm up and one for memory."""
 
     out: Path | None = None
-    """Where numbers are stored; by default in `benchmarks/results`."""
+    """File for the numbers; by default one in `benchmarks/results`."""
 
-    def stored(self, name: str) -> Path | None:
-        """The file for a benchmark's numbers; None for a quick run that was not given one."""
+    def result_path(self, name: str) -> Path | None:
+        """Return the file for the numbers; None for a quick run without --out."""
         if self.out is not None or self.quick:
             return self.out
         return RESULTS / f"{name}-{self.shape}-{torch.device(self.device).type}.json"
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """What one alternative gave, and what it cost."""
+class StepResult:
+    """Result of one alternative, and its cost."""
 
     value: Any
     runs: tuple[float, ...]
     """Seconds of each timed run."""
+
     peak: int
-    """The most bytes of tensors held at once, above those held before."""
+    """Most bytes of tensors held at once, above those held before."""
 
     @property
     def seconds(self) -> float:
-        """The median of the timed runs."""
+        """Median of the timed runs."""
         return median(self.runs)
 
     def to_dict(self) -> Numbers:
-        """The costs, for storing."""
+        """Return the costs as plain values, without the result."""
         return {
             "seconds": round(self.seconds, 5),
             "runs": [round(run, 5) for run in self.runs],
@@ -86,23 +96,29 @@ class Measured:
         }
 
 
-def compare(steps: Mapping[str, Step], options: Options) -> dict[str, Measured]:
-    """Run each alternative once to warm up, once for its memory, then all in turn for time."""
+def compare(steps: Mapping[str, Step], options: BenchmarkOptions) -> dict[str, StepResult]:
+    """Run each alternative once to warm up, once for its memory, then all in turn for time.
+
+    Taking turns spreads slow moments of the machine over all alternatives.
+    """
     device = torch.device(options.device)
     gc.collect()
-    gc.freeze()  # what is there now stays, so that collecting between runs takes no time
+    # Models and inputs stay until the end: frozen, they cost the collections between runs no time.
+    gc.freeze()
+    # The first run of a step chooses kernels and fills pools of memory, so it is not timed.
     values = {name: step() for name, step in steps.items()}
     peaks = {name: peak_memory(step, device) for name, step in steps.items()}
     runs: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(1 if options.quick else options.repeats):
         for name, step in steps.items():
-            runs[name].append(_timed(step, device))
+            runs[name].append(_time_step(step, device))
     gc.unfreeze()
-    return {name: Measured(values[name], tuple(runs[name]), peaks[name]) for name in steps}
+    return {name: StepResult(values[name], tuple(runs[name]), peaks[name]) for name in steps}
 
 
-def _timed(step: Step, device: torch.device) -> float:
-    """Seconds of one run; what earlier runs left behind is collected before."""
+def _time_step(step: Step, device: torch.device) -> float:
+    """Return the seconds of one run."""
+    # Garbage of an earlier run would be collected within this one, and be counted as its time.
     gc.collect()
     _wait_for(device)
     start = time.perf_counter()
@@ -112,41 +128,44 @@ def _timed(step: Step, device: torch.device) -> float:
 
 
 def _wait_for(device: torch.device) -> None:
+    # Kernels of a GPU run on after the call that started them has returned.
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def peak_memory(step: Step, device: torch.device) -> int:
-    """The most bytes of tensors held at once during a step, above those held before it."""
+    """Return the most bytes of tensors held at once during a step, above those held before."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         step()
         return torch.cuda.max_memory_allocated(device) - before
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it says when it starts and stops
+    # The profiler would print a line when it starts and when it stops.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         step()
     with TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
         seen.export_chrome_trace(str(trace))
-        events = json.loads(trace.read_text())["traceEvents"]
-    made = [event for event in events if event["name"] == "[memory]"]
-    changes = [event["args"] for event in sorted(made, key=operator.itemgetter("ts"))]
+        events = read_json(trace)["traceEvents"]
+    allocations = [event for event in events if event["name"] == "[memory]"]
+    # The running total needs events in order of time, which the trace does not promise.
+    changes = [event["args"] for event in sorted(allocations, key=operator.itemgetter("ts"))]
     before = changes[0]["Total Allocated"] - changes[0]["Bytes"]
     return max(change["Total Allocated"] for change in changes) - before
 
 
 def largest_difference(value: torch.Tensor, reference: torch.Tensor) -> float:
-    """The largest difference of two tensors over the largest number of the reference."""
+    """Return the largest difference of two tensors over the largest number of the reference."""
     value, reference = value.detach().float().cpu(), reference.detach().float().cpu()
     return float((value - reference).abs().max() / reference.abs().max())
 
 
-def setting(options: Options) -> Numbers:
-    """What a stored number needs to be understood: machine, threads, number type and versions."""
+def setting(options: BenchmarkOptions) -> Numbers:
+    """Describe the run: machine, threads, model, number type and versions of libraries."""
     return {
-        "machine": _machine(torch.device(options.device)),
+        "machine": _describe_machine(torch.device(options.device)),
         "threads": torch.get_num_threads(),
         "shape": "tiny" if options.quick else options.shape,
         "dtype": options.dtype,
@@ -154,36 +173,41 @@ def setting(options: Options) -> Numbers:
     }
 
 
-def _machine(device: torch.device) -> str:
+def _describe_machine(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    # Only Linux names its CPU in a file; other systems give at least the architecture.
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text(encoding="utf-8").splitlines() if known.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {len(names)} cores"
+    cores = len(names) or os.cpu_count()
+    return f"{names[0] if names else platform.machine()}, {cores} cores"
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of named values as aligned text; a missing value is a dash."""
-    return pd.DataFrame(rows).to_string(index=False, na_rep="-", float_format=_short)
+    """Format rows of named values as aligned text; a missing value is a dash."""
+    return pd.DataFrame(rows).to_string(index=False, na_rep="-", float_format=_format_number)
 
 
-def _short(number: float) -> str:
-    """Three digits, or all that stand before the point."""
+def _format_number(number: float) -> str:
+    """Format a number with three digits, or with all its digits before the point."""
     return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def run(name: str, measure: Callable[[Options], Numbers], show: Callable[[Numbers], str]) -> None:
+def run(
+    name: str, measure: Callable[[BenchmarkOptions], Numbers], show: Callable[[Numbers], str]
+) -> None:
     """Run a benchmark from the command line: measure, store, print."""
-    options = tyro.cli(Options)
+    options = tyro.cli(BenchmarkOptions)
     torch.set_num_threads(options.threads)
     numbers = measure(options)
     if (path := options.stored(name)) is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(numbers, indent=1) + "\n")
+        write_json(path, numbers)
     print(f"{name}: {numbers['machine']}, {numbers['threads']} threads, {options.dtype}")
     print(show(numbers))
 
 
-def costs(measured: Mapping[str, Measured]) -> Numbers:
-    """The costs of every alternative, for storing."""
+def costs(measured: Mapping[str, StepResult]) -> Numbers:
+    """Return the costs of every alternative as plain values."""
     return {name: one.to_dict() for name, one in measured.items()}

@@ -1,13 +1,13 @@
-"""The whole grounding of one clip, beside the same computation as the released code goes about it.
+"""Grounding of one clip, compared with the same computation by the released code's procedure.
 
     python benchmarks/ground.py
 
-Both follow one configuration to the same tube; only the way there differs.
+Both follow the same configuration to the same tube; only the procedure differs.
 
 engine     `probe.ground`: the vision tower once for all questions, the video once for all questions
            of a branch, questions packed, one pass for an answer, rows of attention
 reference  vision tower and video again for each question, ten tokens generated for each, with the
-           graph kept where a prompt is learned, and eager attention matrices at all layers
+           graph kept if a prompt is learned, and eager attention matrices at all layers
 """
 
 from dataclasses import dataclass, replace
@@ -15,9 +15,19 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from comparison import Numbers, Options, compare, costs, largest_difference, run, setting, table
+from comparison import (
+    LONG_RUN_REPEATS,
+    BenchmarkOptions,
+    Numbers,
+    compare,
+    costs,
+    largest_difference,
+    run,
+    setting,
+    table,
+)
 from jaxtyping import Float
-from models import Peer, frames_of, peer, shape_of, video_lm
+from models import Peer, frames_of, open_video_lm, peer, shape_of
 from torch import Tensor
 
 from probe.candidates.tracks import best_track
@@ -37,29 +47,28 @@ from probe.video import Span, Tube, Video
 
 CLIP_SEED = 7
 
-MOST_REPEATS = 3
-"""The reference takes longer than everything else together."""
-
 CONFIGURATIONS = ("paper", "released-code")
 
 GENERATED = 10
-"""Tokens that the released code generates for each question."""
+"""Number of tokens that the released code generates for each question."""
+
 QUICK_GENERATED = 2
 
 ROLE_TOKENS = 5
-"""What the template adds after the user's words: `A SS IST ANT :`."""
+"""Number of tokens that the template adds after the user's words: `A SS IST ANT :`."""
 
 
-def measure(options: Options) -> Numbers:
-    """Costs of both ways by configuration, and how far their maps are apart."""
+def measure(options: BenchmarkOptions) -> Numbers:
+    """Measure costs of both procedures by configuration, and the difference of their maps."""
     shape = shape_of(options)
-    model, other = video_lm(shape, options), peer(shape, options)
+    model, other = open_video_lm(shape, options), peer(shape, options)
     clip = make_clip(CLIP_SEED)
     video = clip.video(frames_of(options))
     tracks = tuple(thing.track() for thing in clip.things)
     query = clip.things[0].query
     cells = model.watch(video).grid.cells
-    fewer = replace(options, repeats=min(options.repeats, MOST_REPEATS))
+    # The reference takes longer than everything else together.
+    fewer = replace(options, repeats=min(options.repeats, LONG_RUN_REPEATS))
     words = QUICK_GENERATED if options.quick else GENERATED
     configurations: Numbers = {}
     for name in CONFIGURATIONS:
@@ -81,19 +90,20 @@ def measure(options: Options) -> Numbers:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The procedure of the released code on the plain model."""
+    """Procedure of the released code, on the plain model."""
 
     other: Peer
     video: Video
     cells: Cells
     config: GrounderConfig
     words: int = GENERATED
-    """How many tokens are generated for each question."""
-    backwards: bool = False
-    """Whether the frames of the visual tokens are put in reverse order."""
+    """Number of tokens generated for each question."""
 
-    def ground(self, query: str, tracks: tuple[Tube, ...]) -> "Found":
-        """Find when and where."""
+    backwards: bool = False
+    """Put the frames of the visual tokens in reverse order."""
+
+    def ground(self, query: str, tracks: tuple[Tube, ...]) -> "ReferenceAnswer":
+        """Find the span and the track."""
         asked = decompose(query)
         with self.other.eager():
             ahead = self.look(asked, asked.attribute, self.config.learn_where)
@@ -104,12 +114,12 @@ class Reference:
         track = best_track(tracks, Heatmap(where, self.cells))
         scores = Heatmap(when, self.cells).peak_within(track)
         span = best_span(scores, self.cells, self.video.source_length, self.config.span)
-        return Found(where, when, track, span)
+        return ReferenceAnswer(where, when, track, span)
 
     def look(
         self, asked: Queries, part: str, learning: Learning | None
     ) -> Float[Tensor, "frame row column"]:
-        """Where the model looks for one part of a query, beyond where it always looks."""
+        """Compute the map of one part of a query, relative to that of the generic prompt."""
         question = as_question(part)
         vectors = None if learning is None else self.learned(question, learning)
         final = self.maps(as_question(asked.whole) if self.config.ask_whole else question, vectors)
@@ -118,13 +128,13 @@ class Reference:
         return final[token] / (generic[token] + RELATIVE_FLOOR)
 
     def token(self, maps: Float[Tensor, "token frame row column"]) -> int:
-        """The token that is read, counted from the last."""
+        """Return the index of the token whose map is used, counted from the last."""
         if isinstance(self.config.token, Fixed):
             return self.config.token.index
         return int(maps[-ROLE_TOKENS:].amax(dim=(1, 2, 3)).argmax()) - ROLE_TOKENS
 
-    def learned(self, question: str, learning: Learning) -> Float[Tensor, "visual hidden"]:
-        """The latent prompt of a question."""
+    def learn(self, question: str, learning: Learning) -> Float[Tensor, "visual hidden"]:
+        """Learn the latent prompt of a question."""
         hidden = self.other.module.config.text_config.hidden_size
         newest = applied = torch.zeros(len(self.cells), hidden, device=self.other.module.device)
         for _ in range(learning.steps):
@@ -135,17 +145,17 @@ class Reference:
             learning.loss(asked, generic, self.ids).backward()
             assert applied.grad is not None
             before, newest = newest, newest + learning.rate.step(applied.grad, applied)
-            applied = ((newest + before) / 2 if learning.two_taps else newest).detach()
+            applied = ((newest + before) / 2 if learning.average_last_two else newest).detach()
             newest = newest.detach()
         return applied
 
     @cached_property
     def ids(self) -> Any:
-        """The ids of yes and no."""
+        """Ids of the tokens for yes and no."""
         return answer_ids(self.other.processor.tokenizer)
 
     def answer(self, question: str, vectors: Tensor) -> Float[Tensor, " word"]:
-        """The logits of the first generated token, with their graph."""
+        """Return the logits of the first generated token, with their graph."""
         inputs = self.other.inputs(self.video, question)
         return self.generated(inputs, vectors).logits[0][0]
 
@@ -153,21 +163,22 @@ class Reference:
     def maps(
         self, question: str, vectors: Tensor | None
     ) -> Float[Tensor, "token frame row column"]:
-        """Where each token of a question looks: the mean over layers and heads."""
+        """Compute the attention map of each token of a question, averaged over layers and heads."""
         inputs = self.other.inputs(self.video, question)
         matrices = self.generated(inputs, vectors).attentions[0]
         visual = self.other.visual(inputs)
-        behind = int(visual.nonzero().max()) + 1
-        rows = torch.stack([matrix[0][:, behind:, visual] for matrix in matrices])
+        first = int(visual.nonzero().max()) + 1
+        rows = torch.stack([matrix[0][:, first:, visual] for matrix in matrices])
         return rows.float().mean(dim=(0, 1)).cpu().unflatten(-1, self.cells.shape)
 
-    def generated(self, inputs: dict[str, Tensor], vectors: Tensor | None) -> Any:
-        """Tokens generated from video and question, vectors added to the visual tokens."""
+    def generate(self, inputs: dict[str, Tensor], vectors: Tensor | None) -> Any:
+        """Generate tokens from video and question, with vectors added to the visual tokens."""
         (places,) = self.other.visual(inputs).nonzero(as_tuple=True)
 
         def enter(_: torch.nn.Module, unnamed: tuple[()], named: dict[str, Any]) -> Any:
             states = named["inputs_embeds"]
-            if states.shape[1] == 1:  # a generated token: the video was read before
+            # From the second generated token on the cache holds the video: nothing to add to.
+            if states.shape[1] == 1:
                 return None
             if self.backwards:
                 framed = states[:, places].unflatten(1, (self.cells.shape[0], -1))
@@ -178,10 +189,12 @@ class Reference:
 
         hook = self.other.decoder.register_forward_pre_hook(enter, with_kwargs=True)
         module = self.other.module
-        output = type(module).generate.__wrapped__(  # without its no_grad
+        # `generate` is decorated with no_grad; the function under it keeps the graph.
+        output = type(module).generate.__wrapped__(
             module,
             **inputs,
             max_new_tokens=self.words,
+            # A model of random weights may end its answer at any token.
             min_new_tokens=self.words,
             do_sample=False,
             output_attentions=True,
@@ -193,8 +206,8 @@ class Reference:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What the reference finds."""
+class ReferenceAnswer:
+    """Answer of the reference."""
 
     where: Float[Tensor, "frame row column"]
     when: Float[Tensor, "frame row column"]
@@ -202,8 +215,8 @@ class Found:
     span: Span
 
 
-def _agreement(answer: Answer, found: Found) -> Numbers:
-    """How far the maps of both are apart, and whether they lead to the same tube."""
+def _agreement(answer: Answer, found: ReferenceAnswer) -> Numbers:
+    """Compare the maps of both, and the tubes they lead to."""
     same_track = bool((answer.track.boxes == found.track.boxes).all())
     return {
         "where_difference": largest_difference(answer.where.heatmap.values, found.where),
@@ -213,7 +226,7 @@ def _agreement(answer: Answer, found: Found) -> Numbers:
 
 
 def show(numbers: Numbers) -> str:
-    """One line for each configuration, with the ratios that count."""
+    """Format one line for each configuration, with the ratios that matter."""
     return table(
         [
             {

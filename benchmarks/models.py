@@ -1,6 +1,6 @@
-"""Models of random weights at a chosen size: as this toolkit opens them, and as transformers does.
+"""Models of random weights at a chosen size, opened by this toolkit and by plain transformers.
 
-Both have the same weights. Attention is moderately sharp, so that a wrong row would show.
+Both have the same weights. Attention is moderately sharp, so that a wrong row would be seen.
 """
 
 from collections.abc import Iterator
@@ -10,37 +10,40 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers  # its classes are looked up when used: after probe has readied torchvision
-from comparison import Options
+
+# Its classes load when they are first used, which is after probe has adapted torchvision.
+import transformers
+from comparison import BenchmarkOptions
 from jaxtyping import Bool, Float
+from probe.engine.network import Network
 from torch import Tensor
 
 from probe.engine.families import family_of
 from probe.engine.model import VideoLM
-from probe.engine.network import Network
-from probe.organism.network import make_processor, vocabulary
+from probe.organism.network import make_processor, make_vocabulary
 from probe.video import Video
 
 CONTEXT = 32768
-"""Positions that a model of random weights is made for: the longest benchmark fits."""
+"""Number of positions of a model of random weights: enough for the longest benchmark."""
 
 CLIP_RATE = 10.0
-"""Frames a second of a made-up video."""
+"""Frames a second of a video of noise."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a LLaVA-NeXT-Video model."""
+    """Sizes of a LLaVA-NeXT-Video model."""
 
     layers: int
     hidden: int
     intermediate: int
     heads: int
     vocabulary: int
-    """Rows of the embedding, at least as many as the tokenizer has words."""
+    """Rows of the embedding; at least as many as the tokenizer has words."""
 
     cells: int
-    """Rows, and columns, of visual tokens in a frame; each pools two by two patches."""
+    """Rows, and columns, of visual tokens in a frame; each token pools two by two patches."""
+
     patch: int
     """Side of a patch in pixels."""
 
@@ -55,46 +58,49 @@ class Shape:
         return 2 * self.cells * self.patch
 
     def frames(self, tokens: int) -> int:
-        """How many frames have about so many visual tokens; one at least."""
+        """Return the number of frames that have about so many visual tokens, at least one."""
         return max(1, round(tokens / self.cells**2))
 
 
 TINY = Shape(6, 64, 128, 4, 128, 4, 2, 1, 32, 64, 2)
-SHAPES = {
+MODEL_SHAPES = {
     "small": Shape(8, 256, 688, 8, 128, 8, 4, 3, 96, 384, 4),
     "small-144": Shape(8, 256, 688, 8, 128, 12, 4, 3, 96, 384, 4),
     "wide": Shape(8, 1024, 2752, 16, 128, 8, 4, 3, 96, 384, 4),
     "7b": Shape(32, 4096, 11008, 32, 32064, 12, 14, 24, 1024, 4096, 16),
 }
-"""A small model in which the vision tower costs about as large a share as in one of 7B; the same
-with as many visual tokens a frame as the paper's model has; a wider one, in which 768 tokens are as
-many for its width as 3,000 are for a 7B; and the true sizes of LLaVA-NeXT-Video-7B."""
+"""Shapes by name.
 
-FRAMES = {"small": 20, "small-144": 20, "wide": 12, "7b": 8}
-"""Frames of the clip that is learned on and grounded: as many as in the paper; fewer where the
-wide shape's proportions want it, and at 7B, where eager matrices for 20 fill over 80 GB."""
+small: the vision tower has about as large a share of the cost as in a 7B. small-144: the same with
+as many visual tokens a frame as the paper's model. wide: 768 tokens are to its width as 3,000 are
+to that of a 7B. 7b: the true sizes of LLaVA-NeXT-Video-7B.
+"""
+
+CLIP_FRAMES = {"small": 20, "small-144": 20, "wide": 12, "7b": 8}
+"""Number of frames of the clip by shape: 20 as in the paper. The wide shape has fewer to keep its
+proportions, and the 7B since eager matrices for 20 frames need over 80 GB."""
 QUICK_FRAMES = 4
 
 
-def shape_of(options: Options) -> Shape:
-    """The sizes that a run asks for."""
-    return TINY if options.quick else SHAPES[options.shape]
+def shape_of(options: BenchmarkOptions) -> Shape:
+    """Return the sizes of the model of a run."""
+    return TINY if options.quick else MODEL_SHAPES[options.shape]
 
 
-def frames_of(options: Options) -> int:
-    """How many frames the clip of a run has."""
-    return QUICK_FRAMES if options.quick else FRAMES[options.shape]
+def frames_of(options: BenchmarkOptions) -> int:
+    """Return the number of frames of the clip of a run."""
+    return QUICK_FRAMES if options.quick else CLIP_FRAMES[options.shape]
 
 
-def video_lm(shape: Shape, options: Options) -> VideoLM:
-    """A model as this toolkit opens it."""
+def open_video_lm(shape: Shape, options: BenchmarkOptions) -> VideoLM:
+    """Open the model as this toolkit does."""
     module = _network(shape, options)
     network = Network(module, _processor(shape), family_of(module.config))
     return VideoLM(name="random", revision=None, network=network)
 
 
-def made_up_video(frames: int, shape: Shape) -> Video:
-    """Noise, at the size that the model sees."""
+def make_noise_video(frames: int, shape: Shape) -> Video:
+    """Make a video of noise, at the size that the model sees."""
     pictures = np.random.default_rng(0).integers(
         0, 256, (frames, shape.side, shape.side, 3), dtype=np.uint8
     )
@@ -103,14 +109,14 @@ def made_up_video(frames: int, shape: Shape) -> Video:
 
 @dataclass(frozen=True, eq=False)
 class Peer:
-    """The same model as others open it: plain transformers, nothing of this toolkit."""
+    """The same model in plain transformers, without this toolkit."""
 
     module: Any
     processor: Any
 
     @contextmanager
     def eager(self) -> Iterator[None]:
-        """Within, attention matrices are made in full, as `output_attentions` needs it."""
+        """Use eager attention in the block, which `output_attentions` needs."""
         self.module.set_attn_implementation("eager")
         try:
             yield
@@ -119,11 +125,11 @@ class Peer:
 
     @property
     def decoder(self) -> Any:
-        """The language model without its head."""
+        """Language model without its head."""
         return self.module.model.language_model
 
     def inputs(self, video: Video, question: str) -> dict[str, Tensor]:
-        """What the processor makes of a video and a question."""
+        """Process a video and a question into inputs of the model."""
         content = [{"type": "video"}, {"type": "text", "text": question}]
         text = self.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
@@ -135,12 +141,12 @@ class Peer:
         return dict(made.to(self.module.device))
 
     def visual(self, inputs: dict[str, Tensor]) -> Bool[Tensor, " token"]:
-        """Which tokens are visual."""
+        """Return the mask of the visual tokens."""
         return inputs["input_ids"][0] == self.module.config.video_token_id
 
     @torch.no_grad()
     def embeddings(self, inputs: dict[str, Tensor]) -> Float[Tensor, "1 token hidden"]:
-        """What enters the language model: visual tokens and text, in one row."""
+        """Compute the inputs of the language model: visual tokens and text, in one row."""
         entered = []
         hook = self.decoder.register_forward_pre_hook(
             lambda _, __, options: entered.append(options["inputs_embeds"]), with_kwargs=True
@@ -150,13 +156,15 @@ class Peer:
         return entered[0]
 
 
-def peer(shape: Shape, options: Options) -> Peer:
-    """The same weights as those of `video_lm`, in plain transformers."""
+def peer(shape: Shape, options: BenchmarkOptions) -> Peer:
+    """Open the model in plain transformers, with the same weights as `open_video_lm`."""
+    # Frozen weights, as the engine has them: else a gradient would be computed for each of them.
     module = _network(shape, options).eval().requires_grad_(False)
     return Peer(module, _processor(shape))
 
 
-def _network(shape: Shape, options: Options) -> Any:
+def _network(shape: Shape, options: BenchmarkOptions) -> Any:
+    # The same seed and order of construction give both sides the same weights.
     torch.manual_seed(0)
     with torch.device(options.device):
         return transformers.LlavaNextVideoForConditionalGeneration._from_config(
@@ -165,7 +173,7 @@ def _network(shape: Shape, options: Options) -> Any:
 
 
 def _config(shape: Shape) -> transformers.LlavaNextVideoConfig:
-    ids = vocabulary()
+    ids = make_vocabulary()
     vision = transformers.CLIPVisionConfig(
         hidden_size=shape.vision_hidden,
         intermediate_size=shape.vision_intermediate,
@@ -176,6 +184,7 @@ def _config(shape: Shape) -> transformers.LlavaNextVideoConfig:
         projection_dim=shape.vision_hidden,
     )
     text = transformers.LlamaConfig(
+        # The true size of the embedding matters for the cost; the ids of the tokenizer must fit.
         vocab_size=max(shape.vocabulary, len(ids)),
         hidden_size=shape.hidden,
         intermediate_size=shape.intermediate,
@@ -183,6 +192,7 @@ def _config(shape: Shape) -> transformers.LlavaNextVideoConfig:
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.heads,
         max_position_embeddings=CONTEXT,
+        # Wide enough that attention is not uniform, in which wrong rows would look right.
         initializer_range=shape.hidden**-0.5,
         pad_token_id=ids["<pad>"],
         bos_token_id=ids["<s>"],
@@ -199,7 +209,7 @@ def _config(shape: Shape) -> transformers.LlavaNextVideoConfig:
 
 
 def _processor(shape: Shape) -> Any:
-    """The organism's words and template, at this model's picture size."""
+    """Return a processor with the organism's words and template, at this model's frame size."""
     processor = make_processor()
     processor.patch_size = shape.patch
     processor.video_processor.size = {"shortest_edge": shape.side}

@@ -1,16 +1,16 @@
-"""One step of learning a latent prompt, beside the naive loop and beside one plain forward pass.
+"""One step of learning a latent prompt, compared with a naive loop and a plain forward pass.
 
     python benchmarks/reattention.py
 
 A step is the gradient, with respect to one vector for each visual token, of a loss on the answers
-to some questions; two of them are a contrast pair. What the steps of one video share (its visual
-tokens, and the states below the layer the vectors enter, its own and those of the questions, which
-only the engine can keep) is computed before, on both sides as far as each can use it.
+to some questions; two questions are a contrast pair. What all steps of one video share is computed
+before, as far as each side can use it: the visual tokens, and for the engine also the states of
+video and questions below the layer at which the vectors are added.
 
 engine   `View.with_latent` and `View.answer_logits`: one pass over the video for all questions,
-         from the layer on that the vectors enter
+         from the layer on at which the vectors are added
 naive    for each question a full forward pass with a hook that adds the vectors, and a backward
-         pass: what one writes without this toolkit
+         pass: what users write without this toolkit
 reattend `probe.reattend`, one step for a question and the generic prompt
 plain    one sdpa forward pass over the video and one question, nothing learned: the limit
 """
@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 
 import torch
 from comparison import (
-    Measured,
+    BenchmarkOptions,
     Numbers,
-    Options,
     Step,
+    StepResult,
     compare,
     costs,
     largest_difference,
@@ -32,7 +32,7 @@ from comparison import (
     table,
 )
 from jaxtyping import Bool, Float
-from models import Peer, frames_of, made_up_video, peer, shape_of, video_lm
+from models import Peer, frames_of, make_noise_video, open_video_lm, peer, shape_of
 from torch import Tensor
 
 from probe.engine.latent_prompts import zero_prompt
@@ -52,46 +52,47 @@ QUESTIONS = (
     "Is the white cross in this video doing something?",
 )
 COUNTS = (1, 2, 8)
-"""How many of the questions are learned for at once; the first two are a contrast pair."""
+"""Numbers of questions to learn for at once; the first two questions are a contrast pair."""
 
 START = 0.01
-"""Size of the vectors that the gradient is taken at: small, and not the same for all."""
+"""Size of the random vectors at which the gradient is taken: small, and different for each."""
 
 
-def measure(options: Options) -> Numbers:
-    """Costs of a step by layer and number of questions, and how far the gradients are apart."""
-    bench = _Bench.open(options)
-    depth = bench.view.network.depth
+def measure(options: BenchmarkOptions) -> Numbers:
+    """Measure costs by layer and number of questions, and the difference of the gradients."""
+    setup = _Setup.open(options)
+    depth = setup.view.checkpoint.depth
     layers = [round(depth * third / 3) for third in range(3)]
-    steps = [bench.step(layer, count) for layer in layers for count in COUNTS]
+    steps = [setup.step(layer, count) for layer in layers for count in COUNTS]
     return {
         **setting(options),
-        "tokens": len(bench.visual[0]),
+        "tokens": len(setup.visual[0]),
         "decoder_layers": depth,
         "steps": steps,
     }
 
 
 @dataclass(frozen=True, eq=False)
-class _Bench:
-    """A video watched by the engine, and the same video before each question for the others."""
+class _Setup:
+    """A video watched by the engine, and the inputs of the plain model for each question."""
 
     view: View
     other: Peer
     embeddings: Sequence[Float[Tensor, "1 token hidden"]]
     visual: Sequence[Bool[Tensor, " token"]]
-    """Which tokens of the embeddings are visual, question by question."""
+    """Mask of the visual tokens in the embeddings of each question."""
+
     answers: AnswerIds
-    options: Options
+    options: BenchmarkOptions
 
     @classmethod
-    def open(cls, options: Options) -> "_Bench":
+    def open(cls, options: BenchmarkOptions) -> "_Setup":
         shape = shape_of(options)
         other = peer(shape, options)
-        video = made_up_video(frames_of(options), shape)
+        video = make_noise_video(frames_of(options), shape)
         inputs = [other.inputs(video, question) for question in QUESTIONS]
         return cls(
-            video_lm(shape, options).watch(video),
+            open_video_lm(shape, options).watch(video),
             other,
             [other.embeddings(one) for one in inputs],
             [other.visual(one) for one in inputs],
@@ -100,8 +101,10 @@ class _Bench:
         )
 
     def step(self, layer: int, count: int) -> Numbers:
-        """The alternatives at one layer, for some of the questions."""
-        latent = zero_prompt(self.view.model, self.view.grid, self.view.prefix.shape[1], layer)
+        """Compare the alternatives at one layer, for the first `count` questions."""
+        latent = zero_prompt(
+            self.view.model, self.view.grid, self.view.prefix.embeddings.shape[1], layer
+        )
         start = START * torch.randn(
             latent.vectors.shape, generator=torch.Generator().manual_seed(0)
         )
@@ -113,7 +116,8 @@ class _Bench:
             return torch.autograd.grad(loss, vectors)[0]
 
         def naive() -> Float[Tensor, "visual hidden"]:
-            vectors = start.clone().to(self.view.prefix.device).requires_grad_()
+            vectors = start.clone().to(self.view.prefix.embeddings.device).requires_grad_()
+            # One backward pass for each question holds the graph of one question at a time.
             for index in range(count):
                 self._loss(self._answer(index, vectors, layer)).backward()
             assert vectors.grad is not None
@@ -127,11 +131,11 @@ class _Bench:
         return self._numbers(layer, count, compare(alternatives, self.options))
 
     def _loss(self, logits: Float[Tensor, "question word"]) -> Tensor:
-        """Small where the answers are yes."""
+        """Return a loss that is small if the answers are yes."""
         return -yes_minus_no(logits, self.answers).sum()
 
     def _answer(self, index: int, vectors: Tensor, layer: int) -> Float[Tensor, "1 word"]:
-        """A full pass over the video and one question, vectors added to what enters a layer."""
+        """Run a full pass over the video and one question, with vectors added at a layer."""
         (places,) = self.visual[index].nonzero(as_tuple=True)
 
         def add(_: torch.nn.Module, entering: tuple[Tensor]) -> tuple[Tensor]:
@@ -152,17 +156,17 @@ class _Bench:
         )
         return output.logits[0].float()
 
-    def _numbers(self, layer: int, count: int, found: dict[str, Measured]) -> Numbers:
+    def _numbers(self, layer: int, count: int, found: dict[str, StepResult]) -> Numbers:
         difference = largest_difference(found["engine"].value, found["naive"].value)
         return {"layer": layer, "questions": count, **costs(found), "difference": difference}
 
 
 def show(numbers: Numbers) -> str:
-    """One line for each layer and number of questions, with the ratios that count."""
-    return table([_line(one) for one in numbers["steps"]])
+    """Format one line for each layer and number of questions, with the ratios that matter."""
+    return table([_format_line(one) for one in numbers["steps"]])
 
 
-def _line(one: Numbers) -> Numbers:
+def _format_line(one: Numbers) -> Numbers:
     engine, naive, plain = one["engine"], one["naive"], one["plain"]
     line = {
         "layer": one["layer"],

@@ -1,11 +1,11 @@
-"""How cost grows with frames, questions and depth; and what a model of 7B needs, on paper.
+"""Growth of cost with frames, questions and depth; and what a 7B needs, by arithmetic.
 
     python benchmarks/scale.py
 
-read     `View.read` of a video that was watched but not read: rows at all layers
+read     `View.read` of a video that was watched but not read yet: rows at all layers
 learn    one step of learning at the embeddings, for the same questions
 
-An exponent of 1 means that cost doubles with what it is fitted against, 0 that it stays as it is.
+An exponent of 1 means that cost doubles when the size doubles, 0 that cost does not change.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,9 +14,19 @@ from itertools import islice, product
 
 import numpy as np
 import torch
-from comparison import MIB, Numbers, Options, compare, costs, run, setting, table
+from comparison import (
+    LONG_RUN_REPEATS,
+    MIB,
+    BenchmarkOptions,
+    Numbers,
+    compare,
+    costs,
+    run,
+    setting,
+    table,
+)
 from jaxtyping import Float
-from models import SHAPES, Shape, made_up_video, shape_of, video_lm
+from models import MODEL_SHAPES, QUICK_FRAMES, Shape, make_noise_video, open_video_lm, shape_of
 from paper_model import PaperModel
 from torch import Tensor
 
@@ -27,77 +37,89 @@ from probe.engine.view import View
 from probe.organism.world import ACTIONS, COLOURS
 from probe.organism.world import SHAPES as THINGS
 
-FRAMES = (8, 16, 32, 64, 128)
-QUESTIONS = (1, 2, 4, 8, 16, 32)
+FRAME_COUNTS = (8, 16, 32, 64, 128)
+QUESTION_COUNTS = (1, 2, 4, 8, 16, 32)
 DEPTHS = (2, 4, 8, 16)
 
 USUAL_FRAMES, USUAL_QUESTIONS = 20, 2
-"""What stays while another thing grows: the paper's frames, and a contrast pair."""
+"""Fixed sizes while another one grows: the frames of the paper, and a contrast pair."""
 
 QUICK = {"frames": (2, 4), "questions": (1, 2), "layers": (2, 4)}
-QUICK_FRAMES = 4
-
-MOST_REPEATS = 3
-"""Enough for an exponent, which many sizes share."""
-
 PAPER_FRAMES = (20, 32, 128)
 QUESTION_TOKENS = 20
 
 GIB, TERA = 2**30, 1e12
 
 
-def measure(options: Options) -> Numbers:
-    """Costs by frames, questions and decoder layers, their exponents, and the model on paper."""
-    sizes = QUICK if options.quick else {"frames": FRAMES, "questions": QUESTIONS, "layers": DEPTHS}
+def measure(options: BenchmarkOptions) -> Numbers:
+    """Measure costs by frames, questions and layers with their exponents; add the 7B's costs."""
+    sizes = (
+        QUICK
+        if options.quick
+        else {"frames": FRAME_COUNTS, "questions": QUESTION_COUNTS, "layers": DEPTHS}
+    )
     shape = shape_of(options)
     usual = QUICK_FRAMES if options.quick else USUAL_FRAMES
-    model = video_lm(shape, options)
-    view = watched(model, shape, usual)
+    model = open_video_lm(shape, options)
+    view = watch_noise(model, shape, usual)
 
+    # A model of its own for each depth: cutting layers off one would leave the others in memory.
     def deep(layers: int) -> Numbers:
         deeper = replace(shape, layers=layers)
-        return cost(watched(video_lm(deeper, options), deeper, usual), USUAL_QUESTIONS, options)
+        return measure_cost(
+            watch_noise(open_video_lm(deeper, options), deeper, usual), USUAL_QUESTIONS, options
+        )
 
     growth = {
-        "frames": _grown(
+        "frames": _measure_growth(
             sizes["frames"],
-            lambda frames: cost(watched(model, shape, frames), USUAL_QUESTIONS, options),
+            lambda frames: measure_cost(
+                watch_noise(model, shape, frames), USUAL_QUESTIONS, options
+            ),
         ),
-        "questions": _grown(sizes["questions"], lambda count: cost(view, count, options)),
-        "layers": _grown(sizes["layers"], deep),
+        "questions": _measure_growth(
+            sizes["questions"], lambda count: measure_cost(view, count, options)
+        ),
+        "layers": _measure_growth(sizes["layers"], deep),
     }
-    return {**setting(options), "growth": growth, "paper": [on_paper(n) for n in PAPER_FRAMES]}
+    return {
+        **setting(options),
+        "growth": growth,
+        "paper": [compute_paper_costs(n) for n in PAPER_FRAMES],
+    }
 
 
-def watched(model: VideoLM, shape: Shape, frames: int) -> View:
-    """A made-up video of so many frames."""
-    return model.watch(made_up_video(frames, shape))
+def watch_noise(model: VideoLM, shape: Shape, frames: int) -> View:
+    """Watch a video of noise."""
+    return model.watch(make_noise_video(frames, shape))
 
 
-def cost(view: View, count: int, options: Options) -> Numbers:
-    """What reading and one learning step cost for so many questions."""
+def measure_cost(view: View, count: int, options: BenchmarkOptions) -> Numbers:
+    """Measure the cost of reading and of one learning step for so many questions."""
     questions = [
         f"Is there a {colour} {thing} that {action} in this video?"
         for colour, thing, action in islice(product(COLOURS, THINGS, ACTIONS), count)
     ]
-    blank = zero_prompt(view.model, view.grid, view.prefix.shape[1], layer=0)
+    blank = zero_prompt(view.model, view.grid, view.prefix.embeddings.shape[1], layer=0)
 
     def read() -> None:
+        # A copy has an empty prefix cache.
         unread = replace(view)
         unread.read(*questions)
 
     def learn() -> Float[Tensor, "visual hidden"]:
         vectors = blank.vectors.clone().requires_grad_()
         prompted = view.with_latent(replace(blank, vectors=vectors))
-        margins = yes_minus_no(prompted.answer_logits(*questions), view.network.answers)
+        margins = yes_minus_no(prompted.answer_logits(*questions), view.checkpoint.answers)
         return torch.autograd.grad(margins.sum(), vectors)[0]
 
-    fewer = replace(options, repeats=min(options.repeats, MOST_REPEATS))
+    # An exponent is fitted to many sizes, so each of them needs fewer repeats.
+    fewer = replace(options, repeats=min(options.repeats, LONG_RUN_REPEATS))
     return costs(compare({"read": read, "learn": learn}, fewer))
 
 
-def _grown(sizes: Sequence[int], measured: Callable[[int], Numbers]) -> Numbers:
-    """Costs at every size, and how they grow."""
+def _measure_growth(sizes: Sequence[int], measured: Callable[[int], Numbers]) -> Numbers:
+    """Measure the costs at every size, and fit their exponents."""
     found = [{"size": size, **measured(size)} for size in sizes]
     return {
         "measured": found,
@@ -110,16 +132,17 @@ def _grown(sizes: Sequence[int], measured: Callable[[int], Numbers]) -> Numbers:
 
 
 def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
-    """The power of size that values follow, fitted to their logarithms."""
+    """Fit the power of the size that values are proportional to, on logarithms."""
     return round(float(np.polyfit(np.log(sizes), np.log(values), 1)[0]), 3)
 
 
-def on_paper(frames: int) -> Numbers:
-    """What LLaVA-NeXT-Video-7B needs in bfloat16 for a video of so many frames."""
-    shape = SHAPES["7b"]
+def compute_paper_costs(frames: int) -> Numbers:
+    """Compute what LLaVA-NeXT-Video-7B needs in bfloat16 for a video of so many frames."""
+    shape = MODEL_SHAPES["7b"]
     model = PaperModel(shape)
     visual = frames * shape.cells**2
     tokens = visual + QUESTION_TOKENS
+    # The layers at which `reattention.py` measures a step.
     third = shape.layers / 3
     at = {"embeddings": 0, "a third": round(third), "two thirds": round(2 * third)}
     learn = {name: model.learn_flops(tokens, layer) / TERA for name, layer in at.items()}
@@ -139,12 +162,12 @@ def on_paper(frames: int) -> Numbers:
 
 
 def show(numbers: Numbers) -> str:
-    """A table for each thing that grows, with its exponents, and the model on paper."""
-    grown = [_growth_table(name, growth) for name, growth in numbers["growth"].items()]
-    return "\n\n".join([*grown, _paper_table(numbers["paper"])])
+    """Format a table for each size that grows, with exponents, and one for the 7B."""
+    grown = [_format_growth(name, growth) for name, growth in numbers["growth"].items()]
+    return "\n\n".join([*grown, _format_paper(numbers["paper"])])
 
 
-def _growth_table(name: str, growth: Numbers) -> str:
+def _format_growth(name: str, growth: Numbers) -> str:
     lines = [
         {
             name: one["size"],
@@ -157,8 +180,8 @@ def _growth_table(name: str, growth: Numbers) -> str:
     return f"{table(lines)}\nexponents: {fitted}"
 
 
-def _paper_table(paper: Sequence[Numbers]) -> str:
-    cells = SHAPES["7b"].cells ** 2
+def _format_paper(paper: Sequence[Numbers]) -> str:
+    cells = MODEL_SHAPES["7b"].cells ** 2
     names = [name for name in paper[0] if name != "frames"]
     return table(
         [

@@ -35,7 +35,7 @@ def opened(name):
 
 @pytest.fixture(scope="module")
 def quick():
-    return opened("comparison").Options(quick=True)
+    return opened("comparison").BenchmarkOptions(quick=True)
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +108,12 @@ def test_the_grounder_and_the_reference_find_the_same_tube_in_the_same_maps(meas
 def test_the_references_latent_prompts_and_both_orders_matter_to_its_maps(quick):
     ground, models = opened("ground"), opened("models")
     shape, video = models.shape_of(quick), make_clip(7).video(4)
-    cells = models.video_lm(shape, quick).watch(video).grid.cells
+    cells = models.open_video_lm(shape, quick).watch(video).grid.cells
     reference = ground.Reference(models.peer(shape, quick), video, cells, PAPER)
     question = "Is there a red circle in this video?"
     with reference.other.eager():
         plain = reference.maps(question, None)
-        vectors = reference.learned(question, PAPER.learn_where)
+        vectors = reference.learn(question, PAPER.learn_where)
         prompted = reference.maps(question, vectors)
         turned = replace(reference, backwards=True).maps(question, None)
     assert_differ_beyond_rounding(prompted, plain)
@@ -145,8 +145,8 @@ def test_peak_memory_is_the_most_that_is_held_at_once():
 def small():
     """The small shape, its plain model and what arithmetic says of it in float32."""
     models = opened("models")
-    shape = models.SHAPES["small"]
-    module = models.peer(shape, opened("comparison").Options()).module
+    shape = models.MODEL_SHAPES["small"]
+    module = models.peer(shape, opened("comparison").BenchmarkOptions()).module
     return module, opened("paper_model").PaperModel(shape, number=4)
 
 
