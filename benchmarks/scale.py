@@ -63,7 +63,7 @@ def measure(options: BenchmarkOptions) -> Numbers:
     model = open_video_lm(shape, options)
     view = watch_noise(model, shape, usual)
 
-    # A model of its own for each depth: cutting layers off one would leave the others in memory.
+    # Depth is a size of the model itself, so each depth needs a model of its own.
     def deep(layers: int) -> Numbers:
         deeper = replace(shape, layers=layers)
         return measure_cost(
