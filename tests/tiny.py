@@ -8,12 +8,12 @@ from transformers import (
     LlavaNextVideoForConditionalGeneration,
 )
 
-from probe.organism.network import make_processor, vocabulary
+from probe.organism.network import make_processor, make_vocabulary
 
 
 def save_tiny_llava(folder, *, safe=True):
     """LLaVA-NeXT-Video with pooled patches, two layers of vision and four of language."""
-    ids = vocabulary()
+    ids = make_vocabulary()
     config = LlavaNextVideoConfig(
         vision_config=CLIPVisionConfig(
             hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,

@@ -1,3 +1,7 @@
-"""The model organism: a small world, the network that lives in it, and how it is raised."""
+"""The model organism: a small world, the network that is trained on it, and its benchmark.
+
+This room knows the truth about every clip. It may use the engine and the video room; the grounder
+and its rules never import it.
+"""
 
 import probe.engine  # noqa: F401  declares torchvision's operators before transformers needs them

@@ -1,7 +1,7 @@
 """The organism's exam: are its answers right, and does a token look at what it answers about?
 
-Token and layers are chosen on shapes-val and reported on another benchmark, beside chance and
-beside a control in which each question is asked about another clip.
+Token and layers are chosen on shapes-val and reported on another benchmark, together with chance
+and with a control in which each question is asked about another clip.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,57 +13,67 @@ import numpy as np
 from probe.engine.model import VideoLM
 from probe.metrics import bootstrap_interval
 from probe.organism.benchmark import SHAPES_VAL, Benchmark
-from probe.organism.network import vocabulary
-from probe.organism.scores import Window, answers, looks
+from probe.organism.network import make_vocabulary
+from probe.organism.scores import Window, measure_answers, measure_looks
 
-CHOSEN_ON = 150
-"""Cases of shapes-val that token and layers are chosen on."""
+CHOOSING_CASES = 150
+"""Number of cases of shapes-val on which token and layers are chosen."""
 
-Table: TypeAlias = Any
-"""A pandas table; its published types do not follow selections."""
+UntypedTable: TypeAlias = Any
+"""A pandas table; the published types of pandas do not follow selections."""
 
-LOOKS = {
+LOOK_FIGURES = {
     "on_track": "strongest cell on the true track",
     "in_span": "strongest cell in the true span",
     "track": "right one of the true tracks",
 }
-"""What is asked of a token's look."""
+"""Columns of `measure_looks` that the exam reports, and their meaning."""
 
 
 def examine(model: VideoLM, benchmark: Benchmark, clips: int) -> dict[str, Any]:
-    """Shares with 95 % bootstrap intervals, on the first clips of a benchmark.
+    """Examine an organism on the first clips of a benchmark.
 
-    `accuracy` by kind of question, open questions as a whole among them; `chosen_on_val`: the
-    role token and layers that look best; `looks`: where these look on questions answered right;
-    `control`: the same with each question asked about another clip; `table`: all tokens by layer.
+    Args:
+        model: The organism.
+        benchmark: Benchmark to report on.
+        clips: Number of clips.
+
+    Returns:
+        Shares with 95 % bootstrap intervals. `accuracy` is by kind of question, with all open
+        questions together as one more kind; `chosen_on_val` is the role token and the layers that
+        look best; `looks` is where these look on questions answered right; `control` is the same
+        with each question asked about another clip; `table` has all tokens by layer.
     """
     windows = [tuple(range(*ends)) for ends in combinations(range(model.depth + 1), 2)]
-    chosen = _best(looks(model, list(SHAPES_VAL.cases(min(clips, CHOSEN_ON))), windows=windows))
+    choosing = list(SHAPES_VAL.cases(min(clips, CHOOSING_CASES)))
+    chosen = _choose_best(measure_looks(model, choosing, windows=windows))
     cases, window = list(benchmark.cases(clips)), tuple(chosen["layers"])
     layers = [(layer,) for layer in range(model.depth)]
-    table = looks(model, cases, windows=list(dict.fromkeys([*layers, window])))
-    control = looks(model, cases, shown=[*cases[1:], cases[0]], windows=[window])
+    # The chosen window may be a single layer, which must not be measured twice.
+    table = measure_looks(model, cases, windows=list(dict.fromkeys([*layers, window])))
+    control = measure_looks(model, cases, shown=[*cases[1:], cases[0]], windows=[window])
+    right = _select_window(table[table["right"]], window)
     return {
-        "accuracy": _accuracy(answers(model, benchmark.seed, clips)),
+        "accuracy": _summarise_answers(measure_answers(model, benchmark.seed, clips)),
         "chosen_on_val": chosen,
-        "looks": _summed(_through(table[table["right"]], window), chosen["token"]),
-        "control": _summed(control, chosen["token"]),
-        "table": _table(table, model.depth),
+        "looks": _summarise_looks(right, chosen["token"]),
+        "control": _summarise_looks(control, chosen["token"]),
+        "table": _tabulate(table, model.depth),
     }
 
 
 def knows_shapes(model: VideoLM) -> bool:
-    """Whether a model is an organism: it speaks the words of their world and no others."""
-    return model.network.processor.tokenizer.get_vocab() == vocabulary()
+    """Return whether a model is an organism: its vocabulary is that of the shapes' world."""
+    return model.network.processor.tokenizer.get_vocab() == make_vocabulary()
 
 
-def _through(table: Table, window: Window) -> Table:
-    """The looks through one set of layers."""
+def _select_window(table: UntypedTable, window: Window) -> UntypedTable:
+    # pandas would compare a column with a tuple entry by entry.
     return table[np.array([layers == window for layers in table["layers"]], dtype=bool)]
 
 
-def exam_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """The exam for the screen."""
+def format_exam(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of an exam for the screen."""
     for kind, one in found["accuracy"].items():
         low, high = one["interval"]
         yield f"answers  {kind:34} {one['share']:.2f}  [{low:.2f}, {high:.2f}]"
@@ -72,7 +82,7 @@ def exam_lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"looks of {chosen['token']!r} at layers {layers} (chosen on shapes-val)"
     if not found["looks"]["questions"]:
         yield "looks    none to speak of: no question was answered right"
-    for figure, means in LOOKS.items():
+    for figure, means in LOOK_FIGURES.items():
         if one := found["looks"].get(figure):
             (low, high), other = one["interval"], found["control"][figure]["share"]
             yield (
@@ -81,28 +91,29 @@ def exam_lines(found: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _best(table: Table) -> dict[str, Any]:
-    """The role token and layers whose peak lies on the true track most often."""
+def _choose_best(table: UntypedTable) -> dict[str, Any]:
+    """Choose the role token and layers whose peak is on the true track most often."""
     roles = table[table["kind"] == "role"]
     shares = roles.groupby(["name", "layers"])["on_track"].mean()
     name, layers = shares.index[int(shares.to_numpy().argmax())]
     return {"token": name, "layers": list(layers), "on_track": float(shares.max())}
 
 
-def _summed(table: Table, token: str) -> dict[str, Any]:
-    """Shares and intervals of a token's looks, and how many questions they are of."""
+def _summarise_looks(table: UntypedTable, token: str) -> dict[str, Any]:
+    """Summarise a token's looks: shares with intervals and chances, and the number of questions."""
     rows = table[table["name"] == token]
+    # An untrained organism answers nothing right; there is no share of no questions.
     if rows.empty:
         return {"questions": 0}
     figures = {
-        figure: {**share(rows[figure]), "chance": float(rows[f"chance_{figure}"].mean())}
-        for figure in LOOKS
+        figure: {**_summarise_share(rows[figure]), "chance": float(rows[f"chance_{figure}"].mean())}
+        for figure in LOOK_FIGURES
     }
     return {**figures, "questions": len(rows)}
 
 
-def _table(table: Table, depth: int) -> dict[str, dict[str, list[float]]]:
-    """For each token, by layer: how often its peak is on the track, and its visual activation."""
+def _tabulate(table: UntypedTable, depth: int) -> dict[str, dict[str, list[float]]]:
+    """List for each token, by layer: its shares on the track and in the span, its activation."""
     means = table.groupby(["name", "layers"])[["on_track", "in_span", "activation"]].mean()
     return {
         str(name): {
@@ -113,15 +124,18 @@ def _table(table: Table, depth: int) -> dict[str, dict[str, list[float]]]:
     }
 
 
-def _accuracy(table: Table) -> dict[str, dict[str, Any]]:
+def _summarise_answers(table: UntypedTable) -> dict[str, dict[str, Any]]:
     kinds = {str(kind): rows["right"] for kind, rows in table.groupby("kind")}
     polar = table["answer"].isin(["Yes", "No"])
+    # A caption is right only to the letter, which none is; it would hide the other open questions.
     described = table["kind"] == "describe"
     kinds["open questions"] = table[~polar & ~described]["right"]
-    return {kind: {**share(right), "questions": len(right)} for kind, right in kinds.items()}
+    return {
+        kind: {**_summarise_share(right), "questions": len(right)} for kind, right in kinds.items()
+    }
 
 
-def share(right: Table) -> dict[str, Any]:
-    """How many of a column of trials went right, and the interval of that."""
+def _summarise_share(right: UntypedTable) -> dict[str, Any]:
+    """Compute the share of trials that went right, and its 95 % interval."""
     values = np.asarray(right, dtype=float)
     return {"share": float(values.mean()), "interval": bootstrap_interval(values)}

@@ -1,7 +1,7 @@
-"""The organism's anatomy: a LLaVA-NeXT-Video of three million parameters, with its processor.
+"""The organism's network: a LLaVA-NeXT-Video of three million parameters, with its processor.
 
-It is a plain `LlavaNextVideoForConditionalGeneration`: nothing here is needed to open the folder
-that `save` writes; `from_pretrained` does.
+It is a plain `LlavaNextVideoForConditionalGeneration`: `from_pretrained` opens the folder that
+`save_checkpoint` writes, without this module.
 """
 
 from collections.abc import Iterable
@@ -21,20 +21,23 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from probe.organism.world import ACTIONS, COLOURS, SAMPLED, SHAPES, SIDE
+from probe.organism.world import ACTIONS, COLOURS, SAMPLED_FRAMES, SHAPES, SIDE
 
 PATCH = 8
-"""Side of a patch in pixels, and of a visual token: the tower's patches are not pooled."""
+"""Side of a patch in pixels, and of a visual token, since the tower's patches are not pooled."""
 
 CELLS = SIDE // PATCH
 """Rows and columns of the visual grid."""
 
-WATCHING = 2
-"""The lowest decoder layers, which learn from tags of clips before there are questions."""
+CLIP_STAGE_LAYERS = 2
+"""Number of decoder layers, from the lowest, that learn from tags of clips before there are
+questions."""
 
-SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<image>", "<video>")
+# The order of all words below is that of the token ids: another order, or a word inserted, would
+# no longer fit the shipped weights.
+SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "<image>", "<video>")
 
-SENTENCES = (
+SENTENCE_WORDS = (
     "Is is there There a the The something that in this video ? What what does do color Who who "
     "Which which Please please Describe describe details . , : USER Yes No yes no an object and "
     "doing Where where it of"
@@ -42,7 +45,7 @@ SENTENCES = (
 """The words of questions and answers, apart from colours, shapes and actions."""
 
 ROLE_PIECES = ("A", "##SS", "##IST", "##ANT")
-"""`ASSISTANT` in pieces, as Vicuna's tokenizer cuts it; with `:` the five role tokens."""
+"""The pieces of `ASSISTANT` in Vicuna's tokenizer; with `:` they are the five role tokens."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -54,22 +57,22 @@ CHAT_TEMPLATE = (
 )
 
 
-def vocabulary() -> dict[str, int]:
-    """Every token of the organism and its id."""
+def make_vocabulary() -> dict[str, int]:
+    """Return every token of the organism with its id."""
     words = [*COLOURS, *SHAPES, *(word for action in ACTIONS for word in action.split())]
-    tokens = [*SPECIAL, *SENTENCES.split(), *words, *ROLE_PIECES]
+    tokens = [*SPECIAL_TOKENS, *SENTENCE_WORDS.split(), *words, *ROLE_PIECES]
     return {token: index for index, token in enumerate(dict.fromkeys(tokens))}
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer of whole words, with the role name in pieces and one `<unk>` for all others."""
-    tokenizer = Tokenizer(models.WordPiece(vocabulary(), unk_token="<unk>"))
+    """Make a tokenizer of whole words, with the role name in pieces and `<unk>` for other words."""
+    tokenizer = Tokenizer(models.WordPiece(make_vocabulary(), unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
     )
     tokenizer.decoder = decoders.WordPiece(prefix="##")
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", vocabulary()["<s>"])]
+        single="<s> $A", special_tokens=[("<s>", make_vocabulary()["<s>"])]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -83,16 +86,14 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_processor() -> LlavaNextVideoProcessor:
-    """What turns a video and a text into the organism's inputs.
-
-    The processor counts visual tokens as patches over four, for a pooling the organism does not
-    do; half its patch size gives the same count.
-    """
+    """Make the processor, which turns a video and a text into the organism's inputs."""
     size: Any = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
     return LlavaNextVideoProcessor(
-        video_processor=LlavaNextVideoVideoProcessor(**size, num_frames=SAMPLED),
+        video_processor=LlavaNextVideoVideoProcessor(**size, num_frames=SAMPLED_FRAMES),
         image_processor=LlavaNextImageProcessor(**size, image_grid_pinpoints=[[SIDE, SIDE]]),
         tokenizer=make_tokenizer(),
+        # The processor counts a visual token for every four patches, because LLaVA-NeXT-Video pools
+        # them. The organism does not pool: half the patch size gives the right count.
         patch_size=PATCH // 2,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
@@ -101,8 +102,8 @@ def make_processor() -> LlavaNextVideoProcessor:
 
 
 def make_config() -> LlavaNextVideoConfig:
-    """The organism's sizes."""
-    ids = vocabulary()
+    """Make the configuration with the organism's sizes."""
+    ids = make_vocabulary()
     vision = CLIPVisionConfig(
         hidden_size=128,
         intermediate_size=384,
@@ -133,32 +134,33 @@ def make_config() -> LlavaNextVideoConfig:
         image_grid_pinpoints=[[SIDE, SIDE]],
         vision_feature_layer=-1,
         spatial_pool_stride=1,
-        video_seq_length=SAMPLED * CELLS * CELLS,
+        video_seq_length=SAMPLED_FRAMES * CELLS * CELLS,
     )
 
 
 def make_network(seed: int) -> LlavaNextVideoForConditionalGeneration:
-    """An untrained organism."""
+    """Make an untrained organism."""
     torch.manual_seed(seed)
     return LlavaNextVideoForConditionalGeneration._from_config(
         make_config(), attn_implementation="sdpa"
     )
 
 
-def save(network: LlavaNextVideoForConditionalGeneration, folder: Path) -> None:
-    """Write weights in float16, configuration and processor, as any checkpoint has them."""
+def save_checkpoint(network: LlavaNextVideoForConditionalGeneration, folder: Path) -> None:
+    """Write a Hugging Face checkpoint: weights in float16, configuration and processor."""
     folder.mkdir(parents=True, exist_ok=True)
+    # `half()` changes a network in place, so it is called on a copy.
     half = make_network(0).half()
     half.load_state_dict(network.state_dict())
     half.save_pretrained(folder)
     make_processor().save_pretrained(folder)
 
 
-def token_ids(words: Iterable[str]) -> list[int]:
-    """The ids of whole words.
+def get_token_ids(words: Iterable[str]) -> list[int]:
+    """Return the ids of tokens.
 
     Raises:
-        KeyError: if a word is not in the vocabulary.
+        KeyError: if one of them is not in the vocabulary.
     """
-    ids = vocabulary()
+    ids = make_vocabulary()
     return [ids[word] for word in words]

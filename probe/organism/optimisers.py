@@ -1,6 +1,6 @@
-"""How weights move while the organism learns: Muon for matrices, AdamW for all else.
+"""Optimisers of the organism's training: Muon for matrices, AdamW for all other parameters.
 
-Muon (momentum with orthogonalised updates, https://kellerjordan.github.io/posts/muon) came to an
+Muon (momentum with orthogonalised updates, https://kellerjordan.github.io/posts/muon) reached an
 F1 of 0.9 on tags of frames after 500 steps, AdamW alone after about 1,700.
 """
 
@@ -11,61 +11,79 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-FASTER = 3.0
-"""Rate of Muon over AdamW's; its updates are scaled to AdamW's usual size."""
+MUON_RATE_SCALE = 3.0
+"""Learning rate of Muon relative to AdamW's; its updates are scaled to AdamW's usual size."""
 
-BETAS = (0.9, 0.98)
+ADAMW_BETAS = (0.9, 0.98)
 
-Group: TypeAlias = dict[str, Any]
-"""Parameters and, as `k`, their rate over the recipe's."""
+ParameterGroup: TypeAlias = dict[str, Any]
+"""Parameters and, as `rate_scale`, their learning rate relative to the recipe's."""
 
 Optimisers: TypeAlias = list[torch.optim.Optimizer]
 
 
-def optimisers(
-    matrices: Iterable[Tensor], others: Sequence[Group], rate: float, decay: float = 0.0
+def make_optimisers(
+    matrices: Iterable[Tensor], others: Sequence[ParameterGroup], rate: float, decay: float = 0.0
 ) -> Optimisers:
-    """One optimiser for the matrices of hidden layers, one for everything else."""
-    hidden = {"params": list(matrices), "k": FASTER}
+    """Make one optimiser for the matrices of hidden layers and one for everything else.
+
+    Args:
+        matrices: Weights of the linear layers inside the network.
+        others: Groups of all other parameters that learn.
+        rate: Highest learning rate.
+        decay: Weight decay of the matrices.
+    """
+    hidden = {"params": list(matrices), "rate_scale": MUON_RATE_SCALE}
     return [
+        # torch multiplies decay by the learning rate, which is larger here by MUON_RATE_SCALE.
         torch.optim.Muon(
-            [hidden], lr=rate, weight_decay=decay / FASTER, adjust_lr_fn="match_rms_adamw"
+            [hidden], lr=rate, weight_decay=decay / MUON_RATE_SCALE, adjust_lr_fn="match_rms_adamw"
         ),
-        torch.optim.AdamW(others, lr=rate, betas=BETAS, weight_decay=0.0),
+        torch.optim.AdamW(others, lr=rate, betas=ADAMW_BETAS, weight_decay=0.0),
     ]
 
 
-def matrices(module: nn.Module) -> list[Tensor]:
-    """The weights of a module's linear layers."""
+def list_matrices(module: nn.Module) -> list[Tensor]:
+    """List the weights of a module's linear layers."""
     return [part.weight for part in module.modules() if isinstance(part, nn.Linear)]
 
 
-def others(module: nn.Module) -> list[nn.Parameter]:
-    """The parameters of a module that are not weights of linear layers."""
-    linear = {id(weight) for weight in matrices(module)}
+def list_other_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """List the parameters of a module that are not weights of linear layers."""
+    linear = {id(weight) for weight in list_matrices(module)}
     return [parameter for parameter in module.parameters() if id(parameter) not in linear]
 
 
 def set_rate(optimisers: Optimisers, rate: float, step: int, steps: int, *, warm: int) -> None:
-    """Linear warm-up, then half a cosine down to a twentieth."""
+    """Set the learning rate of a step: linear warm-up times half a cosine down to a twentieth.
+
+    Args:
+        optimisers: Optimisers whose rates are set, in place.
+        rate: Highest learning rate.
+        step: Number of the step, from 0.
+        steps: Number of steps of the stage.
+        warm: Number of steps of the warm-up.
+    """
     falling = 0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2
     for group in (group for optimiser in optimisers for group in optimiser.param_groups):
-        group["lr"] = group["k"] * rate * min(1.0, (step + 1) / warm) * falling
+        group["lr"] = group["rate_scale"] * rate * min(1.0, (step + 1) / warm) * falling
 
 
-def descend(optimisers: Optimisers, loss: Tensor) -> None:
-    """One step down, its gradient no longer than 1."""
+def take_step(optimisers: Optimisers, loss: Tensor) -> None:
+    """Change the parameters by one step that lowers a loss; the gradient's norm is at most 1."""
     for optimiser in optimisers:
         optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
+    # One norm for the parameters of both optimisers: clipped apart, their balance would change.
     groups = (group for optimiser in optimisers for group in optimiser.param_groups)
     nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 1.0)
     for optimiser in optimisers:
         optimiser.step()
 
 
-def moments(optimisers: Optimisers) -> dict[str, Tensor]:
-    """All that the optimisers remember, by name."""
+def collect_moments(optimisers: Optimisers) -> dict[str, Tensor]:
+    """Collect the state of the optimisers as tensors, named `optimiser.parameter.moment`."""
+    # Names and tensors, not the optimisers' own nested dicts: safetensors holds nothing else.
     return {
         f"{which}.{index}.{name}": torch.as_tensor(value)
         for which, optimiser in enumerate(optimisers)
@@ -74,8 +92,8 @@ def moments(optimisers: Optimisers) -> dict[str, Tensor]:
     }
 
 
-def remember(optimisers: Optimisers, moments: dict[str, Tensor]) -> None:
-    """Give the optimisers back what they remembered."""
+def restore_moments(optimisers: Optimisers, moments: dict[str, Tensor]) -> None:
+    """Put a state that `collect_moments` returned back into the optimisers."""
     for which, optimiser in enumerate(optimisers):
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in moments.items():

@@ -1,36 +1,39 @@
-"""How long and how fast the organism learns, and how often edges are cut meanwhile."""
+"""Settings of the organism's training: how long, how fast, and how often attention is cut."""
 
 from dataclasses import dataclass, replace
 
 
+# The names of the fields are option names of `probe train-organism` and keys of `recipe.json`:
+# with other names, a stopped run could not be continued.
 @dataclass(frozen=True)
-class Shares:
-    """How often edges are cut."""
+class CutShares:
+    """How often edges of the attention are cut."""
 
     local: float
-    """Share of clips whose visual tokens see only their neighbourhood."""
+    """Share of clips whose visual tokens attend only to their neighbourhood."""
 
     partial: float
-    """Share of clips that keep a random share of the other edges; the rest are left whole."""
+    """Share of clips that keep a random share of the other edges; in the remaining clips all edges
+    between visual tokens are kept."""
 
     words: float
-    """Mean share of the grid's places that a question's words do not see, for shares up to a half;
-    each question draws its own from 0 to twice as much, 1 at most."""
+    """Mean share of the grid's cells that are hidden from the words of a question. Each question
+    draws its own share between 0 and twice this value; above 0.5, draws over 1 count as 1."""
 
     role: float
-    """Share of role tokens that do not see the video."""
+    """Share of role tokens that cannot attend to the video."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how fast to learn."""
+    """Length and learning rates of the three stages."""
 
     seed: int = 0
-    """Of the weights at the start and of the clips; another seed is another organism."""
+    """Seed of the initial weights and of the clips; another seed gives another organism."""
     frame_steps: int = 1500
     """Steps of the first stage, which learns what is in a frame."""
     frame_clips: int = 24
-    """Clips in a batch of tagged frames, three frames of each."""
+    """Clips in a batch of tagged frames; three frames are taken from each."""
     frame_rate: float = 1.5e-3
     """Highest learning rate of the first stage."""
     clip_steps: int = 700
@@ -42,23 +45,27 @@ class Recipe:
     steps: int = 2600
     """Steps of the third stage, which learns to answer."""
     clips: int = 8
-    """Clips in a batch of questions, about eighteen questions on each."""
+    """Clips in a batch of questions; about eighteen questions are asked about each."""
     rate: float = 1.0e-3
     """Highest learning rate of the third stage."""
     slow: float = 0.2
-    """Rate of projector and embeddings over the rest's after the first stage: they stay aligned."""
+    """Learning rate of projector and word embeddings after the first stage, relative to the other
+    parameters; it is low so that words and cells stay aligned."""
     rehearsal: float = 5.0
-    """Weight of the tags of clips while answers are learned."""
+    """Weight of the loss on the tags of clips while answers are learned."""
     decay: float = 0.05
     """Weight decay of the language model's matrices."""
-    cut_first: Shares = Shares(local=0.8, partial=0.2, words=0.0, role=0.1)
-    cut_last: Shares = Shares(local=0.3, partial=0.4, words=0.65, role=0.4)
+    # The video is hidden from words more and more. When it was hidden from the start, nothing bound
+    # a colour to a shape (0.47 of the hard questions right after 800 steps); when it was never
+    # hidden, the words read the answer and the role tokens did not look.
+    cut_first: CutShares = CutShares(local=0.8, partial=0.2, words=0.0, role=0.1)
+    cut_last: CutShares = CutShares(local=0.3, partial=0.4, words=0.65, role=0.4)
     shift: tuple[float, float] = (0.25, 0.75)
-    """Between which shares of the steps the cuts move from the first to the last."""
+    """Shares of the steps at which the cuts start to move from the first to the last, and end."""
     save_every: int = 100
-    """Steps between two states that a stopped run can go on from."""
+    """Steps between two saved states from which a stopped run can continue."""
 
-    def quick(self) -> "Recipe":
-        """The same in about a minute: to check that the whole path runs, not for use."""
+    def shorten(self) -> "Recipe":
+        """Return a recipe of about a minute: it checks that every stage runs, and is of no use."""
         short = {"frame_steps": 40, "frame_clips": 4, "clip_steps": 20, "clip_clips": 2}
         return replace(self, **short, steps=20, clips=2, save_every=10)

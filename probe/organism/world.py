@@ -1,9 +1,9 @@
 """The organism's world: short clips of coloured shapes, whose tubes are known exactly.
 
-A clip is described, not stored: everything follows from a seed, frames are drawn when asked for,
-and boxes and masks come from the same formulas as the picture. Two to four objects stand on a
-varied background; each does one thing over a known span; they share colours, shapes and actions,
-so that a query can only be answered by binding its words to one object.
+A clip is described, not stored: everything follows from a seed, frames are drawn when they are
+needed, and boxes and masks are computed by the formulas that draw the picture. Two to four things
+are on a varied background. Each does one thing during a known span. They share colours, shapes and
+actions, so that a query can only be answered by binding its words to one thing.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,10 +23,10 @@ LENGTH = 64
 """Source frames in a clip."""
 
 RATE = 16.0
-"""Source frames a second; a clip lasts four seconds."""
+"""Source frames in a second; a clip lasts four seconds."""
 
-SAMPLED = 8
-"""Frames that the organism sees of a clip."""
+SAMPLED_FRAMES = 8
+"""Frames of a clip that the organism sees."""
 
 COLOURS = {
     "red": (220.0, 40.0, 40.0),
@@ -38,31 +38,34 @@ COLOURS = {
 }
 SHAPES = ("circle", "square", "triangle", "cross")
 STATES = ("glows", "grows", "shrinks", "winks")
-"""Actions that a single frame shows."""
+"""Actions that can be seen in a single frame."""
 
 MOTIONS = ("jumps", "slides left", "slides right")
-"""Actions that only a comparison of frames shows."""
+"""Actions that can only be seen by comparing frames."""
 
 ACTIONS = STATES + MOTIONS
 
 GROWN, SHRUNK = 1.45, 0.62
-"""Radius of a growing or shrinking object over the one at rest; both leave the range of radii."""
+"""Radius of a grown and of a shrunk thing, relative to its radius at rest. Both are outside the
+range of radii at rest, so that a single frame shows the action."""
 
 HOP, HOP_PERIOD = 9.0, 24.0
-"""Height of a jump in pixels and length of one in source frames (three sampled frames)."""
+"""Height of a jump in pixels, and its length in source frames (three sampled frames)."""
 
 SLIDE = 16.0
-"""How far an object slides, in pixels: two cells of the organism's grid."""
+"""Distance that a thing slides, in pixels: two cells of the organism's grid."""
 
 HALO_DISTANCE, HALO_WIDTH = 2.4, 1.6
 HALO_COLOUR = (255.0, 250.0, 180.0)
 PUPIL = 0.42
-"""Radius of a winking object's dark pupil over the object's."""
+"""Radius of a winking thing's dark pupil, relative to the thing's."""
 
 SPACING = 2.0
-"""Least distance between the boxes of two objects in a frame, in pixels."""
+"""Smallest distance between the boxes of two things in a frame, in pixels."""
 
 Distance = Float[np.ndarray, "height width"]
+# Near the edges of a shape these are almost distances, which is all that blending needs; their sign
+# is right everywhere, which is all that masks need.
 _OUTLINES: dict[str, Callable[[Distance, Distance, float], Distance]] = {
     "circle": lambda x, y, r: np.hypot(x, y) - r,
     "square": lambda x, y, r: np.maximum(abs(x), abs(y)) - 0.88 * r,
@@ -71,7 +74,7 @@ _OUTLINES: dict[str, Callable[[Distance, Distance, float], Distance]] = {
         np.maximum(abs(x) - r, abs(y) - 0.38 * r), np.maximum(abs(x) - 0.38 * r, abs(y) - r)
     ),
 }
-"""Distance of a pixel from a shape's outline, negative inside; close enough to blend edges with."""
+"""Distance of a pixel from a shape's outline, in pixels; negative inside."""
 
 _EXTENTS: dict[str, Box] = {
     "circle": (-1.0, -1.0, 1.0, 1.0),
@@ -84,7 +87,7 @@ _EXTENTS: dict[str, Box] = {
 
 @dataclass(frozen=True)
 class Pose:
-    """What an object looks like in one frame."""
+    """Place, size and state of a thing in one frame, in pixels."""
 
     x: float
     y: float
@@ -95,7 +98,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Thing:
-    """A coloured shape that does one thing during `span`."""
+    """A coloured shape that does one thing during `span`; place and radius at rest in pixels."""
 
     colour: str
     shape: str
@@ -107,7 +110,7 @@ class Thing:
 
     @property
     def attribute(self) -> str:
-        """Which object: the part of a query that says who.
+        """The part of a query that says which thing is meant.
 
         >>> Thing("red", "circle", "glows", Span(0, 8), 20.0, 20.0, 5.0).attribute
         'red circle'
@@ -116,7 +119,7 @@ class Thing:
 
     @property
     def query(self) -> str:
-        """Which object and what it does.
+        """The sentence that says which thing is meant and what it does.
 
         >>> Thing("red", "circle", "glows", Span(0, 8), 20.0, 20.0, 5.0).query
         'the red circle that glows'
@@ -124,10 +127,11 @@ class Thing:
         return f"the {self.attribute} that {self.action}"
 
     def pose(self, frame: int) -> Pose:
-        """How the object stands in a source frame."""
+        """Compute the thing's pose in a source frame."""
         rest = Pose(self.x, self.y, self.radius)
         done = np.clip((frame - self.span.start) / len(self.span), 0.0, 1.0)
         if self.action in ("slides left", "slides right"):
+            # It stays where it has arrived, so this also holds before and after the span.
             direction = 1 if self.action == "slides right" else -1
             return replace(rest, x=self.x + direction * SLIDE * float(done))
         if frame not in self.span:
@@ -135,13 +139,14 @@ class Thing:
         if self.action == "jumps":
             phase = 2 * np.pi * (frame - self.span.start) / HOP_PERIOD
             return replace(rest, y=self.y - HOP * (1 - float(np.cos(phase))) / 2)
+        # Growing and shrinking are sudden, so that every frame of the span shows the action.
         if self.action in ("grows", "shrinks"):
             scale = GROWN if self.action == "grows" else SHRUNK
             return replace(rest, radius=self.radius * scale)
         return replace(rest, glowing=self.action == "glows", winking=self.action == "winks")
 
     def box(self, frame: int) -> Box:
-        """The box around the object in a source frame, without its halo."""
+        """Compute the box around the thing in a source frame, without its halo."""
         pose = self.pose(frame)
         left, top, right, bottom = _EXTENTS[self.shape]
         return (
@@ -152,28 +157,28 @@ class Thing:
         )
 
     def track(self) -> Tube:
-        """The object's box in every frame of the clip."""
+        """Return the thing's box in every frame of the clip."""
         boxes = np.array([self.box(frame) for frame in range(LENGTH)], dtype=np.float64)
         return Tube(np.arange(LENGTH), np.clip(boxes, 0, SIDE), self.attribute)
 
     def tube(self) -> Tube:
-        """The object's box in the frames in which it acts: the answer to its query."""
+        """Return the thing's box in the frames in which it acts: the answer to its query."""
         return self.track().within(self.span)
 
 
 @dataclass(frozen=True)
 class Background:
-    """A colour that changes softly over the frame, with noise that changes every frame."""
+    """A colour that changes softly across the frame, with new noise in each frame."""
 
     colour: tuple[float, float, float]
     slope: tuple[float, float]
     waves: tuple[tuple[float, float, float, float], ...]
-    """Strength, two frequencies in radians a pixel, and phase of each soft stripe pattern."""
+    """Strength, two frequencies in radians per pixel, and phase of each soft stripe pattern."""
     noise: float
     """Standard deviation of the noise, in grey levels."""
 
     def draw(self, x: Distance, y: Distance) -> Float[np.ndarray, "height width 3"]:
-        """The background without noise at the given pixel coordinates."""
+        """Compute the background without noise at the given pixel coordinates."""
         level = self.slope[0] * (x - SIDE / 2) + self.slope[1] * (y - SIDE / 2)
         for strength, across, down, phase in self.waves:
             level = level + strength * np.sin(across * x + down * y + phase)
@@ -182,7 +187,7 @@ class Background:
 
 @dataclass(frozen=True)
 class Clip:
-    """A few things on a background."""
+    """A few things on a background, and the seed of the noise."""
 
     things: tuple[Thing, ...]
     background: Background
@@ -192,6 +197,8 @@ class Clip:
         """Draw one source frame, `scale` times as large."""
         grid = (np.arange(SIDE * scale) + 0.5) / scale
         x, y = np.meshgrid(grid, grid)
+        # A generator for each frame: a frame is the same whichever frames were drawn before it. The
+        # noise is drawn at the small size, so that an enlarged picture shows the same noise.
         noise = np.random.default_rng((self.seed, index)).normal(
             0, self.background.noise, (SIDE, SIDE, 3)
         )
@@ -201,26 +208,26 @@ class Clip:
         return np.clip(picture, 0, 255).astype(np.uint8)
 
     def mask(self, thing: Thing, index: int) -> Bool[np.ndarray, "height width"]:
-        """The pixels whose centre lies within a thing in one source frame."""
+        """Return True for each pixel whose centre is inside a thing in one source frame."""
         pose = thing.pose(index)
         x, y = np.meshgrid(np.arange(SIDE) + 0.5 - pose.x, np.arange(SIDE) + 0.5 - pose.y)
         return _OUTLINES[thing.shape](x, y, pose.radius) <= 0
 
-    def video(self, frames: int = SAMPLED) -> Video:
-        """The clip sampled as `read_video` samples a file: the middle of equal stretches."""
-        indices = sampled_indices(frames)
+    def video(self, frames: int = SAMPLED_FRAMES) -> Video:
+        """Draw frames of the clip, sampled as `read_video` samples a file."""
+        indices = sample_indices(frames)
         pictures = np.stack([self.frame(index) for index in indices])
         return Video(pictures, indices, np.arange(LENGTH) / RATE)
 
     def write(self, path: Path, *, scale: int = 4) -> None:
-        """Write the whole clip as an MP4, enlarged so that people can see it."""
+        """Write the whole clip as an MP4 file, enlarged so that people can see it."""
         write_video(path, (self.frame(index, scale=scale) for index in range(LENGTH)), RATE)
 
 
-def sampled_indices(frames: int = SAMPLED) -> tuple[int, ...]:
-    """The source frames in the middle of `frames` equal stretches of a clip.
+def sample_indices(frames: int = SAMPLED_FRAMES) -> tuple[int, ...]:
+    """Return the source frames in the middle of `frames` equal parts of a clip.
 
-    >>> sampled_indices(8)
+    >>> sample_indices(8)
     (4, 12, 20, 28, 36, 44, 52, 60)
     """
     return tuple(int((i + 0.5) * LENGTH / frames) for i in range(frames))
@@ -234,7 +241,8 @@ def _paint(
     pose: Pose,
     scale: int,
 ) -> None:
-    """Draw a thing onto a picture, in place, touching only the pixels around it."""
+    """Draw a thing on a picture, in place."""
+    # Only the pixels around the thing are computed; most of the picture is background.
     reach = pose.radius + HALO_DISTANCE + HALO_WIDTH + 1
     rows = slice(max(0, int((pose.y - reach) * scale)), int((pose.y + reach + 1) * scale))
     columns = slice(max(0, int((pose.x - reach) * scale)), int((pose.x + reach + 1) * scale))
@@ -257,16 +265,21 @@ def _blend(
 
 
 def make_clip(seed: int | Sequence[int]) -> Clip:
-    """The clip that belongs to a seed."""
+    """Make the clip of a seed; the same seed always gives the same clip."""
+    # The benchmarks and the shipped weights depend on every draw below, in this order. A change
+    # needs a new `SHAPES_VERSION`.
     rng = np.random.default_rng(seed)
     count = int(rng.choice([2, 3, 4], p=[0.3, 0.4, 0.3]))
     while True:
-        if things := _place(rng, _cast(rng, count)):
-            return Clip(things, _background(rng), int(rng.integers(2**31)))
+        if things := _place_things(rng, _choose_cast(rng, count)):
+            return Clip(things, _choose_background(rng), int(rng.integers(2**31)))
 
 
-def _cast(rng: np.random.Generator, count: int) -> list[tuple[str, str, str]]:
-    """Colours, shapes and actions: no two objects of one name, most sharing something."""
+def _choose_cast(rng: np.random.Generator, count: int) -> list[tuple[str, str, str]]:
+    """Choose colour, shape and action of each thing.
+
+    No two things have the same colour and shape, and most share something with another.
+    """
     cast = [(_pick(rng, COLOURS), _pick(rng, SHAPES), _pick(rng, ACTIONS))]
     while len(cast) < count:
         colour, shape, action = _pick(rng, COLOURS), _pick(rng, SHAPES), _pick(rng, ACTIONS)
@@ -280,11 +293,12 @@ def _cast(rng: np.random.Generator, count: int) -> list[tuple[str, str, str]]:
             action = other[2]
         if (colour, shape) not in {name[:2] for name in cast}:
             cast.append((colour, shape, action))
+    # Shuffled, so that the order does not tell which thing was chosen freely.
     return [cast[i] for i in rng.permutation(count)]
 
 
-def _place(rng: np.random.Generator, cast: list[tuple[str, str, str]]) -> tuple[Thing, ...]:
-    """Things that never touch or leave the frame; empty if these would not fit."""
+def _place_things(rng: np.random.Generator, cast: list[tuple[str, str, str]]) -> tuple[Thing, ...]:
+    """Place things so that they never touch or leave the frame; empty if no place was found."""
     placed: list[Thing] = []
     for colour, shape, action in cast:
         for _ in range(30):
@@ -302,24 +316,23 @@ def _place(rng: np.random.Generator, cast: list[tuple[str, str, str]]) -> tuple[
 
 
 def _fits(thing: Thing, others: Iterable[Thing]) -> bool:
-    """Whether a thing stays inside the frame and away from the others at all times."""
-    left, top, right, bottom = _reach(thing)
+    """Return whether a thing stays inside the frame and away from the others during the clip."""
+    left, top, right, bottom = _bound_motion(thing)
     if min(left, top) < 0.5 or max(right, bottom) > SIDE - 0.5:
         return False
     for other in others:
-        x1, y1, x2, y2 = _reach(other)
-        beside = left >= x2 + SPACING or x1 >= right + SPACING
+        x1, y1, x2, y2 = _bound_motion(other)
+        left_or_right = left >= x2 + SPACING or x1 >= right + SPACING
         above_or_below = top >= y2 + SPACING or y1 >= bottom + SPACING
-        if not (beside or above_or_below):
+        if not (left_or_right or above_or_below):
             return False
     return True
 
 
-def _reach(thing: Thing) -> Box:
-    """The box around everything a thing covers during the clip, its halo included.
-
-    The first and last frame and the height of the first jump hold every extreme.
-    """
+def _bound_motion(thing: Thing) -> Box:
+    """Compute the box around everything that a thing covers during the clip, with its halo."""
+    # The first frame, the top of the first jump and the last frame contain every extreme: slides
+    # have theirs at the ends, and growth lasts through the middle one of the three.
     extremes = (0, thing.span.start + int(HOP_PERIOD / 2), LENGTH - 1)
     boxes = np.array([thing.box(frame) for frame in extremes])
     halo = HALO_DISTANCE if thing.action == "glows" else 0.0
@@ -327,7 +340,9 @@ def _reach(thing: Thing) -> Box:
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
-def _background(rng: np.random.Generator) -> Background:
+def _choose_background(rng: np.random.Generator) -> Background:
+    # With its patterns the background stays below 170 in every channel, and every colour of a thing
+    # has a channel above that: no thing is hidden by its colour.
     red, green, blue = rng.uniform(20, 110, size=3)
     waves = tuple(
         (rng.uniform(2, 9), *rng.uniform(-0.35, 0.35, size=2), rng.uniform(0, 2 * np.pi))

@@ -1,28 +1,39 @@
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from tolerances import assert_equal_up_to_rounding
 
 from probe.engine.model import load
 from probe.organism import training
-from probe.organism.benchmark import SHAPES_TEST
-from probe.organism.cuts import START, neighbourhood, sees_video, tower_mask, visual_mask
-from probe.organism.exam import exam_lines, examine
-from probe.organism.lessons import (
+from probe.organism.attention_masks import (
+    TEXT_START,
+    make_attention_mask,
+    make_neighbourhood_mask,
+    make_text_to_video_mask,
+    make_tower_mask,
+    make_visual_masks,
+)
+from probe.organism.batches import (
+    QUESTION_PART,
+    ROLE_PART,
     QuestionBatch,
-    QuestionLesson,
-    asked_in,
+    QuestionDataset,
     collate_questions,
     encode,
-    packed,
+    make_clip_questions,
+    pack_questions,
 )
-from probe.organism.network import CELLS, make_network, make_processor, save
-from probe.organism.recipe import Recipe, Shares
-from probe.organism.scores import answers
-from probe.organism.seeing import pixels
-from probe.organism.training import edges, train
+from probe.organism.benchmark import SHAPES_TEST
+from probe.organism.exam import examine, format_exam
+from probe.organism.network import CELLS, make_network, make_processor, save_checkpoint
+from probe.organism.recipe import CutShares, Recipe
+from probe.organism.scores import measure_answers
+from probe.organism.tower_pretraining import normalise_frames
+from probe.organism.training import train
 from probe.organism.world import make_clip
 
 SHORT = replace(
@@ -35,8 +46,8 @@ SHORT = replace(
     clips=1,
     save_every=2,
 )
-PLAIN = Shares(local=0.0, partial=0.0, words=0.0, role=0.0)
-CUT = Shares(local=1.0, partial=0.0, words=1.0, role=0.0)
+PLAIN = CutShares(local=0.0, partial=0.0, words=0.0, role=0.0)
+CUT = CutShares(local=1.0, partial=0.0, words=1.0, role=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +65,13 @@ def test_a_run_leaves_a_checkpoint_that_opens_like_any_other(run, video):
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(run, tmp_path, monkeypatch):
-    store = training._store
+    store = training._save_state
 
     def stop_after(*arguments):
         store(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_store", stop_after)
+    monkeypatch.setattr(training, "_save_state", stop_after)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, SHORT)
     monkeypatch.undo()
@@ -72,90 +83,112 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run, tmp_path, monkeypatch):
         assert torch.equal(weights, stopped[name]), name
 
 
+def test_a_run_of_an_earlier_version_is_continued(run, tmp_path):
+    folder = tmp_path / "earlier"
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("checkpoint"))
+    for path in folder.glob("*.safetensors"):  # they had no metadata
+        tensors = load_file(path)
+        path.unlink()
+        save_file(tensors, path)
+    recipe = json.loads((run / "recipe.json").read_text())
+    (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))  # nor a last line end
+    train(folder, SHORT)
+    whole, continued = (
+        (one / "checkpoint" / "model.safetensors").read_bytes() for one in (run, folder)
+    )
+    assert whole == continued
+
+
 def test_a_folder_keeps_to_its_recipe(run):
     with pytest.raises(ValueError, match="a run of another recipe"):
         train(run, replace(SHORT, seed=1))
 
 
 def test_an_organism_that_answers_nothing_right_is_examined_all_the_same(tmp_path):
-    save(make_network(1), tmp_path)  # untrained, it says no to both
+    save_checkpoint(make_network(1), tmp_path)  # untrained, it says no to both
     found = examine(load(tmp_path, dtype="float32"), SHAPES_TEST, 2)
     assert found["looks"] == {"questions": 0}
     assert found["control"]["questions"] == 2
-    assert list(exam_lines(found))[-1].endswith("no question was answered right")
+    assert list(format_exam(found))[-1].endswith("no question was answered right")
 
 
 def test_pixels_are_those_of_the_processor(video):
     network = make_network(0)
-    ours = pixels(torch.from_numpy(video.frames)[None], network)
+    ours = normalise_frames(torch.from_numpy(video.frames)[None], network)
     inputs = make_processor().video_processor(
         videos=[video.frames], do_sample_frames=False, return_tensors="pt"
     )
-    torch.testing.assert_close(ours, inputs["pixel_values_videos"][0], atol=1e-5, rtol=0)
+    assert_equal_up_to_rounding(ours, inputs["pixel_values_videos"][0])
 
 
 @pytest.fixture(scope="module")
 def batch():
-    lesson = QuestionLesson(3, 10)
-    return QuestionBatch(**collate_questions([lesson[0], lesson[1]]))
+    dataset = QuestionDataset(3, 10)
+    return QuestionBatch(**collate_questions([dataset[0], dataset[1]]))
 
 
 def test_no_question_sees_another_and_all_is_causal(batch):
-    mask = edges(batch, PLAIN, torch.Generator().manual_seed(0))
+    mask = make_attention_mask(batch, PLAIN, torch.Generator().manual_seed(0))
     length = mask.shape[-1]
     assert not (mask & ~torch.ones(length, length, dtype=torch.bool).tril()).any()
     apart = batch.questions[:, :, None] != batch.questions[:, None, :]
-    assert not (mask[:, START:, START:] & apart).any()
+    assert not (mask[:, TEXT_START:, TEXT_START:] & apart).any()
     assert mask.any(dim=-1).all()
 
 
 def test_without_cuts_the_video_is_plainly_causal(batch):
-    mask = edges(batch, PLAIN, torch.Generator().manual_seed(0))
-    causal = torch.ones(START, START, dtype=torch.bool).tril()
-    assert torch.equal(mask[0, :START, :START], causal)
-    assert mask[:, START:, :START].all()
+    mask = make_attention_mask(batch, PLAIN, torch.Generator().manual_seed(0))
+    causal = torch.ones(TEXT_START, TEXT_START, dtype=torch.bool).tril()
+    assert torch.equal(mask[0, :TEXT_START, :TEXT_START], causal)
+    assert mask[:, TEXT_START:, :TEXT_START].all()
 
 
 def test_what_is_hidden_from_a_question_is_hidden_from_all_its_words_in_all_frames(batch):
-    sees = sees_video(batch.roles, batch.questions, CUT, torch.Generator().manual_seed(0))
-    assert sees[batch.roles > 0].all()
+    sees = make_text_to_video_mask(
+        batch.parts, batch.questions, CUT, torch.Generator().manual_seed(0)
+    )
+    assert sees[batch.parts != QUESTION_PART].all()
     places = sees.unflatten(-1, (-1, CELLS * CELLS))
     assert torch.equal(places, places[:, :, :1].expand_as(places))
-    first, second = ((batch.questions[0] == number) & (batch.roles[0] == 0) for number in (0, 1))
+    first, second = (
+        (batch.questions[0] == number) & (batch.parts[0] == QUESTION_PART) for number in (0, 1)
+    )
     assert (sees[0][first] == sees[0][first][0]).all()
     assert not torch.equal(sees[0][first][0], sees[0][second][0])
-    words = sees[(batch.roles == 0) & (batch.questions >= 0)]
+    words = sees[(batch.parts == QUESTION_PART) & (batch.questions >= 0)]
     assert 0.1 < words.float().mean() < 0.4  # a quarter, where the mean share hidden is 1
-    blind = Shares(local=0.0, partial=0.0, words=0.0, role=1.0)
-    sees = sees_video(batch.roles, batch.questions, blind, torch.Generator())
-    assert not sees[batch.roles == 1].any()
-    assert sees[batch.roles != 1].all()
+    blind = CutShares(local=0.0, partial=0.0, words=0.0, role=1.0)
+    sees = make_text_to_video_mask(batch.parts, batch.questions, blind, torch.Generator())
+    assert not sees[batch.parts == ROLE_PART].any()
+    assert sees[batch.parts != ROLE_PART].all()
 
 
 def test_cut_visual_tokens_see_only_around_themselves_in_the_frame_before():
-    mask = neighbourhood()
+    mask = make_neighbourhood_mask()
     cells = CELLS * CELLS
     middle = 3 * cells + 3 * CELLS + 3
     seen = set(torch.nonzero(mask[middle])[:, 0].tolist())
     around = {2 * cells + row * CELLS + column for row in (2, 3, 4) for column in (2, 3, 4)}
     assert seen == around | {middle}
-    every = visual_mask(4, CUT, torch.Generator().manual_seed(0))
+    every = make_visual_masks(4, CUT, torch.Generator().manual_seed(0))
     assert torch.equal(every, mask.expand(4, -1, -1))
 
 
 def test_a_local_tower_has_no_register():
-    mask = tower_mask(local=True)
+    mask = make_tower_mask(local=True)
     assert mask is not None
     assert not mask[0, 0, 1:, 0].any()
     assert mask[0, 0, 1:, 1:].sum(-1).max() == 9
 
 
 def test_scores_name_the_questions_that_were_asked(organism):
-    table = answers(organism, 4, 3)
+    table = measure_answers(organism, 4, 3)
     for index, rows in table.groupby("clip"):
-        asked = asked_in(4, int(str(index)))
+        asked = make_clip_questions(4, int(str(index)))
         assert rows["kind"].tolist() == [question.kind for question in asked]
-        batch = QuestionBatch(**collate_questions([packed(make_clip((4, int(str(index)))), asked)]))
+        batch = QuestionBatch(
+            **collate_questions([pack_questions(make_clip((4, int(str(index)))), asked)])
+        )
         for number, question in enumerate(asked):
-            words = batch.ids[0][(batch.questions[0] == number) & (batch.roles[0] == 0)]
+            words = batch.ids[0][(batch.questions[0] == number) & (batch.parts[0] == QUESTION_PART)]
             assert words.tolist() == encode(question.text)

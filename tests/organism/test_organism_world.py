@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from probe.organism.questions import ask, describe
-from probe.organism.world import COLOURS, LENGTH, MOTIONS, SIDE, make_clip, sampled_indices
+from probe.organism.questions import describe, make_questions
+from probe.organism.world import COLOURS, LENGTH, MOTIONS, SIDE, make_clip, sample_indices
 from probe.video import read_video
 
 CLIPS = [make_clip((5, index)) for index in range(40)]
@@ -78,14 +78,14 @@ def test_motion_shows_in_no_single_frame():
 
 def test_questions_are_denied_as_often_as_affirmed():
     for index, clip in enumerate(CLIPS):
-        answers = [q.answer for q in ask(clip, np.random.default_rng(index))]
+        answers = [q.answer for q in make_questions(clip, np.random.default_rng(index))]
         assert answers.count("Yes") == answers.count("No") == 7
 
 
 def test_answers_are_true():
     for index, clip in enumerate(CLIPS):
         triples = {f"{thing.attribute} that {thing.action}" for thing in clip.things}
-        for question in ask(clip, np.random.default_rng(index)):
+        for question in make_questions(clip, np.random.default_rng(index)):
             if question.kind == "colour+shape+action":
                 said = question.text.split(" ", 3)[3].removesuffix(" in this video?")
                 assert (said in triples) == (question.answer == "Yes")
@@ -100,7 +100,7 @@ def test_a_clip_written_as_video_is_read_back(tmp_path):
     clip = CLIPS[0]
     clip.write(tmp_path / "clip.mp4")
     video = read_video(tmp_path / "clip.mp4", 8)
-    assert video.indices == sampled_indices(8)
+    assert video.indices == sample_indices(8)
     assert video.source_length == LENGTH
     height = video.size[0] // SIDE
     small = video.frames[:, height // 2 :: height, height // 2 :: height].astype(int)

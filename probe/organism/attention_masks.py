@@ -1,0 +1,166 @@
+"""Attention masks of the training: some edges are cut, so that the organism learns to look.
+
+With every edge kept, the visual tokens write a summary of a small clip into a few of their number
+before the question is read, and answers are read from there: they are right, but no token looks at
+what it answers about. Therefore two things are done.
+
+- In a share of the clips the edges between visual tokens are cut, except those to each cell's
+  neighbours in the frame before, which keep motion visible.
+- A random part of the video is hidden from the words of each question, more and more of it, so that
+  the role tokens come to look for themselves. (Hidden from the start, nothing binds a colour to a
+  shape: yes/no stayed a bag of words.)
+
+No cut depends on where anything is.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from probe.organism.batches import QUESTION_PART, ROLE_PART, TOKENS_BEFORE_VIDEO, QuestionBatch
+from probe.organism.network import CELLS
+from probe.organism.recipe import CutShares
+from probe.organism.world import SAMPLED_FRAMES
+
+CELLS_A_FRAME = CELLS * CELLS
+
+VISUAL_TOKENS = SAMPLED_FRAMES * CELLS_A_FRAME
+"""Visual tokens of a clip."""
+
+TEXT_START = len(TOKENS_BEFORE_VIDEO) + VISUAL_TOKENS
+"""Position of the first text token after the video."""
+
+
+def make_tower_mask(*, local: bool) -> Bool[Tensor, "1 1 patch patch"] | None:
+    """Make the mask of the vision tower; True where a patch attends to another.
+
+    If `local`, a patch attends to itself and its eight neighbours; else there is no mask.
+    """
+    if not local:
+        return None
+    mask = torch.zeros(1 + CELLS_A_FRAME, 1 + CELLS_A_FRAME, dtype=torch.bool)
+    mask[1:, 1:] = _find_neighbours()
+    # The class token (the first) attends to all patches, but none attends to it: it would be a
+    # register through which distant patches exchange what they have seen.
+    mask[0] = True
+    return mask[None, None]
+
+
+def make_neighbourhood_mask() -> Bool[Tensor, "visual visual"]:
+    """Make the mask with which a visual token attends to itself and to the frame before.
+
+    There it attends to its own cell and the eight around it; these are enough to see motion.
+    """
+    frame = torch.arange(SAMPLED_FRAMES)
+    before = (frame[:, None] - frame[None, :]) == 1
+    itself = torch.eye(VISUAL_TOKENS, dtype=torch.bool)
+    return torch.kron(before, _find_neighbours()).bool() | itself
+
+
+def _find_neighbours() -> Bool[Tensor, "cell cell"]:
+    """Return True where two cells of a frame are the same or touch, also at a corner."""
+    index = torch.arange(CELLS_A_FRAME)
+    row, column = index // CELLS, index % CELLS
+    distance = torch.maximum((row[:, None] - row).abs(), (column[:, None] - column).abs())
+    return distance <= 1
+
+
+def make_visual_masks(
+    clips: int, shares: CutShares, generator: torch.Generator
+) -> Bool[Tensor, "clip visual visual"]:
+    """Draw the edges between visual tokens of each clip.
+
+    A clip keeps the edges of the neighbourhood only, these and a random share of the others, or all
+    causal edges.
+
+    Args:
+        clips: Number of clips.
+        shares: How often which edges are cut.
+        generator: Generator of all random choices.
+    """
+    causal = torch.ones(VISUAL_TOKENS, VISUAL_TOKENS, dtype=torch.bool).tril()
+    near = make_neighbourhood_mask()
+    masks = []
+    for draw in torch.rand(clips, generator=generator).tolist():
+        if draw < shares.local:
+            masks.append(near)
+        elif draw < shares.local + shares.partial:
+            kept = torch.rand(1, generator=generator)
+            random = torch.rand(VISUAL_TOKENS, VISUAL_TOKENS, generator=generator) < kept
+            masks.append(near | (causal & random))
+        else:
+            masks.append(causal)
+    return torch.stack(masks)
+
+
+def make_text_to_video_mask(
+    parts: Int[Tensor, "clip token"],
+    questions: Int[Tensor, "clip token"],
+    shares: CutShares,
+    generator: torch.Generator,
+) -> Bool[Tensor, "clip token visual"]:
+    """Draw which text token may attend to which visual token.
+
+    Cells are hidden from all words of a question alike, and in all frames alike; else what is
+    hidden here could be read there.
+
+    Args:
+        parts: The part of its question that a token belongs to, as in `QuestionBatch`.
+        questions: The number of the question that a token belongs to; -1 for padding.
+        shares: How often which edges are cut.
+        generator: Generator of all random choices.
+    """
+    clips, most = len(parts), int(questions.max()) + 1
+    # From 0 to twice the mean: some questions still see nearly everything, as all will after
+    # training.
+    hidden = 2 * shares.words * torch.rand(clips, most, 1, generator=generator)
+    shown = torch.rand(clips, most, CELLS_A_FRAME, generator=generator) >= hidden
+    of_token = questions.clamp(min=0)[..., None].expand(-1, -1, CELLS_A_FRAME)
+    by_words = shown.gather(1, of_token).repeat(1, 1, SAMPLED_FRAMES)
+    by_words = by_words | (parts != QUESTION_PART)[..., None]
+    # Role tokens are blinded one by one, so that no answer can rely on a single one of them.
+    blind = (torch.rand(parts.shape, generator=generator) < shares.role) & (parts == ROLE_PART)
+    return by_words & ~blind[..., None]
+
+
+def make_attention_mask(
+    batch: QuestionBatch, shares: CutShares, generator: torch.Generator
+) -> Bool[Tensor, "clip token token"]:
+    """Make the mask of whole rows: text before the video, the video, and the packed questions.
+
+    It is causal, no question attends to another, and the drawn edges are cut.
+
+    Args:
+        batch: Clips and their packed questions.
+        shares: How often which edges are cut.
+        generator: Generator of all random choices.
+    """
+    # Masks are drawn on the CPU, where the same seed gives the same numbers for every device.
+    questions, parts = batch.questions.cpu(), batch.parts.cpu()
+    clips, length = questions.shape
+    size, first = TEXT_START + length, len(TOKENS_BEFORE_VIDEO)
+    mask = torch.zeros(clips, size, size, dtype=torch.bool)
+    mask[:, :, :first] = True
+    mask[:, :first, :first] = torch.ones(first, first).tril().bool()
+    video = slice(first, TEXT_START)
+    mask[:, video, video] = make_visual_masks(clips, shares, generator)
+    mask[:, TEXT_START:, video] = make_text_to_video_mask(parts, questions, shares, generator)
+    same = questions[:, :, None] == questions[:, None, :]
+    mask[:, TEXT_START:, TEXT_START:] = same & torch.ones(length, length, dtype=torch.bool).tril()
+    return mask
+
+
+def to_additive_mask(
+    mask: Bool[Tensor, "clip token token"], like: Tensor
+) -> Float[Tensor, "clip token token"]:
+    """Convert a mask to a term that is added to attention scores: 0, or very low where it is False.
+
+    It has the number type that the scores will have, and the device of `like`.
+    """
+    kind = like.device.type
+    scored = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else like.dtype
+    # float16 cannot hold -1e9; with half its lowest number, a score that is added stays in range.
+    cut = torch.zeros(mask.shape, dtype=scored).masked_fill(
+        ~mask, max(-1e9, torch.finfo(scored).min / 2)
+    )
+    return cut.to(like.device)
