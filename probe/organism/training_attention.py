@@ -63,8 +63,8 @@ def attend_video_then_text(
 
 def use_training_attention(decoder: Any) -> None:
     """Make a decoder attend by `attend_video_then_text`; only for training."""
-    # transformers gives no mask to an attention without a mask function. It hands on masks with four
-    # dimensions, as ours, and makes others with eager_mask: both are added to the scores.
+    # transformers gives no mask to an attention without a mask function. It hands on a mask of four
+    # dimensions, as ours is, and makes others with eager_mask: both are added to the scores.
     AttentionInterface.register(ATTENTION_NAME, attend_video_then_text)
     AttentionMaskInterface.register(ATTENTION_NAME, eager_mask)
     decoder.set_attn_implementation(ATTENTION_NAME)
