@@ -1,6 +1,6 @@
 """Videos and answers about them: frames read and written; spans of time, boxes and tubes.
 
-Knows nothing of models. It may use the room `files` alone.
+This room knows nothing of models. It may use `probe.files` alone.
 """
 
 from probe.video.tubes import Box, Span, Tube, box_iou

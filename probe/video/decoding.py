@@ -1,7 +1,8 @@
-"""The frames of a video file: when each is shown, and the pictures of those that are wanted.
+"""Frames of a video file: the time at which each is shown, and the pictures of the wanted ones.
 
-FFmpeg conceals damage, skips what it cannot read and is vague about time. Here a frame is the one
-of its presentation time, whole and upright, or there is an error that says which frame and why.
+FFmpeg conceals damage, skips what it cannot read and is vague about time. Here each frame belongs
+to its presentation time and is whole and upright, or there is an error that says which frame and
+why.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,13 +29,13 @@ DEFAULT_FPS = 25.0
 
 @dataclass(frozen=True)
 class Timetable:
-    """When each frame of a file is shown, learned without keeping any of them."""
+    """Times at which the frames of a file are shown; it holds no frame itself."""
 
     ticks: Int[np.ndarray, " source"]
     """Presentation times of the frames; in a numbered file, their numbers."""
 
     end: int
-    """When the last frame goes away."""
+    """Presentation time at which the last frame ends."""
 
     tick: Fraction
     """Seconds per tick."""
@@ -43,10 +44,10 @@ class Timetable:
     """Presentation times from which decoding may start."""
 
     numbered: bool = False
-    """Whether the file stores no presentation times, so that frames can only be counted."""
+    """True if the file stores no presentation times, so that frames can only be counted."""
 
     seekable: bool = False
-    """Whether the container finds the packet at a presentation time exactly."""
+    """True if the container finds the packet of a presentation time exactly."""
 
     def __len__(self) -> int:
         return len(self.ticks)
@@ -57,38 +58,43 @@ class Timetable:
         return (self.ticks - self.ticks[0]) * float(self.tick)
 
     def key_before(self, index: int) -> int:
-        """The last presentation time from which decoding reaches this frame."""
+        """Return the last presentation time from which decoding reaches this frame."""
         return int(self.keys[np.searchsorted(self.keys, self.ticks[index], side="right") - 1])
 
 
 def read_timetable(path: Path) -> Timetable:
-    """When each frame of a file is shown, from its packets; nothing is decoded if they say so.
+    """Read the times of all frames from the packets of a file.
+
+    Nothing is decoded, unless packets have no times.
 
     Raises:
-        ValueError: if the file is no video, is cut short, or is damaged where only decoding tells
-            how many frames there are.
+        ValueError: if the file is no video, is cut short, or is damaged and its frames can only be
+            counted by decoding.
     """
-    with _opened(path) as (container, stream):
+    with _open_stream(path) as (container, stream):
         promised = len(stream.index_entries)
-        packets = list(_packets(container, stream))
+        packets = list(_list_packets(container, stream))
         tick = stream.time_base or Fraction(1, av.time_base)
         rate = stream.average_rate or stream.guessed_rate or Fraction(DEFAULT_FPS)
         name = container.format.name
+    # The index of an MP4 lists all frames, also those of a download that was not finished.
     if len(packets) < promised:
         raise ValueError(
             f"{path}: cut short: {len(packets)} of its {promised} frames can be read; copy it "
             "again, or re-encode what there is"
         )
+    # AVI stores no presentation times: FFmpeg makes them up from the order of the packets.
     if name == "avi" or not all(packet.timed for packet in packets):
         return _count_frames(path, 1 / rate)
-    shown = _shown(packets)
+    shown = _select_shown(packets)
     if not shown:
-        raise _no_frames(path)
+        raise _no_frames_error(path)
     ticks = np.array(sorted({packet.pts for packet in shown}), dtype=np.int64)
     keys = np.array(sorted(packet.pts for packet in packets if packet.key), dtype=np.int64)
     last = max(shown, key=lambda packet: packet.pts)
-    # MPEG-TS and some encoders store too short a duration, or none.
+    # At least the usual interval: MPEG-TS and some encoders store too short a duration, or none.
     end = int(ticks[-1]) + max(last.duration, _usual_interval(ticks))
+    # Other containers have no exact index, and a seek may miss the packet.
     seekable = "mp4" in name or "matroska" in name
     return Timetable(ticks, end, tick, keys, seekable=seekable)
 
@@ -96,72 +102,74 @@ def read_timetable(path: Path) -> Timetable:
 def decode(
     path: Path, table: Timetable, wanted: Sequence[int]
 ) -> UInt8[np.ndarray, "frame height width 3"]:
-    """The wanted frames, upright, without holding any other.
+    """Decode the wanted frames, upright, without holding any other.
 
     Raises:
         ValueError: if one of them cannot be decoded, or they differ in size.
     """
     found = _decode_by_seeking(path, table, wanted) if table.seekable else {}
     readable = 0
+    # From the beginning, where seeking is not exact or did not reach every frame.
     if len(found) < len(wanted):
-        with _opened(path) as (container, stream):
-            for index, frame in _decoded(container, stream, table):
+        with _open_stream(path) as (container, stream):
+            for index, frame in _decode_frames(container, stream, table):
                 readable += 1
                 if index in wanted and index not in found:
-                    found[index] = _upright(frame)
+                    found[index] = _turn_upright(frame)
                 if len(found) == len(wanted):
                     break
     missing = [index for index in wanted if index not in found]
     if missing:
-        raise _undecodable(path, table, missing[0], readable)
+        raise _undecodable_error(path, table, missing[0], readable)
     sizes = sorted({(picture.shape[1], picture.shape[0]) for picture in found.values()})
     if len(sizes) > 1:
         listed = " and ".join(f"{width} x {height}" for width, height in sizes)
-        raise ValueError(f"{path}: the picture size changes ({listed}). {_reencode(path)}")
+        raise ValueError(f"{path}: the picture size changes ({listed}). {_remedy(path)}")
     return np.stack([found[index] for index in wanted])
 
 
 def decode_all(path: Path, table: Timetable) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """Every frame in order, upright, one at a time.
+    """Decode every frame in order, upright, one at a time.
 
     Raises:
         ValueError: if one of them cannot be decoded.
     """
     given = 0
-    with _opened(path) as (container, stream):
-        for index, frame in _decoded(container, stream, table):
-            if index != given:
+    with _open_stream(path) as (container, stream):
+        for index, frame in _decode_frames(container, stream, table):
+            if index != given:  # one before it is damaged
                 break
-            yield _upright(frame)
+            yield _turn_upright(frame)
             given += 1
     if given != len(table):
-        raise _undecodable(path, table, given, given)
+        raise _undecodable_error(path, table, given, given)
 
 
 def _decode_by_seeking(
     path: Path, table: Timetable, wanted: Sequence[int]
 ) -> dict[int, np.ndarray]:
-    """Those of the wanted frames that are met by decoding from the key frame before each."""
+    """Decode the wanted frames from the last key frame before each; damaged ones are left out."""
     found = {}
-    with _opened(path) as (container, stream):
+    with _open_stream(path) as (container, stream):
+        # Frames after the same key frame together, so that nothing is decoded twice.
         for key, group in groupby(wanted, key=table.key_before):
             sought = set(group)
             container.seek(key, stream=stream)
             start = None
-            for index, frame in _decoded(container, stream, table):
+            for index, frame in _decode_frames(container, stream, table):
                 start = index if start is None else start
                 if table.ticks[start] > key:
-                    break  # the seek overshot: what refers back beyond it would be wrong
+                    break  # the seek went too far, and frames would refer to others before it
                 if index in sought:
-                    found[index] = _upright(frame)
+                    found[index] = _turn_upright(frame)
                 if index >= max(sought):
                     break
     return found
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The file and its first stream of moving pictures; FFmpeg's errors become one sentence."""
+def _open_stream(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and its first stream of moving pictures; FFmpeg's errors become one line."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     if not path.stat().st_size:
@@ -169,8 +177,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         # "file:" keeps FFmpeg from reading a name such as "take 1: cut.mp4" as a protocol.
         with av.open(f"file:{path}", metadata_errors="replace") as container:
-            stream = _pictures(path, container)
-            stream.thread_type = "AUTO"
+            stream = _find_pictures(path, container)
+            stream.thread_type = "AUTO"  # several frames at once too, not only parts of one
             yield container, stream
     except FFmpegError as error:
         raise ValueError(
@@ -179,10 +187,10 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         ) from error
 
 
-def _pictures(path: Path, container: InputContainer) -> VideoStream:
+def _find_pictures(path: Path, container: InputContainer) -> VideoStream:
     if container.format.name == "tty":  # FFmpeg draws text files as if on a terminal
         raise ValueError(f"{path}: a text file, not a video; give a video file")
-    cover = Disposition.attached_pic
+    cover = Disposition.attached_pic  # the picture of a piece of music is a video stream too
     for stream in container.streams.video:
         if not stream.disposition & cover:
             return stream
@@ -194,7 +202,7 @@ def _pictures(path: Path, container: InputContainer) -> VideoStream:
 
 
 class _Packet(NamedTuple):
-    """What the container says about one compressed frame."""
+    """The entries of the container about one compressed frame."""
 
     pts: int
     timed: bool
@@ -203,7 +211,7 @@ class _Packet(NamedTuple):
     hidden: bool
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[_Packet]:
+def _list_packets(container: InputContainer, stream: VideoStream) -> Iterator[_Packet]:
     vp8 = stream.codec_context.name == "vp8"
     for packet in container.demux(stream):
         if packet.pts is None and not packet.size:
@@ -212,11 +220,12 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[_Packet
         reference = vp8 and packet.size > 0 and not bytes(packet)[0] & 0x10
         hidden = packet.is_discard or not packet.size or reference
         timed = packet.pts is not None
+        # Discarded packets are those before the start that an edit list of an MP4 sets.
         yield _Packet(packet.pts or 0, timed, packet.duration or 0, packet.is_keyframe, hidden)
 
 
-def _shown(packets: list[_Packet]) -> list[_Packet]:
-    """The frames that a player shows: none before the first from which decoding can start."""
+def _select_shown(packets: list[_Packet]) -> list[_Packet]:
+    """Select the frames that a player shows: none before the first key frame."""
     first = next((index for index, packet in enumerate(packets) if packet.key), len(packets))
     return [
         packet
@@ -230,38 +239,39 @@ def _usual_interval(ticks: Int[np.ndarray, " source"]) -> int:
 
 
 def _count_frames(path: Path, tick: Fraction) -> Timetable:
-    """The timetable of a file without presentation times: its frames follow at a constant rate."""
-    with _opened(path) as (container, stream):
+    """Count the frames of a file without presentation times; they follow at a constant rate."""
+    with _open_stream(path) as (container, stream):
         length = 0
         for packet in container.demux(stream):
-            frames = _decoded_packet(packet)
+            frames = _decode_packet(packet)
             if frames is None:
-                raise ValueError(f"{path}: damaged after {length} frames. {_reencode(path)}")
+                raise ValueError(f"{path}: damaged after {length} frames. {_remedy(path)}")
             length += len(frames)
     if not length:
-        raise _no_frames(path)
+        raise _no_frames_error(path)
     return Timetable(np.arange(length), length, tick, np.zeros(1, np.int64), numbered=True)
 
 
-def _decoded_packet(packet: Packet) -> list[VideoFrame] | None:
-    """The frames that the packet completes; None if it is damaged."""
+def _decode_packet(packet: Packet) -> list[VideoFrame] | None:
+    """Decode the frames that the packet completes; None if it is damaged."""
     try:
         return packet.decode()
     except FFmpegError:
         return None
 
 
-def _decoded(
+def _decode_frames(
     container: InputContainer, stream: VideoStream, table: Timetable
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """Every sound frame from where the file stands, with its source index.
+    """Decode every sound frame from the current place in the file, with its source index.
 
-    After damage, frames are not sound until the next key frame: FFmpeg patches what they refer to.
+    After damage, frames are not sound until the next key frame: FFmpeg fills in what is missing of
+    those that they refer to.
     """
     index_of: dict[int | None, int] = {int(tick): index for index, tick in enumerate(table.ticks)}
     number, sound = 0, True
     for packet in container.demux(stream):
-        frames = _decoded_packet(packet)
+        frames = _decode_packet(packet)
         sound = sound and frames is not None
         for frame in frames or ():
             index = number if table.numbered else index_of.get(frame.pts)
@@ -271,14 +281,15 @@ def _decoded(
                 yield index, frame
 
 
-def _upright(frame: VideoFrame) -> UInt8[np.ndarray, "height width 3"]:
-    """The picture as a player shows it, turned and mirrored by the file's display matrix."""
+def _turn_upright(frame: VideoFrame) -> UInt8[np.ndarray, "height width 3"]:
+    """Turn and mirror a picture by the file's display matrix, as a player does."""
     picture = frame.to_ndarray(format="rgb24")
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return picture
     # ISO 14496-12: a pixel at (x, y) is shown at (ax + cy, bx + dy); a, b, u, c, d, v come first.
     a, b, _, c, d, _ = np.frombuffer(bytes(matrix), np.int32)[:6].tolist()
+    # Only the nearest quarter turn and mirror: cameras write no others.
     if abs(b) > abs(a):
         picture, a, d = picture.swapaxes(0, 1), c, b
     picture = picture[:, ::-1] if a < 0 else picture
@@ -286,16 +297,16 @@ def _upright(frame: VideoFrame) -> UInt8[np.ndarray, "height width 3"]:
     return np.ascontiguousarray(picture)
 
 
-def _no_frames(path: Path) -> ValueError:
+def _no_frames_error(path: Path) -> ValueError:
     return ValueError(f"{path}: a video without frames; give one that has pictures")
 
 
-def _undecodable(path: Path, table: Timetable, index: int, readable: int) -> ValueError:
+def _undecodable_error(path: Path, table: Timetable, index: int, readable: int) -> ValueError:
     return ValueError(
         f"{path}: frame {index} cannot be decoded; {readable} of {len(table)} frames could be "
-        f"read. {_reencode(path)}"
+        f"read. {_remedy(path)}"
     )
 
 
-def _reencode(path: Path) -> str:
+def _remedy(path: Path) -> str:
     return f"Re-encode it: ffmpeg -i '{path}' -c:v libx264 repaired.mp4"

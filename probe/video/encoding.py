@@ -1,6 +1,6 @@
 """Pictures written as an MP4 that browsers play: H.264, its index before its pictures.
 
-Knows how to write a file and nothing of where the pictures come from.
+This module knows how to write a video file, and nothing of where the pictures come from.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,11 +16,13 @@ from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 from jaxtyping import Float, UInt8
 
+from probe.files import write_atomically
+
 OUTPUT_TICKS = 90_000
 """Ticks per second of written videos: the common multiple of the usual frame rates."""
 
 OUTPUT_OPTIONS = {"crf": "18", "preset": "veryfast"}
-"""x264's quality (18: hardly told from the source) and effort."""
+"""Quality of x264 (18 can hardly be told from the source) and its effort."""
 
 BT601 = 6
 """The code of the BT.601 colour space (SMPTE 170M) in the H.264 stream (ITU-T H.273)."""
@@ -39,40 +41,40 @@ def write_video(
     file appears under its name only when it is complete.
 
     Args:
-        path: where to write; an existing file is replaced.
-        frames: all of one size; taken one at a time.
-        fps: frames per second.
-        times: seconds at which each frame appears, for a rate that varies.
+        path: Where to write; an existing file is replaced.
+        frames: Pictures of one size; they are taken one at a time.
+        fps: Frames per second.
+        times: Seconds at which each frame appears, for a rate that varies.
 
     Raises:
-        ValueError: if there are no frames, they differ in size, or the folder does not exist.
+        ValueError: if there are no frames, they differ in size, or the file cannot be written.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: the folder {path.parent} does not exist; make it first")
     if not (np.isfinite(fps) and fps > 0):
         raise ValueError(f"fps is {fps}; give a positive number of frames per second")
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        _encode(temporary, frames, Fraction(fps).limit_denominator(1001), times)
-        temporary.replace(path)
-    except FFmpegError as error:
-        raise ValueError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    # At most 1001, the denominator of the television rates, such as 30000/1001: exact for these.
+    rate = Fraction(fps).limit_denominator(1001)
+    with write_atomically(path) as temporary:
+        try:
+            _encode(path, temporary, frames, rate, times)
+        except FFmpegError as error:
+            raise ValueError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _encode(
     path: Path,
+    temporary: Path,
     frames: Iterable[UInt8[np.ndarray, "height width 3"]],
     rate: Fraction,
     times: Sequence[float] | Float[np.ndarray, " frame"] | None,
 ) -> None:
     stream = None
     size = None
-    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
+    # The index first, so that browsers can start to play before the whole file is there.
+    options = {"movflags": "faststart"}
+    with av.open(str(temporary), "w", format="mp4", options=options) as container:
         for number, picture in enumerate(frames):
-            if stream is None:
+            if stream is None:  # the encoder needs the size, which the first picture tells
                 size = picture.shape
                 stream = _output_stream(container, picture, rate)
             if picture.shape != size:
@@ -82,7 +84,7 @@ def _encode(
                 container.mux(packet)
         if stream is None:
             raise ValueError(f"{path}: there are no frames to write")
-        for packet in stream.encode():
+        for packet in stream.encode():  # the pictures that the encoder has held back
             container.mux(packet)
 
 
@@ -100,6 +102,8 @@ def _output_frame(picture: np.ndarray, tick: int) -> VideoFrame:
     height, width = picture.shape[:2]
     even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+    # The colour space is chosen here and named in the stream: players guess BT.709 for a large
+    # picture, and would show other colours.
     frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU601)
     frame.pts, frame.time_base = tick, Fraction(1, OUTPUT_TICKS)
     return frame

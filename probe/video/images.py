@@ -1,13 +1,16 @@
-"""Images in a folder: which there are, in which order, how large, and their pixels."""
+"""Images: which a folder has, in which order, how large they are, and their pixels."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+
+from probe.video.coercion import describe, to_array
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
@@ -18,15 +21,17 @@ def list_images(folder: Path) -> list[Path]:
     Raises:
         ValueError: if there is none.
     """
+    # A Mac leaves a file "._1.png", which is no image, next to "1.png" on foreign disks.
     files = [path for path in folder.iterdir() if not path.name.startswith(".")]
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         kinds = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
         raise ValueError(f"{folder}: no images among its {len(files)} files; looked for {kinds}")
-    return sorted(images, key=_natural)
+    return sorted(images, key=_natural_order)
 
 
-def _natural(path: Path) -> list[str | int]:
+def _natural_order(path: Path) -> list[str | int]:
+    # The odd parts are always the numbers, so text is never compared with a number.
     parts = re.split(r"([0-9]+)", path.name.lower())
     return [int(part) if part.isdecimal() else part for part in parts]
 
@@ -37,7 +42,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         ValueError: if it is not an image.
     """
-    with _readable(path), Image.open(path) as image:
+    with _explain_unreadable(path), Image.open(path) as image:
         return image.size
 
 
@@ -47,15 +52,49 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     Raises:
         ValueError: if it is not an image.
     """
-    with _readable(path), Image.open(path) as image:
+    with _explain_unreadable(path), Image.open(path) as image:
         return np.array(image.convert("RGB"))
 
 
+def picture_size(picture: Any, name: str) -> tuple[int, int]:
+    """Return the width and height of a PIL image or of an array of pixels.
+
+    Raises:
+        ValueError: if it is neither; it starts with the name.
+    """
+    if isinstance(picture, Image.Image):
+        return picture.size
+    height, width, _ = to_picture(picture, name).shape
+    return width, height
+
+
+def to_picture(picture: Any, name: str) -> UInt8[np.ndarray, "height width 3"]:
+    """Convert a PIL image, or an array or tensor with colours first or last, to RGB pixels.
+
+    Raises:
+        ValueError: if it is something else; it starts with the name.
+    """
+    if isinstance(picture, Image.Image):
+        return np.array(picture.convert("RGB"))
+    pixels = put_colours_last(to_array(picture))
+    if pixels.ndim != 3 or pixels.shape[-1] != 3 or not pixels.size or pixels.dtype != np.uint8:
+        raise ValueError(
+            f"{name} is {describe(picture)}; give a PIL image or uint8 [height, width, 3]"
+        )
+    return pixels
+
+
+def put_colours_last(pixels: np.ndarray) -> np.ndarray:
+    """Turn [..., 3, height, width], as torch has pictures, to [..., height, width, 3]."""
+    colours_first = pixels.ndim >= 3 and pixels.shape[-1] != 3 and pixels.shape[-3] == 3
+    return np.moveaxis(pixels, -3, -1) if colours_first else pixels
+
+
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _explain_unreadable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on broken images
+    except (OSError, SyntaxError, ValueError) as error:  # all that Pillow raises on broken images
         raise ValueError(f"{path}: cannot be read as an image; replace or remove it") from error
 
 

@@ -1,60 +1,83 @@
 """Answers to "when" and "where": spans of frames, and boxes over time."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from probe.video.coercion import shorten, to_boxes, to_frames, to_whole
+
 Box: TypeAlias = tuple[float, float, float, float]
 """Left, top, right and bottom edge in pixels of the source video."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, init=False)
 class Span:
     """The source frames from `start` up to but not including `stop`.
 
+    Both may be integers of any kind, such as NumPy's.
+
     >>> Span(3, 7) & Span(5, 9)
     Span(start=5, stop=7)
+
+    Raises:
+        ValueError: if one is not a whole number, or the span stops before it starts.
     """
 
     start: int
     stop: int
 
-    def __post_init__(self) -> None:
+    def __init__(self, start: Any, stop: Any) -> None:
+        # Written out, since a dataclass would type its arguments as narrowly as its fields.
+        object.__setattr__(self, "start", to_whole(start, "the start of a span"))
+        object.__setattr__(self, "stop", to_whole(stop, "the stop of a span"))
         if self.stop < self.start:
             raise ValueError(f"a span cannot stop at {self.stop}, before it starts at {self.start}")
 
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def __contains__(self, frame: int) -> bool:
-        return self.start <= frame < self.stop
+    def __contains__(self, frame: Any) -> bool:
+        return self.start <= to_whole(frame, "the frame that a span may contain") < self.stop
 
     def __and__(self, other: "Span") -> "Span":
         start = max(self.start, other.start)
         return Span(start, max(start, min(self.stop, other.stop)))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Tube:
     """One box per frame: a candidate track, a prediction or the ground truth.
 
     Frames are 0-based source frames in increasing order; the object is absent from the frames
-    that are not listed. Boxes are (x1, y1, x2, y2) in pixels of the source video.
+    that are not listed. Boxes are (x1, y1, x2, y2) in pixels of the source video. Lists, NumPy
+    arrays and tensors are taken, and a single frame with a single box. Tubes are equal if frames,
+    boxes and label are.
+
+    >>> Tube([4, 5], [[0, 0, 8, 8], [1, 0, 9, 8]], "man")
+    Tube(2 boxes, frames 4 to 5, 'man')
+    >>> Tube(4, [0, 0, 8, 8]).boxes
+    array([[0., 0., 8., 8.]])
 
     Raises:
-        ValueError: if frames and boxes differ in number, frames do not increase, or a box is
-            not finite or inside out.
+        ValueError: if frames are not whole numbers or boxes not four numbers each, they differ in
+            number, frames do not increase, or a box is not finite or inside out.
     """
 
     frames: Int[np.ndarray, " box"]
     boxes: Float[np.ndarray, "box 4"]
     label: str = ""
-    """What the object is called, where a detector or a person named it."""
+    """The name of the object, if a detector or a person gave one."""
 
-    def __post_init__(self) -> None:
+    def __init__(self, frames: Any, boxes: Any, label: str = "") -> None:
+        # Written out, since a dataclass would type its arguments as narrowly as its fields.
+        object.__setattr__(self, "frames", to_frames(frames))
+        object.__setattr__(self, "boxes", to_boxes(boxes))
+        object.__setattr__(self, "label", label)
+        self._check()
+
+    def _check(self) -> None:
         if len(self.frames) != len(self.boxes):
             raise ValueError(f"a tube of {len(self.frames)} frames has {len(self.boxes)} boxes")
         if len(self.frames) and self.frames[0] < 0:
@@ -69,54 +92,79 @@ class Tube:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tube):
+            return NotImplemented
+        return (
+            self.label == other.label
+            and np.array_equal(self.frames, other.frames)
+            and np.array_equal(self.boxes, other.boxes)
+        )
+
+    def __hash__(self) -> int:
+        # As numbers, not as bytes: equal boxes may differ in precision, or in the sign of a zero.
+        return hash((self.label, *self.frames.tolist(), *self.boxes[:1].ravel().tolist()))
+
+    def __repr__(self) -> str:
+        parts = ["1 box" if len(self) == 1 else f"{len(self)} boxes"]
+        if len(self):
+            last = f" to {self.frames[-1]}" if len(self) > 1 else ""
+            parts.append(f"frame{'s' if last else ''} {self.frames[0]}{last}")
+        if self.label:
+            parts.append(shorten(repr(self.label)))
+        return f"Tube({', '.join(parts)})"
+
     @property
     def span(self) -> Span:
         """The frames from the first box to the last."""
         if not len(self):
             return Span(0, 0)
-        return Span(int(self.frames[0]), int(self.frames[-1]) + 1)
+        return Span(self.frames[0], self.frames[-1] + 1)
 
-    def box_at(self, frame: int) -> Float[np.ndarray, " 4"] | None:
-        """The box at a source frame, if there is one."""
-        (found,) = np.nonzero(self.frames == frame)
+    def box_at(self, frame: Any) -> Float[np.ndarray, " 4"] | None:
+        """Return the box at a source frame; None if there is no box.
+
+        Raises:
+            ValueError: if the frame is not a whole number.
+        """
+        (found,) = np.nonzero(self.frames == to_whole(frame, "the frame of a box"))
         return self.boxes[found[0]] if len(found) else None
 
     def within(self, span: Span) -> "Tube":
-        """The part of the tube that falls within the span."""
+        """Return the part of the tube that falls within the span."""
         inside = (self.frames >= span.start) & (self.frames < span.stop)
         return Tube(self.frames[inside], self.boxes[inside], self.label)
 
-    def interpolated(self, frames: Sequence[int] | Int[np.ndarray, " frame"]) -> "Tube":
-        """One box at each of these frames, moving in straight lines between the known boxes.
+    def interpolated(self, frames: Any) -> "Tube":
+        """Return a tube with a box at each of these frames, on straight lines between the known.
 
         Before the first and after the last known box, that box stays where it is.
 
         Raises:
-            ValueError: if the tube has no box to start from.
+            ValueError: if the tube has no box to start from, or the frames are not whole numbers
+                that increase.
         """
         if not len(self):
             raise ValueError("an empty tube has no boxes to interpolate between")
-        at = np.asarray(frames, dtype=np.int64)
+        at = to_frames(frames)
         corners = [np.interp(at, self.frames, self.boxes[:, side]) for side in range(4)]
         return Tube(at, np.stack(corners, axis=1), self.label)
 
     def to_dict(self) -> dict[str, Any]:
-        """The tube as plain lists, for JSON."""
+        """Convert the tube to plain lists, for JSON; boxes are rounded to 0.01 pixels."""
         boxes = [[round(float(x), 2) for x in box] for box in self.boxes]
         return {"label": self.label, "frames": self.frames.tolist(), "boxes": boxes}
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> "Tube":
-        """The tube that `to_dict` wrote."""
-        frames = np.asarray(record["frames"], dtype=np.int64)
-        boxes = np.asarray(record["boxes"], dtype=np.float64).reshape(-1, 4)
-        return cls(frames, boxes, record.get("label", ""))
+        """Make the tube that `to_dict` wrote."""
+        return cls(record["frames"], record["boxes"], record.get("label", ""))
 
 
 def box_iou(
     a: Float[np.ndarray, "box 4"], b: Float[np.ndarray, "box 4"]
 ) -> Float[np.ndarray, " box"]:
-    """Shared area over joint area of each box of `a` and the box of `b` in the same row.
+    """Divide shared by joint area of each box of `a` and the box of `b` in the same row.
 
     Boxes are (x1, y1, x2, y2). A box without area agrees with nothing, not even itself.
     """

@@ -1,20 +1,31 @@
 """Videos: frames sampled evenly in time from a file, a folder or an array; every frame streamed.
 
-Knows nothing of models. Frames are counted from 0 in the order in which they are shown, and times
-are seconds since the first of them.
+This module knows nothing of models. Frames are counted from 0 in the order in which they are shown,
+and times are seconds since the first of them.
 """
 
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from probe.video.coercion import describe, shorten, to_array, to_whole
 from probe.video.decoding import DEFAULT_FPS, decode, decode_all, read_timetable
-from probe.video.images import image_size, in_words, list_images, read_image
+from probe.video.images import (
+    image_size,
+    in_words,
+    list_images,
+    picture_size,
+    put_colours_last,
+    read_image,
+    to_picture,
+)
 
 CONSTANT_RATE_TOLERANCE = 0.002
 """Seconds by which the intervals of a constant rate may differ: Matroska rounds to 1 ms."""
@@ -22,7 +33,7 @@ CONSTANT_RATE_TOLERANCE = 0.002
 
 @dataclass(frozen=True, eq=False)
 class Video:
-    """Frames sampled from a video, and when every frame of their source is shown.
+    """Frames sampled from a video, and the times at which all frames of their source are shown.
 
     Raises:
         ValueError: if indices and frames differ in number, or indices or times do not increase
@@ -31,7 +42,7 @@ class Video:
 
     frames: UInt8[np.ndarray, "frame height width 3"]
     indices: tuple[int, ...]
-    """The source frame that each sampled frame is."""
+    """The number of each sampled frame in the source."""
 
     source_times: Float[np.ndarray, " source"]
     """Seconds at which each source frame appears; the first is 0."""
@@ -40,7 +51,8 @@ class Video:
     """The file or folder the frames came from; None for an array."""
 
     part: range | None = None
-    """The frames of the file that are the source, which counts them from 0; None for all."""
+    """The frames of the file that are the source, in which the first of them is frame 0; None if
+    all frames are."""
 
     def __post_init__(self) -> None:
         if not len(self.frames) or len(self.frames) != len(self.indices):
@@ -61,6 +73,16 @@ class Video:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def __repr__(self) -> str:
+        height, width = self.size
+        name = "an array" if self.path is None else shorten(self.path.name)
+        if self.part is not None:
+            name = f"frames {self.part.start} to {self.part.stop - 1} of {name}"
+        return (
+            f"Video({len(self)} of {self.source_length} frames, {in_words((width, height))}, "
+            f"{self.fps:.5g} fps, {name})"
+        )
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels, upright."""
@@ -72,7 +94,7 @@ class Video:
         return self.source_times[list(self.indices)]
 
     def time_at(self, frame: int) -> float:
-        """Seconds at which a source frame appears; `source_length` stands for the end."""
+        """Return the seconds at which a source frame appears; for `source_length`, the end."""
         if frame < self.source_length:
             return float(self.source_times[frame])
         return float(self.source_times[-1] + 1 / self.fps)
@@ -93,9 +115,7 @@ class Video:
         return float(1 / np.median(intervals))
 
 
-def read_video(
-    source: str | Path | np.ndarray, frames: int = 20, *, fps: int | float | None = None
-) -> Video:
+def read_video(source: Any, frames: Any = 20, *, fps: Any = None) -> Video:
     """Sample a video evenly in time.
 
     The video is cut into `frames` equal stretches of time, and the frame shown at the middle of
@@ -103,32 +123,41 @@ def read_video(
     held is that of the sampled frames, however long the video.
 
     Args:
-        source: a video file; a folder of images, in the natural order of their names (9 before
-            10); or a uint8 array [frame, height, width, 3].
-        frames: how many to sample. A shorter video gives all it has, with a warning.
-        fps: the rate of a folder or an array, 25 unless given. A file knows its own times.
+        source: A video file; a folder of images, in the natural order of their names (9 before
+            10); a uint8 array or tensor [frame, height, width, 3] or [frame, 3, height, width]; or
+            a list of PIL images or of such arrays, without their first axis.
+        frames: Number of frames to sample. A shorter video gives all it has, with a warning.
+        fps: Frames per second of a folder, an array or a list, 25 unless given. A file knows its
+            own times.
 
     Raises:
         ValueError: if the source is not one of these, or a wanted frame cannot be decoded.
     """
-    if frames < 1:
-        raise ValueError(f"cannot sample {frames} frames; ask for at least 1")
-    if fps is not None and not (np.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps is {fps}; give a positive number of frames per second")
-    if isinstance(source, np.ndarray):
-        return _read_array(source, frames, fps or DEFAULT_FPS)
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise ValueError(f"{path}: no such file or folder (looked from {Path.cwd()})")
-    if path.is_dir():
-        return _read_folder(path, frames, fps or DEFAULT_FPS)
-    if fps is not None:
-        raise ValueError(f"{path}: a video file has its own times; leave out fps={fps}")
-    return _read_file(path, frames)
+    frames = _check_number(frames)
+    rate = DEFAULT_FPS if fps is None else _check_rate(fps)
+    if isinstance(source, str | os.PathLike):
+        path = Path(source).expanduser()
+        if not path.exists():
+            raise ValueError(f"{path}: no such file or folder (looked from {Path.cwd()})")
+        if path.is_dir():
+            return _read_folder(path, frames, rate)
+        if fps is not None:
+            raise ValueError(f"{path}: a video file has its own times; leave out fps={fps}")
+        return _read_file(path, frames)
+    if isinstance(source, list | tuple):
+        return _read_pictures(source, frames, rate)
+    if hasattr(source, "shape"):
+        return _read_array(source, frames, rate)
+    if isinstance(source, Video):
+        raise ValueError(f"{source!r} has been read already; use it as it is")
+    raise ValueError(
+        f"{describe(source)} is no video; give the path of a file or of a folder of images, "
+        "a uint8 array [frame, height, width, 3], or a list of pictures"
+    )
 
 
 def source_frames(video: Video) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """Every frame of the source in order, one at a time: memory does not grow with length.
+    """Give every frame of the source in order, one at a time: memory does not grow with length.
 
     The source of an array is not kept, so it gives for each source frame the sampled frame
     nearest in time.
@@ -147,21 +176,40 @@ def source_frames(video: Video) -> Iterator[UInt8[np.ndarray, "height width 3"]]
 
 
 def _middles(ticks: Int[np.ndarray, " source"], end: int, count: int) -> tuple[int, ...]:
-    """The frames shown at the middle of `count` equal stretches of the time from 0 to `end`."""
+    """Return the frames shown at the middle of `count` equal stretches of time, 0 to `end`."""
     # In whole numbers: a middle often falls exactly on the edge between two frames.
     middles = (2 * np.arange(count) + 1) * end
     shown = np.searchsorted(ticks * (2 * count), middles, side="right") - 1
     step = np.arange(count)
+    # A frame that is shown for long holds several middles: the later ones move on by one each, and
+    # those that this pushes over the end move back.
     distinct = np.maximum.accumulate(shown - step) + step
     return tuple(np.minimum(distinct, len(ticks) - count + step).tolist())
 
 
-def _count(name: str, available: int, asked: int) -> int:
-    """How many frames to sample: those asked for, or all of a shorter video."""
+def _count_samples(name: str, available: int, asked: int) -> int:
+    """Return the number of frames to sample: those asked for, or all of a shorter video."""
     if available < asked:
         message = f"{name}: {available} of the {asked} frames asked for; the video has no more"
-        warnings.warn(message, stacklevel=4)
+        warnings.warn(message, stacklevel=4)  # of the caller of read_video, three functions up
     return min(available, asked)
+
+
+def _check_number(frames: Any) -> int:
+    number = to_whole(frames, "the number of frames to sample")
+    if number < 1:
+        raise ValueError(f"cannot sample {number} frames; ask for at least 1")
+    return number
+
+
+def _check_rate(fps: Any) -> float:
+    try:
+        rate = float(fps)
+    except (TypeError, ValueError):
+        rate = 0.0
+    if not (np.isfinite(rate) and rate > 0):
+        raise ValueError(f"fps is {fps}; give a positive number of frames per second")
+    return rate
 
 
 def _check_length(path: Path, *, now: int, then: int) -> None:
@@ -169,19 +217,39 @@ def _check_length(path: Path, *, now: int, then: int) -> None:
         raise ValueError(f"{path}: has {now} frames now but had {then} when read; read it again")
 
 
-# Arrays
+# Arrays and lists
 
 
-def _read_array(array: np.ndarray, frames: int, fps: int | float) -> Video:
+def _read_array(source: Any, frames: int, fps: float) -> Video:
+    array = put_colours_last(to_array(source))
     if array.ndim != 4 or array.shape[-1] != 3 or not array.size:
         raise ValueError(
-            f"an array of shape {array.shape} is no video; give [frame, height, width, 3]"
+            f"an array of shape {tuple(source.shape)} is no video; give [frame, height, width, 3]"
         )
     if array.dtype != np.uint8:
         raise ValueError(f"an array of {array.dtype} is no video; give uint8 from 0 to 255")
     length = len(array)
-    indices = _middles(np.arange(length), length, _count("array", length, frames))
-    return Video(array[list(indices)], indices, np.arange(length) / fps)
+    indices = _middles(np.arange(length), length, _count_samples("array", length, frames))
+    sampled = np.ascontiguousarray(array[list(indices)])
+    return Video(sampled, indices, np.arange(length) / fps)
+
+
+def _read_pictures(pictures: Sequence[Any], frames: int, fps: float) -> Video:
+    if not pictures:
+        raise ValueError("an empty list is no video; give at least one picture")
+    names = [f"picture {number} of the list" for number in range(len(pictures))]
+    sizes = list(map(picture_size, pictures, names))
+    for name, size in zip(names, sizes, strict=True):
+        if size != sizes[0]:
+            raise ValueError(
+                f"{name} is {in_words(size)} pixels but the first is {in_words(sizes[0])}; give "
+                "pictures of one size"
+            )
+    length = len(pictures)
+    indices = _middles(np.arange(length), length, _count_samples("list", length, frames))
+    # The sampled ones only: Pillow keeps the pixels of an image once they have been asked for.
+    sampled = np.stack([to_picture(pictures[index], names[index]) for index in indices])
+    return Video(sampled, indices, np.arange(length) / fps)
 
 
 def _nearest_samples(video: Video) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
@@ -192,7 +260,7 @@ def _nearest_samples(video: Video) -> Iterator[UInt8[np.ndarray, "height width 3
 # Folders of images
 
 
-def _read_folder(folder: Path, frames: int, fps: int | float) -> Video:
+def _read_folder(folder: Path, frames: int, fps: float) -> Video:
     images = list_images(folder)
     sizes = [image_size(image) for image in images]
     for image, size in zip(images, sizes, strict=True):
@@ -202,7 +270,7 @@ def _read_folder(folder: Path, frames: int, fps: int | float) -> Video:
                 f"{in_words(size)}; give images of one size"
             )
     length = len(images)
-    indices = _middles(np.arange(length), length, _count(str(folder), length, frames))
+    indices = _middles(np.arange(length), length, _count_samples(str(folder), length, frames))
     pictures = np.stack([read_image(images[index]) for index in indices])
     return Video(pictures, indices, np.arange(length) / fps, folder)
 
@@ -219,7 +287,7 @@ def _folder_frames(path: Path, length: int) -> Iterator[UInt8[np.ndarray, "heigh
 def _read_file(path: Path, frames: int) -> Video:
     table = read_timetable(path)
     start = table.ticks[0]
-    count = _count(str(path), len(table), frames)
+    count = _count_samples(str(path), len(table), frames)
     indices = _middles(table.ticks - start, int(table.end - start), count)
     return Video(decode(path, table, indices), indices, table.times, path)
 

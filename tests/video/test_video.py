@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from av.error import FFmpegError
 from PIL import Image
 
@@ -195,7 +196,7 @@ def test_our_turn_agrees_with_the_angle_that_ffmpeg_reads(tmp_path):
 @pytest.fixture
 def alive(monkeypatch) -> list[int]:
     """How many decoded pictures were in memory each time that one more was decoded."""
-    upright, held, counts = probe.video.decoding._upright, weakref.WeakValueDictionary(), []
+    upright, held, counts = probe.video.decoding._turn_upright, weakref.WeakValueDictionary(), []
 
     def watched(frame):
         picture = upright(frame)
@@ -203,7 +204,7 @@ def alive(monkeypatch) -> list[int]:
         counts.append(len(held))
         return picture
 
-    monkeypatch.setattr(probe.video.decoding, "_upright", watched)
+    monkeypatch.setattr(probe.video.decoding, "_turn_upright", watched)
     return counts
 
 
@@ -222,9 +223,9 @@ def test_streaming_holds_one_frame_at_a_time(tmp_path, alive):
 
 def test_only_what_leads_to_a_wanted_frame_is_decoded(tmp_path, monkeypatch):
     path = make_clip(tmp_path / "long.mp4", 500, gop=10)
-    decode, packets = probe.video.decoding._decoded_packet, []
+    decode, packets = probe.video.decoding._decode_packet, []
     monkeypatch.setattr(
-        probe.video.decoding, "_decoded_packet", lambda packet: packets.append(0) or decode(packet)
+        probe.video.decoding, "_decode_packet", lambda packet: packets.append(0) or decode(packet)
     )
     video = read_video(path, 8)
     assert numbers(video) == video.indices
@@ -261,6 +262,61 @@ def test_an_array_is_sampled_like_a_file():
     nearest = [number_of(frame) for frame in source_frames(video)]
     assert nearest[:6] == [2, 2, 2, 2, 2, 7]
     assert len(nearest) == 30
+
+
+PICTURES = np.stack([numbered(index) for index in range(30)])
+
+SOURCES = {
+    "tensor": torch.from_numpy(PICTURES),
+    "tensor, colours first": torch.from_numpy(PICTURES).permute(0, 3, 1, 2),
+    "array, colours first": PICTURES.transpose(0, 3, 1, 2),
+    "list of PIL images": [Image.fromarray(picture) for picture in PICTURES],
+    "list of PIL images with a palette": [Image.fromarray(one).convert("P") for one in PICTURES],
+    "list of arrays": [*PICTURES],
+    "tuple of tensors, colours first": tuple(torch.from_numpy(PICTURES).permute(0, 3, 1, 2)),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_pictures_of_every_kind_are_sampled_like_an_array(source):
+    expected, video = read_video(PICTURES, 6, fps=10), read_video(source, 6, fps=10)
+    assert video.indices == expected.indices
+    assert np.array_equal(video.frames, expected.frames)
+    assert np.array_equal(video.source_times, expected.source_times)
+    assert video.frames.flags["C_CONTIGUOUS"]
+
+
+def test_of_a_list_of_images_in_files_only_the_sampled_ones_are_read(tmp_path):
+    folder = save_images(tmp_path / "frames", [f"{index:02}.png" for index in range(30)])
+    images = [Image.open(path) for path in sorted(folder.iterdir())]
+    (folder / "03.png").write_bytes(b"")
+    images[3].fp.close()
+    assert numbers(read_video(images, 6)) == (2, 7, 12, 17, 22, 27)
+
+
+@pytest.mark.parametrize("number", [6, np.int64(6), np.uint8(6), torch.tensor(6)])
+def test_numbers_may_be_of_any_kind(number):
+    assert len(read_video(PICTURES, number)) == 6
+    assert read_video(PICTURES, 6, fps=number).fps == pytest.approx(6)
+
+
+def test_a_path_may_be_text_or_a_path_below_the_home_folder(tmp_path, monkeypatch):
+    path = make_clip(tmp_path / "clip.mp4", 5)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for source in (str(path), path, "~/clip.mp4", Path("~/clip.mp4")):
+        assert numbers(read_video(source, 5)) == tuple(range(5))
+
+
+def test_a_video_is_shown_in_one_line(tmp_path):
+    clip = make_clip(tmp_path / "clip.mp4", 64)
+    assert repr(read_video(clip, 8)) == "Video(8 of 64 frames, 142 x 32, 10 fps, clip.mp4)"
+    array = read_video(PICTURES, 6, fps=29.97002997)
+    assert repr(array) == "Video(6 of 30 frames, 143 x 32, 29.97 fps, an array)"
+    part = Video(array.frames, array.indices, array.source_times, clip, range(20, 50))
+    assert repr(part).endswith("29.97 fps, frames 20 to 49 of clip.mp4)")
+    strange = Video(array.frames, array.indices, array.source_times, Path("a\nb" * 80))
+    assert "\n" not in repr(strange)
+    assert len(repr(strange)) < 300
 
 
 def test_every_frame_of_a_file_streams_in_order(tmp_path):
@@ -400,19 +456,50 @@ def test_an_unreadable_image_is_named(tmp_path, part):
     ("array", "complaint"),
     [
         (np.zeros((4, 8, 8), np.uint8), "shape"),
-        (np.zeros((4, 3, 8, 8), np.uint8), "shape"),
+        (np.zeros((4, 2, 8, 8), np.uint8), "shape"),
+        (np.zeros((8, 8, 3), np.uint8), "shape"),
         (np.zeros((0, 8, 8, 3), np.uint8), "shape"),
         (np.zeros((4, 8, 8, 3), np.float32), "float32"),
+        (torch.zeros((4, 3, 8, 8)), "float32"),
+        (torch.zeros((4, 8, 8), dtype=torch.uint8), r"shape (4, 8, 8) is no video"),
     ],
 )
 def test_an_array_that_is_no_video_is_refused(array, complaint):
     assert complaint in one_line(lambda: read_video(array))
 
 
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        (None, "None is no video; give the path of a file"),
+        (7, "7 is no video"),
+        (b"clip.mp4", "b'clip.mp4' is no video"),
+        ({"path": "clip.mp4"}, "is no video"),
+        (iter([]), "a list_iterator is no video"),
+        ([], "an empty list is no video"),
+        (["a.png"], "picture 0 of the list is 'a.png'; give a PIL image"),
+        ([numbered(0), None], "picture 1 of the list is None"),
+        ([numbered(0) / 255.0], "picture 0 of the list is an array of float64 of shape (32, 143,"),
+        ([numbered(0)[..., 0]], "of shape (32, 143); give a PIL image"),
+        ([numbered(0), numbered(1, height=40)], "1 of the list is 143 x 40 pixels but the first"),
+    ],
+)
+def test_what_is_no_video_at_all_is_refused(source, complaint):
+    assert complaint in one_line(lambda: read_video(source))
+
+
+def test_a_video_that_has_been_read_is_not_read_again():
+    video = read_video(np.stack([numbered(0)]), 1)
+    assert "use it as it is" in one_line(lambda: read_video(video))
+
+
 def test_numbers_that_make_no_sense_are_refused(tmp_path):
     array = np.zeros((4, 8, 8, 3), np.uint8)
     assert "at least 1" in one_line(lambda: read_video(array, 0))
-    assert "positive" in one_line(lambda: read_video(array, 2, fps=0.0))
+    for number in (2.5, "2", None, [2, 3]):
+        assert "whole number" in one_line(lambda number=number: read_video(array, number))
+    for rate in (0.0, -1, float("nan"), "fast", [25]):
+        assert "positive" in one_line(lambda rate=rate: read_video(array, 2, fps=rate))
     path = make_clip(tmp_path / "clip.mp4", 5)
     assert "its own times" in one_line(lambda: read_video(path, 2, fps=25.0))
 
