@@ -81,7 +81,7 @@ function drawCell(context, [left, top, right, bottom], { row, column }, rows, co
 }
 
 // A curve in steps, one a picture; `top` is the value at the upper edge.
-function drawSteps(context, values, top, { x, y, width, height }, { line, fill, dash = [], weight = 1.5 }) {
+function drawSteps(context, values, top, { x, y, width, height }, { line: edge, fill, dash = [], weight = 1.5 }) {
   const step = width / values.length;
   const level = (value) => y + height - (top > 0 ? value / top : 0) * height;
   context.beginPath();
@@ -89,7 +89,7 @@ function drawSteps(context, values, top, { x, y, width, height }, { line, fill, 
     context.lineTo(x + i * step, level(value));
     context.lineTo(x + (i + 1) * step, level(value));
   });
-  context.strokeStyle = line;
+  context.strokeStyle = edge;
   context.lineWidth = weight;
   context.setLineDash(dash);
   context.stroke();
