@@ -289,8 +289,8 @@ def test_pictures_of_every_kind_are_sampled_like_an_array(source):
 def test_of_a_list_of_images_in_files_only_the_sampled_ones_are_read(tmp_path):
     folder = save_images(tmp_path / "frames", [f"{index:02}.png" for index in range(30)])
     images = [Image.open(path) for path in sorted(folder.iterdir())]
-    (folder / "03.png").write_bytes(b"")
-    images[3].fp.close()
+    assert images[3].fp is not None
+    images[3].fp.close()  # its size has been read, and its pixels cannot be any more
     assert numbers(read_video(images, 6)) == (2, 7, 12, 17, 22, 27)
 
 
