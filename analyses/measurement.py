@@ -9,7 +9,6 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Bool
-from probe.evaluation.bench import weights_of
 from torch import Tensor
 from tqdm.auto import tqdm
 from tyro.conf import arg
@@ -21,6 +20,7 @@ from probe.engine.grids import VisualGrid
 from probe.engine.model import ORGANISM, VideoLM, load
 from probe.engine.readings import Reading
 from probe.evaluation.candidates import Stored
+from probe.evaluation.evaluator import identify_weights
 from probe.grounding.grammar import DETERMINERS, RELATIVES, as_statement
 from probe.grounding.queries import Queries, as_question, decompose
 from probe.metrics import spatial_iou
@@ -257,7 +257,7 @@ class Measurement:
             "frames": config.frames or self.model.preferred_frames,
             "model": dict(self.model.identity),
             # Two checkpoints may have one name: the hash tells them apart.
-            "weights": weights_of(self.model),
+            "weights": identify_weights(self.model),
             "versions": {name: version(name) for name in ("torch", "transformers", "nnsight")},
         }
 
@@ -276,7 +276,7 @@ class Measurement:
         if not len(truth):
             raise ValueError(f"{sample.id}: the true tube lies outside the part that is shown")
         queries = decompose(sample.query)
-        given = None if self.others is None else self.others.of(sample, footage, queries)
+        given = None if self.others is None else self.others.find(sample, footage, queries)
         return Case(
             name=sample.id,
             video=footage.video,
@@ -297,9 +297,8 @@ def _right_first(
     truth: Tube, sample: Sample, footage: Footage, given: tuple[Tube, ...] | None
 ) -> tuple[Tube, ...]:
     """Return the true track, those of other annotated objects, and given ones of yet others."""
-    shown = [footage.from_source(track) for track in sample.tracks]
     annotated = sorted(
-        (track for track in shown if len(track)),
+        sample.find_tracks(footage),
         key=lambda track: spatial_iou(track, truth),
         reverse=True,  # sorting is stable: annotated tracks of equal overlap keep their order
     )

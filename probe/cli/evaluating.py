@@ -1,6 +1,5 @@
-"""`probe evaluate` and `probe report`: benchmarks, and what runs over them found."""
+"""`probe evaluate` and `probe report`: run a method over a benchmark, and report on such runs."""
 
-import json
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -11,75 +10,76 @@ from tqdm.auto import tqdm
 from tyro.conf import Positional, arg
 
 from probe.cli.console import fail, silence_libraries
-from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions, PresetName
+from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions
 from probe.cli.outputs import check_writable, make_folder
+from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
 
 if TYPE_CHECKING:
-    from probe.evaluation.bench import Plan
     from probe.evaluation.candidates import Candidates
+    from probe.evaluation.config import EvaluationConfig
     from probe.evaluation.runner import Answerer
 
 
-MethodName: TypeAlias = Literal[
-    PresetName, "centre", "random-track", "mean-of-roles", "fixed-token", "direct"
-]
-
-
-DatasetName: TypeAlias = Literal[
-    "shapes-val",
-    "shapes-test",
-    "hcstvg1",
-    "hcstvg2",
-    "vidstg",
-    "vidstg-declarative",
-    "vidstg-interrogative",
-]
-
-
 ProtocolName: TypeAlias = Literal["tubedetr", "stcat", "hcstvg-official", "released-code"]
+
+
+def list_datasets(default: str) -> str:  # noqa: ARG001  the parser gives the option's default
+    """List the data sets for the help, which alone has to import them."""
+    from probe.datasets import NAMES
+
+    return f"(one of: {', '.join(NAMES)})"
+
+
+def list_methods(default: str) -> str:  # noqa: ARG001  the parser gives the option's default
+    """List the methods for the help, which alone has to import them."""
+    from probe.evaluation.methods import METHODS
+
+    known = ", ".join(METHODS)
+    return f"(one of: {known}; default: best for the shipped model, paper for any other)"
 
 
 @dataclass(frozen=True)
 class Evaluate:
     """Run a method over a benchmark; a run that was stopped goes on where it was."""
 
-    dataset: Positional[DatasetName]
-    """Which benchmark."""
+    dataset: Annotated[Positional[str], arg(metavar="NAME", help_behavior_hint=list_datasets)] = ""
+    """The benchmark: a name, or module:name of a function of yours that reads a data set."""
+    # Optional for the parser, which asks only those for a hint when it shows the help.
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 
     sources: Annotated[Sources, arg(name="")] = DEFAULT_SOURCES
 
+    rules: Annotated[RuleOptions, arg(name="")] = DEFAULT_RULES
+
     root: Annotated[Path | None, arg(metavar="PATH")] = None
     """The data set's folder; the shapes need none."""
 
     annotations: Annotated[Path | None, arg(metavar="PATH")] = None
-    """The annotation file, where it is not found in the folder by its published name."""
+    """The annotation file, if it is not found in the folder by its published name."""
 
     out: Path = Path("probe-run")
     """Folder of the run."""
 
     check: bool = False
-    """Only look whether every sample is there and as annotated."""
+    """Only check that every sample is there and as annotated."""
 
-    method: Annotated[MethodName | None, arg(metavar="NAME")] = None
-    """What answers: plain, best, paper or released-code (the grounder's presets), centre,
-    random-track, mean-of-roles, fixed-token or direct (baselines); by default best for the
-    shipped model, paper for any other."""
+    method: Annotated[str | None, arg(metavar="NAME", help_behavior_hint=list_methods)] = None
+    """The method that answers: a preset of the grounder, a baseline, or module:name of your own."""
 
     oracle: bool = False
-    """Take the true tracks as candidates; said so wherever a figure of the run is shown."""
+    """Take the true tracks as candidates; every figure of the run will say so."""
 
     protocol: Annotated[ProtocolName | None, arg(metavar="NAME")] = None
-    """How answers are scored: tubedetr, stcat, hcstvg-official or released-code; by default as is
-    usual for the data set."""
+    """The protocol by which answers are scored: tubedetr, stcat, hcstvg-official or released-code;
+    by default the usual one of the data set."""
 
     limit: Annotated[int | None, arg(metavar="INT")] = None
-    """Only the first so many queries."""
+    """The number of queries to answer, from the first on; by default all."""
 
     retry_failed: bool = False
-    """Ask those again that failed before."""
+    """Ask those queries again that failed before."""
 
     threads: Annotated[int | None, arg(metavar="INT")] = None
     """CPU threads; by default one for the shipped model, whose work is too small to be shared, and
@@ -89,30 +89,31 @@ class Evaluate:
     """Answer with many processes: on this machine, or on the Ray cluster at an address."""
 
     workers: int = 2
-    """How many processes, with --ray; each has a GPU of its own if --device is cuda."""
+    """The number of processes with --ray; each has a GPU of its own if --device is cuda."""
 
     @property
     def debug(self) -> bool:
-        """Whether to show tracebacks."""
+        """True if the traceback of an error is to be shown."""
         return self.options.debug
 
     def run(self) -> None:
-        """Answer what is not answered yet, and print the figures."""
+        """Answer the queries that have no result yet, and print the figures."""
         from probe.engine.model import ORGANISM
-        from probe.evaluation.runner import evaluate, figure_lines
+        from probe.evaluation.runner import evaluate, format_figures
 
         silence_libraries()
-        plan = self._plan()
+        add_current_folder()
+        config = self._make_config()
         if self.check:
-            check_samples(plan, self.limit)
+            print_findings(config, self.limit)
             return
         check_writable(self.out)
-        with self._answerer(plan) as answerer:
-            if plan.model == ORGANISM and self.root is not None:
+        with self._open_answerer(config) as answerer:
+            if config.model == ORGANISM and self.root is not None:
                 warnings.warn(ORGANISM_NOTICE, stacklevel=2)
             make_folder(self.out)
             outcome = evaluate(answerer, self.out, limit=self.limit, retry_failed=self.retry_failed)
-            print("\n".join(figure_lines(outcome.summary)))
+            print("\n".join(format_figures(outcome.summary)))
             if not outcome.stopped:
                 print_exam(answerer, self.out, self.limit)
         print(f"written {self.out}; see it with: probe report {self.out}")
@@ -120,11 +121,13 @@ class Evaluate:
             done = outcome.summary["queries"]
             fail(f"stopped after {done} queries; start again to go on", code=130)
 
-    def _plan(self) -> "Plan":
+    def _make_config(self) -> "EvaluationConfig":
         from probe.engine.model import ORGANISM
-        from probe.evaluation.bench import Plan
+        from probe.evaluation.config import EvaluationConfig
         from probe.grounding.sources import splitter
 
+        if not self.dataset:
+            raise ValueError(f"which data set? Give its name {list_datasets('')}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"--limit {self.limit}: nothing to do; give at least 1")
         if self.threads is not None and self.threads < 1:
@@ -134,12 +137,13 @@ class Evaluate:
                 "--threads and --ray: each worker has one thread; leave out one of them"
             )
         options = self.options
-        return Plan(
+        return EvaluationConfig(
             dataset=self.dataset,
             root=self.root,
             annotations=self.annotations,
             method=self.method or ("best" if options.model == ORGANISM else "paper"),
-            candidates=self._candidates(),
+            rules=self.rules.names,
+            candidates=self._make_candidates(),
             splitter=splitter(self.sources.split),
             model=options.model,
             revision=options.revision,
@@ -151,7 +155,7 @@ class Evaluate:
             protocol=self.protocol,
         )
 
-    def _candidates(self) -> "Candidates":
+    def _make_candidates(self) -> "Candidates":
         from probe.evaluation.candidates import (
             Detected,
             Oracle,
@@ -172,29 +176,33 @@ class Evaluate:
             return Stored(tracks)
         return Proposed(cache) if search is None else Detected(search)
 
-    def _answerer(self, plan: "Plan") -> "AbstractContextManager[Answerer]":
+    def _open_answerer(self, config: "EvaluationConfig") -> "AbstractContextManager[Answerer]":
         import torch
 
         from probe.engine.model import ORGANISM
-        from probe.evaluation.workers import hire
+        from probe.evaluation.evaluator import Evaluator
+        from probe.evaluation.workers import start_workers
 
         if self.ray is not None:
-            return hire(plan, self.ray, self.workers)
-        threads = 1 if self.threads is None and plan.model == ORGANISM else self.threads
+            return start_workers(config, self.ray, self.workers)
+        threads = 1 if self.threads is None and config.model == ORGANISM else self.threads
         if threads is not None:
             torch.set_num_threads(threads)
-        return nullcontext(plan.open())
+        return nullcontext(Evaluator.open(config))
 
 
 @dataclass(frozen=True)
 class Report:
-    """Put runs on one page: figures beside published ones, comparisons, good and bad answers."""
+    """Put runs on one page: figures next to published ones, comparisons, good and bad answers."""
 
     runs: Positional[tuple[Path, ...]]
     """Folders of runs."""
 
     out: Path = Path("report.html")
-    """The page; its tables are written as Markdown beside it."""
+    """The page; next to it, its tables are written as Markdown."""
+
+    dataset: Annotated[tuple[str, ...], arg(metavar="MODULE:NAME")] = ()
+    """Functions of yours that may be called to open the data sets of these runs, for pictures."""
 
     debug: bool = False
     """Show the full traceback of an error."""
@@ -207,45 +215,51 @@ class Report:
             raise ValueError("there is no run to report on; give folders of `probe evaluate`")
         check_writable(self.out.parent)
         make_folder(self.out.parent)
-        page, text = write_report(self.runs, self.out)
+        add_current_folder()
+        page, text = write_report(self.runs, self.out, trusted=self.dataset)
         print(f"written {page}, {text}")
 
 
 def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
-    """What an organism answers and where it looks, beside what is grounded through it.
+    """Print what an organism answers and where it looks, for comparison with what was grounded.
 
-    On the clips of the run, which keeps it as `exam.json`. Other models and baselines have no
-    exam, nor has a run of many processes, none of which sees all clips.
+    It is examined on the clips of the run, which keeps the result as `exam.json`. There is no exam
+    for other models and baselines, nor for a run of many processes, none of which sees all clips.
+
+    Args:
+        answerer: The evaluator of the run.
+        folder: The folder of the run.
+        limit: The number of its queries; None for all.
     """
-    from probe.datasets.named import DRAWN
-    from probe.evaluation.bench import Bench
+    from probe.datasets.shapes import SHAPES
+    from probe.evaluation.evaluator import Evaluator
+    from probe.files import read_json, write_json
     from probe.grounding.config import PRESETS
-    from probe.organism.exam import examine, format_exam, knows_shapes
+    from probe.organism.exam import exam_lines, examine, knows_shapes
 
-    benchmark = DRAWN.get(answerer.plan.dataset)
-    if benchmark is None or answerer.plan.method not in PRESETS:
+    benchmark = SHAPES.get(answerer.config.dataset)
+    if benchmark is None or answerer.config.method not in PRESETS:
         return
-    if not isinstance(answerer, Bench) or not knows_shapes(answerer.model):
+    if not isinstance(answerer, Evaluator) or not knows_shapes(answerer.model):
         return
     clips, path = min(limit or benchmark.size, benchmark.size), folder / "exam.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
+    # An exam takes as long as many queries, so it is kept for the next start of the run.
+    kept = read_json(path) if path.exists() else {}
     if kept.get("clips") != clips:
         kept = {"clips": clips, **examine(answerer.model, benchmark, clips)}
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(kept, indent=1) + "\n")
-        partial.replace(path)
-    print("\n".join(format_exam(kept)))
+        write_json(path, kept)
+    print("\n".join(exam_lines(kept)))
 
 
-def check_samples(plan: "Plan", limit: int | None) -> None:
-    """Say what is wrong with each sample of a data set; fail if one cannot be answered."""
-    from probe.datasets import check
+def print_findings(config: "EvaluationConfig", limit: int | None) -> None:
+    """Print the problems of each sample of a data set; fail if one cannot be answered."""
+    from probe.datasets import check_samples
 
-    dataset = plan.named()
+    dataset = config.load_dataset()
     total = len(dataset.ids[:limit])
     found = [
         finding
-        for finding in tqdm(check(dataset, limit), total=total, unit="query", leave=False)
+        for finding in tqdm(check_samples(dataset, limit), total=total, unit="query", leave=False)
         if finding is not None
     ]
     for finding in found:

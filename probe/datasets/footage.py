@@ -1,7 +1,7 @@
-"""Where a benchmark's pictures lie: the files in a user's folder, found by the names annotated.
+"""The pictures of a benchmark: video files found in a user's folder by their annotated names.
 
-Frames are 0-based source frames. Files are looked up among those that are there, so that a name
-from an annotation never leads out of the folder.
+Frames are 0-based source frames. A name is looked up in a list of the files that exist in the
+folder, so that a name in an annotation can never lead out of it.
 """
 
 import os
@@ -16,77 +16,106 @@ from probe.video import Span, Tube, Video, read_video
 from probe.video.decoding import decode, read_timetable
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv")
+"""Endings by which a file is taken for a video."""
 
 
 @dataclass(frozen=True, eq=False)
 class Footage:
-    """The part of a video that a query is about, as it is shown to a model."""
+    """The part of a video that a query is about, with the frames that a model is shown."""
 
     video: Video
-    """Its frames count from 0 where the part starts."""
+    """The part as a video of its own: frame 0 is the first frame of the part."""
 
     offset: int
-    """The source frame at which the part starts."""
+    """Source frame at which the part starts."""
 
     source_length: int
-    """Frames of the whole source."""
+    """Number of frames of the whole source."""
 
     def to_source(self, tube: Tube) -> Tube:
-        """A tube of the part, in source frames."""
+        """Convert a tube from frames of the part to source frames."""
         return Tube(tube.frames + self.offset, tube.boxes, tube.label)
 
     def from_source(self, tube: Tube) -> Tube:
-        """What the part shows of a tube in source frames; empty where that is nothing."""
+        """Convert a tube from source frames to frames of the part; empty if it lies outside."""
         inside = tube.within(Span(self.offset, self.offset + self.video.source_length))
         return Tube(inside.frames - self.offset, inside.boxes, inside.label)
 
     @property
     def whole(self) -> Video:
-        """The whole source in length and size, showing only the first sampled frame."""
+        """A video with the length and size of the whole source, but only one sampled frame.
+
+        Files of tracks count in frames of the whole source, so that is what they are read against.
+        """
         times = np.arange(self.source_length) / self.video.fps
         return Video(self.video.frames[:1], (0,), times)
 
 
 @runtime_checkable
 class Recording(Protocol):
-    """What a sample's pictures are read from; those that are equal give the same pictures."""
+    """The source of a sample's pictures; equal recordings give the same pictures.
+
+    `StoredVideo` is the usual one. A class of your own needs the three members below and a hash,
+    because the last recording that was read is kept for the next query about the same video.
+    """
 
     @property
     def name(self) -> str:
-        """What the annotation calls it."""
+        """The name of the video in the annotation."""
         ...
 
     @property
     def remark(self) -> str:
-        """What a user should know about it; empty where all is as annotated."""
+        """A difference from the annotation that a user should know of; empty if there is none."""
         ...
 
     def read(self, frames: int) -> Footage:
-        """Sample what is shown evenly in time; ValueError where there is nothing to read."""
+        """Sample this many frames, evenly in time.
+
+        Raises:
+            ValueError: if there is nothing to read.
+        """
         ...
 
     def __hash__(self) -> int: ...
 
 
 def read_recording(recording: Recording, frames: int) -> Footage:
-    """What a recording shows; a function, so that the last one can be kept for the next query."""
+    """Read a recording; a plain function, which `lru_cache` can wrap to keep the last result."""
     return recording.read(frames)
 
 
 @dataclass(frozen=True)
 class StoredVideo:
-    """A video file that an annotation names, or the reason why there is none."""
+    """A video file or folder of frames, or the reason why the annotated one cannot be read."""
 
     name: str
+    """The name of the video in the annotation."""
+
     path: Path | None
+    """The file; None if there is no usable one."""
+
     remark: str = ""
-    """What is odd about the file; where there is none, why."""
+    """A difference from the annotation, or the reason why `path` is None."""
 
     segment: Span | None = None
     """The source frames that are shown; None for all."""
 
+    @classmethod
+    def from_path(cls, path: str | Path, segment: Span | None = None) -> "StoredVideo":
+        """Name a video file, for a sample of your own; it is read when the sample is answered.
+
+        >>> StoredVideo.from_path("clips/absent.mp4").remark
+        'clips/absent.mp4: no such video'
+        """
+        path = Path(path).expanduser()
+        # Not an error: one missing video must not stop the evaluation of the others.
+        if not path.exists():
+            return cls(path.name, None, f"{path}: no such video", segment)
+        return cls(path.name, path, segment=segment)
+
     def read(self, frames: int) -> Footage:
-        """Sample the file, or its segment, evenly.
+        """Sample this many frames of the file, or of its segment, evenly in time.
 
         Raises:
             ValueError: if there is no such file or it cannot be read.
@@ -98,13 +127,13 @@ class StoredVideo:
         video = read_video(self.path, frames)
         return Footage(video, 0, video.source_length)
 
-    def showing(self, segment: Span) -> "StoredVideo":
-        """The same file, of which only a part is shown."""
+    def cut(self, segment: Span) -> "StoredVideo":
+        """Return this file with only the frames of a segment shown."""
         return replace(self, segment=segment)
 
 
 def _read_segment(path: Path, segment: Span, frames: int) -> Footage:
-    """The middles of equal stretches of the segment, which becomes a video of its own."""
+    """Sample the middles of equal stretches of a segment, which becomes a video of its own."""
     table = read_timetable(path)
     part = segment & Span(0, len(table))
     if not len(part):
@@ -122,76 +151,82 @@ def _read_segment(path: Path, segment: Span, frames: int) -> Footage:
 
 @dataclass(frozen=True)
 class Root:
-    """The folder that a user keeps a data set in, however it is ordered inside."""
+    """The folder in which a user keeps a data set, with any arrangement of subfolders."""
 
     folder: Path
     files: Mapping[str, Sequence[Path]] = field(repr=False)
-    """The files by their names without suffix."""
+    """All files in it, by their names without suffix."""
 
     @classmethod
-    def open(cls, folder: str | Path) -> "Root":
-        """Learn what is in a folder.
+    def open(cls, folder: str | Path | None) -> "Root":
+        """List the files of a folder and its subfolders.
 
         Raises:
-            ValueError: if there is no such folder.
+            ValueError: if there is no such folder, or None is given.
         """
+        if folder is None:
+            raise ValueError("this data set needs a folder; give --root the folder you keep it in")
         folder = Path(folder).expanduser()
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder; give --root the data set's folder")
         files: dict[str, list[Path]] = {}
-        for path in sorted(_files(folder)):
+        for path in sorted(_walk(folder)):
             files.setdefault(path.stem, []).append(path)
         return cls(folder, files)
 
     def annotations(self, *names: str) -> Path:
-        """The one file of the first of these names that is there.
+        """Find the annotation file under the first of these names that exists.
 
         Raises:
-            ValueError: if there is none, or several of one name.
+            ValueError: if there is none, or several have that name.
         """
         for name in names:
-            if found := self._named(name):
-                return self._only(name, found)
+            if found := self._list_named(name):
+                return self._choose(name, found)
         raise ValueError(
             f"{self.folder}: no annotations in it, looked for {' and '.join(names)}; give --root "
             "the data set's folder, or --annotations the file"
         )
 
     def file(self, name: str) -> Path:
-        """The one file of this name.
+        """Find the one file of this name.
 
         Raises:
             ValueError: if there is none, several, or the name leads out of the folder.
         """
         if leads_out(name):
-            raise ValueError(_leads_out(name))
-        if not (found := self._named(name)):
+            raise ValueError(_explain_leading_out(name))
+        if not (found := self._list_named(name)):
             raise ValueError(f"{name}: no such file under {self.folder}; copy it there")
-        return self._only(name, found)
+        return self._choose(name, found)
 
     def video(self, name: str) -> StoredVideo:
-        """The video that an annotation names, with or without its suffix."""
+        """Find the video that an annotation names, with or without its suffix."""
         if leads_out(name):
-            return StoredVideo(name, None, _leads_out(name))
+            return StoredVideo(name, None, _explain_leading_out(name))
         last = PurePosixPath(name).name
+        # "1_a.b" has no suffix that means video: only a known one may be taken off the name.
         complete = Path(last).suffix.lower() in VIDEO_SUFFIXES
         stem = Path(last).stem if complete else last
-        there = [path for path in self.files.get(stem, ()) if path.suffix.lower() in VIDEO_SUFFIXES]
-        exact = [path for path in there if path.name == last or not complete]
-        if not there:
+        videos = [
+            path for path in self.files.get(stem, ()) if path.suffix.lower() in VIDEO_SUFFIXES
+        ]
+        # A data set that was encoded again has other suffixes: used, but said in the remark.
+        exact = [path for path in videos if path.name == last or not complete]
+        if not videos:
             return StoredVideo(name, None, f"{name}: no such video under {self.folder}")
         try:
-            path = self._only(name, exact or there)
+            path = self._choose(name, exact or videos)
         except ValueError as several:
             return StoredVideo(name, None, str(several))
         return StoredVideo(name, path, "" if exact else f"annotated as {last}, found {path.name}")
 
-    def _named(self, name: str) -> list[Path]:
+    def _list_named(self, name: str) -> list[Path]:
         last = PurePosixPath(name).name
         return [path for path in self.files.get(Path(last).stem, ()) if path.name == last]
 
-    def _only(self, name: str, found: Sequence[Path]) -> Path:
-        """The one file, or the one in the folder that the name gives."""
+    def _choose(self, name: str, found: Sequence[Path]) -> Path:
+        """Return the one file found, or of several the one whose folders are those in the name."""
         parts = PurePosixPath(name).parts
         placed = [path for path in found if path.parts[-len(parts) :] == parts]
         chosen = placed if len(placed) == 1 else found
@@ -202,23 +237,24 @@ class Root:
 
 
 def leads_out(name: str) -> bool:
-    """Whether a name from an annotation is anything but a path downwards.
+    """Tell whether a name from an annotation is anything but a path downwards.
 
     >>> leads_out("videos/1.mp4"), leads_out("../1.mp4"), leads_out("C:/1.mp4"), leads_out("/1")
     (False, True, True, True)
     """
-    windows = PureWindowsPath(name)  # reads both kinds of slash
+    windows = PureWindowsPath(name)  # because it reads both kinds of slash
     outside = bool(windows.drive or windows.root) or ".." in windows.parts
     return outside or "\0" in name or not windows.name
 
 
-def _leads_out(name: str) -> str:
+def _explain_leading_out(name: str) -> str:
     return f"{name!r}: a name that leads out of the data set's folder; correct the annotations"
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, links followed, no folder entered twice."""
+def _walk(folder: Path) -> Iterator[Path]:
+    """List every file below a folder, following links and entering no folder twice."""
     entered = set()
+    # People link large data sets from other disks; a link to a parent would never end.
     for parent, folders, names in os.walk(folder, followlinks=True):
         here = Path(parent).resolve()
         if here in entered:

@@ -1,12 +1,11 @@
-"""HC-STVG, both versions: what people do in 20 second clips of films (Tang et al., 2021).
+"""HC-STVG, both versions: sentences about people in 20 second clips of films (Tang et al., 2021).
 
-One JSON object maps video files to their one query each. Traps: frames count from 1; boxes are
-(x, y, width, height); times in seconds, and in version 2 the last frame, disagree with the boxes,
-of which there is one a frame from the first on: their number says when the tube ends.
+One JSON object maps each video file to its one query. Traps: frames count from 1; boxes are
+(x, y, width, height). There is one box for each frame from the first on, and their number says when
+the tube ends: the times in seconds, and in version 2 the last frame, disagree with the boxes.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,29 +14,31 @@ from typing import Any
 
 import numpy as np
 
+from probe.datasets.entries import DatasetEntry
 from probe.datasets.footage import Root
 from probe.datasets.samples import DataSet, Sample
+from probe.files import read_json
 from probe.video import Tube
 
 SECONDS = 20.0
 """Length of every clip."""
 
-PROTOCOL = "hcstvg-official"
+HCSTVG_PROTOCOL = "hcstvg-official"
 
 
 @dataclass(frozen=True)
 class Edition:
-    """How one version of the data set writes its annotations."""
+    """The format in which one version of the data set writes its annotations."""
 
     name: str
     files: tuple[str, ...]
-    """What people call the file of the part that is reported on."""
+    """Usual names of the annotation file of the part that people report on."""
 
     query: str
-    """The entry that holds the sentence."""
+    """Key of the sentence."""
 
     size: Callable[[Mapping[str, Any]], tuple[Any, Any]]
-    """Height and width."""
+    """Reads height and width from an entry."""
 
 
 VERSION_1 = Edition(
@@ -54,15 +55,15 @@ VERSION_2 = Edition(
 """Its validation part, since the truth of its test part was never published: 2000 queries."""
 
 
-def read_hcstvg(edition: Edition, root: Root, annotations: Path | None = None) -> DataSet:
-    """The data set under a root.
+def read_hcstvg(edition: Edition, root: Path | None, annotations: Path | None = None) -> DataSet:
+    """Read the data set in a folder.
 
     Raises:
         ValueError: if there are no annotations, or they are not of this edition.
     """
-    path = annotations or root.annotations(*edition.files)
-    content = path.read_bytes()
-    entries = _parsed(path, content)
+    folder = Root.open(root)
+    path = annotations or folder.annotations(*edition.files)
+    entries = _read_entries(path)
     if not any(edition.query in entry for entry in entries.values()):
         raise ValueError(
             f"{path}: no entry has {edition.query!r}, so it is not {edition.name}; give "
@@ -71,28 +72,25 @@ def read_hcstvg(edition: Edition, root: Root, annotations: Path | None = None) -
     names = tuple(entries)
     return DataSet(
         name=edition.name,
-        version=hashlib.sha256(content).hexdigest(),
-        protocol=PROTOCOL,
+        version=hashlib.sha256(path.read_bytes()).hexdigest(),
+        protocol=HCSTVG_PROTOCOL,
         ids=names,
-        make=lambda index: _sample(edition, root, names[index], entries[names[index]]),
+        make=lambda index: _read_sample(edition, folder, names[index], entries[names[index]]),
     )
 
 
-def _parsed(path: Path, content: bytes) -> dict[str, dict[str, Any]]:
-    try:
-        entries = json.loads(content)
-    except ValueError as problem:
-        raise ValueError(f"{path}: not JSON ({problem}); copy it again") from problem
+def _read_entries(path: Path) -> dict[str, dict[str, Any]]:
+    entries = read_json(path)
     if not isinstance(entries, dict) or not all(isinstance(it, dict) for it in entries.values()):
         raise ValueError(f"{path}: must map video names to objects; give HC-STVG's annotations")
     return entries
 
 
-def _sample(edition: Edition, root: Root, name: str, entry: Mapping[str, Any]) -> Sample:
+def _read_sample(edition: Edition, root: Root, name: str, entry: Mapping[str, Any]) -> Sample:
     try:
         height, width = map(int, edition.size(entry))
         length = int(entry["img_num"])
-        truth = _tube(entry)
+        truth = _read_tube(entry)
         query = str(entry[edition.query])
     except (KeyError, TypeError, ValueError, IndexError) as problem:
         raise ValueError(
@@ -101,20 +99,20 @@ def _sample(edition: Edition, root: Root, name: str, entry: Mapping[str, Any]) -
         ) from problem
     return Sample(
         id=name,
-        video_name=Path(name).stem,
-        recording=root.video(name),
         query=query,
-        kind="declarative",
+        recording=root.video(name),
         truth=truth,
-        fps=length / SECONDS,
+        video_name=Path(name).stem,
         size=(height, width),
         length=length,
+        fps=length / SECONDS,
+        # Boxes in the true span alone would tell a user of the oracle when the query holds.
         tracks=(truth.interpolated(range(max(length, truth.span.stop))),),
     )
 
 
-def _tube(entry: Mapping[str, Any]) -> Tube:
-    """The true tube: one box a frame, from the first frame on, which is counted from 1."""
+def _read_tube(entry: Mapping[str, Any]) -> Tube:
+    """Read the true tube: one box for each frame from `st_frame` on, which is counted from 1."""
     boxes = np.asarray(entry["bbox"], dtype=np.float64).reshape(-1, 4)
     if not len(boxes):
         raise ValueError("there is no box")
@@ -122,5 +120,6 @@ def _tube(entry: Mapping[str, Any]) -> Tube:
     return Tube(int(entry["st_frame"]) - 1 + np.arange(len(boxes)), corners)
 
 
-read_hcstvg1 = partial(read_hcstvg, VERSION_1)
-read_hcstvg2 = partial(read_hcstvg, VERSION_2)
+DATASETS = tuple(
+    DatasetEntry(edition.name, partial(read_hcstvg, edition)) for edition in (VERSION_1, VERSION_2)
+)

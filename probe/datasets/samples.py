@@ -4,16 +4,20 @@ Everything is counted in 0-based source frames and measured in pixels of the sou
 whatever an annotation file counts in.
 """
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal, TypeAlias
 
 from probe.datasets.footage import Footage, Recording
+from probe.metrics import PROTOCOLS
 from probe.video import Span, Tube
 
-Kind: TypeAlias = Literal["declarative", "interrogative"]
-"""Whether a query states what happens or asks for what does it."""
+QueryKind: TypeAlias = Literal["declarative", "interrogative"]
+"""A query either states what happens, or asks which thing does it."""
 
 FRAME_TOLERANCE = 2
 """Frames by which a video may be longer or shorter than annotated: encoding loses some."""
@@ -24,37 +28,70 @@ SIDE_TOLERANCE = 1
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One query, and the truth that its answer is compared with."""
+    """One query, and the truth that its answer is compared with.
+
+    A sample of your own needs the first four fields only:
+
+    >>> import numpy as np
+    >>> from probe.datasets import Sample, StoredVideo
+    >>> truth = Tube(np.array([3, 4]), np.array([[0.0, 0.0, 9.0, 9.0], [1.0, 0.0, 10.0, 9.0]]))
+    >>> Sample("1", "the dog jumps", StoredVideo.from_path("clips/dog.mp4"), truth).video_name
+    'dog'
+    """
 
     id: str
-    video_name: str
-    """What the video is called, without its suffix: the name of its file of tracks."""
+    """Name of the query, different from all others in the data set."""
 
-    recording: Recording
     query: str
-    kind: Kind
+    recording: Recording
     truth: Tube
     """The tube that the query describes."""
 
-    fps: float
-    size: tuple[int, int]
-    """Height and width, as annotated."""
+    video_name: str = ""
+    """Name of the video without suffix, by which its file of tracks is found; by default that of
+    the recording."""
 
-    length: int
-    """Frames of the whole source, as annotated."""
+    kind: QueryKind = "declarative"
+    size: tuple[int, int] | None = None
+    """Annotated height and width, which the pictures must have; None to accept any."""
 
-    tracks: tuple[Tube, ...]
-    """The true tracks of the objects in the video, as far as they are annotated and whenever they
-    are there: the candidates of an oracle."""
+    length: int | None = None
+    """Annotated number of frames of the whole source; None to accept any."""
+
+    fps: float | None = None
+    """Annotated frames per second of the source."""
+
+    tracks: tuple[Tube, ...] = ()
+    """True tracks of the annotated objects, the queried one's first; see `find_tracks`."""
+
+    def __post_init__(self) -> None:
+        if not self.video_name:
+            object.__setattr__(self, "video_name", PurePath(self.recording.name).stem)
 
     @property
     def span(self) -> Span:
-        """When the query holds."""
+        """Time in which the query holds."""
         return self.truth.span
 
-    def remarks(self, footage: Footage) -> tuple[str, ...]:
-        """What is not as annotated, though an answer is possible."""
+    def find_tracks(self, footage: Footage) -> tuple[Tube, ...]:
+        """Return the true tracks that the footage shows, in its frames: an oracle's candidates.
+
+        Without annotated tracks, there is that of the truth alone.
+        """
+        shown = (footage.from_source(track) for track in self.tracks or (self._held(footage),))
+        return tuple(track for track in shown if len(track))
+
+    def _held(self, footage: Footage) -> Tube:
+        """Extend the truth over the whole source, with its first and last box held."""
+        # Boxes in the true span alone would tell an oracle's user when the query holds.
+        length = max(footage.source_length, self.truth.span.stop)
+        return self.truth.interpolated(range(length))
+
+    def list_remarks(self, footage: Footage) -> tuple[str, ...]:
+        """List what differs from the annotation, though an answer is possible."""
         found = [self.recording.remark] if self.recording.remark else []
+        if self.length is None:
+            return tuple(found)
         if abs(footage.source_length - self.length) > FRAME_TOLERANCE:
             found.append(
                 f"{self.recording.name}: has {footage.source_length} frames, annotated are "
@@ -68,6 +105,8 @@ class Sample:
         Raises:
             ValueError: if the sizes differ.
         """
+        if self.size is None:
+            return
         sides = zip(footage.video.size, self.size, strict=True)
         if any(not 0 <= side - annotated <= SIDE_TOLERANCE for side, annotated in sides):
             height, width = footage.video.size
@@ -82,19 +121,19 @@ class DataSet:
     """The samples of a benchmark in their order; each is made when it is asked for.
 
     Raises:
-        ValueError: if it has no sample, or two of one name.
+        ValueError: if it has no sample, two of one name, or a protocol that does not exist.
     """
 
     name: str
     version: str
-    """Changes whenever the truth does: scores compare within a version."""
+    """Text that changes whenever the truth does: scores compare within a version."""
 
     protocol: str
-    """The protocol of `probe.metrics` that is usual for it."""
+    """The usual protocol for it: a name in `probe.metrics.PROTOCOLS`."""
 
     ids: tuple[str, ...]
     make: Callable[[int], Sample]
-    """The sample at a place; ValueError where its annotation is of no use."""
+    """Makes the sample at a place; raises ValueError if its annotation is of no use."""
 
     def __post_init__(self) -> None:
         if not self.ids:
@@ -102,6 +141,42 @@ class DataSet:
         (most, count), *_ = Counter(self.ids).most_common(1)
         if count > 1:
             raise ValueError(f"{self.name}: {most!r} is annotated {count} times; leave one")
+        if self.protocol not in PROTOCOLS:
+            known = ", ".join(PROTOCOLS)
+            raise ValueError(f"{self.name}: no protocol {self.protocol!r}; give one of {known}")
+
+    @classmethod
+    def from_samples(
+        cls,
+        name: str,
+        samples: Iterable[Sample],
+        *,
+        protocol: str = "hcstvg-official",
+        version: str | None = None,
+    ) -> "DataSet":
+        """Collect samples into a data set.
+
+        >>> import numpy as np
+        >>> from probe.datasets import Sample, StoredVideo
+        >>> truth = Tube(np.array([3]), np.array([[0.0, 0.0, 9.0, 9.0]]))
+        >>> video = StoredVideo.from_path("clips/dog.mp4")
+        >>> mine = DataSet.from_samples("mine", [Sample("1", "the dog jumps", video, truth)])
+        >>> len(mine), mine[0].query
+        (1, 'the dog jumps')
+
+        Args:
+            name: Name of the data set.
+            samples: The samples in their order.
+            protocol: The usual protocol for it: a name in `probe.metrics.PROTOCOLS`.
+            version: Text that changes whenever the truth does; by default a hash of all queries
+                and true tubes.
+
+        Raises:
+            ValueError: if there is no sample, two have one name, or there is no such protocol.
+        """
+        kept = tuple(samples)
+        ids = tuple(sample.id for sample in kept)
+        return cls(name, version or _hash_truth(kept), protocol, ids, kept.__getitem__)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -111,3 +186,12 @@ class DataSet:
 
     def __iter__(self) -> Iterator[Sample]:
         return map(self.make, range(len(self)))
+
+
+def _hash_truth(samples: Iterable[Sample]) -> str:
+    digest = hashlib.sha256()
+    for sample in samples:
+        boxes = sample.truth.boxes.tolist()
+        record = [sample.id, sample.query, sample.truth.frames.tolist(), boxes]
+        digest.update(json.dumps(record).encode())
+    return digest.hexdigest()

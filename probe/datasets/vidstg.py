@@ -1,64 +1,68 @@
 """VidSTG: sentences and questions about objects in the videos of VidOR (Zhang et al., 2020).
 
-A list of annotated parts of videos, each with sentences and questions; the boxes lie in a file of
-VidOR's for each video. Traps: the part that is shown ends with its last frame, the tube before its
-last; an object may lack a box in some frames.
+One JSON list holds annotated parts of videos, each with sentences and questions; the boxes of each
+video are in a file of VidOR's. Traps: the shown part includes its last frame, the tube does not
+include its own; an object may lack a box in some frames.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from probe.datasets.entries import DatasetEntry
 from probe.datasets.footage import Root
-from probe.datasets.samples import DataSet, Kind, Sample
+from probe.datasets.samples import DataSet, QueryKind, Sample
+from probe.files import read_json
 from probe.video import Span, Tube
 
-ANNOTATIONS = ("test_annotations.json", "test.json")
-PROTOCOL = "stcat"
-KINDS: dict[Kind, str] = {"declarative": "captions", "interrogative": "questions"}
-"""Where an entry holds the queries of each kind."""
+VIDSTG_FILES = ("test_annotations.json", "test.json")
+"""Usual names of the annotation file of the test part."""
 
-REMEMBERED = 4
+VIDSTG_PROTOCOL = "stcat"
+
+QUERIES_OF: dict[QueryKind, str] = {"declarative": "captions", "interrogative": "questions"}
+"""Key of an entry's queries of each kind."""
+
+KEPT_FILES = 4
 """Files of boxes kept in memory: a video's queries follow each other."""
 
 
 class _Place(NamedTuple):
-    """Where a query stands in the annotations."""
+    """Position of a query in the annotations."""
 
     entry: int
-    kind: Kind
+    kind: QueryKind
     number: int
 
 
 def read_vidstg(
-    root: Root, annotations: Path | None = None, kinds: Sequence[Kind] = tuple(KINDS)
+    kinds: Sequence[QueryKind], root: Path | None, annotations: Path | None = None
 ) -> DataSet:
-    """The queries of some kinds in the test part under a root.
+    """Read the queries of some kinds from the test part in a folder.
 
     Raises:
         ValueError: if there are no annotations, or they are not VidSTG's.
     """
-    path = annotations or root.annotations(*ANNOTATIONS)
-    content = path.read_bytes()
-    entries = _parsed(path, content)
+    folder = Root.open(root)
+    path = annotations or folder.annotations(*VIDSTG_FILES)
+    entries = _read_entries(path)
     places = [
         _Place(number, kind, query)
         for number, entry in enumerate(entries)
         for kind in kinds
-        for query in range(len(entry.get(KINDS[kind], ())))
+        for query in range(len(entry.get(QUERIES_OF[kind], ())))
     ]
-    tracks_of = lru_cache(REMEMBERED)(lambda video: _tracks(root, video))
+    tracks_of = lru_cache(KEPT_FILES)(lambda video: _read_tracks(folder, video))
 
     def make(index: int) -> Sample:
         place = places[index]
         entry = entries[place.entry]
         try:
-            return _sample(ids[index], place, entry, root, tracks_of(str(entry["vid"])))
+            return _read_sample(ids[index], place, entry, folder, tracks_of(str(entry["vid"])))
         except (KeyError, TypeError) as problem:
             raise ValueError(
                 f"{ids[index]}: its annotation cannot be read ({type(problem).__name__}: "
@@ -68,26 +72,24 @@ def read_vidstg(
     ids = tuple(
         f"{entries[entry].get('vid')}/{entry:05d}-{kind}-{number}" for entry, kind, number in places
     )
-    name = "vidstg" if len(kinds) == len(KINDS) else f"vidstg-{kinds[0]}"
-    return DataSet(name, hashlib.sha256(content).hexdigest(), PROTOCOL, ids, make)
+    name = "vidstg" if len(kinds) == len(QUERIES_OF) else f"vidstg-{kinds[0]}"
+    return DataSet(name, hashlib.sha256(path.read_bytes()).hexdigest(), VIDSTG_PROTOCOL, ids, make)
 
 
-def _parsed(path: Path, content: bytes) -> list[dict[str, Any]]:
-    try:
-        entries = json.loads(content)
-    except ValueError as problem:
-        raise ValueError(f"{path}: not JSON ({problem}); copy it again") from problem
+def _read_entries(path: Path) -> list[dict[str, Any]]:
+    entries = read_json(path)
     listed = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
     if not listed or not any("temporal_gt" in entry for entry in entries):
         raise ValueError(f"{path}: not a list of parts of videos; give VidSTG's annotations")
     return entries
 
 
-def _sample(
+def _read_sample(
     name: str, place: _Place, entry: Mapping[str, Any], root: Root, tracks: Mapping[int, Tube]
 ) -> Sample:
-    query = entry[KINDS[place.kind]][place.number]
+    query = entry[QUERIES_OF[place.kind]][place.number]
     holds = Span(entry["temporal_gt"]["begin_fid"], entry["temporal_gt"]["end_fid"])
+    # Frame numbers of the shown part include its end, those of the tube do not.
     shown = Span(entry["used_segment"]["begin_fid"], entry["used_segment"]["end_fid"] + 1)
     target = query["target_id"]
     truth = tracks[target].within(holds) if target in tracks else None
@@ -100,24 +102,25 @@ def _sample(
     others = [track for number, track in tracks.items() if number != target]
     return Sample(
         id=name,
-        video_name=video,
-        recording=root.video(video).showing(shown),
         query=query["description"],
-        kind=place.kind,
+        recording=root.video(video).cut(shown),
         truth=truth,
-        fps=float(entry["fps"]),
+        video_name=video,
+        kind=place.kind,
         size=(entry["height"], entry["width"]),
         length=entry["frame_count"],
+        fps=float(entry["fps"]),
         tracks=(tracks[target], *others),
     )
 
 
-def _tracks(root: Root, video: str) -> dict[int, Tube]:
-    """Every object's track over the whole video, by its number in VidOR."""
+def _read_tracks(root: Root, video: str) -> dict[int, Tube]:
+    """Read every object's track over the whole video, by its number in VidOR."""
     path = root.file(f"{video}.json")
+    content = read_json(path)
     found: dict[int, tuple[list[int], list[list[float]]]] = {}
     try:
-        for frame, objects in enumerate(json.loads(path.read_bytes())["trajectories"]):
+        for frame, objects in enumerate(content["trajectories"]):
             for it in objects:
                 frames, boxes = found.setdefault(it["tid"], ([], []))
                 frames.append(frame)
@@ -131,3 +134,9 @@ def _tracks(root: Root, video: str) -> dict[int, Tube]:
             f"{path}: not a file of VidOR's boxes ({type(problem).__name__}: {problem}); copy it "
             "again"
         ) from problem
+
+
+DATASETS = (
+    DatasetEntry("vidstg", partial(read_vidstg, tuple(QUERIES_OF))),
+    *(DatasetEntry(f"vidstg-{kind}", partial(read_vidstg, (kind,))) for kind in QUERIES_OF),
+)

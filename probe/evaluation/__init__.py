@@ -1,8 +1,39 @@
-"""A method run over a data set: what is run, the run that survives anything, and its report."""
+"""Evaluation of a method on a data set: its configuration, a run that survives anything, a report.
 
-from probe.evaluation.bench import Plan
+>>> from tempfile import TemporaryDirectory
+>>> from probe.evaluation import EvaluationConfig, Oracle, evaluate, read_run
+>>> config = EvaluationConfig("shapes-val", method="centre", candidates=Oracle())
+>>> with TemporaryDirectory() as folder:
+...     outcome = evaluate(config, folder, limit=2)
+...     results = read_run(folder).results
+>>> [result.query for result in results.values()]
+['the red triangle that grows', 'the red square that glows']
+"""
+
+from probe.evaluation.candidates import Detected, Oracle, Proposed, Stored
+from probe.evaluation.config import EvaluationConfig
+from probe.evaluation.evaluator import Evaluator
+from probe.evaluation.methods import METHODS, Method, Prediction, Task
 from probe.evaluation.report import write_report
+from probe.evaluation.rules import RuleNames
 from probe.evaluation.runner import Outcome, evaluate
 from probe.evaluation.runs import QueryResult, read_run
 
-__all__ = ["Outcome", "Plan", "QueryResult", "evaluate", "read_run", "write_report"]
+__all__ = [
+    "METHODS",
+    "Detected",
+    "EvaluationConfig",
+    "Evaluator",
+    "Method",
+    "Oracle",
+    "Outcome",
+    "Prediction",
+    "Proposed",
+    "QueryResult",
+    "RuleNames",
+    "Stored",
+    "Task",
+    "evaluate",
+    "read_run",
+    "write_report",
+]

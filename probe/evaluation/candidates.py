@@ -1,13 +1,11 @@
-"""Where the candidate tracks of a query come from: proposed, detected, files, or the truth."""
+"""Sources of a query's candidate tracks: a proposer, a detector, files, or the truth."""
 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,28 +15,29 @@ from probe.candidates.proposals import ProposerConfig, propose_tracks
 from probe.candidates.tracks import load_tracks
 from probe.datasets.footage import Footage, leads_out
 from probe.datasets.samples import Sample
-from probe.grounding.answers import described
+from probe.files import read_json, write_text
 from probe.grounding.queries import Queries
 from probe.grounding.sources import Search, Searcher
+from probe.plain import to_plain
 from probe.video import Tube, Video
 
 
 @runtime_checkable
 class Candidates(Protocol):
-    """Where tracks come from, one of which may be the answer; known before anything is loaded."""
+    """A source of tracks, one of which may be the answer; a value, before anything is loaded."""
 
     @property
     def closed(self) -> bool:
-        """Whether no other track may be the answer, such as the bright part of a heatmap."""
+        """True if no other track may be the answer, such as the bright part of a heatmap."""
         ...
 
     @property
     def oracle(self) -> bool:
-        """Whether they are the truth, which must be said wherever a figure is shown."""
+        """True if they are the truth, which must be said wherever a figure is shown."""
         ...
 
-    def opened(self, *, device: str, dtype: str) -> "Finder":
-        """What gives the tracks, once in each process.
+    def open(self, *, device: str, dtype: str) -> "Finder":
+        """Load what finds the tracks, once in each process.
 
         Raises:
             ValueError: if a model that it needs cannot be opened.
@@ -48,54 +47,63 @@ class Candidates(Protocol):
 
 @runtime_checkable
 class Finder(Protocol):
-    """Gives the candidate tracks of any sample."""
+    """Finds the candidate tracks of any sample."""
 
-    def of(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:
-        """The candidates of a sample, in frames of its footage; ValueError where there is none."""
+    def find(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:
+        """Find the candidates of a sample, in frames of its footage.
+
+        Args:
+            sample: The query with its truth, which an oracle alone may look at.
+            footage: The pictures that the model is shown.
+            queries: The parts of the query, of which a detector looks for the subject.
+
+        Raises:
+            ValueError: if there is no candidate.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What a run has to share with the one it continues, in plain values."""
+        """Return what must be equal for a run to be continued, in plain values."""
         ...
 
 
 class Weightless(Finder, Protocol):
-    """Candidates that need no model: where they come from is also what gives them."""
+    """Candidates that need no model, so that the source is its own finder."""
 
-    def opened(self, *, device: str, dtype: str) -> Finder:  # noqa: ARG002
-        """There is nothing to load."""
+    def open(self, *, device: str, dtype: str) -> Finder:  # noqa: ARG002
+        """Return the source itself; there is nothing to load."""
         return self
 
 
 @dataclass(frozen=True)
 class Oracle(Weightless):
-    """The true tracks: what is measured is the choice among them, not the finding."""
+    """The true tracks: measures the choice among them, without the finding."""
 
     closed: bool = True
     oracle: bool = True
 
-    def of(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
-        """The true tracks of the objects that the footage shows.
+    def find(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
+        """Return the true tracks of the objects that the footage shows.
 
         Raises:
             ValueError: if it shows none.
         """
-        shown = (footage.from_source(track) for track in sample.tracks)
-        present = tuple(track for track in shown if len(track))
-        if not present:
+        if not (tracks := sample.find_tracks(footage)):
             raise ValueError(f"{sample.id}: no true track lies within the part that is shown")
-        return present
+        return tracks
 
     def describe(self) -> dict[str, Any]:
-        """Which candidates these are."""
+        """Say that these are the truth."""
         return {"from": "the truth (oracle)"}
 
 
 @dataclass(frozen=True)
 class Stored(Weightless):
-    """One file of tracks a video, ours or as published with the paper, under the video's name."""
+    """Tracks from a folder with one file for each video, in our format or the paper's."""
 
     folder: Path
+    """The folder; each file is called by the video's name without suffix."""
+
     closed: bool = True
     oracle: bool = False
 
@@ -103,8 +111,8 @@ class Stored(Weightless):
         if not self.folder.is_dir():
             raise ValueError(f"{self.folder}: no such folder; give --tracks a folder of files")
 
-    def of(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
-        """The tracks in the video's file that the footage shows.
+    def find(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
+        """Read the tracks in the video's file that the footage shows.
 
         Raises:
             ValueError: if there is no such file, it cannot be read, or shows nothing.
@@ -120,46 +128,48 @@ class Stored(Weightless):
         return present
 
     def describe(self) -> dict[str, Any]:
-        """Which candidates these are: the files' names and sizes, wherever they lie now."""
+        """Identify the files by their names and sizes, in whatever folder they are."""
+        # Not by content: to hash the tracks of a whole benchmark would take minutes at each start.
         listing = sorted((path.name, path.stat().st_size) for path in self.folder.glob("*.json"))
         digest = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
         return {"from": "files", "number": len(listing), "listing": digest}
 
 
 def default_cache() -> Path:
-    """The user's folder for what can be made again."""
+    """Return the folder for tracks in the user's cache, from where they may be deleted."""
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(caches).expanduser() / "grounding-probe" / "tracks"
 
 
 @dataclass(frozen=True)
 class Proposed(Weightless):
-    """Whatever stands out from its background, found once for each video and then kept."""
+    """Whatever differs from its background, found once for each video and then kept."""
 
     folder: Path = field(default_factory=default_cache)
-    """Folder that the tracks are kept in, each file named by what it was made from."""
+    """Folder in which tracks are kept, each file named by a hash of what they follow from."""
 
     config: ProposerConfig = field(default_factory=ProposerConfig)
     closed: bool = False
     oracle: bool = False
 
-    def of(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
-        """The proposals of the footage, from the cache if they are there."""
-        path = self.folder / f"{self._key(footage.video)}.json"
-        records = _kept(path)
+    def find(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
+        """Propose tracks for the footage, or read those proposed before."""
+        path = self.folder / f"{self._hash(footage.video)}.json"
+        records = _read_kept(path)
         if records is None:
             tracks = propose_tracks(footage.video, config=self.config)
-            records = [_record(track) for track in tracks]
-            _write(path, records)
+            records = [_to_record(track) for track in tracks]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps(records))  # on one line: thousands of boxes
         return tuple(Tube.from_dict(record) for record in records)
 
     def describe(self) -> dict[str, Any]:
-        """Which candidates these are."""
-        return {"from": "the proposer", "config": described(self.config)}
+        """Identify the proposer by its numbers."""
+        return {"from": "the proposer", "config": to_plain(self.config)}
 
-    def _key(self, video: Video) -> str:
-        """What the proposals follow from: pictures, their places, the proposer and its numbers."""
-        about = [_proposer(), described(self.config), video.frames.shape, video.indices]
+    def _hash(self, video: Video) -> str:
+        """Hash what the proposals follow from: pictures, frames, the proposer and its numbers."""
+        about = [_hash_proposer(), to_plain(self.config), video.frames.shape, video.indices]
         digest = hashlib.sha256(json.dumps(about).encode())
         digest.update(np.ascontiguousarray(video.frames).data)
         return digest.hexdigest()
@@ -167,25 +177,25 @@ class Proposed(Weightless):
 
 @dataclass(frozen=True)
 class Detected:
-    """Whatever a detector finds that the subject of the query names."""
+    """The objects that a detector finds for the subject of the query."""
 
     search: Search
     closed: bool = True
     oracle: bool = False
 
-    def opened(self, *, device: str, dtype: str) -> "Detecting":
+    def open(self, *, device: str, dtype: str) -> "DetectorFinder":
         """Load the detector."""
-        return Detecting(self.search.opened(device=device, dtype=dtype))
+        return DetectorFinder(self.search.opened(device=device, dtype=dtype))
 
 
 @dataclass(frozen=True, eq=False)
-class Detecting:
-    """The detector of a process, loaded."""
+class DetectorFinder:
+    """A loaded detector that finds candidates."""
 
     searcher: Searcher
 
-    def of(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
-        """What is found of the subject, from the cache if it was searched for before.
+    def find(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
+        """Search for the subject, or read what was found of it before.
 
         Raises:
             ValueError: if nothing is found.
@@ -193,33 +203,25 @@ class Detecting:
         return self.searcher.find(footage.video, queries)
 
     def describe(self) -> dict[str, Any]:
-        """Which candidates these are."""
+        """Identify the detector by its checkpoints and numbers."""
         return {"from": "a detector", **self.searcher.describe()}
 
 
 @cache
-def _proposer() -> str:
-    """The proposer as it is written, since its version does not change with every line of it."""
+def _hash_proposer() -> str:
+    """Hash the proposer's code: the version of the package does not change with every line."""
     return hashlib.sha256(Path(proposals.__file__).read_bytes()).hexdigest()
 
 
-def _kept(path: Path) -> list[dict[str, Any]] | None:
-    """The tracks in a file of the cache; None where there is none, or a power failure cut it."""
+def _read_kept(path: Path) -> list[dict[str, Any]] | None:
+    """Read the tracks in a file of the cache; None if there is none, or it is damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return read_json(path)
+    except ValueError:
         return None
 
 
-def _record(track: Tube) -> dict[str, Any]:
-    """A track to the last bit, so that it does not matter whether it was kept or made anew."""
+def _to_record(track: Tube) -> dict[str, Any]:
+    """Convert a track to the last bit, so that kept and newly made ones are the same."""
     boxes = track.boxes.astype(np.float64)
     return {"label": track.label, "frames": track.frames.tolist(), "boxes": boxes.tolist()}
-
-
-def _write(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    """Write under a name of this process's own first: others may keep the same video's tracks."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", dir=path.parent, suffix=".partial", delete=False) as partial:
-        json.dump(records, partial)
-    Path(partial.name).replace(path)

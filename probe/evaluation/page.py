@@ -1,4 +1,4 @@
-"""A page of tables, texts and pictures, written as HTML that stands alone or as Markdown.
+"""A page of tables, texts and pictures, as one HTML file that loads nothing, or as Markdown.
 
 Everything that is put on a page is plain text; it is escaped here, and only here.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-STYLE = """
+PAGE_STYLE = """
 :root { color-scheme: light dark; --line: #8884; --quiet: #777; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
@@ -25,7 +25,7 @@ img { max-width: 100%; background: #fff; }
 
 @dataclass(frozen=True)
 class Heading:
-    """The title of what follows."""
+    """The title of the parts that follow."""
 
     text: str
 
@@ -43,55 +43,55 @@ class Row:
 
     cells: tuple[str, ...]
     quiet: bool = False
-    """Whether it only stands beside the others, such as a published figure."""
+    """Whether it is shown in grey, as published figures are: for comparison only."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows under names of columns."""
+class PageTable:
+    """Rows with the names of their columns."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A PNG and what it shows."""
+class CaptionedPicture:
+    """A PNG file with a caption."""
 
     png: bytes = field(repr=False)
     caption: str
 
 
-Part: TypeAlias = Heading | Paragraph | Table | Picture
+Part: TypeAlias = Heading | Paragraph | PageTable | CaptionedPicture
 
 
-def as_html(title: str, parts: Sequence[Part]) -> str:
-    """The page as one file, its pictures in it; it loads nothing."""
-    body = "\n".join(map(_html, parts))
+def write_html(title: str, parts: Sequence[Part]) -> str:
+    """Write the page as one HTML file that contains its pictures and loads nothing."""
+    body = "\n".join(map(_write_html_part, parts))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n"
+        f"<title>{html.escape(title)}</title><style>{PAGE_STYLE}</style></head>\n"
         f"<body><h1>{html.escape(title)}</h1>\n{body}\n</body></html>\n"
     )
 
 
-def as_markdown(title: str, parts: Sequence[Part]) -> str:
-    """The page without its pictures, of which only the captions are left."""
-    return "\n\n".join([f"# {_plain(title)}", *map(_markdown, parts)]) + "\n"
+def write_markdown(title: str, parts: Sequence[Part]) -> str:
+    """Write the page as Markdown, with the captions of its pictures only."""
+    return "\n\n".join([f"# {_escape_markdown(title)}", *map(_write_markdown_part, parts)]) + "\n"
 
 
-def _html(part: Part) -> str:
+def _write_html_part(part: Part) -> str:
     match part:
         case Heading(text):
             return f"<h2>{html.escape(text)}</h2>"
         case Paragraph(text):
             return f"<p>{html.escape(text)}</p>"
-        case Table(columns, rows):
+        case PageTable(columns, rows):
             head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
-            body = "\n".join(map(_html_row, rows))
+            body = "\n".join(map(_write_html_row, rows))
             return f'<div class="wide"><table><tr>{head}</tr>\n{body}</table></div>'
-        case Picture(png, caption):
+        case CaptionedPicture(png, caption):
             data = base64.b64encode(png).decode()
             text = html.escape(caption)
             return (
@@ -100,26 +100,30 @@ def _html(part: Part) -> str:
             )
 
 
-def _html_row(row: Row) -> str:
+def _write_html_row(row: Row) -> str:
     cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row.cells)
     return f'<tr class="quiet">{cells}</tr>' if row.quiet else f"<tr>{cells}</tr>"
 
 
-def _markdown(part: Part) -> str:
+def _write_markdown_part(part: Part) -> str:
     match part:
         case Heading(text):
-            return f"## {_plain(text)}"
+            return f"## {_escape_markdown(text)}"
         case Paragraph(text):
-            return _plain(text)
-        case Table(columns, rows):
-            lines = [columns, ("---",) * len(columns), *(row.cells for row in rows)]
-            plain = [line if line[0] == "---" else tuple(map(_plain, line)) for line in lines]
-            return "\n".join(f"| {' | '.join(line)} |" for line in plain)
-        case Picture(_, caption):
-            return f"(picture in the HTML page) {_plain(caption)}"
+            return _escape_markdown(text)
+        case PageTable(columns, rows):
+            head, *body = (
+                tuple(map(_escape_markdown, line))
+                for line in (columns, *(row.cells for row in rows))
+            )
+            lines = [head, ("---",) * len(columns), *body]
+            return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        case CaptionedPicture(_, caption):
+            return f"(picture in the HTML page) {_escape_markdown(caption)}"
 
 
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
+def _escape_markdown(text: str) -> str:
+    """Escape a text so that Markdown shows it as it is."""
+    # HTML first: Markdown passes tags on, so a query could bring a script into a rendered page.
     marks = {mark: f"\\{mark}" for mark in "\\`*_[]|#"}
     return html.escape(" ".join(text.split()), quote=False).translate(str.maketrans(marks))

@@ -1,11 +1,10 @@
-"""What runs found, on one page: figures beside the published ones, comparisons, good and bad cases.
+"""A report of runs on one page: figures next to published ones, comparisons, good and bad cases.
 
 Scores are taken as the runs recorded them; videos are opened for pictures only.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from io import BytesIO
 from itertools import combinations
 from pathlib import Path
@@ -13,61 +12,63 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from probe.datasets import load_dataset
-from probe.datasets.samples import DataSet
+from probe.datasets import DataSet, load_dataset
 from probe.drawing.figures import CHOSEN_COLOUR
+from probe.evaluation.answer_strips import draw_answer_strip
 from probe.evaluation.page import (
+    CaptionedPicture,
     Heading,
+    PageTable,
     Paragraph,
     Part,
-    Picture,
     Row,
-    Table,
-    as_html,
-    as_markdown,
+    write_html,
+    write_markdown,
 )
 from probe.evaluation.published import CAVEAT, PUBLISHED, Published
 from probe.evaluation.runner import FIGURES, summarise
 from probe.evaluation.runs import QueryResult, StoredRun, read_run
-from probe.evaluation.strips import strip
+from probe.files import write_text
 from probe.metrics import paired_difference
 
-TITLE = "Grounding Probe: runs"
-NONE = "-"
-SHOWN = 3
-"""Best and worst answers shown of each run."""
+REPORT_TITLE = "Grounding Probe: runs"
 
-SAMPLED = 24
-"""Frames read of a video to choose the shown ones from."""
+NO_FIGURE = "-"
+"""Text of a cell for which there is no figure."""
 
-RIGHT = 0.5
-"""Overlap from which time, or place, is called right."""
+CASES_SHOWN = 3
+"""Best answers, and worst answers, shown of each run."""
 
-COLUMNS = {
+FRAMES_READ = 24
+"""Frames read of a video, from which those of its picture are chosen."""
+
+RIGHT_OVERLAP = 0.5
+"""Overlap above which time, or place, is called right."""
+
+FIGURE_NAMES = {
     "m_tiou": "m_tIoU",
     "m_viou": "m_vIoU",
     "viou_at_03": "vIoU@0.3",
     "viou_at_05": "vIoU@0.5",
     "m_gt_viou": "m_gt_vIoU",
 }
+"""Column headings of the figures."""
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class ReportedRun:
     """A run on the page."""
 
     run: StoredRun
     name: str
-    """How it is told from the others."""
+    """Its folder, as short as tells it from the other runs."""
 
-    @cached_property
-    def summary(self) -> dict[str, Any]:
-        """Its figures, as far as it has come."""
-        return summarise(list(self.run.results.values()), self.run.config)
+    summary: Mapping[str, Any]
+    """Its figures, as far as it has come."""
 
     @property
     def label(self) -> str:
-        """Its name, which says so where the truth gave the candidates."""
+        """Its name, with a warning if the truth gave the candidates."""
         return f"{self.name} (ORACLE)" if self.summary["oracle"] else self.name
 
     @property
@@ -75,12 +76,18 @@ class Entry:
         """The data set's name."""
         return self.summary["dataset"]
 
-    def opened(self) -> DataSet:
-        """The data set, to show its videos.
+    def open_dataset(self, trusted: Collection[str]) -> DataSet:
+        """Open the data set, to show its videos.
 
         Raises:
-            ValueError: if it is not where it was, or is another by now.
+            ValueError: if it is not in its folder any more, has changed since the run, or is read
+                by user code that is not trusted.
         """
+        # The name comes from a file, which may be anybody's, and to open it would run that code.
+        if ":" in self.dataset and self.dataset not in trusted:
+            raise ValueError(
+                f"{self.dataset} is a function of a user; give --dataset {self.dataset} to run it"
+            )
         places = self.run.environment
         dataset = load_dataset(self.dataset, places["root"], places["annotations"])
         if dataset.version != self.run.config["dataset"]["version"]:
@@ -88,65 +95,79 @@ class Entry:
         return dataset
 
 
-def write_report(folders: Sequence[str | Path], out: str | Path) -> tuple[Path, Path]:
-    """Write the page of some runs as HTML, which stands alone, and as Markdown beside it.
+def write_report(
+    folders: Sequence[str | Path], out: str | Path, *, trusted: Collection[str] = ()
+) -> tuple[Path, Path]:
+    """Write a page about runs, as one HTML file and as Markdown without pictures next to it.
+
+    Args:
+        folders: Folders of runs that `evaluate` wrote.
+        out: The HTML file; the Markdown file has the same name with the suffix `.md`.
+        trusted: Functions of yours, as `module:qualname`, that may be called to open the data sets
+            of the runs; those of this package always may.
 
     Returns:
-        Both files.
+        The paths of both files.
 
     Raises:
         ValueError: if a folder is not one of a run, or a run has no result yet.
     """
-    entries = _entries(folders)
-    parts = list(_parts(entries))
+    entries = _read_entries(folders)
+    parts = list(_write_parts(entries, trusted))
     page = Path(out).with_suffix(".html")
     text = page.with_suffix(".md")
-    for path, content in ((page, as_html(TITLE, parts)), (text, as_markdown(TITLE, parts))):
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(content, encoding="utf-8")
-        partial.replace(path)
+    write_text(page, write_html(REPORT_TITLE, parts))
+    write_text(text, write_markdown(REPORT_TITLE, parts))
     return page, text
 
 
-def _entries(folders: Sequence[str | Path]) -> list[Entry]:
+def _read_entries(folders: Sequence[str | Path]) -> list[ReportedRun]:
     runs = [read_run(folder) for folder in folders]
     for run in runs:
         if not run.results:
             raise ValueError(f"{run.folder}: no query is finished yet; let it run first")
+    # Names of folders are enough, unless two runs lie in folders of one name.
     short = [run.folder.absolute().name for run in runs]
     names = short if len(set(short)) == len(runs) else [str(run.folder) for run in runs]
-    return [Entry(run, name) for run, name in zip(runs, names, strict=True)]
+    return [ReportedRun(run, name, _summarise(run)) for run, name in zip(runs, names, strict=True)]
 
 
-def _parts(entries: Sequence[Entry]) -> Iterator[Part]:
+def _summarise(run: StoredRun) -> dict[str, Any]:
+    return summarise(list(run.results.values()), run.config)
+
+
+def _write_parts(entries: Sequence[ReportedRun], trusted: Collection[str]) -> Iterator[Part]:
     for dataset in dict.fromkeys(entry.dataset for entry in entries):
-        yield from _figures_of(dataset, [entry for entry in entries if entry.dataset == dataset])
+        yield from _tabulate_figures(
+            dataset, [entry for entry in entries if entry.dataset == dataset]
+        )
     if pairs := list(combinations(entries, 2)):
-        yield from _comparisons(pairs)
-    yield from _time_or_space(entries)
+        yield from _compare_runs(pairs)
+    yield from _compare_time_and_space(entries)
     for entry in entries:
-        yield from _cases(entry)
+        yield from _show_cases(entry, trusted)
     for entry in entries:
-        yield from _troubles(entry)
+        yield from _list_problems(entry)
 
 
 # Tables
 
 
-def _figures_of(dataset: str, entries: Sequence[Entry]) -> Iterator[Part]:
-    """The figures of a data set's runs, and what others published on it."""
+def _tabulate_figures(dataset: str, entries: Sequence[ReportedRun]) -> Iterator[Part]:
+    """Tabulate the figures of a data set's runs, and those that others published on it."""
     yield Heading(f"{dataset}: figures in percent, with 95 % intervals over queries")
-    rows = [row for entry in entries for row in _run_rows(entry)]
+    rows = [row for entry in entries for row in _make_run_rows(entry)]
+    # A data set may be published in parts: "vidstg" is a prefix of both kinds of its queries.
     published = {kind: found for kind, found in PUBLISHED.items() if kind.startswith(dataset)}
     for kind, found in published.items():
-        rows += [_published_row(one, kind if kind != dataset else "all") for one in found]
+        rows += [_make_published_row(one, kind if kind != dataset else "all") for one in found]
     about = ("run", "method", "model", "candidates", "protocol", "queries", "answered", "failed")
-    yield Table((*about, *COLUMNS.values()), tuple(rows))
+    yield PageTable((*about, *FIGURE_NAMES.values()), tuple(rows))
     if published:
         yield Paragraph(CAVEAT)
 
 
-def _run_rows(entry: Entry) -> Iterator[Row]:
+def _make_run_rows(entry: ReportedRun) -> Iterator[Row]:
     summary = entry.summary
     for kind, figures in summary["figures"].items():
         answered = f"{figures['queries']}" + (f" of {summary['of']}" if kind == "all" else "")
@@ -161,40 +182,46 @@ def _run_rows(entry: Entry) -> Iterator[Row]:
             answered,
             str(len(summary["failed"])) if kind == "all" else "",
         )
-        yield Row((*about, *(_with_interval(figures[name]) for name in COLUMNS)))
+        yield Row((*about, *(_format_interval(figures[name]) for name in FIGURE_NAMES)))
 
 
-def _published_row(one: Published, kind: str) -> Row:
-    figures = (NONE, f"{one.m_viou:.1f}", f"{one.viou_at_03:.1f}", f"{one.viou_at_05:.1f}", NONE)
+def _make_published_row(one: Published, kind: str) -> Row:
+    figures = (
+        NO_FIGURE,
+        f"{one.m_viou:.1f}",
+        f"{one.viou_at_03:.1f}",
+        f"{one.viou_at_05:.1f}",
+        NO_FIGURE,
+    )
     about = (one.source, "", one.model, "theirs", "theirs", kind, "", "")
     return Row((*about, *figures), quiet=True)
 
 
-def _with_interval(figure: Mapping[str, float]) -> str:
+def _format_interval(figure: Mapping[str, float]) -> str:
     mean, low, high = (100 * figure[name] for name in ("mean", "low", "high"))
     return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 
-def _comparisons(pairs: Sequence[tuple[Entry, Entry]]) -> Iterator[Part]:
-    """By how much one run is above another on the queries that both have answered."""
+def _compare_runs(pairs: Sequence[tuple[ReportedRun, ReportedRun]]) -> Iterator[Part]:
+    """Tabulate the differences between two runs on the queries that both have answered."""
     yield Heading("Comparison on the same queries")
     yield Paragraph(
         "Differences in percentage points with 95 % intervals of the paired bootstrap; an interval "
         "that holds 0 shows no difference."
     )
-    rows = [Row((b.label, f"over {a.label}", *_differences(a, b))) for a, b in pairs]
-    yield Table(("run", "", "queries", *COLUMNS.values()), tuple(rows))
+    rows = [Row((b.label, f"over {a.label}", *_format_differences(a, b))) for a, b in pairs]
+    yield PageTable(("run", "", "queries", *FIGURE_NAMES.values()), tuple(rows))
 
 
-def _differences(a: Entry, b: Entry) -> tuple[str, ...]:
+def _format_differences(a: ReportedRun, b: ReportedRun) -> tuple[str, ...]:
     shared = [name for name in a.run.results if name in b.run.results]
     same_truth = a.run.config["dataset"]["version"] == b.run.config["dataset"]["version"]
     if not shared or not same_truth:
-        return ("not comparable: other queries", *(NONE for _ in COLUMNS))
+        return ("not comparable: other queries", *(NO_FIGURE for _ in FIGURE_NAMES))
     if a.summary["protocol"] != b.summary["protocol"]:
-        return ("not comparable: another protocol", *(NONE for _ in COLUMNS))
+        return ("not comparable: another protocol", *(NO_FIGURE for _ in FIGURE_NAMES))
     found = [str(len(shared))]
-    for name in COLUMNS:
+    for name in FIGURE_NAMES:
         values = [
             [FIGURES[name](entry.run.results[query].score) for query in shared] for entry in (b, a)
         ]
@@ -203,43 +230,44 @@ def _differences(a: Entry, b: Entry) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _troubles(entry: Entry) -> Iterator[Part]:
-    """What failed, each of which counted as zero, and what was not as annotated."""
+def _list_problems(entry: ReportedRun) -> Iterator[Part]:
+    """List failed queries, each of which counted as zero, and videos that are not as annotated."""
     results = entry.run.results.values()
     failed = [Row((one.id, one.query, one.error)) for one in results if one.error]
     if failed:
         yield Heading(f"{entry.label}: {len(failed)} failed, each counted as zero")
-        yield Table(("id", "query", "error"), tuple(failed))
+        yield PageTable(("id", "query", "error"), tuple(failed))
     odd = [Row((one.id, "; ".join(one.remarks))) for one in results if one.remarks]
     if odd:
         yield Heading(f"{entry.label}: {len(odd)} not as annotated")
-        yield Table(("id", "remark"), tuple(odd))
+        yield PageTable(("id", "remark"), tuple(odd))
 
 
 # Pictures
 
 
-def _time_or_space(entries: Sequence[Entry]) -> Iterator[Part]:
-    """Each query as a point: how well it was found in time, and in space."""
+def _compare_time_and_space(entries: Sequence[ReportedRun]) -> Iterator[Part]:
+    """Show how well queries were found in time and in space: shares, and a point for each query."""
     yield Heading("Is time or space the bottleneck?")
     columns = ("run", "both right", "only place right", "only time right", "neither")
-    rows = tuple(Row((entry.label, *_quarters(entry))) for entry in entries)
-    yield Paragraph(f"Share of queries, in percent; right is an overlap above {RIGHT}.")
-    yield Table(columns, rows)
-    yield Picture(
-        _scatter(entries),
+    rows = tuple(Row((entry.label, *_format_quarters(entry))) for entry in entries)
+    yield Paragraph(f"Share of queries, in percent; right is an overlap above {RIGHT_OVERLAP}.")
+    yield PageTable(columns, rows)
+    yield CaptionedPicture(
+        _draw_scatter(entries),
         "Each query by its overlap in time (tIoU) and in space (gt_vIoU); dashed: means",
     )
 
 
-def _quarters(entry: Entry) -> tuple[str, ...]:
+def _format_quarters(entry: ReportedRun) -> tuple[str, ...]:
     scores = [result.score for result in entry.run.results.values()]
-    found = [(score.tiou > RIGHT, score.gt_viou > RIGHT) for score in scores]
+    found = [(score.tiou > RIGHT_OVERLAP, score.gt_viou > RIGHT_OVERLAP) for score in scores]
     wanted = ((True, True), (False, True), (True, False), (False, False))
     return tuple(f"{100 * found.count(quarter) / len(found):.0f}" for quarter in wanted)
 
 
-def _scatter(entries: Sequence[Entry]) -> bytes:
+def _draw_scatter(entries: Sequence[ReportedRun]) -> bytes:
+    # Not through pyplot, which keeps every figure in memory until it is closed by hand.
     figure = Figure(figsize=(3.4 * min(len(entries), 4), 3.4 * -(-len(entries) // 4)), dpi=120)
     figure.set_layout_engine("constrained")
     grid = figure.subplots(-(-len(entries) // 4), min(len(entries), 4), squeeze=False)
@@ -261,15 +289,16 @@ def _scatter(entries: Sequence[Entry]) -> bytes:
     return file.getvalue()
 
 
-def _cases(entry: Entry) -> Iterator[Part]:
-    """The best and the worst answers with pictures; what failed gave no answer."""
+def _show_cases(entry: ReportedRun, trusted: Collection[str]) -> Iterator[Part]:
+    """Show the best and the worst answers with pictures; a failed query has no answer."""
     answered = [result for result in entry.run.results.values() if result.error is None]
     if not answered:
         return
+    # Many answers have a score of 0: the name puts those into one order on every machine.
     ordered = sorted(answered, key=lambda one: (-one.score.viou, -one.score.gt_viou, one.id))
-    count = min(SHOWN, (len(ordered) + 1) // 2)
+    count = min(CASES_SHOWN, (len(ordered) + 1) // 2)
     try:
-        dataset = entry.opened()
+        dataset = entry.open_dataset(trusted)
     except (ValueError, OSError) as failure:
         yield Heading(f"{entry.label}: best and worst answers")
         yield Paragraph(f"There are no pictures: {failure}")
@@ -278,18 +307,19 @@ def _cases(entry: Entry) -> Iterator[Part]:
     for name, chosen in (("best", ordered[:count]), ("worst", worst)):
         if chosen:
             yield Heading(f"{entry.label}: {name} answers")
-            yield from (_case(result, dataset) for result in chosen)
+            yield from (_show_case(result, dataset) for result in chosen)
 
 
-def _case(result: QueryResult, dataset: DataSet) -> Part:
+def _show_case(result: QueryResult, dataset: DataSet) -> Part:
     score = result.score
     caption = (
         f"{result.query} ({result.id}): tIoU {score.tiou:.2f}, vIoU {score.viou:.2f}, gt_vIoU "
-        f"{score.gt_viou:.2f}; answer drawn through, truth dashed"
+        f"{score.gt_viou:.2f}; answer solid, truth dashed"
     )
     try:
         sample = dataset[dataset.ids.index(result.id)]
-        footage = sample.recording.read(SAMPLED)
-        return Picture(strip(footage, result.tube, sample.truth, result.query), caption)
+        footage = sample.recording.read(FRAMES_READ)
+        picture = draw_answer_strip(footage, result.tube, sample.truth, result.query)
+        return CaptionedPicture(picture, caption)
     except (ValueError, OSError) as failure:
         return Paragraph(f"{caption}. There is no picture: {failure}")

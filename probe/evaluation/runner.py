@@ -1,6 +1,7 @@
-"""A method run over a data set: each query answered once and written down at once.
+"""Runs of a method over a data set: each query is answered once and written down at once.
 
-Stopped at any moment and started again, a run goes on where it was and ends with the same results.
+A run that is stopped at any moment and started again goes on where it was, and ends with the same
+results.
 """
 
 import os
@@ -20,8 +21,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from tqdm.auto import tqdm
 
-from probe.datasets.samples import Kind
-from probe.evaluation.bench import Plan
+from probe.datasets import QueryKind
+from probe.evaluation.config import EvaluationConfig
+from probe.evaluation.evaluator import Evaluator
 from probe.evaluation.runs import QueryResult, Run, open_run
 from probe.grounding.answers import LIBRARIES
 from probe.metrics import QueryScore, bootstrap_interval
@@ -35,44 +37,46 @@ FIGURES: Mapping[str, Callable[[QueryScore], float]] = MappingProxyType(
         "m_gt_viou": lambda query: query.gt_viou,
     }
 )
-"""What is reported: the means of these over all queries."""
+"""The reported figures: each is the mean of this value over all queries."""
 
 
 @runtime_checkable
 class Answerer(Protocol):
-    """Answers the queries of a plan, be it here or on other machines."""
+    """Something that answers queries: an `Evaluator` in this process, or workers in others."""
 
     @property
-    def plan(self) -> Plan:
-        """What is to be answered, and how."""
+    def config(self) -> EvaluationConfig:
+        """The configuration of the evaluation."""
         ...
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """All queries, in the order of the data set."""
+        """Names of all queries, in the order of the data set."""
         ...
 
     @property
-    def config(self) -> Mapping[str, Any]:
-        """All that the results follow from."""
+    def provenance(self) -> Mapping[str, Any]:
+        """All that the results follow from, in plain values."""
         ...
 
     def answers(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
-        """The results of these queries, in whatever order they are finished."""
+        """Answer these queries; results come in the order in which they are finished."""
         ...
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far a run came."""
+    """The state of a run at the end of `evaluate`."""
 
     summary: Mapping[str, Any]
+    """The figures and counts that `summary.json` holds."""
+
     stopped: bool
     """Whether someone stopped it before its end."""
 
 
 def evaluate(
-    answerer: Answerer,
+    answerer: Answerer | EvaluationConfig,
     folder: str | Path,
     *,
     limit: int | None = None,
@@ -80,44 +84,58 @@ def evaluate(
 ) -> Outcome:
     """Answer the queries that a run folder has no result of yet.
 
-    The first request to stop (Ctrl-C) lets the query in hand finish; the second does not.
+    The first request to stop (Ctrl-C) lets the current query finish; the second does not.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from probe.evaluation import EvaluationConfig, Oracle, evaluate
+    >>> config = EvaluationConfig("shapes-val", method="centre", candidates=Oracle())
+    >>> with TemporaryDirectory() as folder:
+    ...     outcome = evaluate(config, folder, limit=2)
+    >>> outcome.summary["queries"], outcome.summary["of"], outcome.summary["failed"]
+    (2, 500, [])
 
     Args:
-        answerer: What answers; `Plan.open` gives one.
-        folder: Where results are kept.
-        limit: Only the first so many queries of the data set.
+        answerer: A configuration, or an `Evaluator` that has opened one.
+        folder: The folder of the run: results are kept there, and found again.
+        limit: The number of queries to answer, from the first on; None for all.
         retry_failed: Whether to ask those again that failed before.
 
+    Returns:
+        The figures so far.
+
     Raises:
-        ValueError: if the folder is of another run or holds something else.
+        ValueError: if the folder is of another run or holds something else, or data set or model
+            cannot be opened.
         RuntimeError: if another process is writing to it.
     """
+    if isinstance(answerer, EvaluationConfig):
+        answerer = Evaluator.open(answerer)
     wanted = answerer.ids[:limit]
-    started = environment(answerer.plan)
-    with open_run(Path(folder), answerer.config, started) as run, _requests_to_stop() as stop:
+    started = describe_environment(answerer.config)
+    with open_run(Path(folder), answerer.provenance, started) as run, _watch_signals() as stop:
         todo = [
             index
             for index, name in enumerate(wanted)
             if name not in run.results or (retry_failed and run.results[name].error)
         ]
-        _work_off(answerer, todo, run, stop, of=len(wanted))
+        _answer_all(answerer, todo, run, stop, of=len(wanted))
         stopped = any(name not in run.results for name in wanted)
         finished = [name for name in answerer.ids if name in run.results]
-        summary = summarise([run.results[name] for name in finished], answerer.config)
+        summary = summarise([run.results[name] for name in finished], answerer.provenance)
         run.finish(finished, summary)
     return Outcome(summary, stopped)
 
 
 def summarise(finished: Sequence[QueryResult], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of a run, with 95 % bootstrap intervals, over all queries and by kind."""
-    kinds: dict[Kind, list[QueryResult]] = {}
+    """Compute the figures of a run, with 95 % bootstrap intervals, over all queries and by kind."""
+    kinds: dict[QueryKind, list[QueryResult]] = {}
     for result in finished:
         kinds.setdefault(result.kind, []).append(result)
     groups = {"all": finished, **(kinds if len(kinds) > 1 else {})}
     return {
         "dataset": config["dataset"]["name"],
         "model": config["model"]["name"],
-        "method": config["method"]["name"],
+        "method": _name_method(config["method"]),
         "candidates": config["candidates"]["from"],
         "oracle": config["oracle"],
         "protocol": config["protocol"],
@@ -125,12 +143,18 @@ def summarise(finished: Sequence[QueryResult], config: Mapping[str, Any]) -> dic
         "of": config["dataset"]["queries"],
         "failed": [result.id for result in finished if result.error],
         "remarked": [result.id for result in finished if result.remarks],
-        "figures": {name: _figures(group) for name, group in groups.items() if group},
+        "figures": {name: _compute_figures(group) for name, group in groups.items() if group},
     }
 
 
-def _figures(results: Sequence[QueryResult]) -> dict[str, Any]:
-    """Each figure's mean and interval."""
+def _name_method(method: Mapping[str, Any]) -> str:
+    """Name a method and the rules that took the place of its own."""
+    rules = method.get("rules", {})  # runs of earlier versions have none
+    return ", ".join([method["name"], *(f"{kind} {name}" for kind, name in rules.items())])
+
+
+def _compute_figures(results: Sequence[QueryResult]) -> dict[str, Any]:
+    """Compute each figure's mean and interval."""
     found: dict[str, Any] = {"queries": len(results)}
     for name, share in FIGURES.items():
         values = [share(result.score) for result in results]
@@ -139,8 +163,8 @@ def _figures(results: Sequence[QueryResult]) -> dict[str, Any]:
     return found
 
 
-def figure_lines(summary: Mapping[str, Any]) -> Iterator[str]:
-    """The figures of a summary for the screen, in percent."""
+def format_figures(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Format the figures of a summary for the screen, in percent."""
     asked = f"{summary['queries']} of {summary['of']} queries, {len(summary['failed'])} failed"
     oracle = "; ORACLE: candidates are the truth" if summary["oracle"] else ""
     yield f"{summary['dataset']}, {summary['method']}: {asked}{oracle}"
@@ -150,14 +174,14 @@ def figure_lines(summary: Mapping[str, Any]) -> Iterator[str]:
             yield f"{kind:14} {name:10} {mean:5.1f}  [{low:.1f}, {high:.1f}]"
 
 
-def environment(plan: Plan) -> dict[str, Any]:
-    """What a start ran with, beyond what its results follow from."""
+def describe_environment(config: EvaluationConfig) -> dict[str, Any]:
+    """Describe machine, process and versions: what may differ between starts of one run."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "process": os.getpid(),
-        "root": None if plan.root is None else str(plan.root.absolute()),
-        "annotations": None if plan.annotations is None else str(plan.annotations.absolute()),
-        "device": plan.device,
+        "root": None if config.root is None else str(config.root.absolute()),
+        "annotations": None if config.annotations is None else str(config.annotations.absolute()),
+        "device": config.device,
         "threads": torch.get_num_threads(),
         "platform": platform.platform(),
         "python": platform.python_version(),
@@ -165,23 +189,23 @@ def environment(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _work_off(
+def _answer_all(
     answerer: Answerer, todo: Sequence[int], run: Run, stop: threading.Event, *, of: int
 ) -> None:
-    """Answer and write down, with running means beside the bar."""
+    """Answer queries and write each result, showing means so far next to a progress bar."""
     with (
         tqdm(total=of, initial=of - len(todo), unit="query", dynamic_ncols=True) as bar,
-        closing(answerer.answers(todo)) as answers,
+        closing(answerer.answers(todo)) as answers,  # ends its threads, even after an error
     ):
         for result in answers:
             run.add(result)
-            bar.set_postfix_str(_running(run.results.values()), refresh=False)
+            bar.set_postfix_str(_format_means(run.results.values()), refresh=False)
             bar.update()
             if stop.is_set():
                 break
 
 
-def _running(results: Iterable[QueryResult]) -> str:
+def _format_means(results: Iterable[QueryResult]) -> str:
     scores = [result.score for result in results]
     failed = sum(result.error is not None for result in results)
     means = f"m_vIoU {100 * fmean(one.viou for one in scores):.1f}"
@@ -190,11 +214,11 @@ def _running(results: Iterable[QueryResult]) -> str:
 
 
 @contextmanager
-def _requests_to_stop() -> Iterator[threading.Event]:
-    """Set by the first Ctrl-C or SIGTERM; after it, signals do again what they did before."""
+def _watch_signals() -> Iterator[threading.Event]:
+    """Give an event that the first Ctrl-C or SIGTERM sets; the second has its usual effect."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread can be told of signals
+        yield stop  # Python lets only the main thread handle signals
         return
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in signals}

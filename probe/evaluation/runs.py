@@ -1,17 +1,16 @@
-"""The folder of a run: one line for each finished query, which nothing that happens later can take.
+"""The folder of a run: one line for each finished query, which is never lost again.
 
-    config.json         what was asked for; a run continues only under the same
-    environment.jsonl   with what, one line for each start
-    results.jsonl       one line for each query, written out before the next one starts
-    summary.json        the figures, once the run has come to its end
+    config.json         all that the results follow from; a run continues only if it is the same
+    environment.jsonl   machine, process and versions, one line for each start
+    results.jsonl       one line for each query, on the disk before the next one starts
+    summary.json        the figures, written at the end of the run
     lock                held by the process that writes
 
 A process that is killed, even by a power failure, leaves at most one torn line, which is cut off at
-the next start. At the end the lines are put into the order of the data set, so that they do not
-tell how often the run was stopped.
+the next start. At the end the lines are put into the order of the data set, so that they are the
+same however often the run was stopped.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +19,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from probe.datasets.samples import Kind
+from probe.datasets import QueryKind
+from probe.files import (
+    PARTIAL,
+    flush_folder,
+    read_json,
+    remove_partials,
+    write_bytes,
+    write_json,
+)
 from probe.metrics import QueryScore
 from probe.video import Span, Tube
 
-FORMAT = "grounding-probe/run"
+RUN_FORMAT = "grounding-probe/run"
 CONFIG, ENVIRONMENT, RESULTS, SUMMARY, LOCK = (
     "config.json",
     "environment.jsonl",
@@ -33,47 +40,47 @@ CONFIG, ENVIRONMENT, RESULTS, SUMMARY, LOCK = (
     "lock",
 )
 DIGITS = 6
-"""Decimals of a score that are kept."""
+"""Decimals to which a score is written."""
 
 
 @dataclass(frozen=True, eq=False)
 class QueryResult:
-    """How one query was answered; a line of `results.jsonl`."""
+    """The answer to one query and its score; a line of `results.jsonl`."""
 
     id: str
     query: str = ""
-    kind: Kind = "declarative"
+    kind: QueryKind = "declarative"
     video: str = ""
-    """What the annotation calls the video."""
+    """The name of the video in the annotation."""
 
     span: Span | None = None
-    """The answer's source frames; None where it failed."""
+    """The answered source frames; None if the query failed."""
 
     track: Tube | None = None
-    """The answered object over the whole video, in source frames, where its box is known."""
+    """The answered object over the whole video, in the source frames in which its box is known."""
 
     sampled: tuple[int, ...] = ()
     """The source frames that the model was shown."""
 
     score: QueryScore = field(default_factory=lambda: QueryScore(0.0, 0.0, 0.0))
     error: str | None = None
-    """Why it failed; it counts as zero in every figure."""
+    """The reason why it failed, in which case it counts as zero in every figure."""
 
     remarks: tuple[str, ...] = ()
-    """What was not as annotated."""
+    """Differences between the video and its annotation."""
 
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What the answer was read from."""
+    """The evidence for the answer that the method gave."""
 
     @property
     def tube(self) -> Tube:
-        """The answer: one box for each frame of the span; empty where it failed."""
+        """The answer: one box for each frame of the span; empty if the query failed."""
         if self.span is None or self.track is None:
             return Tube.from_dict({"frames": [], "boxes": []})
         return self.track.interpolated(range(self.span.start, self.span.stop))
 
     def to_line(self) -> bytes:
-        """The line, its end included; the same for the same result."""
+        """Write the result as one line, its end included."""
         record = {
             "id": self.id,
             "query": self.query,
@@ -91,7 +98,7 @@ class QueryResult:
 
     @classmethod
     def from_line(cls, line: bytes) -> "QueryResult":
-        """The result that `to_line` wrote.
+        """Read the result that `to_line` wrote.
 
         Raises:
             ValueError: if it is not such a line.
@@ -117,55 +124,58 @@ class QueryResult:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run folder that this process alone may write to."""
+    """A run folder that this process alone may write to; `results` grows with each query."""
 
     folder: Path
     results: dict[str, QueryResult]
-    """What is finished, by query."""
+    """The finished queries by name."""
 
     _file: IO[bytes]
 
     def add(self, result: QueryResult) -> None:
-        """Write a finished query so that not even a power failure can take it."""
+        """Write a finished query, so that not even a power failure can lose it."""
         line = result.to_line()
         self._file.write(line)
+        # `flush` hands the line to the system, and only `fsync` has it written to the disk.
         self._file.flush()
         os.fsync(self._file.fileno())
-        self.results[result.id] = QueryResult.from_line(line)  # as the next start will read it
+        # Read back, because a run that goes on from the file must end with the same figures.
+        self.results[result.id] = QueryResult.from_line(line)
 
     def finish(self, order: Sequence[str], summary: Mapping[str, Any]) -> None:
         """Put the lines into this order, and write the summary."""
         lines = b"".join(self.results[name].to_line() for name in order)
-        _write_whole(self.folder / RESULTS, lines)
-        _write_whole(self.folder / SUMMARY, _as_json(summary))
-        _sync(self.folder)
+        write_bytes(self.folder / RESULTS, lines)
+        write_json(self.folder / SUMMARY, summary)
 
 
 @dataclass(frozen=True, eq=False)
 class StoredRun:
-    """What a run folder holds, read without touching it."""
+    """The content of a run folder, read without changing it or waiting for its lock."""
 
     folder: Path
     config: Mapping[str, Any]
+    """All that the results follow from."""
+
     environment: Mapping[str, Any]
-    """What it was last started with."""
+    """Machine, process and versions of the last start."""
 
     results: Mapping[str, QueryResult]
-    """What is finished, by query, in the order of the file."""
+    """The finished queries by name, in the order of the file."""
 
 
 def read_run(folder: str | Path) -> StoredRun:
-    """Read a run, be it finished, stopped or still going on; a torn last line is left out.
+    """Read a run, whether it is finished, stopped or still going on; a torn last line is left out.
 
     Raises:
-        ValueError: if the folder is not one of a run, or a line in it is damaged.
+        ValueError: if the folder is not one of a run, or a file in it is damaged.
     """
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder}: not the folder of a run; give one that `probe evaluate` wrote")
+    config, environment = _read_config(folder), _read_environment(folder)
     results, _ = _read_results(folder / RESULTS)
-    starts = (folder / ENVIRONMENT).read_text(encoding="utf-8").splitlines()
-    return StoredRun(folder, _read_config(folder), json.loads(starts[-1]), results)
+    return StoredRun(folder, config, environment, results)
 
 
 @contextmanager
@@ -175,32 +185,51 @@ def open_run(
     """Start a run, or continue it where it was stopped.
 
     Args:
-        folder: Where it is kept; made if it is not there.
-        config: What the run has to share with the one it continues, in plain values.
-        environment: What it is run with, which may differ from start to start.
+        folder: Its folder; created if there is none.
+        config: All that the results follow from, in plain values; equal at every start.
+        environment: Machine, process and versions, which may differ from start to start.
 
     Raises:
         ValueError: if the folder holds something else, another config, or a damaged line.
-        RuntimeError: if another process is writing to it.
+        RuntimeError: if another process is writing to it, or the system has no file locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    strange = sorted({path.name for path in folder.iterdir()} - {LOCK, f".{CONFIG}.partial"})
-    if strange and not (folder / CONFIG).exists():
-        raise ValueError(f"{folder}: holds {strange[0]} and no run; give --out another folder")
-    with _locked(folder):
-        _settle(folder, config)
+    _refuse_foreign(folder)
+    with _lock(folder):
+        # Only now: the files being written may be those of the process that holds the lock.
+        remove_partials(folder)
+        _settle_config(folder, config)
         _note_start(folder / ENVIRONMENT, environment)
         results, sound = _read_results(folder / RESULTS)
         with (folder / RESULTS).open("ab") as file:
             file.truncate(sound)
-            _sync(folder)
+            # Without its name in the folder, what is flushed to a new file would still be lost.
+            flush_folder(folder)
             yield Run(folder, results, file)
 
 
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder that holds files, but no run."""
+    if (folder / CONFIG).exists():
+        return
+    names = sorted(path.name for path in folder.iterdir())
+    # A process that was killed at its start leaves a lock and partial files, and no config yet.
+    foreign = [name for name in names if name != LOCK and not name.startswith(PARTIAL)]
+    if foreign:
+        raise ValueError(f"{folder}: holds {foreign[0]} and no run; give --out another folder")
+
+
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """The folder for this process alone; the system lets go of it when the process ends."""
-    with (folder / LOCK).open("a+") as lock:
+def _lock(folder: Path) -> Iterator[None]:
+    """Lock the folder for this process; the system unlocks it when the process ends."""
+    try:
+        import fcntl  # here, so that the package can be imported on Windows, which has none
+    except ImportError as missing:
+        raise RuntimeError(
+            "this system has no fcntl, by which two processes are kept from writing one run; "
+            "evaluate on Linux or macOS (on Windows: in WSL)"
+        ) from missing
+    with (folder / LOCK).open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as taken:
@@ -216,15 +245,15 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _settle(folder: Path, config: Mapping[str, Any]) -> None:
-    """Write the config of a new run; compare that of one that was begun."""
-    wanted = json.loads(json.dumps({"format": FORMAT, **config}))
+def _settle_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the config of a new run, or compare it with that of the run to continue."""
+    # Through JSON and back, because there tuples become lists and all keys strings.
+    wanted = json.loads(json.dumps({"format": RUN_FORMAT, **config}))
     path = folder / CONFIG
     if not path.exists():
-        _write_whole(path, _as_json(wanted))
-        _sync(folder)
+        write_json(path, wanted)
         return
-    then, now = _flat(_read_config(folder)), _flat(wanted)
+    then, now = _flatten(_read_config(folder)), _flatten(wanted)
     differing = [name for name in {**then, **now} if then.get(name) != now.get(name)]
     if differing:
         first = differing[0]
@@ -236,34 +265,40 @@ def _settle(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _note_start(path: Path, environment: Mapping[str, Any]) -> None:
+    """Add a line to the starts; as a whole file, since a torn last line would never be cut off."""
     line = json.dumps(environment, ensure_ascii=False).encode() + b"\n"
     earlier = path.read_bytes() if path.exists() else b""
-    _write_whole(path, earlier[: earlier.rfind(b"\n") + 1] + line)
+    write_bytes(path, earlier[: earlier.rfind(b"\n") + 1] + line)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except ValueError as problem:
-        raise ValueError(f"{folder / CONFIG}: not JSON ({problem}); start a new run") from problem
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
+    config = read_json(folder / CONFIG)
+    if not isinstance(config, dict) or config.get("format") != RUN_FORMAT:
         raise ValueError(f"{folder / CONFIG}: not of a run; give one that `probe evaluate` wrote")
     return config
 
 
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """A nested config as one value for each path into it."""
+def _read_environment(folder: Path) -> dict[str, Any]:
+    """Read the last start."""
+    path = folder / ENVIRONMENT
+    try:
+        return json.loads(path.read_bytes().splitlines()[-1])
+    except (OSError, ValueError, IndexError) as problem:
+        raise ValueError(
+            f"{path}: holds no start of the run ({problem}); start it again with `probe evaluate`"
+        ) from problem
+
+
+def _flatten(value: Any, name: str = "") -> dict[str, Any]:
+    """Give a nested config as one value for each path into it."""
     if not isinstance(value, dict):
         return {name: value}
-    parts = (_flat(inner, f"{name}.{key}".lstrip(".")) for key, inner in value.items())
+    parts = (_flatten(inner, f"{name}.{key}".lstrip(".")) for key, inner in value.items())
     return {path: leaf for part in parts for path, leaf in part.items()}
 
 
 def _read_results(path: Path) -> tuple[dict[str, QueryResult], int]:
-    """The results by query, the last of each, and how many bytes of the file are sound.
-
-    Only the last line can be torn; damage before it was not done by us, and is not passed over.
-    """
+    """Read the results by query, the last of each, and the number of sound bytes of the file."""
     results: dict[str, QueryResult] = {}
     sound = 0
     *lines, torn = path.read_bytes().split(b"\n") if path.exists() else [b""]
@@ -271,35 +306,15 @@ def _read_results(path: Path) -> tuple[dict[str, QueryResult], int]:
         try:
             result = QueryResult.from_line(line)
         except ValueError as problem:
+            # A process that is killed can damage the last line only. Damage before it was done by
+            # something else, and to pass over it would hide that.
             if number == len(lines) and not torn:
                 break
             raise ValueError(
                 f"{path}, line {number}: {problem}; delete this line to have the query asked again"
             ) from problem
+        # A query that was asked again moves to the end, as its line does.
         results.pop(result.id, None)
         results[result.id] = result
         sound += len(line) + 1
     return results, sound
-
-
-def _as_json(content: Any) -> bytes:
-    return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Replace a file so that at any time either the old or the new one is there, whole."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def _sync(folder: Path) -> None:
-    """Have the names in a folder written out."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

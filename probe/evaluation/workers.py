@@ -1,60 +1,68 @@
-"""Queries answered by many processes, on one machine or a cluster, through Ray.
+"""Worker processes that answer queries, on one machine or a cluster, through Ray.
 
-Each worker asks for the next query when it has done the last, so that none waits for another. The
-query of a worker that is lost goes to one of the others. Only the driver writes results.
+Each worker gets the next query when it has finished one, so that none waits for another. If a
+worker is lost, its query goes to another. Only the driver process writes results.
 """
 
 import os
+import sys
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from probe.evaluation.bench import Bench, Plan
+from probe.evaluation.config import EvaluationConfig
+from probe.evaluation.evaluator import Evaluator
 from probe.evaluation.runs import QueryResult
 
-LOCAL = "local"
-"""The address of a cluster that is started here, for this run."""
+LOCAL_CLUSTER = "local"
+"""Address that means a cluster started on this machine, for this run."""
 
-PER_CPU = 4
-"""Workers for each CPU of this machine; more of them only wait for each other."""
+WORKERS_PER_CPU = 4
+"""Most workers for each CPU of this machine; more of them only wait for each other."""
 
 TRIES = 2
-"""Workers that may be lost on one query before it is taken to be the query's fault."""
+"""Workers lost on one query before the query itself is taken to be the reason."""
 
 
 class Worker:
-    """A process that has a plan opened; Ray makes an actor of it."""
+    """The code of a worker process; Ray makes an actor of it."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._bench: Bench | None = None
+    def __init__(self, config: EvaluationConfig, paths: Sequence[str]) -> None:
+        self._config = config
+        self._paths = paths
+        self._evaluator: Evaluator | None = None
 
     def open(self) -> Mapping[str, Any]:
-        """Load everything; say what the results will follow from."""
-        self._bench = self._plan.open()
-        return self._bench.config
+        """Load everything and return all that the results will follow from."""
+        # Names of user code must be found as they are in the driver, and Ray passes on its current
+        # folder only. Last on the path, so that nothing of this machine's own is replaced.
+        sys.path.extend(path for path in self._paths if path not in sys.path)
+        self._evaluator = Evaluator.open(self._config)
+        return self._evaluator.provenance
 
     def answer(self, index: int) -> bytes:
-        """The line of a query's result."""
-        assert self._bench is not None
-        return self._bench.answer(self._bench.prepare(self._bench.ask(index))).to_line()
+        """Answer a query and return the line of its result."""
+        assert self._evaluator is not None
+        prepared = self._evaluator.prepare(self._evaluator.ask(index))
+        return self._evaluator.answer(prepared).to_line()
 
 
 @dataclass(frozen=True, eq=False)
-class Crew:
-    """Workers that have all opened the same plan."""
+class WorkerPool:
+    """Workers that have all opened the same configuration; an `Answerer`."""
 
-    plan: Plan
+    config: EvaluationConfig
     ids: tuple[str, ...]
-    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
     _ray: ModuleType
     _workers: tuple[Any, ...]
 
     def answers(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
-        """The results of these queries as they come in.
+        """Answer these queries; results come in the order in which they are finished.
 
         Raises:
             RuntimeError: if all workers were lost.
@@ -75,6 +83,7 @@ class Crew:
             try:
                 line = self._ray.get(done)
             except self._ray.exceptions.RayActorError:
+                # The worker is not idle again: its process is gone, and none is started for it.
                 lost[index] += 1
                 if lost[index] < TRIES:
                     waiting.appendleft(index)
@@ -87,52 +96,53 @@ class Crew:
 
 
 @contextmanager
-def hire(plan: Plan, address: str, workers: int) -> Iterator[Crew]:
-    """Start workers and have them open a plan; let them go at the end.
+def start_workers(config: EvaluationConfig, address: str, workers: int) -> Iterator[WorkerPool]:
+    """Start workers that open a configuration, and stop them at the end of the block.
 
     Args:
-        plan: What is to be answered; each worker finds the data set in the same place.
+        config: What is to be evaluated; on every machine, data and code have the same paths.
         address: A Ray cluster's address, or "local" to start one on this machine.
-        workers: How many; each has a GPU of its own if the plan's device is one.
+        workers: The number of workers; each has a GPU of its own if the device is one.
 
     Raises:
-        ValueError: if data set or model cannot be opened, or there is too little of a resource.
+        ValueError: if data set or model cannot be opened, or there are too few CPUs or GPUs.
         RuntimeError: if Ray is not installed, or the workers do not see the same data and weights.
     """
     cpus = os.cpu_count() or 1
     if workers < 1:
         raise ValueError(f"{workers} workers cannot answer; give at least 1")
-    if address == LOCAL and workers > PER_CPU * cpus:
+    if address == LOCAL_CLUSTER and workers > WORKERS_PER_CPU * cpus:
         raise ValueError(
-            f"{workers} workers are too many for {cpus} CPUs; give at most {PER_CPU * cpus}"
+            f"{workers} workers are too many for {cpus} CPUs; give at most {WORKERS_PER_CPU * cpus}"
         )
-    if plan.device == "auto":
+    if config.device == "auto":
         raise ValueError(
             "the device 'auto' is for one process; give 'cuda', a GPU a worker, or 'cpu'"
         )
-    ids = plan.named().ids
-    ray = _ray()
+    ids = config.load_dataset().ids
+    ray = _import_ray()
     ray.init(
-        address=None if address == LOCAL else address,
-        num_cpus=max(workers, cpus) if address == LOCAL else None,
-        include_dashboard=False if address == LOCAL else None,
+        address=None if address == LOCAL_CLUSTER else address,
+        num_cpus=max(workers, cpus) if address == LOCAL_CLUSTER else None,
+        include_dashboard=False if address == LOCAL_CLUSTER else None,
         log_to_driver=False,
         logging_level="ERROR",
     )
     try:
-        needs = {"num_cpus": 1, "num_gpus": int(plan.device.startswith("cuda"))}
+        needs = {"num_cpus": 1, "num_gpus": int(config.device.startswith("cuda"))}
         _check_resources(ray.cluster_resources(), needs, workers)
-        # Ray shows a worker no GPU but its own.
-        theirs = replace(plan, device="cuda") if needs["num_gpus"] else plan
-        hired = [ray.remote(Worker).options(**needs).remote(theirs) for _ in range(workers)]
-        config = _opened(ray, hired)
-        yield Crew(plan, ids, config, ray, tuple(hired))
+        # Ray shows a worker its own GPU only, whatever number that has on the machine.
+        theirs = replace(config, device="cuda") if needs["num_gpus"] else config
+        paths = [str(Path(path).absolute()) for path in sys.path]
+        actor = ray.remote(Worker).options(**needs)
+        actors = tuple(actor.remote(theirs, paths) for _ in range(workers))
+        yield WorkerPool(config, ids, _open_all(ray, actors), ray, actors)
     finally:
         ray.shutdown()
 
 
-def _opened(ray: ModuleType, workers: Sequence[Any]) -> Mapping[str, Any]:
-    """What all workers' results follow from."""
+def _open_all(ray: ModuleType, workers: Sequence[Any]) -> Mapping[str, Any]:
+    """Have all workers load everything, and return all that their results follow from."""
     try:
         first, *others = ray.get([worker.open.remote() for worker in workers])
     except ray.exceptions.RayTaskError as failure:
@@ -145,7 +155,7 @@ def _opened(ray: ModuleType, workers: Sequence[Any]) -> Mapping[str, Any]:
 
 
 def _check_resources(there: Mapping[str, float], needs: Mapping[str, int], workers: int) -> None:
-    """Ray would wait for ever for what a cluster does not have."""
+    """Refuse more workers than a cluster has CPUs or GPUs for: Ray would wait for ever."""
     for name, key in (("CPU", "num_cpus"), ("GPU", "num_gpus")):
         if (found := int(there.get(name, 0))) < workers * needs[key]:
             raise ValueError(
@@ -154,9 +164,9 @@ def _check_resources(there: Mapping[str, float], needs: Mapping[str, int], worke
             )
 
 
-def _ray() -> ModuleType:
+def _import_ray() -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # By default workers give way to everything else on the machine, and a run without Ray does not.
+    # By default workers have the lowest priority on the machine; a run without Ray does not.
     os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray

@@ -1,6 +1,7 @@
-"""Ways to answer a query, as values: the grounder and what it has to be better than.
+"""Methods that answer a query: the grounder, and the baselines that it has to be better than.
 
-A method is given the video, the query and the candidates, never the truth.
+A method is given the video, the query and the candidates, never the truth. A method of your own is
+any callable `(model, task) -> Prediction`; `probe evaluate --method my_module:my_method` runs it.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from probe.candidates.proposals import with_heatmap_tracks
+from probe.datasets.user_code import find_user_object, make_instance
 from probe.engine.model import VideoLM
 from probe.evaluation.direct import DirectAnswer, ask_directly
 from probe.grounder import ground
@@ -24,7 +26,7 @@ from probe.video import Span, Tube, Video
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """All that a method may know."""
+    """All that a method may know of a sample."""
 
     id: str
     video: Video
@@ -43,22 +45,22 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """When, and where at any time."""
+    """The predicted time, and the object with its place at any time."""
 
     span: Span
     track: Tube
     """The answered object over the whole video; a box between two others is interpolated."""
 
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What the answer was read from, in plain values."""
+    """The evidence for the answer, in plain values; kept with the result."""
 
 
 @runtime_checkable
 class Method(Protocol):
-    """Answers a query; ValueError or RuntimeError where it cannot."""
+    """A callable that answers a query; it raises ValueError or RuntimeError if it cannot."""
 
     def __call__(self, model: VideoLM, task: Task) -> Prediction:
-        """The answer to a task."""
+        """Answer a task."""
         ...
 
 
@@ -69,16 +71,15 @@ class Grounding:
     config: GrounderConfig
 
     def __call__(self, model: VideoLM, task: Task) -> Prediction:
-        """The grounder's answer, the same that `ground` gives without candidates if they are open.
-
-        Only then is the query asked again, and only where the map peaks beside all candidates.
-        """
+        """Ground the query; with open candidates, answer as `ground` does without any."""
         candidates = task.candidates
-        answer = self._answer(model, task, candidates)
+        answer = self._ground(model, task, candidates)
         if not task.closed:
+            # The map that adds candidates comes from the model, so it is known only after asking.
+            # To ask again costs a second pass, and is needed only if its peak is in none of them.
             wider = with_heatmap_tracks(candidates, answer.where.heatmap)
             if len(wider) > len(candidates):
-                answer = self._answer(model, task, wider)
+                answer = self._ground(model, task, wider)
         details = {
             "attribute": answer.queries.attribute,
             "action": answer.queries.action,
@@ -88,7 +89,7 @@ class Grounding:
         }
         return Prediction(answer.span, answer.track, details)
 
-    def _answer(self, model: VideoLM, task: Task, candidates: Sequence[Tube]) -> Answer:
+    def _ground(self, model: VideoLM, task: Task, candidates: Sequence[Tube]) -> Answer:
         return ground(
             model, task.video, task.query, candidates, queries=task.queries, config=self.config
         )
@@ -96,24 +97,24 @@ class Grounding:
 
 @dataclass(frozen=True)
 class CentredWindow:
-    """The largest track in the middle of the video: what knows neither model nor query."""
+    """The largest track in the middle of the video: a guess that reads neither model nor query."""
 
     share: float = 0.5
     """Length of the window over that of the video."""
 
     def __call__(self, model: VideoLM, task: Task) -> Prediction:  # noqa: ARG002
-        """The track with the greatest area over all its boxes; of equals, the first."""
+        """Choose the track with the greatest area over all its boxes; of equals, the first."""
         areas = [
             float((track.boxes[:, 2:] - track.boxes[:, :2]).prod(axis=1).sum())
             for track in task.candidates
         ]
         largest = task.candidates[areas.index(max(areas))]
-        return Prediction(centred(task.video, self.share), largest)
+        return Prediction(centred_span(task.video, self.share), largest)
 
 
 @dataclass(frozen=True)
 class RandomTrack:
-    """A track drawn by the query's name, in the middle of the video: chance in space."""
+    """A random track in the middle of the video: chance in space."""
 
     share: float = 0.5
     """Length of the window over that of the video."""
@@ -121,32 +122,36 @@ class RandomTrack:
     seed: int = 0
 
     def __call__(self, model: VideoLM, task: Task) -> Prediction:  # noqa: ARG002
-        """The same track for the same query, whatever was asked before."""
+        """Draw a track by the name of the query."""
+        # Seeded by the name, a query has the same track whatever was asked before: a run that was
+        # stopped, or is shared by workers, gives the same results.
         name = hashlib.sha256(task.id.encode()).digest()
         rng = np.random.default_rng([self.seed, *name])
         track = task.candidates[int(rng.integers(len(task.candidates)))]
-        return Prediction(centred(task.video, self.share), track)
+        return Prediction(centred_span(task.video, self.share), track)
 
 
 @dataclass(frozen=True)
 class DirectPrompting:
     """The model itself, asked in words for times and boxes."""
 
-    longest: int = 256
-    """Most tokens of its answer."""
+    max_new_tokens: int = 256
+    """Limit on the tokens of its answer."""
 
     def __call__(self, model: VideoLM, task: Task) -> Prediction:
-        """What the model writes.
+        """Ask the model and parse its text.
 
         Raises:
             ValueError: if no time or no box can be read from it.
         """
-        answer: DirectAnswer = ask_directly(model, task.video, task.query, longest=self.longest)
+        answer: DirectAnswer = ask_directly(
+            model, task.video, task.query, max_new_tokens=self.max_new_tokens
+        )
         return Prediction(answer.span, answer.track, {"written": answer.text})
 
 
-def centred(video: Video, share: float) -> Span:
-    """The middle of a video."""
+def centred_span(video: Video, share: float) -> Span:
+    """Return the middle part of a video, of this share of its length."""
     length = max(1, round(share * video.source_length))
     start = (video.source_length - length) // 2
     return Span(start, start + length)
@@ -165,8 +170,37 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "direct": DirectPrompting(),
     }
 )
-"""The grounder's presets and the baselines, by the names that the command line knows them under.
+"""The grounder's presets and the baselines, by name.
 
-`mean-of-roles` and `fixed-token` are `plain` but for the token: the first averages all role tokens,
-the second always reads the one of the released code.
+`mean-of-roles` and `fixed-token` differ from `plain` in the token alone: the first averages all
+role tokens, the second always reads the one of the released code.
 """
+
+
+def find_method(name: str) -> Method:
+    """Return the method of a name.
+
+    Args:
+        name: A name in `METHODS`, or `module:qualname` of a method of yours: a callable
+            `(model, task) -> Prediction`, a class of such callables that needs no arguments, or a
+            `GrounderConfig`.
+
+    Raises:
+        ValueError: if there is no such method, or it is none.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    if ":" not in name:
+        raise ValueError(
+            f"no method is called {name!r}; there are {', '.join(METHODS)}, and methods of yours "
+            "as module:name"
+        )
+    found = make_instance(name, find_user_object(name))
+    if isinstance(found, GrounderConfig):
+        return Grounding(found)
+    if not callable(found):
+        raise ValueError(
+            f"{name}: a {type(found).__name__} answers no query; give a callable (model, task) -> "
+            "Prediction, or a GrounderConfig"
+        )
+    return found

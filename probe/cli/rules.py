@@ -1,0 +1,48 @@
+"""Options that replace single rules of a preset, by a shipped rule's name or one of your own."""
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
+
+if TYPE_CHECKING:
+    from probe.evaluation.rules import RuleNames
+
+
+@dataclass(frozen=True)
+class RuleOptions:
+    """Options for the rules of a preset."""
+
+    token: Annotated[str | None, arg(metavar="RULE")] = None
+    """The rule that chooses which tokens are looked through, in place of the preset's: a shipped
+    one such as MostActive, or module:name of your own."""
+
+    span: Annotated[str | None, arg(metavar="RULE")] = None
+    """The rule that chooses when, from one score a frame: such as TopHull, or module:name."""
+
+    track: Annotated[str | None, arg(metavar="RULE")] = None
+    """The rule that chooses the track among the candidates: module:name of your own, or a shipped
+    one."""
+
+    loss: Annotated[str | None, arg(metavar="RULE")] = None
+    """The loss of learned latent prompts: such as contrast, or module:name."""
+
+    @property
+    def names(self) -> "RuleNames":
+        """The names that were given."""
+        from probe.evaluation.rules import RuleNames
+
+        return RuleNames(**{one.name: getattr(self, one.name) for one in fields(self)})
+
+
+DEFAULT_RULES = RuleOptions()
+"""The preset's own rules."""
+
+
+def add_current_folder() -> None:
+    """Let modules in the current folder be imported, as `python -m probe` does but `probe` not."""
+    # Last on the path, so that no file there takes the place of a library's.
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.append(folder)

@@ -1,0 +1,101 @@
+"""The configuration of an evaluation: all that has to be known to answer a data set's queries."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from probe.datasets import DataSet, load_dataset
+from probe.engine.model import ORGANISM
+from probe.evaluation.candidates import Candidates, Detected, Proposed
+from probe.evaluation.methods import Grounding, Method, find_method
+from probe.evaluation.rules import RuleNames
+from probe.grounding.sources import ByFile, ByRules, Splitter
+from probe.metrics import PROTOCOLS
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What to evaluate, in names and plain values, so that other processes can open the same.
+
+    >>> EvaluationConfig("shapes-val", method="centre").load_dataset().name
+    'shapes-val'
+
+    Raises:
+        ValueError: if a name is unknown, or options contradict each other.
+    """
+
+    dataset: str
+    """A name in `probe.datasets.NAMES`, or `module:qualname` of a function that reads yours."""
+
+    root: Path | None = None
+    """The data set's folder."""
+
+    annotations: Path | None = None
+    """Its annotation file, if it is not found in the folder by its published name."""
+
+    method: str = "best"
+    """A name in `METHODS`, or `module:qualname` of a method of yours."""
+
+    rules: RuleNames = field(default_factory=RuleNames)
+    """Rules that take the place of the method's own, if it is a grounder."""
+
+    candidates: Candidates = field(default_factory=Proposed)
+    """The source of candidate tracks."""
+
+    splitter: Splitter = field(default_factory=ByRules)
+    """Splits queries into their parts."""
+
+    model: str = ORGANISM
+    revision: str | None = None
+    device: str = "cpu"
+    dtype: str = "auto"
+    attention: str = "sdpa"
+    quantize: str | None = None
+
+    frames: int | None = None
+    """Frames to sample; None for as many as the model wants."""
+
+    protocol: str | None = None
+    """A name in `PROTOCOLS`; None for the usual one of the data set."""
+
+    def __post_init__(self) -> None:
+        method = self.find_method()
+        if self.protocol is not None and self.protocol not in PROTOCOLS:
+            known = ", ".join(PROTOCOLS)
+            raise ValueError(f"no protocol is called {self.protocol!r}; there are {known}")
+        if self.frames is not None and self.frames < 1:
+            raise ValueError(f"cannot sample {self.frames} frames; ask for at least 1")
+        # A method of the user's may ask for parts: only the shipped baselines are known not to.
+        asks_for_parts = isinstance(method, Grounding) or ":" in self.method
+        searches = isinstance(self.candidates, Detected)
+        if not (isinstance(self.splitter, ByRules) or asks_for_parts or searches):
+            raise ValueError(
+                f"the method {self.method} asks for no part of a query; leave out --split, or "
+                "give --detector, which looks for its subject"
+            )
+
+    def find_method(self) -> Method:
+        """Return the method that answers, with the rules given here.
+
+        Raises:
+            ValueError: if there is no such method or rule, or the method has no rules.
+        """
+        method = find_method(self.method)
+        if not self.rules.given:
+            return method
+        if not isinstance(method, Grounding):
+            raise ValueError(
+                f"the method {self.method} is no grounder and has no rules; leave out "
+                f"{' and '.join(f'--{kind}' for kind in self.rules.given)}"
+            )
+        return Grounding(self.rules.replace_in(method.config))
+
+    def load_dataset(self) -> DataSet:
+        """Open the data set, before anything else is loaded.
+
+        Raises:
+            ValueError: if it cannot be opened, or a file of sub-queries is about another.
+        """
+        dataset = load_dataset(self.dataset, self.root, self.annotations)
+        if isinstance(self.splitter, ByFile):
+            self.splitter.check(dataset.ids)
+        return dataset

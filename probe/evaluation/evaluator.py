@@ -1,0 +1,248 @@
+"""The evaluator: a data set, a model and a method, opened together to answer and score any query.
+
+It knows nothing of runs. If anything goes wrong with a query, the error becomes part of its result.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, is_dataclass, replace
+from functools import cached_property, lru_cache
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from probe.datasets import DataSet, Footage, Recording, Sample
+from probe.datasets.footage import read_recording
+from probe.engine.model import VideoLM, load
+from probe.evaluation.candidates import Finder
+from probe.evaluation.config import EvaluationConfig
+from probe.evaluation.methods import Method, Prediction, Task
+from probe.evaluation.runs import QueryResult
+from probe.grounding.queries import Queries
+from probe.metrics import score
+from probe.plain import to_plain
+from probe.video import Span, Tube
+
+AHEAD = 1
+"""Queries prepared while one is answered; each holds its sampled frames in memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A query with everything that is needed to answer it, or the reason why it cannot be."""
+
+    index: int
+    sample: Sample | None = None
+    queries: Queries | None = None
+    footage: Footage | None = None
+    candidates: tuple[Tube, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluator:
+    """A configuration with its data set and model loaded; `evaluate` writes a run of it.
+
+    `open` loads both. To use a model that is loaded already, or a data set that you made, give them
+    here with a configuration that says the rest.
+
+    Raises:
+        ValueError: if the detector cannot be opened.
+    """
+
+    config: EvaluationConfig
+    dataset: DataSet
+    model: VideoLM
+    _read: Callable[[Recording, int], Footage] = field(
+        default_factory=lambda: lru_cache(maxsize=1)(read_recording)
+    )
+    """Reads a recording and keeps the last one, since queries about one video follow each other."""
+
+    _finder: Finder = field(init=False)
+    """Finds candidates; a detector's weights are on the device of the model's first."""
+
+    _method: Method = field(init=False)
+
+    def __post_init__(self) -> None:
+        device = str(self.model.checkpoint.device)
+        finder = self.config.candidates.open(device=device, dtype=self.config.dtype)
+        object.__setattr__(self, "_finder", finder)
+        object.__setattr__(self, "_method", self.config.find_method())
+
+    @classmethod
+    def open(cls, config: EvaluationConfig) -> "Evaluator":
+        """Load what a configuration names.
+
+        Raises:
+            ValueError: if data set, model or detector cannot be opened.
+        """
+        dataset = config.load_dataset()
+        model = load(
+            config.model,
+            device=config.device,
+            dtype=config.dtype,
+            revision=config.revision,
+            attention=config.attention,
+            quantize=config.quantize,
+        )
+        return cls(config, dataset, model)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Names of the queries, in the order of the data set."""
+        return self.dataset.ids
+
+    @property
+    def frames(self) -> int:
+        """Number of frames that the model is shown."""
+        return self.config.frames or self.model.preferred_frames
+
+    @property
+    def protocol(self) -> str:
+        """Name of the protocol by which answers are scored."""
+        return self.config.protocol or self.dataset.protocol
+
+    @cached_property
+    def provenance(self) -> Mapping[str, Any]:
+        """All that the results follow from, in plain values: equal whenever a run continues."""
+        return {
+            "dataset": {
+                "name": self.config.dataset,
+                "version": self.dataset.version,
+                "queries": len(self.dataset),
+            },
+            "model": {
+                **self.model.identity,
+                "weights": identify_weights(self.model),
+                "attention": self.config.attention,
+            },
+            "method": {
+                "name": self.config.method,
+                "rules": self.config.rules.given,
+                "choices": to_plain(self._method) if is_dataclass(self._method) else None,
+            },
+            "split": self.config.splitter.describe(),
+            "candidates": self._finder.describe(),
+            "oracle": self.config.candidates.oracle,
+            "frames": self.frames,
+            "protocol": self.protocol,
+            "grounding-probe": version("grounding-probe"),
+        }
+
+    def answers(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
+        """Answer queries in turn, decoding and searching the next one's video meanwhile."""
+        # One thread: the recording that is kept serves only queries that are read in order.
+        with ThreadPoolExecutor(1, "prepare") as thread:
+            waiting: deque[Future[Prepared]] = deque()
+            for index in indices:
+                waiting.append(thread.submit(self.prepare, self.ask(index)))
+                if len(waiting) > AHEAD:
+                    yield self.answer(waiting.popleft().result())
+            while waiting:
+                yield self.answer(waiting.popleft().result())
+
+    def ask(self, index: int) -> Prepared:
+        """Look up a query and split it into its parts."""
+        # Here and not in `prepare`: the model itself may have to split the query, and the thread
+        # that prepares must not use it while another query is answered.
+        sample = None
+        try:
+            sample = self.dataset[index]
+            queries = self.config.splitter.split(self.model, sample.id, sample.query)
+        except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
+            return Prepared(index, sample, error=_explain(failure))
+        return Prepared(index, sample, queries)
+
+    def prepare(self, asked: Prepared) -> Prepared:
+        """Read the video of a query and find its candidates."""
+        sample, queries = asked.sample, asked.queries
+        if sample is None or queries is None:
+            return asked
+        try:
+            footage = self._read(sample.recording, self.frames)
+            sample.check_size(footage)
+            candidates = self._finder.find(sample, footage, queries)
+        except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
+            return replace(asked, error=_explain(failure))
+        return replace(asked, footage=footage, candidates=candidates)
+
+    def answer(self, prepared: Prepared) -> QueryResult:
+        """Answer and score a query."""
+        sample, queries, footage = prepared.sample, prepared.queries, prepared.footage
+        if sample is None:
+            return QueryResult(self.ids[prepared.index], error=prepared.error)
+        if queries is None or footage is None:
+            return _make_result(sample, error=prepared.error)
+        task = Task(
+            id=sample.id,
+            video=footage.video,
+            queries=queries,
+            candidates=prepared.candidates,
+            closed=self.config.candidates.closed,
+        )
+        try:
+            prediction = self._method(self.model, task)
+            return self._score(sample, footage, prediction)
+        except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
+            return _make_result(
+                sample, error=_explain(failure), remarks=sample.list_remarks(footage)
+            )
+
+    def _score(self, sample: Sample, footage: Footage, prediction: Prediction) -> QueryResult:
+        """Score a prediction and return the result as it will be written down."""
+        if not isinstance(prediction, Prediction):
+            kind = type(prediction).__name__
+            raise ValueError(f"the method {self.config.method} returned a {kind}, not a Prediction")
+        start, offset = prediction.span.start + footage.offset, footage.offset
+        # Writing rounds the boxes. Scored before that, a line would not give its own score again.
+        track = Tube.from_dict(footage.to_source(prediction.track).to_dict())
+        result = _make_result(
+            sample,
+            span=Span(start, start + len(prediction.span)),
+            track=track,
+            sampled=tuple(offset + index for index in footage.video.indices),
+            remarks=sample.list_remarks(footage),
+            details=prediction.details,
+        )
+        shown = range(offset, offset + footage.video.source_length)
+        figures = score(
+            {sample.id: result.tube},
+            {sample.id: sample.truth},
+            self.protocol,
+            {sample.id: result.sampled},
+            tracks={sample.id: track.interpolated(shown)},
+        )
+        return replace(result, score=figures.per_query[sample.id])
+
+
+def identify_weights(model: VideoLM) -> str:
+    """Return a hash of the model's weight files if they are in a folder here, else its commit."""
+    if model.is_organism:
+        with resources.as_file(resources.files("probe.organism") / "weights") as folder:
+            return _hash_weights(folder)
+    if Path(model.name).is_dir():
+        return _hash_weights(Path(model.name))
+    return str(model.revision)
+
+
+def _hash_weights(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _make_result(sample: Sample, **found: Any) -> QueryResult:
+    about = {"query": sample.query, "kind": sample.kind, "video": sample.recording.name}
+    return QueryResult(sample.id, **about, **found)
+
+
+def _explain(failure: Exception) -> str:
+    """Describe an error in one line; our own say all in their text, others need their type."""
+    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
+    first = lines[0] if lines else ""
+    return first if type(failure) is ValueError else f"{type(failure).__name__}: {first}"
