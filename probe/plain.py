@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-IDENTITY = "is"
+IDENTITY = "rule"
 """The key of the entry that holds an identity."""
 
 TENSOR, LOST = "tensor", "lost"

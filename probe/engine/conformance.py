@@ -1,9 +1,9 @@
-"""Is a checkpoint read correctly? Proofs on the live model that its family's entry is true of it.
+"""Proofs on the live model that a checkpoint is read correctly: that its family's entry is true.
 
 Five things must hold: there are as many visual tokens as cells, rows of attention sum to one, a
 painted cell changes its own visual token most and no token of another frame, cutting the question
 off from the video moves the answer, and rows equal those of eager attention. The first is checked
-whenever a model is opened (`Network.check`): it needs the processor alone and takes milliseconds
+whenever a model is opened (`Decoder.check`): it needs the processor alone and takes milliseconds
 however large the model; the others run the model and are made on request.
 """
 
@@ -17,18 +17,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.model import VideoLM
-from probe.engine.sequences import Kept
+from probe.engine.questions import AttentionSelection, QuestionTokens
 from probe.engine.view import View
 from probe.video import Video
 
 QUESTION = "Is there a red circle in this video?"
 
 ROWS_TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
-"""By how much attention may differ between sdpa and eager, whose kernels add up in another order;
+"""The most that attention may differ between sdpa and eager, whose kernels add up in another order;
 1e-6 is usual in float32, and models with very large logits come to 1e-4."""
 
 SUM_TOLERANCE = {torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
-"""By how much a row may miss one, once it is rounded to the model's type."""
+"""The most that a row may miss one, once it is rounded to the model's type."""
 
 LEAK = 1e-3
 """The most that tokens of other frames may have of a change, as a share of all of it."""
@@ -46,7 +46,7 @@ LEAST_MOVE = 1e-3
 
 @dataclass(frozen=True)
 class Proof:
-    """One thing that must hold, and what was found."""
+    """One thing that must hold, and what was measured."""
 
     name: str
     passed: bool
@@ -93,18 +93,18 @@ def check_model(model: VideoLM, video: Video | None = None) -> Conformance:
 
 
 def mosaic(frames: int = 5, tiles: tuple[int, int] = (12, 20), side: int = 16) -> Video:
-    """Frames of coloured tiles; an odd number of them, which models that merge frames must pad."""
+    """Make frames of coloured tiles; an odd number, which models that merge frames must pad."""
     colours = np.random.default_rng(0).integers(0, 256, (frames, *tiles, 3), dtype=np.uint8)
     pictures = colours.repeat(side, axis=1).repeat(side, axis=2)
     return Video(pictures, tuple(range(frames)), np.arange(frames) / 2)
 
 
 def grid_proof(model: VideoLM, video: Video) -> Proof:
-    """As many visual tokens as grid cells."""
-    network = model.network
-    inputs = network.process(video, network.writer(before=0).text(QUESTION))
+    """Prove that there are as many visual tokens as grid cells."""
+    checkpoint = model.checkpoint
+    inputs = checkpoint.process(video, checkpoint.writer(before=0).text(QUESTION))
     try:
-        grid = network.grid(video, inputs)
+        grid = checkpoint.grid(video, inputs)
     except ValueError as failure:
         return Proof("grid", False, str(failure))
     frames, rows, columns = grid.shape
@@ -113,19 +113,19 @@ def grid_proof(model: VideoLM, video: Video) -> Proof:
 
 
 def sum_proof(model: VideoLM, view: View) -> Proof:  # noqa: ARG001
-    """Rows of attention over all positions sum to one."""
-    *_, asked = view.packed([QUESTION])
+    """Prove that rows of attention over all positions sum to one."""
+    *_, asked = view.pack_questions([QUESTION])
     everywhere = torch.arange(asked.mask.shape[1], device=asked.mask.device)
-    kept = Kept(everywhere, tuple(range(view.network.depth)))
-    rows, _ = view.network.continue_from(view.memory, asked, kept)
+    kept = AttentionSelection(everywhere, tuple(range(view.checkpoint.depth)))
+    rows, _ = _forward(view, asked, kept)
     error = max((row.sum(-1) - 1).abs().max().item() for row in rows)
-    allowed = SUM_TOLERANCE[view.network.dtype]
+    allowed = SUM_TOLERANCE[view.checkpoint.dtype]
     found = f"rows sum to one within {error:.1e} (allowed: {allowed:.0e})"
     return Proof("rows sum to one", error <= allowed, found, {"error": error})
 
 
 def paint_proof(model: VideoLM, view: View) -> Proof:
-    """A painted cell changes its own visual token most, and no token of another frame."""
+    """Prove that a painted cell changes its own visual token most, and none of another frame."""
     before, cells = _visual_tokens(view), view.grid.cells
     hits, leak, missed = 0, 0.0, ""
     allowed = LEAK_8BIT if model.quantized == "8bit" else LEAK
@@ -151,32 +151,32 @@ def paint_proof(model: VideoLM, view: View) -> Proof:
 
 
 def cut_proof(model: VideoLM, view: View) -> Proof:  # noqa: ARG001
-    """A question that cannot see the video gets another answer."""
-    *_, asked = view.packed([QUESTION])
+    """Prove that a question that cannot see the video gets another answer."""
+    *_, asked = view.pack_questions([QUESTION])
     blind = asked.mask.clone()
     blind[:, view.grid.positions.to(blind.device)] = False
-    nothing = Kept(view.grid.positions, ())
+    nothing = AttentionSelection(view.grid.positions, ())
     answers = []
     for mask in (asked.mask, blind):
-        _, hidden = view.network.continue_from(view.memory, replace(asked, mask=mask), nothing)
-        answers.append(view.network.logits(hidden[-1:]))
+        _, hidden = _forward(view, replace(asked, mask=mask), nothing)
+        answers.append(view.checkpoint.logits(hidden[-1:]))
     moved = ((answers[0] - answers[1]).abs().max() / answers[0].std()).item()
     found = f"cutting the question off from the video moved the answer by {moved:.2g} of its spread"
     return Proof("cut edges", moved > LEAST_MOVE, found, {"moved": moved})
 
 
 def eager_proof(model: VideoLM, view: View) -> Proof:  # noqa: ARG001
-    """Rows equal those of one plain pass with eager attention and full matrices."""
-    network = view.network
-    inputs = network.process(view.video, network.writer(before=0).text(QUESTION))
-    expected = network.eager_rows(inputs, len(view.prefix), view.grid.positions)
-    (gaze,) = view.gaze(QUESTION)
-    ours = view.grid.unfold(gaze.attention)
+    """Prove that rows equal those of a plain pass with eager attention and full matrices."""
+    checkpoint = view.checkpoint
+    inputs = checkpoint.process(view.video, checkpoint.writer(before=0).text(QUESTION))
+    expected = view.decoder.eager_rows(inputs, len(view.prefix), view.grid.positions)
+    (maps,) = view.attention(QUESTION)
+    ours = view.grid.unfold(maps.attention)
     if ours.shape != expected.shape:
         found = f"the question has {ours.shape[2]} tokens, but {expected.shape[2]} in a plain pass"
         return Proof("eager attention", False, found)
     error = (ours - expected).abs().max().item()
-    allowed = ROWS_TOLERANCE[network.dtype]
+    allowed = ROWS_TOLERANCE[checkpoint.dtype]
     found = f"rows differ by {error:.1e} from eager attention (allowed: {allowed:.0e})"
     return Proof("eager attention", error <= allowed, found, {"error": error})
 
@@ -190,16 +190,23 @@ PROOFS: dict[str, Callable[[VideoLM, View], Proof]] = {
 """The proofs that run the model, by name."""
 
 
+def _forward(
+    view: View, questions: QuestionTokens, selection: AttentionSelection
+) -> tuple[list[Tensor], Tensor]:
+    key_values = view.cache.key_values(view.checkpoint.depth)
+    return view.decoder.forward_questions(key_values, questions, selection)
+
+
 def _visual_tokens(view: View) -> Float[Tensor, "frame row column hidden"]:
     return (
-        view.prefix[view.grid.positions.to(view.prefix.device)]
+        view.prefix.embeddings[view.grid.positions.to(view.prefix.embeddings.device)]
         .float()
         .unflatten(0, view.grid.shape)
     )
 
 
 def _spots(count: int, rows: int, columns: int) -> list[tuple[int, int]]:
-    """Cells to paint, off the diagonal, so that rows taken for columns are noticed."""
+    """Choose cells to paint, off the diagonal, so that rows taken for columns are noticed."""
     cells = [(row, column) for row in range(rows) for column in range(columns)]
     tilted = [(row, column) for row, column in cells if row != column] or cells
     chosen = np.linspace(0, len(tilted) - 1, count).round().astype(int)
@@ -207,7 +214,7 @@ def _spots(count: int, rows: int, columns: int) -> list[tuple[int, int]]:
 
 
 def _painted(view: View, place: int, row: int, column: int) -> Video:
-    """The video with the pixels of one cell of one sampled frame inverted."""
+    """Invert the pixels of one cell of one sampled frame."""
     height, width = view.video.size
     left, top, right, bottom = view.grid.cells.box(row, column)
     rows = slice(max(0, round(top)), min(height, round(bottom)))

@@ -20,17 +20,17 @@ def write_answer(model: VideoLM, question: str, *, video: Video | None, longest:
         ValueError: if the question is empty or holds a control token of the model, or question
             and answer do not fit in its context.
     """
-    network = model.network
-    inputs = _inputs(model, network.writer(before=0).write(question).question, video)
+    checkpoint = model.checkpoint
+    inputs = _inputs(model, checkpoint.writer(before=0).write(question).question, video)
     asked = inputs["input_ids"].shape[1]
-    if asked + longest > network.context:
+    if asked + longest > checkpoint.context:
         raise ValueError(
             f"a question of {asked} tokens (its video's included) and an answer of {longest} do "
-            f"not fit in the {network.context} tokens of {model.name}; shorten the question, or "
+            f"not fit in the {checkpoint.context} tokens of {model.name}; shorten the question, or "
             "sample fewer frames"
         )
     # A checkpoint's generation settings may ask for beams or dice; the most likely words need none.
-    (written,) = network.module.generate(
+    (written,) = checkpoint.module.generate(
         **inputs,
         max_new_tokens=longest,
         num_beams=1,
@@ -40,17 +40,17 @@ def write_answer(model: VideoLM, question: str, *, video: Video | None, longest:
         top_k=None,
     )
     answer = written[asked:]
-    return network.processor.tokenizer.decode(answer, skip_special_tokens=True).strip()
+    return checkpoint.processor.tokenizer.decode(answer, skip_special_tokens=True).strip()
 
 
 def _inputs(model: VideoLM, question: str, video: Video | None) -> Inputs:
-    network = model.network
+    checkpoint = model.checkpoint
     if video is not None:
-        return network.process(video, network.writer(before=0).text(question))
-    text = network.processor.apply_chat_template(
+        return checkpoint.process(video, checkpoint.writer(before=0).text(question))
+    text = checkpoint.processor.apply_chat_template(
         [{"role": "user", "content": [{"type": "text", "text": question}]}],
         add_generation_prompt=True,
         tokenize=False,
     )
-    inputs: BatchFeature = network.processor(text=[text], return_tensors="pt")
-    return dict(inputs.to(network.device))
+    inputs: BatchFeature = checkpoint.processor(text=[text], return_tensors="pt")
+    return dict(inputs.to(checkpoint.device))

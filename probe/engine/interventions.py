@@ -1,7 +1,8 @@
-"""What may be done to a model while it reads a question, in the terms of its decoder layers.
+"""Interventions: what may be done to a model while it reads a question, layer by layer.
 
 An intervention says what it changes for a question of a given length; the engine puts the changes
-of all questions of a pass together. `knockouts` has the interventions themselves.
+of all questions of a pass together. `probe.interpret.knockouts` has the shipped ones; a user's own
+class with the two methods of `Intervention` works everywhere they do.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,12 +13,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 HeadOutputs: TypeAlias = Float[Tensor, "token head width"]
-"""What each head adds up from the values of what it sees, before the heads are mixed."""
+"""The sum of values that each head has attended to, before the heads are mixed."""
+
+States: TypeAlias = Float[Tensor, "token hidden"]
+"""The residual stream at some tokens."""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much there is to choose from."""
+    """How many layers, heads, tokens and cells an intervention can choose from."""
 
     layers: int
     heads: int
@@ -29,13 +33,20 @@ class Extent:
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """What is done otherwise in one decoder layer while one question is read."""
+    """What is changed in one decoder layer while one question is read.
+
+    Functions run inside the trace, in the order of the fields; gradients flow through them.
+    """
+
+    states: Callable[[States], States] | None = None
+    """Makes, of the residual stream that enters the layer at the question's tokens, the one that
+    enters instead: steering adds a vector, patching puts in states of another question."""
 
     cut: Bool[Tensor, "#head token visual"] | None = None
     """The attention edges that are taken away, for each head or for all alike."""
 
     outputs: Callable[[HeadOutputs], HeadOutputs] | None = None
-    """What the heads' outputs at the question's tokens become; differentiable, runs in a trace."""
+    """Makes new outputs of the heads at the question's tokens."""
 
 
 @runtime_checkable
@@ -43,28 +54,28 @@ class Intervention(Protocol):
     """Something done to the model while it reads a question."""
 
     def edits(self, extent: Extent) -> Mapping[int, Edit]:
-        """What changes, by decoder layer.
+        """Return what changes, by decoder layer.
 
         Raises:
-            ValueError: if it names a layer, head, token or cell that is not there.
+            ValueError: if it names a layer, head, token or cell that does not exist.
         """
         ...
 
     def reversed(self) -> "Intervention":
-        """The same with the last frame first."""
+        """Return the same intervention for the video with its last frame first."""
         ...
 
 
 Edits: TypeAlias = Mapping[int, Sequence[tuple[slice, Edit]]]
-"""By decoder layer: which tokens of a pass are a question's, and what is done to them."""
+"""By decoder layer: the tokens of a pass that belong to a question, and what is done to them."""
 
 
-def still_seen(
+def visible_positions(
     mask: Bool[Tensor, "token position"],
     columns: Int[Tensor, " visual"],
     parts: Sequence[tuple[slice, Edit]],
 ) -> Bool[Tensor, "#head token position"]:
-    """What each head sees once the edges are cut: a mask for every head, or one for all."""
+    """Compute what each head sees once the edges are cut: a mask for every head, or one for all."""
     cuts = [(rows, edit.cut) for rows, edit in parts if edit.cut is not None]
     heads = max((len(cut) for _, cut in cuts), default=1)
     seen = mask.repeat(heads, 1, 1)
@@ -73,11 +84,20 @@ def still_seen(
     return seen
 
 
-def rewritten(
-    states: Float[Tensor, "token mixed"], heads: int, parts: Sequence[tuple[slice, Edit]]
-) -> Tensor:
-    """The outputs of all heads side by side, with those of each question edited."""
-    outputs = states.unflatten(-1, (heads, -1)).clone()
+def edit_states(states: States, parts: Sequence[tuple[slice, Edit]]) -> States:
+    """Replace the residual stream at the tokens of each question by its edited form."""
+    edited = states.clone()
+    for rows, edit in parts:
+        if edit.states is not None:
+            edited[rows] = edit.states(edited[rows]).to(edited.dtype)
+    return edited
+
+
+def edit_outputs(
+    mixed: Float[Tensor, "token mixed"], heads: int, parts: Sequence[tuple[slice, Edit]]
+) -> Float[Tensor, "token mixed"]:
+    """Replace the outputs of all heads, which lie side by side, at the tokens of each question."""
+    outputs = mixed.unflatten(-1, (heads, -1)).clone()
     for rows, edit in parts:
         if edit.outputs is not None:
             outputs[rows] = edit.outputs(outputs[rows]).to(outputs.dtype)

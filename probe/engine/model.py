@@ -1,7 +1,5 @@
-"""A video language model to ask: `load` opens a checkpoint, `watch` shows it a video."""
+"""A video language model: `load` opens a checkpoint, `watch` shows it a video."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.util import find_spec
@@ -17,13 +15,15 @@ from transformers import (
 )
 from transformers.utils.import_utils import is_flash_attn_2_available
 
+from probe.engine.checkpoint import Checkpoint
+from probe.engine.decoder import Decoder
 from probe.engine.families import family_of
-from probe.engine.network import Network
+from probe.engine.opening import DTYPES, check_dtype, check_folder, explain_failures, find_device
 from probe.engine.view import View
-from probe.video import Video
+from probe.video import Video, read_video
 
 ORGANISM = "organism"
-"""What the shipped model is called where a checkpoint's name is asked for."""
+"""The name of the shipped model, where a checkpoint's name is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,24 +36,34 @@ class VideoLM:
     revision: str | None
     """The revision asked for, or the commit that the hub resolved it to."""
 
-    network: Network
+    decoder: Decoder
+    """What runs it."""
 
     quantized: str | None = None
-    """In how many bits its weights were opened, such as "4bit"; None for all they have."""
+    """The bits that its weights were opened in, such as "4bit"; None for all they have."""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The model with its processor."""
+        return self.decoder.checkpoint
+
+    def __repr__(self) -> str:
+        about = self.identity
+        return f"VideoLM({self.name}: {about['family']}, {self.depth} layers, {about['dtype']})"
 
     @property
     def is_organism(self) -> bool:
-        """Whether this is the shipped model, which knows nothing but coloured shapes."""
+        """True for the shipped model, which knows nothing but coloured shapes."""
         return self.name == ORGANISM
 
     @property
     def identity(self) -> dict[str, str | int | None]:
-        """What an answer says of the model that gave it."""
+        """What an answer says about the model that gave it."""
         return {
             "name": self.name,
             "revision": self.revision,
-            "family": self.network.family.model_type,
-            "dtype": str(self.network.dtype).removeprefix("torch."),
+            "family": self.checkpoint.family.model_type,
+            "dtype": str(self.checkpoint.dtype).removeprefix("torch."),
             "layers": self.depth,
             "quantized": self.quantized,
         }
@@ -61,30 +71,36 @@ class VideoLM:
     @property
     def depth(self) -> int:
         """The number of decoder layers."""
-        return self.network.depth
+        return self.checkpoint.depth
 
     @property
     def preferred_frames(self) -> int:
-        """How many frames to sample for this model unless there is a reason for another number."""
-        return self.network.preferred_frames
+        """The number of frames to sample for this model, unless there is a reason for another."""
+        return self.checkpoint.preferred_frames
 
-    def watch(self, video: Video) -> View:
+    def watch(self, video: Video | str | Path) -> View:
         """Show the model a video; the vision tower runs once, here.
+
+        Args:
+            video: The video; or its file or folder, of which as many frames are sampled as the
+                model prefers.
 
         Raises:
             ValueError: if the video has more frames than fit in the model's context, or the
                 model's visual tokens are not as many as its family's grid has cells.
         """
-        network = self.network
-        inputs, behind = network.laid_out(video, network.writer(before=0).text("?"))
+        if not isinstance(video, Video):
+            video = read_video(video, self.preferred_frames)
+        checkpoint = self.checkpoint
+        inputs, tail = checkpoint.process_with_tail(video, checkpoint.writer(before=0).text("?"))
         length = inputs["input_ids"].shape[1]
-        if length > network.context:
+        if length > checkpoint.context:
             raise ValueError(
-                f"{len(video)} frames make {length} tokens but {network.context} fit in the "
+                f"{len(video)} frames make {length} tokens but {checkpoint.context} fit in the "
                 f"context of {self.name}; sample fewer frames"
             )
-        grid = network.grid(video, inputs)
-        return View(network, self.name, video, grid, network.enter(inputs, behind))
+        grid = checkpoint.grid(video, inputs)
+        return View.of(self.decoder, self.name, video, grid, self.decoder.read_video(inputs, tail))
 
 
 def load(
@@ -104,12 +120,13 @@ def load(
 
     Args:
         checkpoint: Folder or name; the shipped model by default.
-        device: Where the model goes, such as "cpu" or "cuda"; "auto" spreads it over what there is.
+        device: The device of the model, such as "cpu" or "cuda"; "auto" spreads it over all.
         dtype: "auto" for the type the weights were saved in (float32 for the organism), or
             "float32", "bfloat16", "float16".
         revision: Branch, tag or commit on the hub.
-        attention: How attention is computed while a video is read: "sdpa", "flash_attention_2"
-            where flash-attn is installed, or "eager". Questions are always read with sdpa.
+        attention: The implementation that computes attention while a video is read: "sdpa",
+            "flash_attention_2" where flash-attn is installed, or "eager". Questions are always
+            read with sdpa.
         quantize: "8bit" or "4bit" to hold the weights in fewer bits, where bitsandbytes is
             installed.
 
@@ -130,19 +147,12 @@ def load(
     return replace(model, quantized=quantize)
 
 
-DTYPES = {
-    "auto": "auto",
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 ATTENTION = ("sdpa", "flash_attention_2", "eager")
 QUANTIZE = ("8bit", "4bit")
 
 
 def _check_options(dtype: str, attention: str, quantize: str | None) -> None:
-    if dtype not in DTYPES:
-        raise ValueError(f"unknown dtype {dtype!r}; give one of {', '.join(DTYPES)}")
+    check_dtype(dtype)
     if attention not in ATTENTION:
         raise ValueError(f"unknown attention {attention!r}; give one of {', '.join(ATTENTION)}")
     if attention == "flash_attention_2" and not is_flash_attn_2_available():
@@ -160,12 +170,12 @@ def _check_options(dtype: str, attention: str, quantize: str | None) -> None:
 
 
 def _weights(device: str, dtype: str, attention: str, quantize: str | None) -> dict[str, Any]:
-    """How the weights are opened, in the words of transformers."""
+    """Translate the options to those of transformers."""
     options: dict[str, Any] = {"dtype": DTYPES[dtype], "attn_implementation": attention}
     if device == "auto":
         options["device_map"] = "auto"
     elif quantize:
-        options["device_map"] = {"": _device(device)}  # such weights are placed as they are read
+        options["device_map"] = {"": find_device(device)}  # placed as they are read
     if quantize == "8bit":
         options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
     elif quantize == "4bit":
@@ -179,60 +189,17 @@ def _open(
     name: str, source: str | Path, revision: str | None, device: str, weights: dict[str, Any]
 ) -> VideoLM:
     placed = "device_map" in weights
-    target = None if placed else _device(device)
-    _check_folder(name, Path(source))
+    target = None if placed else find_device(device)
+    check_folder(name, Path(source))
     options = {"revision": revision, "trust_remote_code": False}
-    with _explained(name):
+    with explain_failures(name):
         config = AutoConfig.from_pretrained(source, **options)
     family = family_of(config)
-    with _explained(name):
+    with explain_failures(name):
         module: Any = AutoModelForImageTextToText.from_pretrained(
             source, **options, **weights, use_safetensors=True
         )
         processor = AutoProcessor.from_pretrained(source, **options)
-    network = Network(
-        module if placed else module.to(target), processor, family, weights["attn_implementation"]
-    )
-    network.check()
-    return VideoLM(name, getattr(config, "_commit_hash", None) or revision, network)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as failure:
-        reason = str(failure).splitlines()[0]
-        raise ValueError(f"cannot use device {name!r} ({reason}); try 'cpu'") from failure
-    return device
-
-
-def _check_folder(name: str, folder: Path) -> None:
-    """Say what is missing in a local checkpoint before transformers guesses at it."""
-    if not folder.exists() and (folder.is_absolute() or str(folder).startswith(".")):
-        raise ValueError(f"{name}: no such folder; give a checkpoint's folder or its hub name")
-    if folder.is_file():
-        raise ValueError(f"{name}: a file; give the folder that holds config.json and the weights")
-    if not folder.is_dir():
-        return
-    if not (folder / "config.json").exists():
-        raise ValueError(f"{name}: no config.json in this folder; give a checkpoint's folder")
-    if not any(folder.glob("*.safetensors")):
-        raise ValueError(
-            f"{name}: no safetensors weights in this folder; pickled weights are not read, "
-            f"since opening them can run code: convert them to safetensors"
-        )
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn the many ways in which opening a checkpoint fails into one line."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError) as failure:
-        lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
-        raise ValueError(
-            f"cannot open the checkpoint {name!r}: {lines[0] if lines else type(failure).__name__} "
-            f"(check its name, your network and, for a private one, your token; a local folder "
-            f"works without a network)"
-        ) from failure
+    decoder = Decoder(Checkpoint(module if placed else module.to(target), processor, family))
+    decoder.check()
+    return VideoLM(name, getattr(config, "_commit_hash", None) or revision, decoder)

@@ -1,5 +1,6 @@
-"""A question as the model reads it: tokens behind the video, and what each of them is for."""
+"""A question as the model reads it: the tokens after the video, and what each of them is for."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,13 +15,13 @@ GENERIC_RELEASED = "please describe this video"
 """The generic prompt of the authors' released code."""
 
 Kind: TypeAlias = Literal["template", "word", "stop", "role"]
-"""What a token is for: laid down by the chat template before the user's words, one of the user's
+"""The use of a token: written by the chat template before the user's words, one of the user's
 words, the mark that ends their sentence, or added by the template after them (a role token)."""
 
 STOPS = (".", "?", "!")
 
 WORDS = "\ue000"
-"""Stands for the user's words in a template; a character that nobody writes."""
+"""Takes the place of the user's words in a template; a character that nobody writes."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Token:
     id: int
     text: str
     kind: Kind
+    characters: tuple[int, int] | None = None
+    """The characters of the question that it covers, from the first up to but not including the
+    last; None for a token of the template."""
 
 
 @dataclass(frozen=True)
@@ -48,29 +52,56 @@ class Prompt:
         return tuple(token.id for token in self.tokens)
 
     def indices(self, *kinds: Kind) -> tuple[int, ...]:
-        """Where the tokens of these kinds stand in the prompt."""
+        """Return the places of the tokens of these kinds in the prompt."""
         return tuple(i for i, token in enumerate(self.tokens) if token.kind in kinds)
 
     def only(self, indices: Sequence[int]) -> "Prompt":
-        """The same question with some of its tokens."""
+        """Return the same question with some of its tokens."""
         return replace(self, tokens=tuple(self.tokens[index] for index in indices))
+
+    def find(self, text: str) -> tuple[int, ...]:
+        """Find the tokens that a word of the question, or several words in a row, are made of.
+
+        Text that is no part of the question names a token of the template, such as "ASS".
+
+        Raises:
+            ValueError: if there is no such word or token, or more than one.
+        """
+        found = [match.span() for match in _as_words(text).finditer(self.question)]
+        groups = [group for span in found if (group := self._covering(*span))]
+        if not groups:
+            groups = [(place,) for place, token in enumerate(self.tokens) if token.text == text]
+        if len(groups) != 1:
+            several = (
+                f"more than once, at places {groups}; give a place"
+                if groups
+                else (
+                    f"not there; its tokens are {', '.join(repr(one.text) for one in self.tokens)}"
+                )
+            )
+            raise ValueError(f"{text!r} in the question {self.question!r}: {several}")
+        return groups[0]
+
+    def _covering(self, start: int, stop: int) -> tuple[int, ...]:
+        places = ((place, token.characters) for place, token in enumerate(self.tokens))
+        return tuple(place for place, part in places if part and part[0] < stop and part[1] > start)
 
 
 @dataclass(frozen=True)
 class PromptWriter:
-    """Lays out questions in a checkpoint's own chat template."""
+    """Writes questions in a checkpoint's own chat template."""
 
     processor: Any
     """The checkpoint's processor: chat template and tokenizer."""
 
     placeholder: int
-    """The id of the token that stands for the video."""
+    """The id of the token that takes the place of a visual token in the text."""
 
     longest: int
-    """How many tokens a question may have, template included."""
+    """The most tokens that a question may have, template included."""
 
-    behind: str = ""
-    """What the processor writes behind the last visual token, before the template goes on."""
+    tail: str = ""
+    """Text that the processor writes after the last visual token, before the template goes on."""
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
@@ -82,7 +113,7 @@ class PromptWriter:
         """What the chat template writes before and after the user's words.
 
         Raises:
-            ValueError: if the template does not put the words behind the video.
+            ValueError: if the template does not put the words after the video.
         """
         content = [{"type": "video"}, {"type": "text", "text": WORDS}]
         written = self.processor.apply_chat_template(
@@ -92,12 +123,12 @@ class PromptWriter:
         if self.processor.video_token not in before:
             raise ValueError(
                 f"the chat template of this checkpoint writes {written!r}; it must write one "
-                f"{self.processor.video_token!r} and the user's words behind it"
+                f"{self.processor.video_token!r} and the user's words after it"
             )
         return before, after
 
     def text(self, question: str) -> str:
-        """The question in the chat template, with one mark for the video."""
+        """Write the question in the chat template, with one mark for the video."""
         return question.join(self.around)
 
     def write(self, question: str) -> Prompt:
@@ -105,13 +136,13 @@ class PromptWriter:
 
         Raises:
             ValueError: if the question is empty, holds one of the model's own control tokens
-                (which would change where the video stands), or is too long.
+                (which would change where the video is), or is too long.
         """
         question = question.strip()
         self._check(question)
         before, after = self.around
         (last_visual,) = self.tokenizer.convert_ids_to_tokens([self.placeholder])
-        opening = last_visual + self.behind + before.rpartition(self.processor.video_token)[2]
+        opening = last_visual + self.tail + before.rpartition(self.processor.video_token)[2]
         span = range(len(opening), len(opening) + len(question))
         encoded = self.tokenizer(opening + question + after, return_offsets_mapping=True)
         ids, places = encoded["input_ids"], encoded["offset_mapping"]
@@ -119,7 +150,7 @@ class PromptWriter:
         tokens = tuple(self._tokens(ids[first:], places[first:], span))
         if len(tokens) > self.longest:
             raise ValueError(
-                f"the query has {len(tokens)} tokens but {self.longest} fit behind this video; "
+                f"the query has {len(tokens)} tokens but {self.longest} fit after this video; "
                 f"shorten it or sample fewer frames: {question[:60]!r}..."
             )
         return Prompt(question, tokens)
@@ -136,7 +167,7 @@ class PromptWriter:
 
     @cached_property
     def control_tokens(self) -> tuple[str, ...]:
-        """Every token that the tokenizer would take for more than text."""
+        """Every token that the tokenizer would take for more than text, the longest first."""
         added = self.tokenizer.get_added_vocab()
         return tuple(sorted({*self.tokenizer.all_special_tokens, *added}, key=len, reverse=True))
 
@@ -148,13 +179,16 @@ class PromptWriter:
         for i, (id_, is_inside) in enumerate(zip(ids, inside, strict=True)):
             (text,) = self.tokenizer.convert_ids_to_tokens([id_])
             kind: Kind = "template" if i < last else "role"
+            part = None
             if is_inside:
                 kind = "stop" if i == last and text.strip("▁Ġ ") in STOPS else "word"
-            yield Token(id_, readable(text), kind)
+                start, stop = places[i]
+                part = max(start, span.start) - span.start, min(stop, span.stop) - span.start
+            yield Token(id_, readable(text), kind, part)
 
 
 def readable(token: str) -> str:
-    """A token of the vocabulary as people read it: word-start marks gone, line ends as ↵.
+    """Write a token of the vocabulary as people read it: no word-start marks, line ends as ↵.
 
     >>> readable("▁ASS"), readable("Ċ"), readable("##IST")
     ('ASS', '↵', 'IST')
@@ -172,7 +206,7 @@ class AnswerIds:
 
 
 def answer_ids(tokenizer: PreTrainedTokenizerFast) -> AnswerIds:
-    """Every way to begin an answer with yes or no that is a single token.
+    """Find every way to begin an answer with yes or no that is a single token.
 
     Raises:
         ValueError: if the tokenizer has no such token.
@@ -184,7 +218,7 @@ def answer_ids(tokenizer: PreTrainedTokenizerFast) -> AnswerIds:
 
 
 def surfaces(tokenizer: PreTrainedTokenizerFast, word: str) -> tuple[int, ...]:
-    """The ids of all forms of a word that are one token: capitals or not, a space before or not."""
+    """Find all forms of a word that are one token: capitals or not, a space before or not."""
     ids = set()
     for form in (word, word.capitalize(), word.upper()):
         for text in (form, " " + form):
@@ -192,3 +226,11 @@ def surfaces(tokenizer: PreTrainedTokenizerFast, word: str) -> tuple[int, ...]:
             if len(encoded) == 1 and encoded[0] != tokenizer.unk_token_id:
                 ids.add(encoded[0])
     return tuple(sorted(ids))
+
+
+def _as_words(text: str) -> re.Pattern[str]:
+    """Match the text where it begins and ends with a whole word, whatever its capitals."""
+    plain = text.strip()
+    before = r"(?<!\w)" if plain[:1].isalnum() else ""
+    after = r"(?!\w)" if plain[-1:].isalnum() else ""
+    return re.compile(f"{before}{re.escape(plain)}{after}", re.IGNORECASE)

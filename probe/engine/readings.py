@@ -1,4 +1,4 @@
-"""What a model did with a question: where its tokens look, and what it would answer."""
+"""Readings: what a model did with a question: where its tokens attend, and what it would answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,22 +15,26 @@ from probe.engine.prompts import AnswerIds, Prompt
 LayersHeads: TypeAlias = Sequence[tuple[int, int]]
 """Pairs of decoder layer and attention head, both from 0."""
 
-SomeGaze = TypeVar("SomeGaze", bound="Gaze")
+TokenChoice: TypeAlias = int | np.integer | str | Sequence[int] | Sequence[str]
+"""Tokens of a question: places in it, from 0 or negative from its end, or words of it."""
+
+
+SomeMaps = TypeVar("SomeMaps", bound="AttentionMaps")
 
 
 @dataclass(frozen=True, eq=False)
-class Gaze:
-    """Where the tokens of one question look."""
+class AttentionMaps:
+    """Where the tokens of one question attend in the video."""
 
     prompt: Prompt
     """The question's tokens, or those that were asked for; positions in `attention` and `tokens`
     count from the first of them."""
 
     attention: Float[Tensor, "layer head token frame row column"]
-    """How much of its attention each token pays to each cell of the video."""
+    """The share of its attention that each token pays to each cell of the video."""
 
     layers: tuple[int, ...]
-    """Which decoder layers `attention` holds."""
+    """The decoder layers that `attention` holds."""
 
     grid: VisualGrid
 
@@ -39,42 +43,106 @@ class Gaze:
     heads of all layers read."""
 
     heads: tuple[int, ...] | None = None
-    """Which heads `attention` holds; None for all."""
+    """The heads that `attention` holds; None for all."""
+
+    def __repr__(self) -> str:
+        layers, heads = self.attention.shape[:2]
+        return (
+            f"{type(self).__name__}({shorten(self.prompt.question)!r}: {len(self.tokens)} tokens, "
+            f"{layers} layers, {heads} heads)"
+        )
 
     @property
     def tokens(self) -> tuple[str, ...]:
         """The question's tokens as people read them."""
         return tuple(token.text for token in self.prompt.tokens)
 
-    def through(self: SomeGaze, layers_heads: LayersHeads | None) -> SomeGaze:
-        """The same reading, its maps averaged over these pairs of layer and head only."""
+    def find(self, tokens: TokenChoice) -> list[int]:
+        """Find tokens in the question.
+
+        Args:
+            tokens: A place or several, negative ones counted from the end; or text: a token, a
+                word or several words of the question, each with all the tokens it is made of.
+
+        Raises:
+            ValueError: if there is no such token.
+        """
+        if isinstance(tokens, str):
+            return list(self.prompt.find(tokens))
+        wanted = [tokens] if isinstance(tokens, int | np.integer) else list(tokens)
+        return [place for one in wanted for place in self._place(one)]
+
+    def _place(self, token: int | np.integer | str) -> Sequence[int]:
+        if isinstance(token, str):
+            return self.prompt.find(token)
+        count = len(self.prompt)
+        if not isinstance(token, int | np.integer) or not -count <= token < count:
+            raise ValueError(
+                f"there is no token {token!r} among the {count} of {self.prompt.question!r}; give "
+                f"a place from 0 to {count - 1}, or a word of the question"
+            )
+        return [int(token) % count]
+
+    def through(self: SomeMaps, layers_heads: LayersHeads | None) -> SomeMaps:
+        """Average maps over these pairs of layer and head only."""
         return replace(self, layers_heads=None if layers_heads is None else tuple(layers_heads))
 
     def heatmap(
         self,
-        tokens: int | np.integer | Sequence[int],
+        tokens: TokenChoice,
         layers: Sequence[int] | None = None,
         *,
         layers_heads: LayersHeads | None = None,
     ) -> Heatmap:
-        """The map of a token, or the mean of several; negative numbers count from the last.
+        """Return the map of a token, or the mean of several.
 
-        Averaged over heads and over `layers` (default: all read), or over pairs of layer and head.
+        Args:
+            tokens: As `find` takes them: a place, a word, or several.
+            layers: Layers to average over, with all heads; all that were read by default.
+            layers_heads: Pairs of layer and head to average over instead.
+
+        Raises:
+            ValueError: if there is no such token, or a layer or head was not read.
         """
-        wanted = [int(tokens)] if isinstance(tokens, int | np.integer) else list(tokens)
-        values = self._averaged(layers, layers_heads)[:, :, wanted].mean(dim=(0, 1, 2))
-        return Heatmap(values, self.grid.cells)
+        values = self._averaged(layers, layers_heads)[:, :, self.find(tokens)]
+        return Heatmap(values.mean(dim=(0, 1, 2)), self.grid.cells)
+
+    def relative_heatmap(
+        self, tokens: TokenChoice, generic: "AttentionMaps", layers: Sequence[int] | None = None
+    ) -> Heatmap:
+        """Return the map of tokens over that of the same tokens in the generic prompt.
+
+        The same tokens are those at the same places counted from the end, since both questions end
+        with the same role tokens.
+
+        Args:
+            tokens: As `find` takes them.
+            generic: The maps of the generic prompt, read from the same video.
+            layers: Layers to average over; all that were read by default.
+
+        Raises:
+            ValueError: if a token is further from the end than the generic prompt is long.
+        """
+        found = self.find(tokens)
+        same = [token - len(self.prompt) for token in found]
+        if min(same) < -len(generic.prompt):
+            raise ValueError(
+                f"{self.tokens[min(found)]!r} has no counterpart in the generic prompt "
+                f"{generic.prompt.question!r}, which is shorter; read role tokens, or raw maps "
+                f"(relative=False)"
+            )
+        return self.heatmap(found, layers).relative_to(generic.heatmap(same, layers))
 
     def mean_attention(
         self, layers: Sequence[int] | None = None, *, layers_heads: LayersHeads | None = None
     ) -> Float[Tensor, "token frame row column"]:
-        """Every token's map, averaged as `heatmap` does."""
+        """Return every token's map, averaged as `heatmap` does."""
         return self._averaged(layers, layers_heads).mean(dim=(0, 1))
 
     def _averaged(
         self, layers: Sequence[int] | None, layers_heads: LayersHeads | None
     ) -> Float[Tensor, "layer head token frame row column"]:
-        """What is averaged; chosen pairs stand as the heads of one layer."""
+        """Select what is averaged; chosen pairs become the heads of one layer."""
         if layers is not None and layers_heads is not None:
             raise ValueError("maps are averaged over layers or over layers_heads; give one of them")
         pairs = self.layers_heads if layers is None and layers_heads is None else layers_heads
@@ -88,25 +156,42 @@ class Gaze:
         heads = [held.index(head) for _, head in pairs]
         return self.attention[self._chosen([layer for layer, _ in pairs]), heads][None]
 
-    def _chosen(self, layers: Sequence[int] | None) -> list[int]:
-        wanted = self.layers if layers is None else layers
+    def _chosen(self, layers: Sequence[int] | int | None) -> list[int]:
+        wanted = [layers] if isinstance(layers, int) else self.layers if layers is None else layers
         if missing := [layer for layer in wanted if layer not in self.layers]:
             raise ValueError(f"layers {missing} were not read; this reading holds {self.layers}")
+        if not wanted:
+            raise ValueError("this reading holds no attention; read it with the layers you need")
         return [self.layers.index(layer) for layer in wanted]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Reading(Gaze):
-    """What the model did with one question: where its tokens look, and what it would answer."""
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Reading(AttentionMaps):
+    """What the model did with one question: where its tokens attend, and what it would answer."""
 
     logits: Float[Tensor, " word"]
     """Next-token logits at the first answer position."""
 
-    margin: float
-    """Yes minus no in logits, each over all its one-token surface forms (logsumexp)."""
+    answers: AnswerIds
+    """The ids of yes and no, which the margin is computed from."""
+
+    @property
+    def yes_minus_no(self) -> Float[Tensor, ""]:
+        """The margin as a tensor, with its graph where the logits have one."""
+        return yes_minus_no(self.logits, self.answers)
+
+    @property
+    def margin(self) -> float:
+        """Yes minus no in logits, each over all its one-token surface forms (logsumexp)."""
+        return float(self.yes_minus_no)
 
 
 def yes_minus_no(logits: Float[Tensor, "*question word"], ids: AnswerIds) -> Tensor:
-    """Yes over no in logits, each over all its one-token surface forms (logsumexp)."""
+    """Compute yes minus no in logits, each over all its one-token surface forms (logsumexp)."""
     yes, no = logits[..., list(ids.yes)], logits[..., list(ids.no)]
     return yes.logsumexp(-1) - no.logsumexp(-1)
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """Cut a text to so many characters, with an ellipsis where some are gone."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,110 +1,97 @@
 """What the grounder found, and everything it was read from; as JSON, as a video, as a figure."""
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from probe.candidates.tracks import track_scores
 from probe.drawing.figures import (
     choose_frames,
+    draw_activation,
     draw_frame_scores,
     draw_frames,
-    draw_tokens,
     save_figure,
     stack_rows,
 )
 from probe.drawing.overlays import overlay
-from probe.engine.attention import Assembly, Heatmap, assemble
-from probe.engine.view import Reading
-from probe.files import write_json
+from probe.files import FileFormat, read_json, write_json
+from probe.grounding.config import GrounderConfig
+from probe.grounding.looks import Look
 from probe.grounding.queries import Queries
-from probe.interpret.grounding_tokens import rank_tokens
-from probe.video import Span, Tube, Video
+from probe.video import Span, Tube, Video, read_video
 
 LIBRARIES = ("grounding-probe", "torch", "transformers", "nnsight", "numpy", "scipy", "av")
+"""Packages whose versions are written down with every result."""
+
+ANSWER_FORMAT = FileFormat("grounding-probe/answer", 2, "an answer", "Answer.save")
 
 
-@dataclass(frozen=True, eq=False)
-class Look:
-    """Where the model looked for one question, and through which tokens."""
-
-    reading: Reading
-    tokens: tuple[int, ...]
-    """The grounding token, or those whose maps were averaged, as places in the question."""
-    heatmap: Heatmap
-    consistency: float | None = None
-    """How alike the maps of both frame orders were, where they were assembled (-1 to 1)."""
-
-    def assembled_with(self, reverse: "Look", how: Assembly) -> "Look":
-        """This look with the map of the reversed frame order, turned back, worked in."""
-        turned = reverse.heatmap.reversed()
-        joined = assemble([self.heatmap, turned], how)
-        return replace(self, heatmap=joined, consistency=self.heatmap.consistency(turned))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The question, what it was read through, and all its tokens with their statistics."""
-        peak = self.heatmap.peak
-        return {
-            "question": self.reading.prompt.question,
-            "yes_minus_no": round(self.reading.margin, 4),
-            "grounding_tokens": [
-                {"index": index, "token": self.reading.tokens[index]} for index in self.tokens
-            ],
-            "consistency": None if self.consistency is None else round(self.consistency, 4),
-            "peak": {
-                "frame": self.heatmap.cells.frames[peak[0]][0],
-                "row": peak[1],
-                "column": peak[2],
-            },
-            "tokens": rank_tokens(self.reading).round(6).to_dict("records"),
-        }
-
-
-@dataclass
-class Laps:
-    """A stopwatch: seconds between one mark and the next."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    _last: float = field(default_factory=time.perf_counter)
-
-    def mark(self, name: str) -> None:
-        """End the lap of this name."""
-        now = time.perf_counter()
-        self.seconds[name] = now - self._last
-        self._last = now
+def library_versions() -> dict[str, str]:
+    """Return the installed versions of the packages that results depend on."""
+    return {name: version(name) for name in LIBRARIES}
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """When and where the queried thing is, and what that was read from."""
+    """When and where the queried thing is, and what that was read from.
+
+    Two answers are equal if their files would be: `Answer.load(path) == answer` after
+    `answer.save(path)`.
+    """
 
     video: Video
     queries: Queries
     span: Span
     """When: source frames."""
+
     track: Tube
     """The chosen candidate, over the whole video."""
+
     candidates: tuple[Tube, ...]
+
+    scores: tuple[float, ...]
+    """The score that the track rule gave each candidate."""
+
     where: Look
-    """The attribute branch, which chose the track."""
+    """The look for the attribute part, which chose the track."""
+
     when: Look
-    """The action branch, which chose the span."""
+    """The look for the action part, which chose the span."""
+
     frame_scores: Float[Tensor, " frame"]
-    """The action map's peak within the track, map frame by map frame."""
+    """The score that the frame rule gave each frame of the map."""
+
     model: Mapping[str, Any]
-    """Which model, in which revision and number type."""
-    config: Any
+    """Name, revision and number type of the model."""
+
+    config: GrounderConfig
+
     timings: Mapping[str, float]
     """Seconds spent on each part."""
+
+    versions: Mapping[str, str] = field(default_factory=library_versions)
+
+    def __repr__(self) -> str:
+        start, stop = self.seconds
+        label = f" ({self.track.label})" if self.track.label else ""
+        return (
+            f"Answer({self.queries.whole!r}: {start:.2f} to {stop:.2f} s, one of "
+            f"{len(self.candidates)} tracks{label}; {self.model['name']})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Answer) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.queries.whole, self.span))
 
     @cached_property
     def tube(self) -> Tube:
@@ -118,23 +105,24 @@ class Answer:
 
     @property
     def score(self) -> float:
-        """The chosen track's score: the strongest cell of the attribute map within it."""
-        return float(track_scores([self.track], self.where.heatmap)[0])
+        """The chosen track's score."""
+        return max(self.scores)
 
     @property
     def seconds(self) -> tuple[float, float]:
-        """When the span starts and ends, in seconds of the video."""
+        """Start and end of the span, in seconds of the video."""
         return self.video.time_at(self.span.start), self.video.time_at(self.span.stop)
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole answer in plain values, as `answer.json` holds it."""
+        """Return the whole answer in plain values, as `answer.json` holds it."""
         start, stop = self.seconds
         return {
+            **ANSWER_FORMAT.header,
             "query": self.queries.whole,
             "queries": self.queries.to_dict(),
             "video": self._video(),
             "model": dict(self.model),
-            "config": described(self.config),
+            "config": self.config.to_dict(),
             "span": {
                 "start_frame": self.span.start,
                 "stop_frame": self.span.stop,
@@ -143,24 +131,69 @@ class Answer:
             },
             "tube": self.tube.to_dict(),
             "score": self.score,
-            "track": self.track.to_dict(),
-            "candidates": self._candidates(),
+            "track": _exact(self.track),
+            "candidates": [
+                {"score": score, "chosen": track is self.track, **_exact(track)}
+                for score, track in zip(self.scores, self.candidates, strict=True)
+            ],
             "where": self.where.to_dict(),
             "when": self.when.to_dict(),
             "frame_scores": [round(score, 6) for score in self.frame_scores.tolist()],
             "timings": {name: round(value, 4) for name, value in self.timings.items()},
-            "versions": {name: version(name) for name in LIBRARIES},
+            "versions": dict(self.versions),
         }
 
     def save(self, path: str | Path) -> None:
-        """Write `to_dict` as JSON; nothing is left half-written."""
-        write_json(Path(path), self.to_dict())
+        """Write `to_dict` as JSON."""
+        write_json(path, self.to_dict())
+
+    @classmethod
+    def load(cls, path: str | Path, video: Video | None = None) -> "Answer":
+        """Read the answer that `save` wrote.
+
+        The attention of all tokens is not in the file: `where` and `when` have their maps and the
+        statistics of their tokens, and no reading. Rules of modules that are not imported are
+        refused, since a file must not choose code to run: import them first.
+
+        Args:
+            path: The file.
+            video: The video, where the file does not say where it is, or it is elsewhere now.
+
+        Raises:
+            ValueError: if the file is not an answer, the video is not there or another, or a rule
+                cannot be found.
+        """
+        record = ANSWER_FORMAT.check(path, read_json(path))
+        with ANSWER_FORMAT.reading(path):
+            about = record["video"]
+            if video is None:
+                video = _find_video(path, about)
+            if list(video.indices) != about["sampled_frames"]:
+                raise ValueError(f"{path}: answers another video, or other frames of this one")
+            candidates = tuple(Tube.from_dict(one) for one in record["candidates"])
+            chosen = [bool(one["chosen"]) for one in record["candidates"]]
+            track = candidates[chosen.index(True)] if True in chosen else None
+            return cls(
+                video=video,
+                queries=Queries.from_dict(record["queries"]),
+                span=Span(record["span"]["start_frame"], record["span"]["stop_frame"]),
+                track=Tube.from_dict(record["track"]) if track is None else track,
+                candidates=candidates,
+                scores=tuple(float(one["score"]) for one in record["candidates"]),
+                where=Look.from_dict(record["where"]),
+                when=Look.from_dict(record["when"]),
+                frame_scores=torch.tensor(record["frame_scores"]),
+                model=record["model"],
+                config=GrounderConfig.from_dict(record["config"]),
+                timings=record["timings"],
+                versions=record["versions"],
+            )
 
     def overlay(self, path: str | Path) -> None:
         """Write the source video with the action map, the tube and a time bar drawn in."""
         overlay(path, self.video, self.when.heatmap, self.tube, self.span, title=self.queries.whole)
 
-    def figure(self, path: str | Path) -> None:
+    def plot(self) -> Figure:
         """Draw the answer for paper or screen: frames and boxes, tokens, frame scores."""
         places = choose_frames(self.video)
         figure = Figure(figsize=(max(7.0, 1.25 * len(places)), 6.4), layout="constrained")
@@ -171,16 +204,20 @@ class Answer:
             (acted, self.when, "when", self.tube),
         )
         for part, look, name, box in looks:
-            part.suptitle(f"{name}: {look.reading.prompt.question}", fontsize=8, x=0.01, ha="left")
+            part.suptitle(f"{name}: {look.question}", fontsize=8, x=0.01, ha="left")
             axes = list(part.subplots(1, len(places), squeeze=False)[0])
             draw_frames(axes, self.video, look.heatmap, box, self.candidates)
         for ax, (_, look, name, _) in zip(words.subplots(1, 2, sharey=True), looks, strict=True):
-            draw_tokens(ax, look.reading, look.tokens)
+            draw_activation(ax, look.table, look.tokens)
             ax.set_title(name, fontsize=8, loc="left")
         draw_frame_scores(
             times.subplots(), self.video, self.when.heatmap, self.frame_scores, self.span
         )
-        save_figure(figure, Path(path))
+        return figure
+
+    def figure(self, path: str | Path) -> None:
+        """Write the picture that `plot` draws."""
+        save_figure(self.plot(), Path(path))
 
     def _video(self) -> dict[str, Any]:
         height, width = self.video.size
@@ -194,25 +231,17 @@ class Answer:
             "sampled_frames": list(self.video.indices),
         }
 
-    def _candidates(self) -> list[dict[str, Any]]:
-        scores = track_scores(self.candidates, self.where.heatmap).tolist()
-        return [
-            {"score": round(score, 6), "chosen": track is self.track, **track.to_dict()}
-            for score, track in zip(scores, self.candidates, strict=True)
-        ]
+
+def _exact(track: Tube) -> dict[str, Any]:
+    """Convert a track to plain values without rounding, so that it is the same when loaded."""
+    boxes = track.boxes.astype(np.float64)
+    return {"label": track.label, "frames": track.frames.tolist(), "boxes": boxes.tolist()}
 
 
-def described(config: Any) -> Any:
-    """A configuration in plain values; rules carry their class's or function's name."""
-    if isinstance(config, Tensor):
-        return config.tolist()
-    if isinstance(config, tuple | list):
-        return [described(one) for one in config]
-    if callable(config) and not is_dataclass(config):
-        return config.__name__
-    if not is_dataclass(config) or isinstance(config, type):
-        return config
-    return {
-        "rule": type(config).__name__,
-        **{name: described(value) for name, value in vars(config).items()},
-    }
+def _find_video(path: str | Path, about: Mapping[str, Any]) -> Video:
+    """Read the video of an answer again; its path may count from where the answer is."""
+    if about["path"] is None:
+        raise ValueError(f"{path}: does not say where its video is; give Answer.load the video")
+    places = (Path(about["path"]), Path(path).parent / about["path"])
+    found = next((place for place in places if place.exists()), places[0])
+    return read_video(found, len(about["sampled_frames"]))

@@ -58,8 +58,16 @@ class Queries:
             return "person"
         return as_statement(self.whole) if named in {"", "something"} else named
 
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Queries":
+        """Make the queries that `to_dict` wrote."""
+        fallbacks = tuple(record["fallbacks"])
+        return cls(
+            record["whole"], record["attribute"], record["action"], record["source"], fallbacks
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """The queries as plain values, for JSON."""
+        """Return the queries in plain values, for JSON."""
         return {
             "whole": self.whole,
             "attribute": self.attribute,

@@ -7,18 +7,35 @@ never generated: one pass a step, the question and the generic prompt packed tog
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.engine.key_values import TwoStageGradient
 from probe.engine.latent_prompts import LatentPrompt, zero_prompt
-from probe.engine.memories import Joint
 from probe.engine.prompts import GENERIC
-from probe.engine.view import View, yes_minus_no
-from probe.grounding.losses import Loss, exponential
+from probe.engine.readings import shorten
+from probe.engine.view import View
+from probe.grounding.losses import Loss, attention_layers, exponential
+
+
+@runtime_checkable
+class Rate(Protocol):
+    """How far a step goes: any object with this method."""
+
+    def step(
+        self, gradient: Float[Tensor, "visual hidden"], visual: Float[Tensor, "visual hidden"]
+    ) -> Float[Tensor, "visual hidden"]:
+        """Compute the move against the gradient.
+
+        Args:
+            gradient: The gradient of the loss with respect to the latent vectors.
+            visual: The states of the visual tokens where the vectors enter.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +45,7 @@ class Absolute:
     rate: float = 8.0
 
     def step(self, gradient: Tensor, visual: Tensor) -> Tensor:  # noqa: ARG002
-        """The move against the gradient, whatever the visual tokens are."""
+        """Compute the move against the gradient, whatever the visual tokens are."""
         return -self.rate * gradient
 
 
@@ -39,17 +56,14 @@ class Relative:
     share: float = 0.2
 
     def step(self, gradient: Tensor, visual: Tensor) -> Tensor:
-        """The move against the gradient, at a length that suits the visual tokens."""
+        """Compute the move against the gradient, at a length that suits the visual tokens."""
         longest = gradient.norm(dim=-1).max()
         return -self.share * visual.norm(dim=-1).mean() / longest * gradient
 
 
-Rate: TypeAlias = Absolute | Relative
-
-
 @dataclass(frozen=True)
-class Step:
-    """What one gradient step saw before it moved."""
+class LearningStep:
+    """What one gradient step measured before it moved the vectors."""
 
     loss: float
     margin: float
@@ -64,11 +78,16 @@ class Reattention:
     """A learned latent prompt and how it was learned."""
 
     latent: LatentPrompt
-    steps: tuple[Step, ...]
+    steps: tuple[LearningStep, ...]
+
+    def __repr__(self) -> str:
+        margins = " -> ".join(f"{step.margin:+.2f}" for step in self.steps)
+        question = shorten(self.latent.question)
+        return f"Reattention({question!r}, layer {self.latent.layer}, margins {margins or 'none'})"
 
 
-_Found: TypeAlias = tuple[Float[Tensor, "visual hidden"], Step]
-"""A gradient with respect to a latent prompt's vectors, and what was seen on the way."""
+_Found: TypeAlias = tuple[Float[Tensor, "visual hidden"], LearningStep]
+"""A gradient with respect to a latent prompt's vectors, and what was measured with it."""
 
 
 @dataclass(frozen=True)
@@ -76,21 +95,21 @@ class Learning:
     """How latent prompts are learned."""
 
     layer: int = 0
-    """The decoder layer the vectors enter; only what lies above it runs."""
+    """The decoder layer that the vectors enter; only the layers above it run."""
     steps: int = 1
     """Gradient steps; 0 gives the prompt that changes nothing."""
-    rate: Rate = field(default_factory=Relative)
-    """How far a step goes."""
+    rate: Rate | float = field(default_factory=Relative)
+    """How far a step goes; a number is taken as `Absolute`."""
     loss: Loss = exponential
-    """What a step makes smaller."""
-    two_taps: bool = False
-    """Apply the mean of the newest vectors and those before, as the release does."""
+    """What a step makes smaller; see `probe.losses`."""
+    average_last_two: bool = False
+    """True to apply the mean of the newest vectors and those before, as the released code does."""
     checkpointing: bool = False
-    """Spend time to save memory, exactly: a step keeps the states between layers only and computes
-    the rest again, and layers below the latent's run again too."""
+    """True to spend time to save memory, with the same result: a step keeps the states between
+    layers only and computes the rest again, and layers below the prompt's run again too."""
 
     def prompted(self, view: View, questions: Sequence[str], generic: str = GENERIC) -> list[View]:
-        """The view with the latent prompt of each question; raises what `learn` raises."""
+        """Return the view with the latent prompt of each question; raises what `learn` raises."""
         learned = self.learn(view, questions, generic)
         return [view.with_latent(one.latent) for one in learned]
 
@@ -100,7 +119,7 @@ class Learning:
         """Learn, for each question on its own, the latent prompt that makes the model say yes.
 
         All of them start from zeros, so one reading of the video serves all their first steps;
-        with checkpointing nothing is remembered, and each step reads it for itself.
+        with checkpointing nothing is cached, and each step reads the video again.
 
         Args:
             view: The video; latent prompts it already has stay as they are.
@@ -114,9 +133,10 @@ class Learning:
         """
         if self.steps < 0:
             raise ValueError(f"{self.steps} steps cannot be taken; give 0 or more")
-        view.packed(questions)  # says at once if there is none, or one that cannot be asked
-        blank = zero_prompt(view.model, view.grid, view.prefix.shape[1], self.layer)
-        view.with_latent(blank)  # says at once if there is no such layer
+        # Both refuse what cannot be learned before the video is read for it.
+        view.pack_questions(questions)
+        blank = zero_prompt(view.model, view.grid, view.prefix.embeddings.shape[1], self.layer)
+        view.with_latent(blank)
         latents = [replace(blank, question=question) for question in questions]
         if not self.steps:
             return [Reattention(latent, ()) for latent in latents]
@@ -129,9 +149,10 @@ class Learning:
     def _learned(
         self, view: View, latent: LatentPrompt, found: _Found, generic: str
     ) -> Reattention:
-        """All steps for one question, the gradient of the first being known."""
-        visual = view.entering(self.layer)[view.grid.positions].float().cpu()
-        newest, seen = latent.vectors, []
+        """Take all steps for one question, given the gradient of the first."""
+        rate = Absolute(float(self.rate)) if isinstance(self.rate, int | float) else self.rate
+        visual = view.states(self.layer)[view.grid.positions].float().cpu()
+        newest, taken = latent.vectors, []
         for number in range(self.steps):
             if number:
                 (found,) = self._gradients(view, latent, [latent.question], generic)
@@ -141,64 +162,66 @@ class Learning:
                     f"the gradient of step {number} at layer {self.layer} has norm "
                     f"{step.gradient_norm}; try another layer, loss or number type"
                 )
-            before, newest = newest, newest + self.rate.step(gradient, visual)
-            applied = (newest + before) / 2 if self.two_taps else newest
+            before, newest = newest, newest + rate.step(gradient, visual)
+            applied = (newest + before) / 2 if self.average_last_two else newest
             latent = replace(latent, vectors=applied)
-            seen.append(step)
-        return Reattention(latent, tuple(seen))
+            taken.append(step)
+        return Reattention(latent, tuple(taken))
 
     def _gradients(
         self, view: View, latent: LatentPrompt, questions: Sequence[str], generic: str
     ) -> list[_Found]:
-        """What is found at the vectors of a latent prompt, for each question."""
+        """Compute the gradient at the vectors of a latent prompt, for each question."""
         vectors = latent.vectors.detach().requires_grad_()
         prompted = view.with_latent(replace(latent, vectors=vectors))
         if self.checkpointing:
             reader, back = prompted, lambda loss: torch.autograd.grad(loss, vectors)[0]
         else:
-            joint = Joint.of(prompted.memory, vectors)
-            reader, back = prompted.remembering(joint.cut), joint.gradient
+            key_values = prompted.cache.key_values(view.checkpoint.depth)
+            stages = TwoStageGradient.of(key_values, vectors)
+            reader, back = prompted.with_key_values(stages.cut), stages.gradient
         found = [self._gradient(reader, question, generic, back) for question in questions]
-        # Before the first step all is read as without them. A view with latent prompts of its own
-        # is left alone: they may be learnable, and what it remembers then carries their graph.
+        # With vectors of zeros everything is read as without them, so the plain view can keep it.
+        # Not where the view has latent prompts of its own: they may be learnable, and its cache
+        # then carries their graph.
         if view.plain is None and not vectors.any():
-            view.remember_of(prompted)
+            view.cache.take_over(prompted.cache)
         peaks = _peaks(prompted, questions)
         return [
-            (gradient, Step(loss, margin, peak, gradient.norm().item()))
+            (gradient, LearningStep(loss, margin, peak, gradient.norm().item()))
             for (gradient, loss, margin), peak in zip(found, peaks, strict=True)
         ]
 
     def _gradient(
         self, view: View, question: str, generic: str, back: Callable[[Tensor], Tensor]
     ) -> tuple[Float[Tensor, "visual hidden"], float, float]:
-        """The gradient of the loss for a question, the loss, and yes minus no."""
-        ids = view.network.answers
+        """Compute the gradient of the loss for a question, the loss, and yes minus no."""
         # What is computed again for the gradient must be computed as it was, masks and all.
-        with view.network.attending("sdpa") if self.checkpointing else nullcontext():
-            asked, base = view.answer_logits(question, generic, checkpointing=self.checkpointing)
-            loss = self.loss(asked, base, ids)
-            return back(loss), loss.item(), yes_minus_no(asked, ids).item()
+        with view.decoder.attending("sdpa") if self.checkpointing else nullcontext():
+            asked, base = view.read_with_graph(
+                question,
+                generic,
+                layers=attention_layers(self.loss),
+                checkpointing=self.checkpointing,
+            )
+            loss = self.loss(asked, base)
+            return back(loss), loss.item(), asked.margin
 
 
 @torch.no_grad()
 def _peaks(prompted: View, questions: Sequence[str]) -> list[float]:
-    """Where the role tokens look, read behind what the step has read of the video already."""
-    gazes = prompted.gaze(*questions, kinds=("role",))
-    return [float(gaze.mean_attention().max()) for gaze in gazes]
+    """Measure where the role tokens attend, after what the step has read of the video already."""
+    maps = prompted.attention(*questions, kinds=("role",))
+    return [float(one.mean_attention().max()) for one in maps]
 
 
-def reattend(  # noqa: PLR0913  each is a choice that the paper or its code makes differently
+def reattend(
     view: View,
     question: str,
+    learning: Learning = Learning(),
     *,
-    layer: int = 0,
-    steps: int = 1,
-    rate: Rate | float = Relative(),
-    loss: Loss = exponential,
     generic: str = GENERIC,
-    two_taps: bool = False,
-    checkpointing: bool = False,
+    **choices: Any,
 ) -> Reattention:
     """Learn the latent prompt that makes the model say yes to a question about a video.
 
@@ -207,38 +230,33 @@ def reattend(  # noqa: PLR0913  each is a choice that the paper or its code make
     Args:
         view: The video; latent prompts it already has stay as they are.
         question: A yes-or-no question.
-        layer: The decoder layer the vectors enter; only what lies above it runs.
-        steps: Gradient steps; 0 gives the prompt that changes nothing.
-        rate: How far a step goes; a number is taken as `Absolute`.
-        loss: What a step makes smaller.
+        learning: How the prompt is learned.
         generic: The prompt that the question is contrasted with.
-        two_taps: Apply the mean of the newest vectors and those before, as the release does.
-        checkpointing: Spend time to save memory, exactly: a step keeps the states between layers
-            only and computes the rest again, and layers below the latent's run again too.
+        **choices: Fields of `Learning` that differ from it, such as `layer=2, steps=3`.
 
     Raises:
-        ValueError: if there is no such layer, or steps are negative.
+        ValueError: if a choice is no field of `Learning`, there is no such layer, or steps are
+            negative.
         RuntimeError: if the gradient vanishes or is not a number, with its step and layer.
     """
-    mover = Absolute(float(rate)) if isinstance(rate, int | float) else rate
-    learning = Learning(
-        layer=layer,
-        steps=steps,
-        rate=mover,
-        loss=loss,
-        two_taps=two_taps,
-        checkpointing=checkpointing,
-    )
-    (learned,) = learning.learn(view, [question], generic)
+    known = [one.name for one in fields(Learning)]
+    if unknown := [name for name in choices if name not in known]:
+        raise ValueError(f"learning has no choice {unknown[0]!r}; there are {', '.join(known)}")
+    (learned,) = replace(learning, **choices).learn(view, [question], generic)
     return learned
 
 
-def prompted_each(
+def prompt_views(
     view: View, asked: Sequence[tuple[str, Learning | None]], generic: str
 ) -> list[View]:
-    """For each question and how its latent prompt is learned, the view with it; as is for None.
+    """Return, for each question, the view with its latent prompt; as it is where none is learned.
 
     Questions learned for in the same way are learned for together.
+
+    Args:
+        view: The video.
+        asked: Each question, and how its latent prompt is learned; None for none.
+        generic: The prompt that each question is contrasted with.
     """
     views = [view] * len(asked)
     for learning in {learning for _, learning in asked if learning is not None}:

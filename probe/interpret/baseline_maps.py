@@ -13,7 +13,7 @@ from torch import Tensor
 
 from probe.engine.attention import Heatmap, attention_rows
 from probe.engine.prompts import surfaces
-from probe.engine.readings import Gaze, yes_minus_no
+from probe.engine.readings import AttentionMaps, yes_minus_no
 from probe.engine.view import View
 from probe.interpret.knockouts import HeadRecord
 
@@ -21,7 +21,7 @@ BLOCK = 256
 """Rows of a full attention matrix held at a time."""
 
 
-def last_token(reading: Gaze, layers: Sequence[int] | None = None) -> Heatmap:
+def last_token(reading: AttentionMaps, layers: Sequence[int] | None = None) -> Heatmap:
     """The map of the token whose logits are the answer's."""
     return reading.heatmap(-1, layers)
 
@@ -39,8 +39,8 @@ def attention_rollout(view: View, question: str, token: int = -1, *, block: int 
     """
     with torch.no_grad(), view.trace(question):
         layers = nnsight.save([])
-        for index in range(view.network.depth):
-            layers.append(view.network.queries_and_keys(index))
+        for index in range(view.checkpoint.depth):
+            layers.append(view.decoder.layer(index).queries_and_keys())
     length = layers[0][0].shape[1]
     flow = torch.zeros(length)
     flow[range(len(view.prefix), length)[token]] = 1.0
@@ -93,12 +93,14 @@ def attention_gradients(
 ) -> Float[Tensor, "layer head token frame row column"]:
     """The derivative of the yes margin by each edge of attention, in logits."""
     record = HeadRecord()
-    logits = view.answer_logits(question, each=[[record]])
-    margin = yes_minus_no(logits[0], view.network.answers)
-    depth, heads = view.network.depth, view.network.heads
+    logits = view.answer_logits(question, interventions_per_question=[[record]])
+    margin = yes_minus_no(logits[0], view.checkpoint.answers)
+    depth, heads = view.checkpoint.depth, view.checkpoint.heads
     wanted = torch.autograd.grad(margin, [record.outputs[layer] for layer in range(depth)])
     gradients = []
-    for (_, values), by_output in zip(view.memory, wanted, strict=True):
+    for (_, values), by_output in zip(
+        view.cache.key_values(view.checkpoint.depth), wanted, strict=True
+    ):
         visual = values[0].detach()[:, view.grid.positions.to(values.device)]
         brought = visual.repeat_interleave(heads // len(visual), dim=0)
         gradients.append(torch.einsum("thw,hvw->htv", by_output, brought))
@@ -122,11 +124,11 @@ def logit_lens(view: View, word: str, layer: int) -> Heatmap:
     """
     if view.latents:
         raise ValueError("visual tokens are read without latent prompts; give the plain view")
-    ids = surfaces(view.network.processor.tokenizer, word)
+    ids = surfaces(view.checkpoint.processor.tokenizer, word)
     if not ids:
         raise ValueError(f"{word!r} is not one token of this model; give a shorter word")
-    if not 0 <= layer < view.network.depth:
-        raise ValueError(f"there is no layer {layer}; this model has {view.network.depth}")
-    states = view.entering(layer)[view.grid.positions]
-    said = view.network.lens(states).softmax(-1)[:, list(ids)].sum(-1)
+    if not 0 <= layer < view.checkpoint.depth:
+        raise ValueError(f"there is no layer {layer}; this model has {view.checkpoint.depth}")
+    states = view.states(layer)[view.grid.positions]
+    said = view.checkpoint.lens(states).softmax(-1)[:, list(ids)].sum(-1)
     return Heatmap(view.grid.fold(said.detach().cpu()), view.grid.cells)

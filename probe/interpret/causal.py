@@ -28,7 +28,7 @@ def causal_grounding(
     question: str,
     *,
     layers: Sequence[int] | None = None,
-    at_once: int = AT_ONCE,
+    batch_size: int = AT_ONCE,
 ) -> pd.DataFrame:
     """For every token of a question: how hard it looks, and what its looking does to the answer.
 
@@ -40,12 +40,12 @@ def causal_grounding(
         view: The video.
         question: A yes-or-no question.
         layers: The decoder layers at which edges are cut; all by default.
-        at_once: Most readings in one pass.
+        batch_size: Most readings in one pass.
     """
     (reading,) = view.read(question)
     cut_at = None if layers is None else tuple(layers)
     cuts = [Cut(tokens=(token,), layers=cut_at) for token in range(len(reading.tokens))]
-    margins = _margins(view, question, cuts, at_once)
+    margins = _margins(view, question, cuts, batch_size)
     table = rank_tokens(reading)
     table["effect"] = [reading.margin - margins[index] for index in table["index"]]
     return table
@@ -109,7 +109,7 @@ def deletion_curve(
     heatmap: Heatmap,
     fractions: Sequence[float] = FRACTIONS,
     *,
-    at_once: int = AT_ONCE,
+    batch_size: int = AT_ONCE,
 ) -> Curve:
     """Cut all of the question's attention to the strongest cells, more and more of them.
 
@@ -120,7 +120,7 @@ def deletion_curve(
         ValueError: if the map is not of the view's cells, or fractions do not rise from 0 to 1.
     """
     strongest = _strongest(view, heatmap, fractions)
-    return _curve(view, question, strongest, fractions, at_once)
+    return _curve(view, question, strongest, fractions, batch_size)
 
 
 def insertion_curve(
@@ -129,7 +129,7 @@ def insertion_curve(
     heatmap: Heatmap,
     fractions: Sequence[float] = FRACTIONS,
     *,
-    at_once: int = AT_ONCE,
+    batch_size: int = AT_ONCE,
 ) -> Curve:
     """Leave the question nothing to see but the strongest cells, more and more of them.
 
@@ -137,7 +137,7 @@ def insertion_curve(
         ValueError: if the map is not of the view's cells, or fractions do not rise from 0 to 1.
     """
     strongest = _strongest(view, heatmap, fractions)
-    return _curve(view, question, [~cells for cells in strongest], fractions, at_once)
+    return _curve(view, question, [~cells for cells in strongest], fractions, batch_size)
 
 
 def random_map(cells: Cells, seed: int) -> Heatmap:
@@ -169,18 +169,20 @@ def _curve(
     question: str,
     hidden: Sequence[Bool[Tensor, "frame row column"]],
     fractions: Sequence[float],
-    at_once: int,
+    batch_size: int,
 ) -> Curve:
-    margins = _margins(view, question, [Cut(cells=cells) for cells in hidden], at_once)
+    margins = _margins(view, question, [Cut(cells=cells) for cells in hidden], batch_size)
     return Curve(tuple(fractions), tuple(margins))
 
 
-def _margins(view: View, question: str, cuts: Sequence[Cut], at_once: int) -> list[float]:
+def _margins(view: View, question: str, cuts: Sequence[Cut], batch_size: int) -> list[float]:
     """The yes margin under each cut; nothing but answers is read."""
     margins: list[float] = []
-    for start in range(0, len(cuts), at_once):
-        some = cuts[start : start + at_once]
+    for start in range(0, len(cuts), batch_size):
+        some = cuts[start : start + batch_size]
         with torch.no_grad():
-            logits = view.answer_logits(*[question] * len(some), each=[[cut] for cut in some])
-        margins += yes_minus_no(logits, view.network.answers).tolist()
+            logits = view.answer_logits(
+                *[question] * len(some), interventions_per_question=[[cut] for cut in some]
+            )
+        margins += yes_minus_no(logits, view.checkpoint.answers).tolist()
     return margins

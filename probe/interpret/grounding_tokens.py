@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.prompts import Kind
-from probe.engine.view import Reading
+from probe.engine.readings import Reading
 
 ROLE_TOKENS: tuple[Kind, ...] = ("role",)
 """Tokens that may be chosen: the paper's "special tokens"."""

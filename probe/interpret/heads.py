@@ -242,7 +242,7 @@ def attention_sinks(
         threshold: How far out a sink lies, in robust standard deviations.
     """
     received = [reading.mean_attention().mean(0) for reading in view.read(*questions)]
-    states = view.entering(view.network.depth // 2 if layer is None else layer)
+    states = view.states(view.checkpoint.depth // 2 if layer is None else layer)
     norms = states[view.grid.positions].float().norm(dim=-1).cpu()
     return Sinks(
         attention=torch.stack([robust_score(one) for one in received]).amin(0),

@@ -135,8 +135,8 @@ def mean_outputs(view: View, *questions: str) -> Float[Tensor, "layer head width
     """The mean output of every head over all tokens of some questions: a reference for ablation."""
     records = [HeadRecord() for _ in questions]
     with torch.no_grad():
-        view.answer_logits(*questions, each=[[record] for record in records])
-    layers = range(view.network.depth)
+        view.answer_logits(*questions, interventions_per_question=[[record] for record in records])
+    layers = range(view.checkpoint.depth)
     return torch.stack(
         [torch.cat([one.outputs[layer].detach() for one in records]).mean(0) for layer in layers]
     )
@@ -155,11 +155,7 @@ def swap_tokens(view: View, other: View, cells: CellMask | None = None) -> View:
         )
     chosen = _cells(cells, view.grid.shape)
     places, theirs = view.grid.positions[chosen], other.grid.positions[chosen]
-    entered = view.entered.taking(places, other.entered, theirs)
-    swapped = replace(view, entered=entered, plain=None, latents=())
-    for latent in view.latents:
-        swapped = swapped.with_latent(latent)
-    return swapped
+    return view.with_prefix(view.prefix.with_tokens_of(other.prefix, places, theirs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +208,7 @@ def knock_out(
     interventions: Sequence[Intervention | Sequence[Intervention]],
     *,
     layers: Sequence[int] | None = None,
-    at_once: int = AT_ONCE,
+    batch_size: int = AT_ONCE,
 ) -> list[Effect]:
     """What each intervention does to a question, on its own; several in one item act together.
 
@@ -223,7 +219,7 @@ def knock_out(
         question: What is asked.
         interventions: What is done, one effect for each item.
         layers: Which decoder layers' attention to keep; all by default.
-        at_once: Most readings in one pass.
+        batch_size: Most readings in one pass.
 
     Raises:
         ValueError: if an intervention names a layer, head, token or cell that is not there.
@@ -231,9 +227,9 @@ def knock_out(
     (before,) = view.read(question, layers=layers)
     done = [[one] if isinstance(one, Intervention) else list(one) for one in interventions]
     after: list[Reading] = []
-    for start in range(0, len(done), at_once):
-        some = done[start : start + at_once]
-        after += view.read(*[question] * len(some), layers=layers, each=some)
+    for start in range(0, len(done), batch_size):
+        some = done[start : start + batch_size]
+        after += view.read(*[question] * len(some), layers=layers, interventions_per_question=some)
     return [_effect(view, before, one) for one in after]
 
 
@@ -245,7 +241,7 @@ def compare(view: View, changed: View, *questions: str) -> list[Effect]:
 
 def _effect(view: View, before: Reading, after: Reading) -> Effect:
     ids = [int(one.logits.argmax()) for one in (before, after)]
-    first, second = view.network.processor.tokenizer.convert_ids_to_tokens(ids)
+    first, second = view.checkpoint.processor.tokenizer.convert_ids_to_tokens(ids)
     return Effect(before, after, (readable(first), readable(second)))
 
 

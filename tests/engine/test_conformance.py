@@ -11,7 +11,7 @@ from probe.engine.conformance import PROOFS, check_model, mosaic
 from probe.engine.families import Family
 from probe.engine.grids import VisualGrid
 from probe.engine.model import load
-from probe.engine.network import Network
+from probe.engine.decoder import Decoder
 
 MERGING = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 
@@ -25,9 +25,9 @@ def model(request, tmp_path_factory):
 
 def under(model, kind, **changes):
     """The same model with a family entry that is wrong in one way."""
-    network, entry = model.network, model.network.family
+    checkpoint, entry = model.checkpoint, model.checkpoint.family
     wrong = kind(**{**vars(entry), **changes})
-    return replace(model, network=Network(network.module, network.processor, wrong))
+    return replace(model, decoder=Decoder(replace(checkpoint, family=wrong)))
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def test_a_true_entry_is_proved(model):
 
 @pytest.mark.parametrize("fault", [transposed, sideways, late, early, swapped])
 def test_a_wrong_grid_fails_through_the_painted_cells(model, fault):
-    inputs = model.network.process(mosaic(), model.network.writer(before=0).text("?"))
-    _, rows, columns = model.network.grid(mosaic(), inputs).shape
+    inputs = model.checkpoint.process(mosaic(), model.checkpoint.writer(before=0).text("?"))
+    _, rows, columns = model.checkpoint.grid(mosaic(), inputs).shape
     if fault is sideways and rows == columns:
         pytest.skip("a square grid has as many rows as columns")
     report = check_model(under(model, Wrong, fault=fault))
@@ -103,13 +103,13 @@ def test_a_wrong_count_fails_at_once_and_is_refused_when_a_model_is_opened(model
         "not tried: the grid does not fit"
     ] * len(PROOFS)
     with pytest.raises(ValueError, match="visual tokens cannot tile"):
-        wrong.network.check()
+        wrong.decoder.check()
 
 
 def test_merged_frames_taken_one_by_one_are_noticed(model):
-    if model.network.family.model_type not in MERGING:
+    if model.checkpoint.family.model_type not in MERGING:
         pytest.skip("this family merges no frames")
-    true = model.network.family.cells
+    true = model.checkpoint.family.cells
 
     def unmerged(*args):
         cells = true(*args)
@@ -123,17 +123,17 @@ def test_merged_frames_taken_one_by_one_are_noticed(model):
 def test_a_decoder_that_is_elsewhere_is_named(model):
     wrong = under(model, Family, language_model="model.no_such_part")
     with pytest.raises(ValueError, match=r"not built like a .* model: .*no_such_part"):
-        wrong.network.check()
+        wrong.decoder.check()
 
 
 def test_lost_positions_are_noticed(model, monkeypatch):
-    enter = Network.enter
+    read_video = Decoder.read_video
 
     def forgetful(self, *args):
-        entered = enter(self, *args)
-        return replace(entered, positions=entered.positions + 1, following=entered.following + 3)
+        prefix = read_video(self, *args)
+        return replace(prefix, positions=prefix.positions + 1, following=prefix.following + 3)
 
-    monkeypatch.setattr(Network, "enter", forgetful)
+    monkeypatch.setattr(Decoder, "read_video", forgetful)
     report = check_model(model)
     assert [proof.name for proof in report.proofs if not proof.passed] == ["eager attention"]
 

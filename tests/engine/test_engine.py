@@ -20,11 +20,11 @@ QUESTIONS = ("Is there a red circle in this video?", "What jumps?", GENERIC)
 def eager(model_folder, video, question):
     """Attention and logits of one plain pass of the whole model with full matrices."""
     model = load(model_folder, dtype="float32") if model_folder else load()
-    network = model.network
-    inputs = network.process(video, network.writer(before=0).text(question))
-    with torch.no_grad(), network.attending("eager"):
-        out = network.module(**inputs, output_attentions=True)
-    (visual,) = torch.nonzero(inputs["input_ids"][0] == network.placeholder, as_tuple=True)
+    checkpoint = model.checkpoint
+    inputs = checkpoint.process(video, checkpoint.writer(before=0).text(question))
+    with torch.no_grad(), model.decoder.attending("eager"):
+        out = checkpoint.module(**inputs, output_attentions=True)
+    (visual,) = torch.nonzero(inputs["input_ids"][0] == checkpoint.placeholder, as_tuple=True)
     rows = torch.stack([layer[0] for layer in out.attentions])
     return rows[:, :, int(visual[-1]) + 1 :][..., visual], out.logits[0, -1]
 
@@ -115,27 +115,29 @@ def out_of_order(part):
 
 def test_a_gaze_is_the_attention_of_a_reading_and_nothing_above_it_runs(tiny, video):
     view = tiny.watch(video)
-    latent = zero_prompt(view.model, view.grid, view.prefix.shape[1], 1)
+    latent = zero_prompt(view.model, view.grid, view.prefix.embeddings.shape[1], 1)
     moved = replace(latent, vectors=torch.ones_like(latent.vectors))
     prompted = view.with_latent(moved)
     expected = [one.read(*QUESTIONS, layers=[0, 2]) for one in (view, prompted)]
     fresh = tiny.watch(video)
-    with out_of_order(tiny.network.module.model.language_model.layers[3].self_attn):
-        found = [one.gaze(*QUESTIONS, layers=[0, 2]) for one in (fresh, fresh.with_latent(moved))]
+    with out_of_order(tiny.checkpoint.module.model.language_model.layers[3].self_attn):
+        found = [
+            one.attention(*QUESTIONS, layers=[0, 2]) for one in (fresh, fresh.with_latent(moved))
+        ]
         with pytest.raises(AssertionError, match="this part ran"):
             fresh.read(QUESTIONS[0])
-    for readings, gazes in zip(expected, found, strict=True):
-        for reading, gaze in zip(readings, gazes, strict=True):
-            assert torch.equal(reading.attention, gaze.attention)
-            assert gaze.tokens == reading.tokens
+    for readings, found_maps in zip(expected, found, strict=True):
+        for reading, maps in zip(readings, found_maps, strict=True):
+            assert torch.equal(reading.attention, maps.attention)
+            assert maps.tokens == reading.tokens
     (later,) = fresh.read(QUESTIONS[0])
     assert torch.equal(later.logits, view.read(QUESTIONS[0])[0].logits)
 
 
 def test_a_video_is_read_no_further_than_the_keys_and_values_of_the_last_layer(tiny, video):
     view = tiny.watch(video)
-    with out_of_order(tiny.network.module.model.language_model.layers[-1].self_attn.o_proj):
-        assert len(view.memory) == tiny.depth
+    with out_of_order(tiny.checkpoint.module.model.language_model.layers[-1].self_attn.o_proj):
+        assert len(view.cache.key_values(view.checkpoint.depth)) == tiny.depth
         with pytest.raises(AssertionError, match="this part ran"):
             view.read(QUESTIONS[0])
 
@@ -146,8 +148,8 @@ def test_the_way_attention_is_computed_changes_nothing(tiny, tiny_folder, video)
     for one, other in zip(plain.read(*QUESTIONS), view.read(*QUESTIONS), strict=True):
         assert_equal_up_to_rounding(other.attention, one.attention)
         assert_equal_up_to_rounding(other.logits, one.logits)
-    text = eager_model.network.config.get_text_config()
-    assert text._attn_implementation == eager_model.network.attention == "eager"
+    text = eager_model.checkpoint.config.get_text_config()
+    assert text._attn_implementation == eager_model.decoder.attention == "eager"
 
 
 @pytest.mark.parametrize("layer", [0, 2])
@@ -171,13 +173,15 @@ def test_checkpointing_keeps_less_and_learns_the_same(tiny, video, layer):
         numbers.append(kept)
     assert_equal_up_to_rounding(vectors[1], vectors[0])
     assert numbers[1] < numbers[0] / 3
-    assert not any(module.training for module in tiny.network.module.modules())
-    assert not tiny.network.embed([5]).requires_grad
+    assert not any(module.training for module in tiny.checkpoint.module.modules())
+    assert not tiny.checkpoint.embed([5]).requires_grad
 
 
 def test_a_raw_trace_of_a_prompted_view_is_refused(tiny, video):
     view = tiny.watch(video)
-    prompted = view.with_latent(zero_prompt(view.model, view.grid, view.prefix.shape[1], 0))
+    prompted = view.with_latent(
+        zero_prompt(view.model, view.grid, view.prefix.embeddings.shape[1], 0)
+    )
     with pytest.raises(ValueError, match="a raw trace adds no latent prompts"):
         prompted.trace(QUESTIONS[0])
 
@@ -193,7 +197,7 @@ def test_a_layer_that_is_not_there_or_was_not_read_is_named(tiny, video):
 def test_a_painted_cell_moves_only_its_frame_and_most_of_all_itself(tiny, video):
     def visual_tokens(frames):
         view = tiny.watch(Video(frames, video.indices, video.source_times))
-        return view.grid.fold(view.prefix[view.grid.positions].T)
+        return view.grid.fold(view.prefix.embeddings[view.grid.positions].T)
 
     before = visual_tokens(video.frames)
     _, rows, columns = before.shape[1:]
@@ -214,7 +218,7 @@ def test_the_raw_trace_sees_what_the_reading_sees(tiny, video):
     view = tiny.watch(video)
     with torch.no_grad(), view.trace(QUESTIONS[0]):
         hidden = view.layers[2].output.save()
-        logits = view.network.handle.lm_head.output[0, -1].save()
+        logits = view.decoder.handle.lm_head.output[0, -1].save()
     reading = view.read(QUESTIONS[0])[0]
     assert hidden.shape[1] == len(view.prefix) + len(reading.tokens)
     assert_equal_up_to_rounding(logits, reading.logits)
@@ -238,9 +242,9 @@ def test_memory_does_not_grow_with_readings(tiny, video):
 
 STEPS = {
     "watch": lambda model, video: model.watch(video),
-    "entering": lambda model, video: model.watch(video).entering(2),
+    "entering": lambda model, video: model.watch(video).states(2),
     "read": lambda model, video: model.watch(video).read("What jumps?"),
-    "gaze": lambda model, video: model.watch(video).gaze("What jumps?", layers=[1]),
+    "gaze": lambda model, video: model.watch(video).attention("What jumps?", layers=[1]),
     "reattend": lambda model, video: reattend(model.watch(video), "What jumps?", layer=1),
     "reverse": lambda model, video: model.watch(video).reversed().answer_logits("What jumps?"),
 }

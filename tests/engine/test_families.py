@@ -33,12 +33,12 @@ def view(model):
 
 def plain_inputs(model, question, video=None):
     """What the processor makes of the whole prompt, the question in its place."""
-    network = model.network
-    return network.process(video or moving(), network.writer(before=0).text(question))
+    checkpoint = model.checkpoint
+    return checkpoint.process(video or moving(), checkpoint.writer(before=0).text(question))
 
 
 def decoder_of(model):
-    inner = model.network.module.model
+    inner = model.checkpoint.module.model
     return inner.text_model if hasattr(inner, "text_model") else inner.language_model
 
 
@@ -55,7 +55,7 @@ def hooked(module, change):
 def test_questions_are_written_as_the_processor_writes_them(model, view):
     for question in QUESTIONS:
         ids = plain_inputs(model, question)["input_ids"][0]
-        (marked,) = torch.nonzero(ids == model.network.placeholder, as_tuple=True)
+        (marked,) = torch.nonzero(ids == model.checkpoint.placeholder, as_tuple=True)
         behind = ids[int(marked[-1]) + 1 :].tolist()
         prompt = view.writer.write(question)
         assert list(prompt.ids) == behind
@@ -69,9 +69,9 @@ def test_questions_are_written_as_the_processor_writes_them(model, view):
 
 def test_rows_equal_eager_attention_and_answers_a_plain_pass(model, view):
     readings = view.read(*QUESTIONS)
-    with model.network.attending("eager"), torch.no_grad():
+    with model.decoder.attending("eager"), torch.no_grad():
         plain = [
-            model.network.module(**plain_inputs(model, question), output_attentions=True)
+            model.checkpoint.module(**plain_inputs(model, question), output_attentions=True)
             for question in QUESTIONS
         ]
     for out, reading in zip(plain, readings, strict=True):
@@ -85,7 +85,7 @@ def test_rows_equal_eager_attention_and_answers_a_plain_pass(model, view):
 @pytest.mark.parametrize("layer", [0, 1, 3])
 def test_latent_gradients_equal_those_of_plain_hooks(model, view, layer):
     generator = torch.Generator().manual_seed(0)
-    blank = zero_prompt(view.model, view.grid, view.prefix.shape[1], layer)
+    blank = zero_prompt(view.model, view.grid, view.prefix.embeddings.shape[1], layer)
     drawn = 0.1 * torch.randn(blank.vectors.shape, generator=generator)
     ours, plain = (drawn.clone().requires_grad_() for _ in range(2))
 
@@ -94,10 +94,10 @@ def test_latent_gradients_equal_those_of_plain_hooks(model, view, layer):
         return (states.index_add(1, view.grid.positions, plain[None]), *arguments[1:]), options
 
     prompted = view.with_latent(LatentPrompt(ours, layer, blank.model, blank.shape))
-    margin = yes_minus_no(prompted.answer_logits(QUESTIONS[0])[0], model.network.answers)
+    margin = yes_minus_no(prompted.answer_logits(QUESTIONS[0])[0], model.checkpoint.answers)
     with hooked(decoder_of(model).layers[layer], add):
-        out = model.network.module(**plain_inputs(model, QUESTIONS[0]))
-    expected = yes_minus_no(out.logits[0, -1], model.network.answers)
+        out = model.checkpoint.module(**plain_inputs(model, QUESTIONS[0]))
+    expected = yes_minus_no(out.logits[0, -1], model.checkpoint.answers)
     assert_equal_up_to_rounding(margin, expected, scale=out.logits[0, -1])
     (gradient,) = torch.autograd.grad(margin, ours)
     (truth,) = torch.autograd.grad(expected, plain)
@@ -118,7 +118,7 @@ def test_reversal_turns_the_visual_tokens_round_where_they_enter_the_decoder(mod
         return arguments, options
 
     with torch.no_grad(), hooked(decoder_of(model), turn):
-        out = model.network.module(**plain_inputs(model, QUESTIONS[0]))
+        out = model.checkpoint.module(**plain_inputs(model, QUESTIONS[0]))
     (reading,) = view.reversed().read(QUESTIONS[0])
     assert_equal_up_to_rounding(reading.logits, out.logits[0, -1])
     assert_differ_beyond_rounding(reading.logits, view.read(QUESTIONS[0])[0].logits)
@@ -128,25 +128,25 @@ def test_reversal_turns_the_visual_tokens_round_where_they_enter_the_decoder(mod
 
 def test_the_raw_trace_sees_what_the_reading_sees(model, view):
     with torch.no_grad(), view.trace(QUESTIONS[0]):
-        logits = model.network.handle.lm_head.output[0, -1].save()
+        logits = model.decoder.handle.lm_head.output[0, -1].save()
     assert_equal_up_to_rounding(logits, view.read(QUESTIONS[0])[0].logits)
 
 
 def test_a_cell_knows_every_source_frame_it_covers(model, view):
     frames = view.grid.cells.frames
-    together = model.network.family.model_type in TEMPORAL
+    together = model.checkpoint.family.model_type in TEMPORAL
     assert frames == (((0, 2), (4, 6), (8,)) if together else ((0,), (2,), (4,), (6,), (8,)))
 
 
 def test_cells_tile_what_the_processor_leaves_of_the_frame(view, model):
-    cropped = model.network.family.model_type in ("llava_next_video", "video_llava")
+    cropped = model.checkpoint.family.model_type in ("llava_next_video", "video_llava")
     region = (16.0, 0.0, 64.0, 48.0) if cropped else (0.0, 0.0, 80.0, 48.0)
     assert view.grid.cells.region == region
 
 
 def test_a_video_of_one_frame_reads_or_is_refused_in_one_line(model):
     single = Video(moving().frames[:1], (0,), np.zeros(1))
-    if model.network.family.model_type == "qwen3_vl":
+    if model.checkpoint.family.model_type == "qwen3_vl":
         with pytest.raises(ValueError, match=r"refuses 1 frames of 48 x 80 .* sample more frames"):
             model.watch(single)
     else:
@@ -159,7 +159,7 @@ def test_times_written_among_the_frames_are_those_of_the_video(family, tmp_path)
     save_tiny(family, tmp_path)
     model = load(tmp_path)
     slow = Video(moving().frames, (0, 4, 8, 12, 16), np.arange(20) / 2)
-    text = model.network.processor.tokenizer.decode(
+    text = model.checkpoint.processor.tokenizer.decode(
         plain_inputs(model, "What jumps?", slow)["input_ids"][0]
     )
     times = ("<1.0 seconds>", "<5.0 seconds>", "<8.0 seconds>")
@@ -175,7 +175,7 @@ def test_m_rope_time_runs_with_the_clock(tmp_path):
     def time_of_cells(rate):
         video = Video(moving().frames, (0, 2, 4, 6, 8), np.arange(10) / rate)
         view = model.watch(video)
-        return view.entered.positions[0][view.grid.positions].unflatten(0, (3, -1))[:, 0].diff()
+        return view.prefix.positions[0][view.grid.positions].unflatten(0, (3, -1))[:, 0].diff()
 
     # Two positions a second; a cell of two sampled frames spans four source frames.
     assert time_of_cells(4.0).tolist() == [2, 2]

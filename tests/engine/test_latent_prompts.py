@@ -8,9 +8,9 @@ from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_roundin
 from probe import load
 from probe.engine.latent_prompts import LatentPrompt, zero_prompt
 from probe.engine.prompts import GENERIC
-from probe.engine.view import yes_minus_no
+from probe.engine.readings import yes_minus_no
 from probe.grounding.losses import contrast, entropy, exponential
-from probe.grounding.reattention import Absolute, Learning, Relative, prompted_each, reattend
+from probe.grounding.reattention import Absolute, Learning, Relative, prompt_views, reattend
 from probe.interpret.grounding_tokens import visual_activation
 
 QUESTION = "Is there a red circle that jumps in this video?"
@@ -22,15 +22,15 @@ def view(tiny, video):
 
 
 def noise(view, layer, strength=0.3, seed=0):
-    blank = zero_prompt(view.model, view.grid, view.prefix.shape[1], layer)
+    blank = zero_prompt(view.model, view.grid, view.prefix.embeddings.shape[1], layer)
     drawn = torch.randn(blank.vectors.shape, generator=torch.Generator().manual_seed(seed))
     return LatentPrompt(strength * drawn, layer, blank.model, blank.shape, QUESTION)
 
 
 def by_hand(view, vectors, layer):
     """Compute the logits of one plain pass of the whole sequence, with a torch hook that adds."""
-    network = view.network
-    asked = network.embed(view.writer.write(QUESTION).ids)
+    checkpoint = view.checkpoint
+    asked = checkpoint.embed(view.writer.write(QUESTION).ids)
     positions = view.grid.positions
 
     def add(_, arguments, options):
@@ -38,10 +38,12 @@ def by_hand(view, vectors, layer):
         changed = hidden.index_add(1, positions, vectors[None])
         return (changed, *arguments[1:]), options
 
-    decoder_layer = network.module.model.language_model.layers[layer]
+    decoder_layer = checkpoint.module.model.language_model.layers[layer]
     hook = decoder_layer.register_forward_pre_hook(add, with_kwargs=True)
     try:
-        out = network.module(inputs_embeds=torch.cat([view.prefix, asked])[None], use_cache=False)
+        out = checkpoint.module(
+            inputs_embeds=torch.cat([view.prefix.embeddings, asked])[None], use_cache=False
+        )
     finally:
         hook.remove()
     return out.logits[0, -1].float()
@@ -54,7 +56,7 @@ def test_gradients_equal_plain_autograd_on_a_hand_written_pass(view, layer):
     with_ours = view.with_latent(LatentPrompt(ours, layer, latent.model, latent.shape))
     logits, expected = with_ours.answer_logits(QUESTION)[0], by_hand(view, plain, layer)
     assert_equal_up_to_rounding(logits, expected)
-    margin, true_margin = (yes_minus_no(one, view.network.answers) for one in (logits, expected))
+    margin, true_margin = (yes_minus_no(one, view.checkpoint.answers) for one in (logits, expected))
     (gradient,) = torch.autograd.grad(margin, ours)
     (truth,) = torch.autograd.grad(true_margin, plain)
     assert truth.norm() > 0
@@ -63,7 +65,7 @@ def test_gradients_equal_plain_autograd_on_a_hand_written_pass(view, layer):
 
 @pytest.mark.parametrize("layer", range(4))
 def test_a_zero_latent_changes_nothing_bit_for_bit(view, layer):
-    zero = zero_prompt(view.model, view.grid, view.prefix.shape[1], layer)
+    zero = zero_prompt(view.model, view.grid, view.prefix.embeddings.shape[1], layer)
     before, after = view.read(QUESTION)[0], view.with_latent(zero).read(QUESTION)[0]
     assert torch.equal(before.attention, after.attention)
     assert torch.equal(before.logits, after.logits)
@@ -97,7 +99,7 @@ def test_latents_at_two_layers_equal_them_one_after_the_other_in_any_order(view)
 def test_reversing_twice_is_the_identity(view):
     again = view.with_latent(noise(view, 1)).reversed().reversed()
     straight = view.with_latent(noise(view, 1))
-    assert torch.equal(again.prefix, straight.prefix)
+    assert torch.equal(again.prefix.embeddings, straight.prefix.embeddings)
     assert again.grid.cells == straight.grid.cells
     assert torch.equal(again.read(QUESTION)[0].attention, straight.read(QUESTION)[0].attention)
 
@@ -118,7 +120,7 @@ def test_without_positional_encoding_reversal_commutes_with_reading(tiny_folder,
 
     forth, back = read_both()
     assert_differ_beyond_rounding(back.attention.flip(-3), forth.attention)
-    model.network.module.model.language_model.rotary_emb.inv_freq.zero_()
+    model.checkpoint.module.model.language_model.rotary_emb.inv_freq.zero_()
     forth, back = read_both()
     assert_equal_up_to_rounding(back.attention.flip(-3), forth.attention)
     assert_equal_up_to_rounding(back.logits, forth.logits)
@@ -126,7 +128,9 @@ def test_without_positional_encoding_reversal_commutes_with_reading(tiny_folder,
 
 def test_reversing_turns_frames_round_and_changes_what_is_read(view):
     turned = view.reversed()
-    folded, other = (one.grid.fold(one.prefix[one.grid.positions].T) for one in (view, turned))
+    folded, other = (
+        one.grid.fold(one.prefix.embeddings[one.grid.positions].T) for one in (view, turned)
+    )
     assert torch.equal(folded.flip(1), other)
     assert turned.grid.cells.frames == view.grid.cells.frames[::-1]
     forth, back = (one.read(QUESTION)[0].attention for one in (view, turned))
@@ -166,7 +170,7 @@ def test_questions_learned_for_together_learn_what_each_learns_alone(
     together = learning.learn(view, questions)
     for question, shared in zip(questions, together, strict=True):
         alone = reattend(
-            view, question, layer=layer, steps=2, rate=Relative(0.05), loss=loss, two_taps=True,
+            view, question, layer=layer, steps=2, rate=Relative(0.05), loss=loss, average_last_two=True,
             checkpointing=checkpointing,
         )  # fmt: skip
         assert_equal_up_to_rounding(shared.latent.vectors, alone.latent.vectors)
@@ -201,44 +205,48 @@ def test_no_steps_give_the_prompt_that_changes_nothing(view):
 
 def test_a_relative_step_is_as_long_as_asked(view):
     learned = reattend(view, QUESTION, steps=1, rate=Relative(0.25)).latent
-    norm = view.prefix[view.grid.positions].norm(dim=-1).mean()
+    norm = view.prefix.embeddings[view.grid.positions].norm(dim=-1).mean()
     assert_equal_up_to_rounding(learned.vectors.norm(dim=-1).max(), 0.25 * norm)
 
 
 def test_the_two_tap_average_applies_the_mean_of_the_last_two(view):
     once = reattend(view, QUESTION, steps=1, rate=Absolute(1.0)).latent.vectors
-    tapped = reattend(view, QUESTION, steps=1, rate=Absolute(1.0), two_taps=True).latent.vectors
+    tapped = reattend(
+        view, QUESTION, steps=1, rate=Absolute(1.0), average_last_two=True
+    ).latent.vectors
     assert_equal_up_to_rounding(tapped, once / 2)
 
 
 def test_the_second_tapped_step_starts_from_the_newest_vectors_not_from_their_mean(view):
     first = reattend(view, QUESTION, steps=1, rate=Absolute(1.0)).latent.vectors
-    tapped = reattend(view, QUESTION, steps=1, rate=Absolute(1.0), two_taps=True).latent
+    tapped = reattend(view, QUESTION, steps=1, rate=Absolute(1.0), average_last_two=True).latent
     vectors = tapped.vectors.clone().requires_grad_()
-    margin = yes_minus_no(by_hand(view, vectors, 0), view.network.answers)
+    margin = yes_minus_no(by_hand(view, vectors, 0), view.checkpoint.answers)
     (gradient,) = torch.autograd.grad(-margin.exp(), vectors)
-    second = reattend(view, QUESTION, steps=2, rate=Absolute(1.0), two_taps=True).latent.vectors
+    second = reattend(
+        view, QUESTION, steps=2, rate=Absolute(1.0), average_last_two=True
+    ).latent.vectors
     assert_equal_up_to_rounding(second, (first + (first - gradient)) / 2)
 
 
 def test_losses_are_what_they_say(view):
-    logits = view.answer_logits(QUESTION, GENERIC)
-    ids = view.network.answers
+    asked, generic = view.read_with_graph(QUESTION, GENERIC)
+    logits, ids = torch.stack([asked.logits, generic.logits]), view.checkpoint.answers
     margins = yes_minus_no(logits, ids)
     probability = logits[0].softmax(-1)
     yes, no = (probability[list(some)].sum() for some in (ids.yes, ids.no))
-    assert_equal_up_to_rounding(exponential(logits[0], logits[1], ids), -yes / no)
+    assert_equal_up_to_rounding(exponential(asked, generic), -yes / no)
     raised = 1 - (margins[0] - margins[1])
-    assert_equal_up_to_rounding(contrast(logits[0], logits[1], ids), raised, scale=logits)
+    assert_equal_up_to_rounding(contrast(asked, generic), raised, scale=logits)
     assert_equal_up_to_rounding(
-        entropy(logits[0], logits[1], ids),
+        entropy(asked, generic),
         torch.distributions.Categorical(logits=logits[0]).entropy(),
     )
 
 
 def test_a_vanishing_gradient_says_which_step_and_layer(view):
     def flat(asked, *_):
-        return 0.0 * asked.sum()
+        return 0.0 * asked.logits.sum()
 
     with pytest.raises(RuntimeError, match=r"step 0 at layer 2 has norm 0\.0"):
         reattend(view, QUESTION, layer=2, loss=flat)
@@ -280,8 +288,8 @@ def test_a_file_that_holds_no_latent_is_refused(tmp_path, content):
 
 def layers_run(view, step):
     """How many tokens each decoder layer works on during a step, pass by pass."""
-    seen = [[] for _ in range(view.network.depth)]
-    layers = view.network.module.model.language_model.layers
+    seen = [[] for _ in range(view.checkpoint.depth)]
+    layers = view.checkpoint.module.model.language_model.layers
     # Within the layers: nnsight calls a skipped layer's hooks, but nothing in it.
     hooks = [
         layer.mlp.register_forward_pre_hook(
@@ -312,7 +320,11 @@ def test_what_the_first_step_read_is_the_views_own_memory_without_its_graph(tiny
     reattend(view, QUESTION, layer=1)
     seen = layers_run(view, lambda: view.read(QUESTION))
     assert all(length < len(view.prefix) for lengths in seen for length in lengths)
-    for ours, theirs in zip(view.memory, fresh.memory, strict=True):
+    for ours, theirs in zip(
+        view.cache.key_values(view.checkpoint.depth),
+        fresh.cache.key_values(fresh.checkpoint.depth),
+        strict=True,
+    ):
         for one, other in zip(ours, theirs, strict=True):
             assert torch.equal(one, other)
             assert not one.requires_grad
@@ -334,7 +346,7 @@ def test_the_first_steps_of_several_questions_read_the_video_once(tiny, video):
 
 def test_questions_are_learned_for_as_each_says(view):
     asked = [(QUESTION, Learning()), ("Is there a cross?", None), (QUESTION, Learning(layer=1))]
-    first, as_it_is, third = prompted_each(view, asked, GENERIC)
+    first, as_it_is, third = prompt_views(view, asked, GENERIC)
     assert as_it_is is view
     assert [one.latents[0].layer for one in (first, third)] == [0, 1]
     expected = reattend(view, QUESTION, layer=1).latent.vectors
@@ -347,5 +359,5 @@ def test_learning_on_top_of_learnable_vectors_leaves_them_learnable(tiny, video)
     vectors = below.vectors.requires_grad_()
     view = plain.with_latent(LatentPrompt(vectors, 0, below.model, below.shape))
     reattend(view, QUESTION, layer=1)
-    margin = yes_minus_no(view.answer_logits(QUESTION)[0], view.network.answers)
+    margin = yes_minus_no(view.answer_logits(QUESTION)[0], view.checkpoint.answers)
     assert torch.autograd.grad(margin, vectors)[0].norm() > 0

@@ -5,7 +5,7 @@ from probe.engine.prompts import answer_ids, readable
 
 @pytest.fixture(scope="module")
 def writer(tiny):
-    return tiny.network.writer(before=100)
+    return tiny.checkpoint.writer(before=100)
 
 
 def test_every_token_knows_what_it_is_for(writer):
@@ -43,7 +43,7 @@ def test_a_control_token_never_reaches_the_model(writer, control):
 
 
 def test_a_query_longer_than_the_context_is_refused(writer):
-    with pytest.raises(ValueError, match="tokens but 412 fit behind this video"):
+    with pytest.raises(ValueError, match="tokens but 412 fit after this video"):
         writer.write("red circle " * 300)
 
 

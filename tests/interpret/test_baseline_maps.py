@@ -33,15 +33,15 @@ def view(shipped, organism, tiny, video):
 @pytest.fixture
 def eager(shipped, tiny_folder, view):
     """Full attention matrices of one plain pass, with a graph from the margin to each of them."""
-    network = (load() if shipped else load(tiny_folder, dtype="float32")).network
-    network.module.set_attn_implementation("eager")
-    asked = network.embed(view.writer.write(QUESTION).ids)
-    embeddings = torch.cat([view.prefix, asked]).requires_grad_()
-    out = network.module.model.language_model(
+    checkpoint = (load() if shipped else load(tiny_folder, dtype="float32")).checkpoint
+    checkpoint.module.set_attn_implementation("eager")
+    asked = checkpoint.embed(view.writer.write(QUESTION).ids)
+    embeddings = torch.cat([view.prefix.embeddings, asked]).requires_grad_()
+    out = checkpoint.module.model.language_model(
         inputs_embeds=embeddings[None], output_attentions=True, use_cache=False
     )
-    logits = network.module.lm_head(out.last_hidden_state[0, -1])
-    return out.attentions, yes_minus_no(logits, network.answers)
+    logits = checkpoint.module.lm_head(out.last_hidden_state[0, -1])
+    return out.attentions, yes_minus_no(logits, checkpoint.answers)
 
 
 def test_the_last_tokens_map_is_the_last_tokens(view):
@@ -94,18 +94,20 @@ def test_the_gradient_sees_what_an_intervention_left(view):
 
 
 def test_the_lens_reads_the_states_that_enter_a_layer(view):
-    network = view.network
-    for layer in (0, network.depth - 1):
+    checkpoint = view.checkpoint
+    for layer in (0, checkpoint.depth - 1):
         said = logit_lens(view, "red", layer)
-        states = view.entering(layer)[view.grid.positions]
-        logits = network.module.lm_head(network.module.model.language_model.norm(states))
-        (red,) = network.processor.tokenizer.encode("red", add_special_tokens=False)
+        states = view.states(layer)[view.grid.positions]
+        logits = checkpoint.module.lm_head(checkpoint.module.model.language_model.norm(states))
+        (red,) = checkpoint.processor.tokenizer.encode("red", add_special_tokens=False)
         assert_equal_up_to_rounding(view.grid.unfold(said.values), logits.softmax(-1)[:, red])
 
 
 def test_what_no_plain_pass_can_show_is_refused(tiny, video):
     view = tiny.watch(video)
-    prompted = view.with_latent(zero_prompt(view.model, view.grid, view.prefix.shape[1], 1))
+    prompted = view.with_latent(
+        zero_prompt(view.model, view.grid, view.prefix.embeddings.shape[1], 1)
+    )
     for changed in (prompted, view.under(Cut())):
         with pytest.raises(ValueError, match="plain view"):
             attention_rollout(changed, QUESTION)

@@ -36,7 +36,7 @@ def test_a_tokens_effect_is_the_drop_of_the_margin_when_it_is_blind(view):
 
 def test_cuts_can_be_kept_to_some_layers(tiny, video):
     view = tiny.watch(video)
-    table = causal_grounding(view, QUESTION, layers=[-1], at_once=5)
+    table = causal_grounding(view, QUESTION, layers=[-1], batch_size=5)
     effects = dict(zip(table["index"], table["effect"], strict=True))
     # At the last layer only the answer's own token can still move the answer.
     logits = view.read(QUESTION)[0].logits
@@ -60,7 +60,7 @@ def test_curves_run_from_uncut_to_fully_cut_and_back(view):
     (blind,) = view.under(Cut()).read(QUESTION)
     heatmap = asked.heatmap(-1)
     deletion = deletion_curve(view, QUESTION, heatmap, (0.0, 0.3, 1.0))
-    insertion = insertion_curve(view, QUESTION, heatmap, (0.0, 0.3, 1.0), at_once=2)
+    insertion = insertion_curve(view, QUESTION, heatmap, (0.0, 0.3, 1.0), batch_size=2)
     ends = [asked.margin, blind.margin]
     assert_equal_up_to_rounding(
         [deletion.margins[0], deletion.margins[-1]], ends, scale=asked.logits

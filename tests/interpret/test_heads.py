@@ -183,13 +183,10 @@ def test_a_file_that_is_no_list_of_heads_is_refused(tmp_path):
 
 def test_a_planted_outlier_is_a_sink_and_an_even_video_has_none(tiny, video):
     view = tiny.watch(video)
-    entered = view.entered
-    embeddings = entered.embeddings.clone()
+    embeddings = view.prefix.embeddings.clone()
     place = 37
     embeddings[view.grid.positions[place]] *= 1000
-    loud = dataclasses.replace(
-        view, entered=dataclasses.replace(entered, embeddings=embeddings), plain=None
-    )
+    loud = view.with_prefix(dataclasses.replace(view.prefix, embeddings=embeddings))
     sinks = attention_sinks(loud, layer=0, threshold=8.0)
     assert sinks.cells.flatten()[place]
     assert sinks.norm.flatten().argmax() == place

@@ -47,15 +47,15 @@ def view_of_tiny(tiny, video):
 def eager(shipped, folder, view, hidden=None):
     """One plain pass with full matrices; `hidden` marks the edges that each layer's heads lose."""
     model = load() if shipped else load(folder, dtype="float32")
-    network = model.network
-    network.module.set_attn_implementation("eager")
-    ids = network.writer(before=0).tokenizer(view.writer.text(QUESTION), return_tensors="pt")
+    checkpoint = model.checkpoint
+    checkpoint.module.set_attn_implementation("eager")
+    ids = checkpoint.writer(before=0).tokenizer(view.writer.text(QUESTION), return_tensors="pt")
     asked = view.writer.write(QUESTION).ids
-    embeddings = torch.cat([view.prefix, network.embed(asked)])
+    embeddings = torch.cat([view.prefix.embeddings, checkpoint.embed(asked)])
     assert ids["input_ids"][0, -len(asked) :].tolist() == list(asked)
     length = len(embeddings)
-    mask = torch.ones(length, length, dtype=torch.bool).tril().repeat(network.heads, 1, 1)
-    decoder = network.module.model.language_model
+    mask = torch.ones(length, length, dtype=torch.bool).tril().repeat(checkpoint.heads, 1, 1)
+    decoder = checkpoint.module.model.language_model
     handles = []
     for layer, lost in (hidden or {}).items():
         seen = mask.clone()
@@ -72,7 +72,7 @@ def eager(shipped, folder, view, hidden=None):
         )
     with torch.no_grad():
         out = decoder(inputs_embeds=embeddings[None], output_attentions=True, use_cache=False)
-        logits = network.module.lm_head(out.last_hidden_state[0, -1])
+        logits = checkpoint.module.lm_head(out.last_hidden_state[0, -1])
     rows = torch.stack([layer[0] for layer in out.attentions])
     return rows[:, :, len(view.prefix) :][..., view.grid.positions], logits
 
@@ -81,9 +81,9 @@ def edges(view, tokens, heads=None, cells=None):
     """The edges from tokens of the question to cells of the video, as a mask of all edges."""
     asked = len(view.writer.write(QUESTION))
     length = len(view.prefix) + asked
-    lost = torch.zeros(view.network.heads, length, length, dtype=torch.bool)
+    lost = torch.zeros(view.checkpoint.heads, length, length, dtype=torch.bool)
     positions = view.grid.positions if cells is None else view.grid.positions[cells.flatten()]
-    for head in range(view.network.heads) if heads is None else heads:
+    for head in range(view.checkpoint.heads) if heads is None else heads:
         for token in tokens:
             lost[head, len(view.prefix) + token, positions] = True
     return lost
@@ -94,7 +94,9 @@ def test_cutting_a_token_from_all_cells_equals_masking_it_in_plain_eager_attenti
 ):
     reading = view.under(Cut(tokens=(3,))).read(QUESTION)[0]
     lost = edges(view, [3])
-    rows, logits = eager(shipped, tiny_folder, view, dict.fromkeys(range(view.network.depth), lost))
+    rows, logits = eager(
+        shipped, tiny_folder, view, dict.fromkeys(range(view.checkpoint.depth), lost)
+    )
     assert_equal_up_to_rounding(view.grid.unfold(reading.attention), rows)
     assert_equal_up_to_rounding(reading.logits, logits)
     assert reading.attention[:, :, 3].abs().max() == 0
@@ -138,7 +140,7 @@ def test_knock_outs_of_one_pass_are_those_of_one_pass_each(view):
     ]
     together = knock_out(view, QUESTION, done)
     alone = [knock_out(view, QUESTION, [one])[0] for one in done]
-    by_twos = knock_out(view, QUESTION, done, at_once=2)
+    by_twos = knock_out(view, QUESTION, done, batch_size=2)
     for one, packed, paired in zip(alone, together, by_twos, strict=True):
         for other in (packed, paired):
             assert_equal_up_to_rounding(other.after.attention, one.after.attention)
@@ -179,7 +181,9 @@ def test_a_cut_moves_only_the_token_it_cuts_and_those_behind_it(view_of_tiny):
 
 def test_a_cut_of_one_question_leaves_its_neighbours_in_the_pass_alone(view_of_tiny):
     plain = view_of_tiny.read(QUESTION)[0]
-    first, _, third = view_of_tiny.read(QUESTION, QUESTION, QUESTION, each=[[], [Cut()], []])
+    first, _, third = view_of_tiny.read(
+        QUESTION, QUESTION, QUESTION, interventions_per_question=[[], [Cut()], []]
+    )
     for neighbour in (first, third):
         assert_equal_up_to_rounding(neighbour.attention, plain.attention)
 
@@ -196,7 +200,9 @@ def test_an_ablated_head_puts_out_its_mean_and_the_others_what_they_did(view):
 
 def test_a_reference_mean_is_that_of_its_questions(view_of_tiny):
     records = [HeadRecord(), HeadRecord()]
-    view_of_tiny.answer_logits(QUESTION, "What jumps?", each=[[record] for record in records])
+    view_of_tiny.answer_logits(
+        QUESTION, "What jumps?", interventions_per_question=[[record] for record in records]
+    )
     means = mean_outputs(view_of_tiny, QUESTION, "What jumps?")
     every = torch.cat([record.outputs[2] for record in records])
     assert_equal_up_to_rounding(means[2], every.mean(0))
@@ -236,10 +242,10 @@ def test_with_some_cells_swapped_only_those_tokens_are_anothers(view_of_tiny, ti
     cells = torch.zeros(view_of_tiny.grid.shape, dtype=torch.bool)
     cells[1, 2, 3] = cells[7, 0, 0] = True
     swapped = swap_tokens(view_of_tiny, other, cells)
-    moved = (swapped.prefix - view_of_tiny.prefix).abs().amax(-1) > 0
+    moved = (swapped.prefix.embeddings - view_of_tiny.prefix.embeddings).abs().amax(-1) > 0
     assert moved.nonzero()[:, 0].tolist() == view_of_tiny.grid.positions[cells.flatten()].tolist()
     back = swap_tokens(swapped, view_of_tiny, cells)
-    assert torch.equal(back.prefix, view_of_tiny.prefix)
+    assert torch.equal(back.prefix.embeddings, view_of_tiny.prefix.embeddings)
 
 
 def test_tokens_of_another_grid_are_refused(tiny, video, clip):
@@ -271,8 +277,8 @@ def test_cutting_what_an_answer_rests_on_moves_its_tube(organism, clip, video):
     assert cut.track is not plain.track
     assert tube_iou(plain.tube, cut.tube) < 1
     (told,) = json.loads(json.dumps(cut.to_dict()))["config"]["interventions"]
-    assert told["rule"] == "Cut"
-    assert told["cells"] == cells.tolist()
+    assert told["rule"] == "probe.interpret.knockouts:Cut"
+    assert told["cells"] == {"tensor": cells.tolist(), "dtype": "bool"}
 
 
 def test_a_grounder_may_look_through_some_heads_only(organism, clip, video):
@@ -296,7 +302,7 @@ def test_an_effect_says_what_changed(view_of_tiny):
     assert blind.heat_moved(-1) == 1
     assert blind.margin_change == blind.after.margin - blind.before.margin
     assert blind.answer_changed == (blind.answers[0] != blind.answers[1])
-    margin = yes_minus_no(blind.after.logits, view_of_tiny.network.answers)
+    margin = yes_minus_no(blind.after.logits, view_of_tiny.checkpoint.answers)
     assert_equal_up_to_rounding(blind.after.margin, margin, scale=blind.after.logits)
 
 
@@ -318,4 +324,4 @@ def test_what_is_not_there_is_named(wrong, said):
 
 def test_each_question_needs_its_list(view_of_tiny):
     with pytest.raises(ValueError, match="1 lists of interventions for 2 questions"):
-        view_of_tiny.read(QUESTION, QUESTION, each=[[]])
+        view_of_tiny.read(QUESTION, QUESTION, interventions_per_question=[[]])

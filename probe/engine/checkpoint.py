@@ -1,0 +1,168 @@
+"""A checkpoint: weights, processor and tokenizer, and what its family calls their parts.
+
+What needs no pass through the decoder is here; the passes are in `decoder`.
+"""
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers.video_utils import VideoMetadata
+
+from probe.engine.families import Family, Inputs
+from probe.engine.grids import VisualGrid
+from probe.engine.prompts import AnswerIds, PromptWriter, answer_ids
+from probe.video import Video
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A model with its processor, and the entry of its family."""
+
+    module: Any
+    """The model, of a class of transformers."""
+
+    processor: Any
+    family: Family
+
+    @property
+    def config(self) -> Any:
+        """The checkpoint's configuration."""
+        return self.module.config
+
+    @property
+    def device(self) -> torch.device:
+        """The device that inputs go to."""
+        return self.module.get_input_embeddings().weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number type of the weights."""
+        return self.module.get_input_embeddings().weight.dtype
+
+    @property
+    def decoder(self) -> Any:
+        """The language model without its head; its layers are at `.layers`."""
+        return operator.attrgetter(self.family.language_model)(self.module)
+
+    @property
+    def depth(self) -> int:
+        """The number of decoder layers."""
+        return self.config.get_text_config().num_hidden_layers
+
+    @property
+    def heads(self) -> int:
+        """The number of attention heads in a decoder layer."""
+        return self.config.get_text_config().num_attention_heads
+
+    @property
+    def placeholder(self) -> int:
+        """The id of the token that takes the place of a visual token in the text."""
+        return getattr(self.config, self.family.placeholder)
+
+    @property
+    def context(self) -> int:
+        """The longest sequence the decoder was made for, in tokens."""
+        return self.config.get_text_config().max_position_embeddings
+
+    @property
+    def preferred_frames(self) -> int:
+        """How many frames the checkpoint wants to see, or its family where it does not say."""
+        return getattr(self.processor.video_processor, "num_frames", None) or self.family.frames
+
+    @cached_property
+    def answers(self) -> AnswerIds:
+        """The ids of yes and no."""
+        return answer_ids(self.processor.tokenizer)
+
+    def writer(self, before: int, tail: str = "") -> PromptWriter:
+        """Make the writer of questions after `before` tokens of video and template.
+
+        `tail` is what the processor writes after the last visual token.
+        """
+        longest = max(0, self.context - before)
+        return PromptWriter(self.processor, self.placeholder, longest, tail)
+
+    def process(self, video: Video, text: str) -> Inputs:
+        """Make the model's inputs of a video and a text, by the checkpoint's own processor."""
+        return self.process_with_tail(video, text)[0]
+
+    def process_with_tail(self, video: Video, text: str) -> tuple[Inputs, str]:
+        """Make the model's inputs, and find what is written after the last visual token.
+
+        Raises:
+            ValueError: if the processor refuses the video.
+        """
+        try:
+            made = self.processor(
+                text=[text],
+                videos=[video.frames],
+                video_metadata=[_metadata(video)],
+                do_sample_frames=False,
+                return_text_replacement_offsets=True,
+                return_tensors="pt",
+            )
+        except ValueError as failure:
+            height, width = video.size
+            raise ValueError(
+                f"the processor refuses {len(video)} frames of {height} x {width} pixels: "
+                f"{failure}; sample more frames, or give pictures of another shape"
+            ) from failure
+        ((written,),) = made.pop("text_replacement_offsets")
+        (last_visual,) = self.processor.tokenizer.convert_ids_to_tokens([self.placeholder])
+        inputs = {name: self._placed(name, value) for name, value in made.items()}
+        return inputs, written["replacement"].rpartition(last_visual)[2]
+
+    def _placed(self, name: str, value: Tensor) -> Tensor:
+        """Move an input to the device; pictures alone take the number type of the weights."""
+        # Times keep float32: positions in the sequence are computed from them.
+        return value.to(self.device, self.dtype if name.startswith("pixel_values") else None)
+
+    def grid(self, video: Video, inputs: Inputs) -> VisualGrid:
+        """Find which position of the sequence is which cell of the video."""
+        return self.family.grid(self.config, self.processor, video, inputs)
+
+    def embed(self, ids: Sequence[int]) -> Float[Tensor, "token hidden"]:
+        """Look up the embeddings of text tokens."""
+        return self.module.get_input_embeddings()(torch.tensor(ids, device=self.device))
+
+    def logits(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token word"]:
+        """Compute next-token logits of last states, in float32."""
+        return self.module.get_output_embeddings()(hidden).float()
+
+    def lens(self, states: Float[Tensor, "token hidden"]) -> Float[Tensor, "token word"]:
+        """Compute the next-token logits that states inside the decoder would give as the last."""
+        return self.logits(self.decoder.norm(states))
+
+    def check_grid(self) -> None:
+        """Refuse a checkpoint whose processor does not do what its family's entry says.
+
+        Needs the processor alone, so it costs milliseconds however large the model.
+
+        Raises:
+            ValueError: if there are not as many visual tokens as cells.
+        """
+        blank = Video(np.zeros((2, 64, 96, 3), np.uint8), (0, 1), np.arange(2) / 2)
+        self.grid(blank, self.process(blank, self.writer(before=0).text("?")))
+
+
+def _metadata(video: Video) -> VideoMetadata:
+    """Describe when the sampled frames were shown, for models that write it into the text.
+
+    Frames are counted at a constant rate, so that a number over the rate is a time.
+    """
+    height, width = video.size
+    return VideoMetadata(
+        total_num_frames=video.source_length,
+        fps=video.fps,
+        width=width,
+        height=height,
+        duration=video.source_length / video.fps,
+        frames_indices=[round(float(time) * video.fps) for time in video.times],
+    )

@@ -1,0 +1,81 @@
+"""Keys and values of a prefix, by decoder layer: read after, never added to."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicLayer
+
+KeyValues: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
+"""Keys and values of each decoder layer for the tokens of a prefix, from layer 0 on."""
+
+
+@dataclass(frozen=True, eq=False)
+class TwoStageGradient:
+    """Gradient of losses with respect to what keys and values were computed from, in two stages.
+
+    Questions are read after `cut`, which has the same numbers and no history. The gradient is
+    first taken back to the cut, once for each question, and from there to the source. So the
+    activations of a question are freed before the backward pass of the video begins, and the
+    activations of the video are kept only once, for all questions.
+    """
+
+    computed: KeyValues
+    """With their graph."""
+
+    cut: KeyValues
+    """The same numbers, as leaves of a new graph."""
+
+    source: Tensor
+    """The tensor that the gradient is wanted for."""
+
+    @classmethod
+    def of(cls, computed: KeyValues, source: Tensor) -> "TwoStageGradient":
+        """Cut keys and values from the source; layers without a graph stay without."""
+        cut = tuple((_as_leaf(keys), _as_leaf(values)) for keys, values in computed)
+        return cls(computed, cut, source)
+
+    def gradient(self, loss: Tensor) -> Tensor:
+        """Compute the gradient of a loss, read after the cut, with respect to the source."""
+        leaves = [leaf for layer in self.cut for leaf in layer if leaf.requires_grad]
+        computed = [tensor for layer in self.computed for tensor in layer if tensor.requires_grad]
+        at_cut = torch.autograd.grad(loss, leaves)
+        return torch.autograd.grad(computed, self.source, at_cut, retain_graph=True)[0]
+
+
+def _as_leaf(tensor: Tensor) -> Tensor:
+    return tensor.detach().requires_grad_(tensor.requires_grad)
+
+
+class ReadOnlyLayer(DynamicLayer):
+    """One layer of a cache that is read and never grows.
+
+    A `DynamicCache` copies keys and values when it is made, and keeps the longer copy of every
+    layer that has run. This joins old and new for the layer that runs and forgets them after it.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self.keys, self.values = keys, values
+
+    def update(
+        self,
+        key_states: Tensor,
+        value_states: Tensor,
+        *_: Any,
+        **__: Any,
+    ) -> tuple[Tensor, Tensor]:
+        """Join the prefix's keys and values with the new ones; nothing is kept."""
+        assert self.keys is not None
+        assert self.values is not None
+        return (
+            torch.cat([self.keys, key_states], dim=-2),
+            torch.cat([self.values, value_states], dim=-2),
+        )
+
+
+def as_hf_cache(key_values: KeyValues) -> Cache:
+    """Make the cache object that transformers' models take."""
+    return Cache(layers=[ReadOnlyLayer(keys, values) for keys, values in key_values])

@@ -1,0 +1,110 @@
+"""The cache of a prefix: the one object of the engine that changes."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.engine.decoder import Decoder
+from probe.engine.key_values import KeyValues
+from probe.engine.prefix import Prefix
+from probe.engine.questions import QuestionTokens
+
+Added = Mapping[int, Float[Tensor, "token hidden"]]
+"""What latent prompts add to the states that enter a layer, by layer."""
+
+
+class PrefixCache:
+    """Keys, values and states of one prefix, computed when first needed and then kept.
+
+    It is mutable, and views that read the same prefix share it: a video asked many questions is
+    read once. It grows with the number of layers asked for, never with the number of questions, of
+    which only the last ones' states are kept.
+
+    With latent prompts, layers below the lowest of them are read from the cache of the plain
+    prefix, and those above carry the graph of the vectors.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        prefix: Prefix,
+        *,
+        plain: "PrefixCache | None" = None,
+        added: Callable[[], Added] = dict,
+        first: int = 0,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            decoder: What reads the prefix.
+            prefix: The tokens.
+            plain: The cache of the same prefix without latent prompts; None where this is it.
+            added: Gives what latent prompts add.
+            first: The lowest layer that a latent prompt enters.
+        """
+        self._decoder = decoder
+        self._prefix = prefix
+        self._plain = plain
+        self._added = added
+        self._first = first
+        self._key_values: KeyValues = ()
+        self._states: dict[int, Tensor] = {0: prefix.embeddings}
+        self._questions: tuple[tuple[Sequence[str], int], Tensor] | None = None
+
+    def key_values(self, depth: int) -> KeyValues:
+        """Return the keys and values of the first layers; compute those that are missing."""
+        if len(self._key_values) < depth:
+            self._key_values = self._computed(depth)
+        return self._key_values[:depth]
+
+    def states(self, layer: int) -> Float[Tensor, "token hidden"]:
+        """Return the states that enter a layer, without latent prompts; computed once."""
+        if self._plain is not None:
+            return self._plain.states(layer)
+        if layer not in self._states:
+            self._states[layer] = self._decoder.states_entering(self._prefix, layer)
+        return self._states[layer]
+
+    def question_states(
+        self, questions: Sequence[str], tokens: QuestionTokens, layer: int
+    ) -> Float[Tensor, "token hidden"]:
+        """Return the states of questions that enter a layer; kept until others are asked for.
+
+        Steps of learning ask the same questions again and again.
+        """
+        key = (tuple(questions), layer)
+        if self._questions is None or self._questions[0] != key:
+            read = self._decoder.question_states_entering(self.key_values(layer), tokens, layer)
+            self._questions = (key, read)
+        return self._questions[1]
+
+    def start_from(self, key_values: KeyValues) -> "PrefixCache":
+        """Return a cache of the same prefix that has these keys and values already."""
+        other = PrefixCache(
+            self._decoder, self._prefix, plain=self._plain, added=self._added, first=self._first
+        )
+        other._key_values = key_values
+        return other
+
+    def clear(self) -> None:
+        """Forget everything, to free memory; what is asked for later is computed again."""
+        self._key_values, self._questions = (), None
+        self._states = {0: self._prefix.embeddings}
+
+    def take_over(self, other: "PrefixCache") -> None:
+        """Keep what was read with latent vectors of zeros, which is the same, without its graph."""
+        if len(other._key_values) > len(self._key_values):
+            self._key_values = tuple(
+                (keys.detach(), values.detach()) for keys, values in other._key_values
+            )
+
+    def _computed(self, depth: int) -> KeyValues:
+        decoder, prefix = self._decoder, self._prefix
+        if self._plain is None:
+            return decoder.prefill(prefix, prefix.embeddings, {}, depth=depth)
+        below = self._plain.key_values(min(self._first, depth))
+        if depth <= self._first:
+            return below
+        states = self._plain.states(self._first)
+        return decoder.prefill(prefix, states, self._added(), below, depth)

@@ -1,0 +1,131 @@
+"""Requests: questions ready to be read, what is done meanwhile, and what is kept of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.engine.grids import VisualGrid
+from probe.engine.interventions import Edit, Edits, Extent, Intervention
+from probe.engine.prompts import AnswerIds, Kind, Prompt
+from probe.engine.questions import AttentionSelection, PackedQuestions, QuestionTokens
+from probe.engine.readings import AttentionMaps, Reading
+
+Interventions = Sequence[Sequence[Intervention]]
+"""What is done to the model while it reads each of several questions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Questions ready to be read, and what is to be kept of them."""
+
+    prompts: tuple[Prompt, ...]
+    packed: PackedQuestions
+    tokens: QuestionTokens
+    selection: AttentionSelection
+    edits: Edits
+    grid: VisualGrid
+
+    kinds: tuple[Kind, ...] | None = None
+    """The kinds of token whose attention is kept; None for all."""
+
+    @property
+    def kept(self) -> list[Prompt]:
+        """The questions, each with those of its tokens whose attention is kept."""
+        if self.kinds is None:
+            return list(self.prompts)
+        return [prompt.only(prompt.indices(*self.kinds)) for prompt in self.prompts]
+
+    def without_attention(self) -> "Request":
+        """Return the same request, of which no attention is kept."""
+        return replace(self, selection=replace(self.selection, layers=()))
+
+    def maps(self, rows: Sequence[Float[Tensor, "head token visual"]]) -> list[AttentionMaps]:
+        """Hand the rows of attention, one tensor a layer, to the questions they belong to."""
+        selection, kept = self.selection, self.kept
+        tokens = [len(prompt) for prompt in kept]
+        stacked = (
+            torch.stack(list(rows)) if rows else torch.zeros(0, 1, sum(tokens), len(self.grid))
+        )
+        parts = self.grid.fold(stacked).split(tokens, dim=2)
+        return [
+            AttentionMaps(prompt, part, selection.layers, self.grid, heads=selection.heads)
+            for prompt, part in zip(kept, parts, strict=True)
+        ]
+
+    def readings(
+        self,
+        rows: Sequence[Float[Tensor, "head token visual"]],
+        logits: Float[Tensor, "question word"],
+        answers: AnswerIds,
+    ) -> list[Reading]:
+        """Hand rows of attention and logits to the questions they belong to."""
+        return [
+            Reading(**vars(maps), logits=own, answers=answers)
+            for maps, own in zip(self.maps(rows), logits, strict=True)
+        ]
+
+
+def select_tokens(
+    prompts: Sequence[Prompt], packed: PackedQuestions, kinds: Sequence[Kind] | None
+) -> list[int] | None:
+    """Find the tokens of these kinds in the row of packed questions; None for all.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if kinds is None:
+        return None
+    pairs = zip(packed.parts, prompts, strict=True)
+    selected = [part.start + i for part, prompt in pairs for i in prompt.indices(*kinds)]
+    if not selected:
+        raise ValueError(f"no question has a {' or '.join(kinds)} token")
+    return selected
+
+
+def collect_edits(
+    packed: PackedQuestions,
+    interventions: Sequence[Intervention],
+    per_question: Interventions | None,
+    room: Extent,
+) -> Edits:
+    """Put the edits of all questions of a pass together, layer by layer.
+
+    Args:
+        packed: The questions.
+        interventions: What is done to all of them.
+        per_question: What is done to each.
+        room: The layers, heads and cells to choose from; each question has tokens of its own.
+
+    Raises:
+        ValueError: if there are not as many lists as questions, or an intervention does not fit.
+    """
+    own = per_question or [()] * len(packed.lengths)
+    if len(own) != len(packed.lengths):
+        raise ValueError(
+            f"{len(own)} lists of interventions for {len(packed.lengths)} questions; "
+            "give one for each"
+        )
+    edits: dict[int, list[tuple[slice, Edit]]] = {}
+    for part, length, some in zip(packed.parts, packed.lengths, own, strict=True):
+        for intervention in (*interventions, *some):
+            for layer, edit in intervention.edits(replace(room, tokens=length)).items():
+                edits.setdefault(layer, []).append((part, edit))
+    return edits
+
+
+def choose_numbers(thing: str, wanted: Sequence[int] | None, count: int) -> tuple[int, ...]:
+    """Put the wanted numbers of layers or heads in order; all where none are named.
+
+    Raises:
+        ValueError: if one does not exist, or the choice is empty.
+    """
+    if wanted is None:
+        return tuple(range(count))
+    if wrong := [number for number in wanted if not -count <= number < count]:
+        raise ValueError(f"there is no {thing} {wrong}; this model has {thing}s 0 to {count - 1}")
+    if not wanted:
+        raise ValueError(f"there is no {thing} to read; name at least one, or None for all")
+    return tuple(sorted({number % count for number in wanted}))

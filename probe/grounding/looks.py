@@ -1,0 +1,127 @@
+"""A look: where the model attended for one part of a query, and through which tokens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from probe.engine.attention import Assembly, Heatmap, assemble
+from probe.engine.grids import Cells
+from probe.engine.readings import Reading, shorten
+from probe.interpret.grounding_tokens import rank_tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """Where the model attended for one question, and through which tokens."""
+
+    reading: Reading | None
+    """What the model did with the question; None for a look that was loaded from a file, which
+    keeps the statistics of its tokens and the map."""
+
+    tokens: tuple[int, ...]
+    """The grounding token, or those whose maps were averaged, as places in the question."""
+
+    heatmap: Heatmap
+
+    consistency: float | None = None
+    """Correlation of the maps of both frame orders, where they were assembled (-1 to 1)."""
+
+    stored: Mapping[str, Any] | None = None
+    """What `to_dict` wrote, for a look that was loaded."""
+
+    def __repr__(self) -> str:
+        through = ", ".join(repr(self.token_texts[token]) for token in self.tokens)
+        return f"Look({shorten(self.question)!r} through {through}; margin {self.margin:+.2f})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Look) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.question, self.tokens))
+
+    @property
+    def question(self) -> str:
+        """The question that was asked."""
+        return self.reading.prompt.question if self.reading else self._stored["question"]
+
+    @property
+    def margin(self) -> float:
+        """Yes minus no in logits."""
+        return self.reading.margin if self.reading else self._stored["yes_minus_no"]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Every token of the question with its statistics, as `rank_tokens` gives them."""
+        if self.reading is not None:
+            return rank_tokens(self.reading)
+        return pd.DataFrame(self._stored["tokens"])
+
+    @property
+    def token_texts(self) -> tuple[str, ...]:
+        """The question's tokens as people read them, in order."""
+        if self.reading is not None:
+            return self.reading.tokens
+        return tuple(self.table.sort_values("index")["token"])
+
+    def assemble_with(self, reverse: "Look", how: Assembly) -> "Look":
+        """Join this map with that of the reversed frame order, turned back."""
+        turned = reverse.heatmap.reversed()
+        joined = assemble([self.heatmap, turned], how)
+        return replace(self, heatmap=joined, consistency=self.heatmap.consistency(turned))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return question, tokens with their statistics, and map, in plain values."""
+        peak = self.heatmap.peak
+        texts = self.token_texts
+        return {
+            "question": self.question,
+            "yes_minus_no": round(self.margin, 4),
+            "grounding_tokens": [{"index": index, "token": texts[index]} for index in self.tokens],
+            "consistency": None if self.consistency is None else round(self.consistency, 4),
+            "peak": {
+                "frame": self.heatmap.cells.frames[peak[0]][0],
+                "row": peak[1],
+                "column": peak[2],
+            },
+            "tokens": self.table.round(6).to_dict("records"),
+            "map": map_to_dict(self.heatmap),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Look":
+        """Make the look that `to_dict` wrote; it has no reading."""
+        tokens = tuple(int(token["index"]) for token in record["grounding_tokens"])
+        heatmap = map_from_dict(record["map"])
+        return cls(None, tokens, heatmap, record["consistency"], record)
+
+    @property
+    def _stored(self) -> Mapping[str, Any]:
+        assert self.stored is not None, "a look has a reading or was loaded"
+        return self.stored
+
+
+def map_to_dict(heatmap: Heatmap) -> dict[str, Any]:
+    """Convert a map to plain values; each number is as short as brings back the same float32."""
+    values = heatmap.values.detach().cpu().float().numpy()
+    return {
+        "values": [float(str(value)) for value in values.flatten()],
+        "frames": [list(sources) for sources in heatmap.cells.frames],
+        "rows": heatmap.cells.rows,
+        "columns": heatmap.cells.columns,
+        "region": list(heatmap.cells.region),
+    }
+
+
+def map_from_dict(record: Mapping[str, Any]) -> Heatmap:
+    """Make the map that `map_to_dict` wrote."""
+    left, top, right, bottom = record["region"]
+    frames = tuple(tuple(sources) for sources in record["frames"])
+    region = (float(left), float(top), float(right), float(bottom))
+    cells = Cells(frames, record["rows"], record["columns"], region)
+    values = torch.from_numpy(np.array(record["values"], dtype=np.float32))
+    return Heatmap(values.unflatten(0, cells.shape), cells)
