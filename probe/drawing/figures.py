@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -12,9 +13,9 @@ from torch import Tensor
 
 from probe.drawing.overlays import HeatScale, blend
 from probe.engine.attention import Heatmap
-from probe.engine.view import Reading
+from probe.engine.readings import Reading
 from probe.files import write_atomically
-from probe.interpret.grounding_tokens import visual_activation
+from probe.interpret.grounding_tokens import rank_tokens, visual_activation
 from probe.video import Box, Span, Tube, Video
 
 CHOSEN_COLOUR, QUIET_COLOUR = "#0072B2", "#c8c8c8"
@@ -81,12 +82,23 @@ def choose_frames(video: Video, most: int = MOST_FRAMES) -> list[int]:
 
 
 def draw_tokens(ax: Axes, reading: Reading, chosen: Sequence[int] = ()) -> None:
+    """Draw the visual activation of each token of a reading as a bar."""
+    draw_activation(ax, rank_tokens(reading), chosen)
+
+
+def draw_activation(ax: Axes, table: pd.DataFrame, chosen: Sequence[int] = ()) -> None:
     """Draw the visual activation of each token as a bar.
 
     Role tokens are blue; the chosen ones, whose maps were read, are orange.
+
+    Args:
+        ax: The axes to draw on.
+        table: What `rank_tokens` gave.
+        chosen: The tokens whose maps were read, as places in the question.
     """
-    activation = visual_activation(reading).numpy()
-    colours = [KIND_COLOURS[one.kind] for one in reading.prompt.tokens]
+    ordered = table.sort_values("index")
+    activation = ordered["activation"].to_numpy()
+    colours = [KIND_COLOURS[kind] for kind in ordered["kind"]]
     bars = ax.bar(range(len(activation)), activation, color=colours, width=0.8)
     for token in chosen:
         bars[token].set(color=HIGHLIGHT_COLOUR)
@@ -101,7 +113,8 @@ def draw_tokens(ax: Axes, reading: Reading, chosen: Sequence[int] = ()) -> None:
             fontsize=7,
         )
     ax.margins(y=0.15)
-    ax.set_xticks(range(len(activation)), reading.tokens, rotation=60, ha="right", fontsize=7)
+    texts = list(ordered["token"])
+    ax.set_xticks(range(len(activation)), texts, rotation=60, ha="right", fontsize=7)
     ax.set_ylabel("visual activation", fontsize=8)
     ax.tick_params(axis="y", labelsize=7)
     _hide_upper_spines(ax)
