@@ -3,16 +3,30 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test figures notebooks docs bench lint format clean
+# One worker a core, each on one thread: more threads would only wait for each other. A file's tests
+# share their fixtures in one worker; tests/conftest.py has the files with slow tests start first.
+WORKERS ?= logical
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 \
+	--dist loadscope --no-loadscope-reorder
+
+.PHONY: demo test test-fast coverage figures notebooks docs bench lint lint-js format hooks clean
 
 demo: $(READY)
 	$(BIN)/probe demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	$(PYTEST) $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+
+# The tests that are not marked slow, in a minute; doctests are in `make test`.
+test-fast: $(READY)
+	$(PYTEST) -m 'not slow' tests
+
+# All tests, and which lines of the package they never run.
+coverage: COVERAGE := 1
+coverage: test
 
 notebooks: $(READY)
-	$(BIN)/python -m pytest -q --nbmake notebooks
+	$(PYTEST) --nbmake notebooks
 
 docs: $(READY)
 	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going docs docs/_build
@@ -25,15 +39,31 @@ bench: $(READY)
 figures: $(READY)
 	$(BIN)/python analyses/all.py $(if $(MEASURE),--measure)
 
-lint: $(READY)
+lint: $(READY) lint-js
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
+# The page's JavaScript; only this needs node, and only its developers need this.
+LINT_JS := .ci/javascript
+
+lint-js:
+	@if command -v npm >/dev/null; \
+	then $(MAKE) --silent $(LINT_JS)/node_modules && npm run -s --prefix $(LINT_JS) lint; \
+	else echo 'JavaScript not linted: node and npm are not installed'; fi
+
+$(LINT_JS)/node_modules: $(LINT_JS)/package.json $(LINT_JS)/package-lock.json
+	npm ci --silent --no-audit --no-fund --prefix $(LINT_JS)
+	touch $@
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Run the checks of `make lint` before each commit from now on.
+hooks: $(READY)
+	$(BIN)/pre-commit install
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.11")'

@@ -1,4 +1,5 @@
 import sys
+from collections import Counter
 
 import beartype  # noqa: F401  before nnsight, which mounts `save` on `object`
 import pytest
@@ -6,6 +7,22 @@ import pytest
 from probe.cli import main
 from probe.engine.model import load
 from probe.organism.world import make_clip
+
+SLOW = 50
+"""How many usual tests a slow one lasts, roughly."""
+
+
+def pytest_collection_modifyitems(config, items):
+    """Order the files that parallel workers share: those with the most slow tests come first.
+
+    A long file that starts last would leave all other workers without work.
+    """
+    if not hasattr(config, "workerinput"):  # one process runs them in the order of their names
+        return
+    costs = Counter()
+    for item in items:
+        costs[item.path] += SLOW if item.get_closest_marker("slow") else 1
+    items.sort(key=lambda item: -costs[item.path])
 
 
 @pytest.fixture(scope="session")
