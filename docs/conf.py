@@ -1,9 +1,9 @@
-"""How the documentation is rendered: `make docs`. Nothing here needs a network."""
+"""Settings of the documentation, which `make docs` builds without a network."""
 
 from importlib import metadata
 from typing import Any
 
-import probe  # noqa: F401  readies torchvision before anything else is imported
+import probe.engine  # noqa: F401  adapts torchvision before anything else imports it
 
 project = "Grounding Probe"
 release = version = metadata.version("grounding-probe")
@@ -21,18 +21,16 @@ autodoc_default_options = {"members": True}
 myst_heading_anchors = 3
 
 
-def as_prose(
+def mark_as_prose(
     _app: Any, what: str, _name: str, _thing: Any, _options: Any, lines: list[str]
 ) -> None:
-    """Keep napoleon from taking what stands before a colon in the first line for a type.
-
-    It skips empty lines, so an empty comment goes first.
-    """
+    """Keep napoleon from reading the words before a colon in the first line as a type."""
+    # Napoleon takes the first line as a type unless it is a comment; empty lines it skips.
     if what in ("attribute", "data", "property"):
         lines[:0] = ["..", ""]
 
 
-def readable_signature(
+def simplify_signature(
     _app: Any,
     _what: str,
     _name: str,
@@ -41,11 +39,11 @@ def readable_signature(
     signature: str | None,
     returned: str | None,
 ) -> tuple[str | None, str | None]:
-    """Show a default that is made anew as dots: `<factory>` cannot be parsed as Python."""
+    """Show the default of a factory as dots: `<factory>` cannot be parsed as Python."""
     return signature and signature.replace("<factory>", "..."), returned
 
 
 def setup(app: Any) -> None:
-    """Connect the above; napoleon listens at the usual priority of 500."""
-    app.connect("autodoc-process-docstring", as_prose, priority=400)
-    app.connect("autodoc-process-signature", readable_signature)
+    """Connect both functions, before napoleon, which has the usual priority of 500."""
+    app.connect("autodoc-process-docstring", mark_as_prose, priority=400)
+    app.connect("autodoc-process-signature", simplify_signature)

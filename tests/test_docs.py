@@ -1,27 +1,43 @@
-"""Documentation that leaves nothing out, and notebooks whose changes can be read."""
+"""Documentation that leaves nothing out and whose examples run; notebooks without stored output."""
 
+import importlib
 import json
 import re
+import sys
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from published_formats import SCALE, written_clip
 
 import probe
+from probe.evaluation import EvaluationConfig, RuleNames, evaluate
+from probe.files import read_json, write_json
+from probe.organism.world import make_clip
 
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def test_every_public_name_is_in_the_reference():
-    text = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs/api").glob("*.md"))
+    text = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "api").glob("*.md"))
     assert set(probe.__all__) <= set(re.findall(r"\bprobe(?:\.\w+)*\.(\w+)", text))
 
 
 def test_every_page_is_reached_from_the_index():
-    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
-    pages = [*(ROOT / "docs/api").glob("*.md"), *(ROOT / "docs/how-to").glob("*.md")]
-    named = {str(page.relative_to(ROOT / "docs").with_suffix("")) for page in pages}
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    named = {str(page.relative_to(DOCS).with_suffix("")) for page in PAGES} - {"index"}
     assert named <= set(index.split())
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES], ids=lambda path: path.stem)
+def test_every_link_to_a_file_leads_to_one(path):
+    text = re.sub(r"```.*?```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    assert all((path.parent / link).exists() for link in links), links
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
@@ -30,3 +46,117 @@ def test_a_notebook_is_stored_without_what_it_printed(path):
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     assert code
     assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
+
+
+# The architecture
+
+
+def contract():
+    """The layers of the import contract, from the top; rooms of one layer together."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    return [re.split(r" \| ", layer) for layer in layers]
+
+
+def test_the_architecture_says_the_import_line_of_the_contract():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    line = re.search(r"```\n(cli →.*?)```", text, re.DOTALL)
+    assert line is not None
+    said = [re.split(r" \| ", layer.strip()) for layer in line[1].split("→")]
+    # Not rooms: the entry point, the table of public names, and modules that rename others.
+    left_out = {"__main__", "public", "model", "tubes"}
+    rooms = [[room for room in layer if room not in left_out] for layer in contract()]
+    assert said == [layer for layer in rooms if layer]
+
+
+def test_the_picture_shows_every_room_of_the_contract_in_order():
+    picture = (DOCS / "rooms.svg").read_text(encoding="utf-8")
+    shown = re.findall(r'font-weight="bold">(\w+)<', picture)
+    assert shown == [
+        room
+        for layer in contract()
+        for room in layer
+        if room not in {"__main__", "public", "model", "tubes"}
+    ]
+
+
+# The examples
+
+
+def blocks(path):
+    """The Python examples of a page, in order."""
+    return re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+def clips(tmp_path, monkeypatch):
+    """A working folder that contains two clips, with a query and boxes for each."""
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("one", "two")):
+        thing = written_clip(Path("clips") / f"{name}.mp4", seed).things[0]
+        tube = thing.tube()
+        boxes = dict(zip(tube.frames.tolist(), (tube.boxes * SCALE).tolist(), strict=True))
+        write_json(Path("clips") / f"{name}.json", {"query": thing.query, "boxes": boxes})
+
+
+@pytest.fixture
+def my_rules(tmp_path, monkeypatch):
+    """The module of the page about rules of one's own, imported."""
+    parts = blocks(DOCS / "how-to/write-your-own-rule.md")
+    module = [part for part in parts if part.startswith("# my_rules.py\n")]
+    (tmp_path / "my_rules.py").write_text("\n\n".join(module), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("my_rules")
+    del sys.modules["my_rules"]
+
+
+@pytest.mark.usefixtures("clips", "my_rules")
+def test_the_examples_of_your_own_rules_run_in_the_grounder_and_in_an_evaluation():
+    uses = [
+        part
+        for part in blocks(DOCS / "how-to/write-your-own-rule.md")
+        if not part.startswith("# my_rules.py\n")
+    ]
+    space = {}
+    for part in uses:
+        exec(part, space)
+    assert all(abs(effect.margin_change) > 0 for effect in space["changed"])
+    summary = read_json("runs/mine/summary.json")
+    assert (summary["queries"], summary["failed"]) == (2, [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"token": probe.AllOf()},
+        {"span": probe.TopHull()},
+        {"track": probe.PLAIN.track},
+        {"frames": probe.PLAIN.frames},
+        {"learn_when": None},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_each_rule_of_the_page_has_a_part_in_the_answer(organism, my_rules, change):
+    video = make_clip(2).video()
+    queries = make_clip(2).things[0].query
+    mine = probe.ground(organism, video, queries, config=my_rules.MINE).to_dict()
+    shipped = replace(my_rules.MINE, **change)
+    other = probe.ground(organism, video, queries, config=shipped).to_dict()
+    parts = ("span", "candidates", "frame_scores", "when", "where")
+    assert any(mine[part] != other[part] for part in parts)
+
+
+@pytest.mark.usefixtures("clips", "my_rules")
+def test_a_single_rule_of_your_own_goes_into_a_preset_by_its_name():
+    rules = RuleNames(token="my_rules:subject_words")
+    config = EvaluationConfig("shapes-val", method="best", rules=rules)
+    assert not evaluate(config, "runs/words", limit=1).summary["failed"]
+
+
+def test_the_readmes_example_runs(tmp_path, monkeypatch, organism):
+    (example,) = blocks(ROOT / "README.md")
+    written_clip(tmp_path / "probe-demo/clip.mp4", 4)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(probe, "load", lambda: organism, raising=False)
+    exec(example, {})
+    assert all(Path(f"answer.{suffix}").stat().st_size for suffix in ("json", "mp4", "png"))
