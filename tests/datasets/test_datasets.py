@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from published_formats import SCALE, write_hcstvg, write_vidstg
 
-from probe.datasets import NAMES, check, load_dataset
+from probe.datasets import NAMES, check_samples, load_dataset
 from probe.organism.benchmark import SHAPES_VAL
 from probe.organism.world import LENGTH, RATE, SIDE, make_clip
 from probe.video import Span
@@ -65,7 +65,7 @@ def test_a_sample_is_the_tube_that_was_written_in_source_frames_and_pixels(writt
 
 
 def test_what_was_written_is_found_whole(written):
-    assert [finding for finding in check(load_dataset(*written)) if finding] == []
+    assert [finding for finding in check_samples(load_dataset(*written)) if finding] == []
 
 
 def test_a_sample_reads_its_video(written):
@@ -189,7 +189,7 @@ def test_a_tube_survives_the_way_into_a_part_and_back(tmp_path):
 
 def only_finding(dataset):
     """What is wrong with the one sample of a data set."""
-    (finding,) = check(dataset)
+    (finding,) = check_samples(dataset)
     assert finding is not None
     return finding
 
@@ -217,7 +217,7 @@ def test_a_missing_video_is_found_before_the_run(written):
     path = sorted(root.rglob("*.mp4"))[0]
     path.rename(path.with_suffix(".gone"))
     try:
-        first = next(finding for finding in check(load_dataset(name, root)) if finding)
+        first = next(finding for finding in check_samples(load_dataset(name, root)) if finding)
     finally:
         path.with_suffix(".gone").rename(path)
     assert first.fatal
@@ -241,7 +241,7 @@ def test_a_length_that_differs_by_more_than_two_frames_is_said(tmp_path, annotat
     entries = json.loads(path.read_text())
     next(iter(entries.values()))["img_num"] = annotated
     path.write_text(json.dumps(entries))
-    (finding,) = check(load_dataset("hcstvg1", tmp_path))
+    (finding,) = check_samples(load_dataset("hcstvg1", tmp_path))
     assert (finding is not None) == odd
     assert finding is None or (not finding.fatal and f"annotated are {annotated}" in finding.text)
 
@@ -297,7 +297,7 @@ def test_an_entry_of_no_use_spoils_no_other(tmp_path):
     del entries[first]["bbox"]
     entries[second]["bbox"] = []
     path.write_text(json.dumps(entries))
-    findings = list(check(load_dataset("hcstvg1", tmp_path)))
+    findings = list(check_samples(load_dataset("hcstvg1", tmp_path)))
     assert findings[2] is None
     assert all(it and "annotation cannot be read" in it.text for it in findings[:2])
 

@@ -8,7 +8,7 @@ from published_formats import SCALE, write_hcstvg, write_vidstg
 from tiny_detectors import save_tiny_finder, save_tiny_tracker
 
 import probe.grounding.sources
-from probe.evaluation import Plan, read_run
+from probe.evaluation import EvaluationConfig, read_run
 from probe.evaluation.candidates import Detected
 from probe.grounding.sources import Search
 from probe.organism.world import make_clip
@@ -100,17 +100,19 @@ def test_where_nothing_is_found_the_query_fails_alone_and_counts_as_zero(evaluat
 
 def test_of_a_part_only_its_own_frames_are_searched(folder, organism):
     search = Search(str(folder / "finder"), str(folder / "tracker"))
-    plan = Plan("vidstg", folder / "vidstg", method="centre", candidates=Detected(search))
-    dataset = plan.named()
+    config = EvaluationConfig(
+        "vidstg", folder / "vidstg", method="centre", candidates=Detected(search)
+    )
+    dataset = config.load_dataset()
     footage = dataset[0].recording.read(4)
     shown = list(source_frames(footage.video))
     assert len(shown) == 32
     drawn = make_clip(7).frame(16 + 31, scale=SCALE)
     assert np.abs(shown[-1].astype(int) - drawn).mean() < 8  # lossy encoding
-    finder = plan.candidates.opened(device="cpu", dtype="auto")
+    finder = config.candidates.open(device="cpu", dtype="auto")
     sample = dataset[0]
-    queries = plan.splitter.split(organism, sample.id, sample.query)
-    for track in finder.of(sample, footage, queries):
+    queries = config.splitter.split(organism, sample.id, sample.query)
+    for track in finder.find(sample, footage, queries):
         assert set(track.frames.tolist()) <= {0, 10, 20, 30, 31}
 
 

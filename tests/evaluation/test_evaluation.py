@@ -14,11 +14,18 @@ from published_formats import SCALE, write_hcstvg, write_vidstg
 
 from probe.candidates.tracks import save_tracks
 from probe.datasets import load_dataset
-from probe.evaluation.baselines import METHODS, Prediction
-from probe.evaluation.bench import Bench, Plan
-from probe.evaluation.candidates import Oracle, Proposed, Stored
-from probe.evaluation.runner import evaluate, summarise
-from probe.evaluation.runs import read_run
+from probe.evaluation import (
+    EvaluationConfig,
+    Evaluator,
+    Oracle,
+    Prediction,
+    Proposed,
+    Stored,
+    evaluate,
+    read_run,
+)
+from probe.evaluation.methods import RandomTrack
+from probe.evaluation.runner import summarise
 from probe.grounder import ground
 from probe.grounding.config import BEST
 from probe.grounding.queries import decompose
@@ -35,21 +42,21 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def plan(cache):
+def config(cache):
     """A method that costs nothing, where it does not matter what answers."""
-    return Plan("shapes-val", method="random-track", candidates=Proposed(cache))
+    return EvaluationConfig("shapes-val", method="random-track", candidates=Proposed(cache))
 
 
 @pytest.fixture(scope="module")
-def bench(plan, organism):
-    return Bench(plan, load_dataset("shapes-val"), organism)
+def evaluator(config, organism):
+    return Evaluator(config, load_dataset("shapes-val"), organism)
 
 
 @pytest.fixture(scope="module")
-def whole(bench, tmp_path_factory):
+def whole(evaluator, tmp_path_factory):
     """A run of a few queries that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    evaluate(bench, folder, limit=LIMIT)
+    evaluate(evaluator, folder, limit=LIMIT)
     return folder
 
 
@@ -60,27 +67,28 @@ def results_of(folder):
 class StopAfter:
     """An answerer that does something after some answers."""
 
-    def __init__(self, bench, count, act):
-        self.plan, self.ids, self.config = bench.plan, bench.ids, bench.config
-        self._bench, self._count, self._act = bench, count, act
+    def __init__(self, evaluator, count, act):
+        self.config, self.ids = evaluator.config, evaluator.ids
+        self.provenance = evaluator.provenance
+        self._evaluator, self._count, self._act = evaluator, count, act
         self.asked = []
 
     def answers(self, indices):
-        for number, result in enumerate(self._bench.answers(indices), start=1):
+        for number, result in enumerate(self._evaluator.answers(indices), start=1):
             self.asked.append(result.id)
             if number == self._count:
                 self._act()
             yield result
 
 
-def test_each_query_has_one_line_in_the_order_of_the_data_set(whole, bench):
+def test_each_query_has_one_line_in_the_order_of_the_data_set(whole, evaluator):
     lines = [json.loads(line) for line in results_of(whole).splitlines()]
-    assert [line["id"] for line in lines] == list(bench.ids[:LIMIT])
+    assert [line["id"] for line in lines] == list(evaluator.ids[:LIMIT])
     assert all(line["error"] is None for line in lines)
 
 
-def test_the_grounder_answers_as_it_does_outside_and_says_how(bench):
-    best = Bench(replace(bench.plan, method="best"), bench.dataset, bench.model)
+def test_the_grounder_answers_as_it_does_outside_and_says_how(evaluator):
+    best = Evaluator(replace(evaluator.config, method="best"), evaluator.dataset, evaluator.model)
     (result,) = best.answers([2])
     sample = best.dataset[2]
     video = sample.recording.read(8).video
@@ -93,9 +101,9 @@ def test_the_grounder_answers_as_it_does_outside_and_says_how(bench):
     ]
 
 
-def test_a_line_is_scored_by_what_is_written_in_it(whole, bench):
+def test_a_line_is_scored_by_what_is_written_in_it(whole, evaluator):
     for place, result in enumerate(read_run(whole).results.values()):
-        sample = bench.dataset[place]
+        sample = evaluator.dataset[place]
         assert result.track is not None
         found = score(
             {"x": result.tube},
@@ -118,35 +126,35 @@ def test_the_summary_holds_the_means_of_the_lines_with_their_intervals(whole):
     assert (summary["queries"], summary["of"], summary["oracle"]) == (LIMIT, 500, False)
 
 
-def test_a_run_that_was_stopped_by_an_error_goes_on_and_repeats_nothing(bench, whole, tmp_path):
+def test_a_run_that_was_stopped_by_an_error_goes_on_and_repeats_nothing(evaluator, whole, tmp_path):
     def fall_over():
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        evaluate(StopAfter(bench, 2, fall_over), tmp_path / "run", limit=LIMIT)
-    again = StopAfter(bench, 0, fall_over)
+        evaluate(StopAfter(evaluator, 2, fall_over), tmp_path / "run", limit=LIMIT)
+    again = StopAfter(evaluator, 0, fall_over)
     evaluate(again, tmp_path / "run", limit=LIMIT)
-    assert again.asked == list(bench.ids[1:LIMIT]), "the second answer was never handed over"
+    assert again.asked == list(evaluator.ids[1:LIMIT]), "the second answer was never handed over"
     for name in ("results.jsonl", "summary.json", "config.json"):
         assert (tmp_path / "run" / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_ctrl_c_lets_the_query_in_hand_finish_and_ends_cleanly(bench, whole, tmp_path):
+def test_ctrl_c_lets_the_query_in_hand_finish_and_ends_cleanly(evaluator, whole, tmp_path):
     def press():
         os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    outcome = evaluate(StopAfter(bench, 2, press), tmp_path / "run", limit=LIMIT)
+    outcome = evaluate(StopAfter(evaluator, 2, press), tmp_path / "run", limit=LIMIT)
     assert signal.getsignal(signal.SIGINT) is before
     assert outcome.stopped
     assert results_of(tmp_path / "run") == b"".join(results_of(whole).splitlines(True)[:2])
-    assert not evaluate(bench, tmp_path / "run", limit=LIMIT).stopped
+    assert not evaluate(evaluator, tmp_path / "run", limit=LIMIT).stopped
     assert results_of(tmp_path / "run") == results_of(whole)
 
 
-def test_kill_9_at_any_moment_loses_nothing_and_ends_the_same(bench, cache, tmp_path):
+def test_kill_9_at_any_moment_loses_nothing_and_ends_the_same(evaluator, cache, tmp_path):
     folder, limit = tmp_path / "run", 60
-    evaluate(bench, tmp_path / "whole", limit=limit)
+    evaluate(evaluator, tmp_path / "whole", limit=limit)
     words = ("evaluate", "shapes-val", "--out", folder, "--limit", limit, "--cache", cache)
     call = [sys.executable, "-m", "probe", *map(str, words), "--method", "random-track"]
     rng = random.Random(0)
@@ -168,59 +176,60 @@ def test_kill_9_at_any_moment_loses_nothing_and_ends_the_same(bench, cache, tmp_
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_the_cache_gives_the_same_candidates_and_keeps_them_once(bench, tmp_path, monkeypatch):
+def test_the_cache_gives_the_same_candidates_and_keeps_them_once(evaluator, tmp_path, monkeypatch):
     kept = Proposed(tmp_path / "cache")
-    sample = bench.dataset[0]
+    sample = evaluator.dataset[0]
     footage = sample.recording.read(8)
-    first = kept.of(sample, footage, decompose(sample.query))
+    first = kept.find(sample, footage, decompose(sample.query))
     (file,) = (tmp_path / "cache").iterdir()
     monkeypatch.setattr("probe.evaluation.candidates.propose_tracks", None)
-    second = kept.of(sample, footage, decompose(sample.query))
+    second = kept.find(sample, footage, decompose(sample.query))
     assert [track.frames.tolist() for track in first] == [track.frames.tolist() for track in second]
     assert all(np.array_equal(a.boxes, b.boxes) for a, b in zip(first, second, strict=True))
     monkeypatch.undo()
     file.write_text("[{")
-    assert len(kept.of(sample, footage, decompose(sample.query))) == len(first), (
+    assert len(kept.find(sample, footage, decompose(sample.query))) == len(first), (
         "a file cut by a power failure"
     )
-    other = bench.dataset[1]
-    kept.of(other, other.recording.read(8), decompose(other.query))
+    other = evaluator.dataset[1]
+    kept.find(other, other.recording.read(8), decompose(other.query))
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
 def test_a_failed_query_counts_as_zero_and_is_asked_again_only_on_request(
-    bench, whole, tmp_path, monkeypatch
+    evaluator, whole, tmp_path
 ):
-    broken, usual = bench.ids[1], METHODS["random-track"]
+    broken = evaluator.ids[1]
 
-    def sometimes(model, task):
-        if task.id == broken:
-            raise KeyError("a bug\nof two lines")
-        return usual(model, task)
+    class Sometimes(RandomTrack):
+        def __call__(self, model, task):
+            if task.id == broken:
+                raise KeyError("a bug\nof two lines")
+            return super().__call__(model, task)
 
-    with monkeypatch.context() as patch:
-        patch.setattr("probe.evaluation.bench.METHODS", {"random-track": sometimes})
-        outcome = evaluate(StopAfter(bench, 0, None), tmp_path / "run", limit=LIMIT)
+    failing = Evaluator(evaluator.config, evaluator.dataset, evaluator.model)
+    vars(failing).update(_method=Sometimes(), provenance=evaluator.provenance)
+    outcome = evaluate(failing, tmp_path / "run", limit=LIMIT)
     results = read_run(tmp_path / "run").results
     assert str(results[broken].error).startswith("KeyError:")
     assert results[broken].score.viou == 0
     assert outcome.summary["failed"] == [broken]
     assert outcome.summary["figures"]["all"]["queries"] == LIMIT
-    evaluate(bench, tmp_path / "run", limit=LIMIT)
+    evaluate(evaluator, tmp_path / "run", limit=LIMIT)
     assert read_run(tmp_path / "run").results[broken].error
-    evaluate(bench, tmp_path / "run", limit=LIMIT, retry_failed=True)
+    evaluate(evaluator, tmp_path / "run", limit=LIMIT, retry_failed=True)
     assert results_of(tmp_path / "run") == results_of(whole)
 
 
-def test_a_run_grows_with_its_limit_and_forgets_nothing(bench, whole, tmp_path):
-    evaluate(bench, tmp_path / "run", limit=2)
-    evaluate(bench, tmp_path / "run", limit=LIMIT)
-    evaluate(bench, tmp_path / "run", limit=1)
+def test_a_run_grows_with_its_limit_and_forgets_nothing(evaluator, whole, tmp_path):
+    evaluate(evaluator, tmp_path / "run", limit=2)
+    evaluate(evaluator, tmp_path / "run", limit=LIMIT)
+    evaluate(evaluator, tmp_path / "run", limit=1)
     assert results_of(tmp_path / "run") == results_of(whole)
 
 
-def test_another_method_does_not_continue_a_run(bench, whole):
-    other = Bench(replace(bench.plan, method="plain"), bench.dataset, bench.model)
+def test_another_method_does_not_continue_a_run(evaluator, whole):
+    other = Evaluator(replace(evaluator.config, method="plain"), evaluator.dataset, evaluator.model)
     with pytest.raises(ValueError, match=r"method\.name = 'random-track', now it is 'plain'"):
         evaluate(other, whole, limit=LIMIT)
 
@@ -239,10 +248,10 @@ def test_a_perfect_answer_scores_what_each_protocol_says(
     def answer(_, task):
         return Prediction(truth.span, task.candidates[0])
 
-    monkeypatch.setattr("probe.evaluation.bench.METHODS", {"best": answer})
-    made = Plan("hcstvg1", tmp_path, candidates=Oracle(), protocol=protocol)
-    bench = Bench(made, load_dataset("hcstvg1", tmp_path), organism)
-    (result,) = bench.answers([0])
+    monkeypatch.setattr("probe.evaluation.methods.METHODS", {"best": answer})
+    made = EvaluationConfig("hcstvg1", tmp_path, candidates=Oracle(), protocol=protocol)
+    evaluator = Evaluator(made, load_dataset("hcstvg1", tmp_path), organism)
+    (result,) = evaluator.answers([0])
     assert result.error is None
     assert result.score.viou == pytest.approx(1 - lost / len(truth), abs=2e-3)  # boxes are rounded
 
@@ -327,8 +336,8 @@ def test_tracks_are_read_from_a_folder_by_the_videos_names(organism, tmp_path):
         ],
     }
     (tmp_path / "tracks" / "8_a.b-c.json").write_text(json.dumps(published))
-    made = Plan("hcstvg1", tmp_path / "data", candidates=Stored(tmp_path / "tracks"))
-    ours, theirs, none = Bench(made, dataset, organism).answers(range(3))
+    made = EvaluationConfig("hcstvg1", tmp_path / "data", candidates=Stored(tmp_path / "tracks"))
+    ours, theirs, none = Evaluator(made, dataset, organism).answers(range(3))
     assert ours.tube.boxes[0].tolist() == [1, 2, 30, 40]
     assert theirs.track is not None
     assert (theirs.track.label, theirs.track.frames.tolist()) == ("man", [3, 40])
@@ -378,10 +387,10 @@ def test_a_folder_that_cannot_be_made_is_one_line(command):
     assert "probe: /proc/self/run: cannot write there (" in err
 
 
-def test_a_summary_of_two_kinds_reports_each(bench, whole):
+def test_a_summary_of_two_kinds_reports_each(evaluator, whole):
     results = list(read_run(whole).results.values())
     asked = [replace(results[0], kind="interrogative"), *results[1:]]
-    figures = summarise(asked, bench.config)["figures"]
+    figures = summarise(asked, evaluator.provenance)["figures"]
     assert figures["interrogative"]["queries"] == 1
     assert figures["declarative"]["queries"] == LIMIT - 1
     assert figures["all"]["queries"] == LIMIT

@@ -1,11 +1,13 @@
+import re
+
 import numpy as np
 import pytest
 
 from probe.candidates.proposals import propose_tracks
-from probe.cli.evaluating import DatasetName, MethodName, ProtocolName
+from probe.cli.evaluating import ProtocolName, list_datasets, list_methods
 from probe.datasets import NAMES
-from probe.evaluation.baselines import METHODS, CentredWindow, Grounding, RandomTrack, Task
-from probe.evaluation.direct import parse
+from probe.evaluation.direct import parse_answer
+from probe.evaluation.methods import METHODS, CentredWindow, Grounding, RandomTrack, Task
 from probe.grounder import ground
 from probe.grounding.config import BEST, PRESETS
 from probe.grounding.queries import decompose
@@ -28,15 +30,13 @@ def task(video, *candidates, name="a query"):
     return Task(name, video, decompose("the thing"), candidates, closed=True)
 
 
-def flat(alias):
-    """The words of nested literals."""
-    return [word for part in alias.__args__ for word in ([part] if isinstance(part, str) else [])]
-
-
-def test_the_command_line_knows_every_name():
-    assert sorted(flat(MethodName)) == sorted(METHODS)
-    assert sorted(flat(DatasetName)) == sorted(NAMES)
-    assert sorted(flat(ProtocolName)) == sorted(PROTOCOLS)
+def test_the_command_line_knows_every_name(command):
+    assert sorted(ProtocolName.__args__) == sorted(PROTOCOLS)
+    _, out, _ = command("evaluate", "--help")
+    words = re.findall(r"[a-z0-9-]+", out)
+    assert {*NAMES, *METHODS} <= set(words)
+    assert all(name in list_datasets("") for name in NAMES)
+    assert all(name in list_methods("") for name in METHODS)
 
 
 def test_the_centred_window_is_the_middle_half_with_the_largest_track(organism, ten_seconds):
@@ -109,19 +109,19 @@ HALF_BOX = [20.0, 10.0, 100.0, 50.0]
     ],
 )
 def test_times_and_boxes_are_read_however_they_are_written(ten_seconds, text):
-    answer = parse(text, ten_seconds)
+    answer = parse_answer(text, ten_seconds)
     assert answer.span == Span(20, 50)
     np.testing.assert_allclose(answer.track.boxes, np.tile(HALF_BOX, (len(answer.track), 1)))
 
 
 def test_pixels_are_taken_for_pixels_where_no_other_unit_holds_them():
     video = Video(np.zeros((1, 2000, 4000, 3), dtype=np.uint8), (0,), np.arange(100) / 10)
-    answer = parse("from 2 to 5: [400, 200, 2000, 1000]", video)
+    answer = parse_answer("from 2 to 5: [400, 200, 2000, 1000]", video)
     assert answer.track.boxes[0].tolist() == [400, 200, 2000, 1000]
 
 
 def test_boxes_without_seconds_are_spread_over_the_span(ten_seconds):
-    answer = parse("from 2 to 5 seconds: [0, 0, .5, 1], [0, 0, 1, 1]", ten_seconds)
+    answer = parse_answer("from 2 to 5 seconds: [0, 0, .5, 1], [0, 0, 1, 1]", ten_seconds)
     assert answer.span == Span(20, 50)
     assert answer.track.frames.tolist() == [20, 49]
     assert answer.track.boxes.tolist() == [[0, 0, 100, 100], [0, 0, 200, 100]]
@@ -140,4 +140,4 @@ def test_boxes_without_seconds_are_spread_over_the_span(ten_seconds):
 )
 def test_a_text_without_a_tube_says_what_it_lacks(ten_seconds, text, reason):
     with pytest.raises(ValueError, match=reason):
-        parse(text, ten_seconds)
+        parse_answer(text, ten_seconds)

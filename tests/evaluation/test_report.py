@@ -8,13 +8,17 @@ import pytest
 from published_formats import write_hcstvg
 
 from probe.datasets import load_dataset
-from probe.evaluation import evaluate
-from probe.evaluation.bench import Bench, Plan
-from probe.evaluation.candidates import Oracle, Proposed
-from probe.evaluation.page import Heading, Paragraph, Row, Table, as_html, as_markdown
+from probe.evaluation import (
+    EvaluationConfig,
+    Evaluator,
+    Oracle,
+    Proposed,
+    evaluate,
+    read_run,
+    write_report,
+)
+from probe.evaluation.page import Heading, PageTable, Paragraph, Row, write_html, write_markdown
 from probe.evaluation.published import PUBLISHED
-from probe.evaluation.report import write_report
-from probe.evaluation.runs import read_run
 from probe.metrics import paired_difference
 
 EVIL = "<script>alert('x')</script> the [red](http://x) | thing & *that* \"jumps\""
@@ -32,12 +36,12 @@ def runs(organism, tmp_path_factory):
     path.write_text(json.dumps(entries))
     next((base / "data").rglob(first)).unlink()
     dataset = load_dataset("hcstvg1", base / "data")
-    made = Plan("hcstvg1", base / "data", method="centre", candidates=Oracle())
-    evaluate(Bench(made, dataset, organism), base / "centre")
+    made = EvaluationConfig("hcstvg1", base / "data", method="centre", candidates=Oracle())
+    evaluate(Evaluator(made, dataset, organism), base / "centre")
     other = replace(made, method="random-track", candidates=Proposed(base / "cache"))
-    evaluate(Bench(other, dataset, organism), base / "random")
-    shapes = Plan("shapes-val", method="centre", candidates=Proposed(base / "cache"))
-    evaluate(Bench(shapes, load_dataset("shapes-val"), organism), base / "shapes", limit=5)
+    evaluate(Evaluator(other, dataset, organism), base / "random")
+    shapes = EvaluationConfig("shapes-val", method="centre", candidates=Proposed(base / "cache"))
+    evaluate(Evaluator(shapes, load_dataset("shapes-val"), organism), base / "shapes", limit=5)
     return base
 
 
@@ -151,8 +155,8 @@ def test_a_page_escapes_everything_it_is_given():
     parts = [
         Heading(EVIL),
         Paragraph(EVIL),
-        Table((EVIL,), (Row((EVIL,)), Row((EVIL,), quiet=True))),
+        PageTable((EVIL,), (Row((EVIL,)), Row((EVIL,), quiet=True))),
     ]
-    html, markdown = as_html(EVIL, parts), as_markdown(EVIL, parts)
+    html, markdown = write_html(EVIL, parts), write_markdown(EVIL, parts)
     assert "<script" not in html + markdown
     assert html.count("&lt;script&gt;") == 7

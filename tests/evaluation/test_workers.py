@@ -10,32 +10,36 @@ from published_formats import write_hcstvg
 from tiny_detectors import save_tiny_finder, save_tiny_tracker
 
 from probe.datasets import load_dataset
-from probe.evaluation import evaluate
-from probe.evaluation.bench import Bench, Plan
-from probe.evaluation.candidates import Detected, Proposed
-from probe.evaluation.runs import read_run
-from probe.evaluation.workers import hire
+from probe.evaluation import (
+    Detected,
+    EvaluationConfig,
+    Evaluator,
+    Proposed,
+    evaluate,
+    read_run,
+)
+from probe.evaluation.workers import start_workers
 from probe.grounding.sources import Search
 
 LIMIT = 12
 
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory):
+def config(tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
-    return Plan("shapes-val", method="random-track", candidates=Proposed(cache))
+    return EvaluationConfig("shapes-val", method="random-track", candidates=Proposed(cache))
 
 
 class Killing:
-    """A crew of which one worker is killed after a few answers."""
+    """A pool of which one worker is killed after a few answers."""
 
-    def __init__(self, crew, after):
-        self.plan, self.ids, self.config = crew.plan, crew.ids, crew.config
-        self._crew, self._after = crew, after
+    def __init__(self, pool, after):
+        self.config, self.ids, self.provenance = pool.config, pool.ids, pool.provenance
+        self._pool, self._after = pool, after
         self.killed = 0
 
     def answers(self, indices):
-        for number, result in enumerate(self._crew.answers(indices), start=1):
+        for number, result in enumerate(self._pool.answers(indices), start=1):
             if number == self._after:
                 os.kill(worker_processes()[0], signal.SIGKILL)
                 self.killed += 1
@@ -49,16 +53,16 @@ def worker_processes():
 
 
 def test_a_killed_worker_costs_nothing_and_the_results_are_those_of_one_process(
-    plan, organism, tmp_path
+    config, organism, tmp_path
 ):
-    alone = Bench(plan, load_dataset("shapes-val"), organism)
+    alone = Evaluator(config, load_dataset("shapes-val"), organism)
     evaluate(alone, tmp_path / "alone", limit=LIMIT)
-    with hire(plan, "local", 2) as crew:
-        crew = Killing(crew, after=3)
-        assert not evaluate(crew, tmp_path / "crew", limit=LIMIT).stopped
-    assert crew.killed == 1
+    with start_workers(config, "local", 2) as pool:
+        pool = Killing(pool, after=3)
+        assert not evaluate(pool, tmp_path / "pool", limit=LIMIT).stopped
+    assert pool.killed == 1
     for name in ("results.jsonl", "summary.json", "config.json"):
-        alike = [(tmp_path / folder / name).read_bytes() for folder in ("alone", "crew")]
+        alike = [(tmp_path / folder / name).read_bytes() for folder in ("alone", "pool")]
         assert alike[0] == alike[1], name
 
 
@@ -67,19 +71,21 @@ def test_workers_search_with_a_detector_of_their_own_as_one_process_does(organis
     save_tiny_finder(tmp_path / "finder")
     save_tiny_tracker(tmp_path / "tracker")
     search = Search(str(tmp_path / "finder"), str(tmp_path / "tracker"))
-    plan = Plan("hcstvg1", tmp_path / "data", method="centre", candidates=Detected(search))
-    evaluate(Bench(plan, plan.named(), organism), tmp_path / "alone")
-    with hire(plan, "local", 2) as crew:
-        evaluate(crew, tmp_path / "crew")
+    config = EvaluationConfig(
+        "hcstvg1", tmp_path / "data", method="centre", candidates=Detected(search)
+    )
+    evaluate(Evaluator(config, config.load_dataset(), organism), tmp_path / "alone")
+    with start_workers(config, "local", 2) as pool:
+        evaluate(pool, tmp_path / "pool")
     for name in ("results.jsonl", "config.json"):
-        alone, together = ((tmp_path / folder / name).read_bytes() for folder in ("alone", "crew"))
+        alone, together = ((tmp_path / folder / name).read_bytes() for folder in ("alone", "pool"))
         assert alone == together, name
-    assert not read_run(tmp_path / "crew").results["7_a.b-c.mp4"].error
+    assert not read_run(tmp_path / "pool").results["7_a.b-c.mp4"].error
 
 
-def test_what_cannot_start_is_one_line(plan, tmp_path):
-    with pytest.raises(ValueError, match="at least 1"), hire(plan, "local", 0):
+def test_what_cannot_start_is_one_line(config, tmp_path):
+    with pytest.raises(ValueError, match="at least 1"), start_workers(config, "local", 0):
         pass
-    absent = replace(plan, dataset="hcstvg1", root=tmp_path / "absent")
-    with pytest.raises(ValueError, match="no such folder"), hire(absent, "local", 1):
+    absent = replace(config, dataset="hcstvg1", root=tmp_path / "absent")
+    with pytest.raises(ValueError, match="no such folder"), start_workers(absent, "local", 1):
         pass
