@@ -1,6 +1,6 @@
 """Candidate tracks of objects: proposed without weights, detected, read from files, and scored.
 
-It may use the engine and the metrics; it knows nothing of queries.
+This room may use the engine and the metrics; it knows nothing of queries.
 """
 
 import probe.engine  # noqa: F401  declares torchvision's operators before transformers needs them

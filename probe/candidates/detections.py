@@ -1,6 +1,6 @@
-"""From detections to tracks: which boxes and masks, frame by frame, are one object.
+"""Tracks from detections: which boxes and masks, frame by frame, belong to one object.
 
-Knows nothing of the models that find and follow.
+This module knows nothing of the models that find and follow.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,20 +17,20 @@ class DetectionConfig:
     """Every number of detection; thresholds and step are the paper's."""
 
     box_threshold: float = 0.4
-    """How sure of a box the detector must be, from 0 to 1."""
+    """Least score of a box, from 0 to 1."""
 
     text_threshold: float = 0.4
-    """How sure of a word the detector must be for a box to be called by it; a box that is called
-    by no word of the phrase is left out."""
+    """Least score, from 0 to 1, of a word that a box is called by. A box that is called by no word
+    of the phrase is left out."""
 
     every: int = 10
-    """Source frames from one picture that is searched to the next."""
+    """Source frames from one searched picture to the next."""
 
     same: float = 0.5
     """Box overlap (IoU) from which a detection is an object that is followed already."""
 
     limit: int = 20
-    """Most objects followed: those found first, in a frame those found most surely."""
+    """Greatest number of followed objects: the first found, and in one frame the surest."""
 
     def __post_init__(self) -> None:
         for name in ("every", "limit"):
@@ -47,66 +47,76 @@ PAPER_DETECTION = DetectionConfig()
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """A box in which the detector sees what a phrase names."""
+    """A box in which the detector sees a thing that a phrase names."""
 
     box: Float[np.ndarray, " 4"]
     """In pixels of the source video."""
 
     score: float
-    """How sure the detector is, from 0 to 1."""
+    """Certainty of the detector, from 0 to 1."""
 
     label: str
     """The phrase."""
 
 
-def link(
+def link_detections(
     found: Mapping[int, Sequence[Detection]],
     follow: Callable[[int, Sequence[Detection]], Sequence[Tube]],
     config: DetectionConfig = PAPER_DETECTION,
 ) -> tuple[Tube, ...]:
-    """One track for each object, from detections frame by frame.
+    """Make one track for each object, from detections frame by frame.
 
     Args:
         found: The detections of each searched frame.
         follow: Gives the tracks, through the whole video, of detections in one frame.
-        config: When two boxes are the same object, and how many objects there may be.
+        config: The overlap from which two boxes are the same object, and the number of objects.
+
+    Returns:
+        The tracks, in the order in which their objects were found; none is empty.
     """
     tracks: list[Tube] = []
     for frame in sorted(found):
+        # Objects that were found in earlier frames have been followed to this one already.
         known = [box for track in tracks if (box := track.box_at(frame)) is not None]
-        new = unclaimed(found[frame], known, config.same)[: config.limit - len(tracks)]
+        new = select_new(found[frame], known, config.same)[: config.limit - len(tracks)]
         if new:
             tracks += [track for track in follow(frame, new) if len(track)]
     return tuple(tracks)
 
 
-def unclaimed(
+def select_new(
     found: Sequence[Detection], known: Sequence[Float[np.ndarray, " 4"]], same: float
 ) -> list[Detection]:
-    """The detections that overlap no known box, nor one another, surest first.
+    """Select the detections that overlap no known box and no surer detection.
 
-    Of several on one object the surest stays.
+    Args:
+        found: The detections of one frame.
+        known: Boxes of the objects that are followed already.
+        same: Box overlap (IoU) from which two boxes are one object.
+
+    Returns:
+        The selected detections, surest first.
     """
     taken, new = [*known], []
     for detection in sorted(found, key=lambda detection: -detection.score):
         others = np.array(taken).reshape(-1, 4)
-        beside = np.broadcast_to(detection.box, others.shape)
-        if not (box_iou(beside, others) >= same).any():
+        boxes = np.broadcast_to(detection.box, others.shape)
+        if not (box_iou(boxes, others) >= same).any():
             taken.append(detection.box)
             new.append(detection)
     return new
 
 
 def box_around(mask: Bool[np.ndarray, "height width"]) -> Float[np.ndarray, " 4"] | None:
-    """The edges of the pixels that hold a mask; None for an empty one."""
+    """Return the edges of the box that contains all pixels of a mask; None for an empty one."""
     (rows,), (columns,) = np.nonzero(mask.any(1)), np.nonzero(mask.any(0))
     if not len(rows):
         return None
+    # Edges, not pixel numbers: a mask of one pixel has a box of width 1.
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)
 
 
-def tube_of(boxes: Mapping[int, Float[np.ndarray, " 4"] | None], label: str) -> Tube:
-    """The tube of the frames that have a box."""
+def tube_of_boxes(boxes: Mapping[int, Float[np.ndarray, " 4"] | None], label: str) -> Tube:
+    """Make the tube of the frames that have a box."""
     present = {frame: box for frame, box in boxes.items() if box is not None}
-    frames = np.array([*present], dtype=np.int64)
-    return Tube(frames, np.array([*present.values()], dtype=np.float64).reshape(-1, 4), label)
+    return Tube([*present], np.array([*present.values()], dtype=np.float64), label)

@@ -1,6 +1,6 @@
-"""Candidate tracks without a detector: what stands out from its background, linked over time.
+"""Candidate tracks without a detector: regions unlike their background, linked over time.
 
-It needs no weights and knows no object names. It suits clips with a plain background or a still
+This needs no weights and knows no object names. It suits clips with a plain background or a still
 camera; for real videos in general, give the tracks of a detector (`probe.load_tracks`).
 """
 
@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from probe.candidates.detections import box_around
 from probe.engine.attention import Heatmap
 from probe.video import Tube, Video
 
@@ -29,49 +30,56 @@ class ProposerConfig:
     """Every number of the proposer. Colours are levels from 0 to 255."""
 
     long_side: int = 128
-    """Pictures are reduced to this many pixels: finer detail costs time and finds no more."""
+    """Greatest width or height of the pictures searched: finer detail costs time and finds no
+    more."""
 
     fitted: int = 2000
-    """About the most pixels, on an even grid, that the background is fitted to."""
+    """Greatest number of pixels, roughly, on an even grid, to which the background is fitted."""
 
     background_degree: int = 2
     """Degree of the surface fitted to each colour: a gradient and a vignette, but not an object."""
 
     background_share: float = 0.6
-    """Share of the pixels the surface is fitted to, the nearest; the others may be objects."""
+    """Share of the pixels, the nearest, to which the surface is fitted; the others may be
+    objects."""
 
     background_rounds: int = 5
-    """Times the surface is fitted and its pixels are chosen again; then it has settled."""
+    """Number of times that the surface is fitted and its pixels are chosen again, until it hardly
+    changes."""
 
     noise_floor: float = 2.0
-    """Least noise in levels: below it, compression steps of a clean picture would stand out."""
+    """Least noise in levels: with less, compression steps of a clean picture would be found."""
 
     threshold: float = 7.0
-    """Noise scales at which a pixel stands out: texture passes it once in 10^4, objects always."""
+    """Distance from the background, in noise scales, from which a pixel may belong to an object:
+    one pixel of texture in 10^4 is that far, pixels of objects always are."""
 
     smallest: float = 0.002
-    """Least area as a share of the frame: a shrunken object has it, grains of noise do not."""
+    """Least area as a share of the frame: less than that of a shrunken object, more than that of a
+    grain of noise."""
 
     largest: float = 0.5
-    """Greatest box area as a share of the frame: what covers more is the background."""
+    """Greatest box area as a share of the frame: a larger region is background."""
 
     colour_step: float = 40.0
-    """Distance of two neighbouring colours, in levels, across which a region may fall apart."""
+    """Distance of two neighbouring colours, in levels, at which a region may be divided."""
 
     colour_unit: float = 80.0
     """Change of mean colour, in levels, that counts as much as a move by one object size."""
 
     gate: float = 3.0
-    """Greatest cost of a link; its terms are moves in object sizes, lost overlap and colour."""
+    """Greatest cost of a link: the move in object sizes, plus lost overlap, plus change of
+    colour."""
 
     longest_gap: int = 3
-    """Sampled frames a track may miss before it ends: an object hidden or merged for a moment."""
+    """Sampled frames that a track may miss before it ends: its object may be hidden, or touch
+    another, for a moment."""
 
     shortest: float = 0.3
-    """Least share of the sampled frames a track must be seen in; what flickers is no object."""
+    """Least share of the sampled frames in which a track must be seen: objects do not flicker."""
 
     limit: int = 20
-    """Most tracks returned; more would leave the choice to the noise of the heatmap."""
+    """Greatest number of tracks: with more, the noise of the heatmap would choose among them."""
 
     def __post_init__(self) -> None:
         for name in ("long_side", "fitted", "background_rounds", "limit"):
@@ -84,33 +92,37 @@ class ProposerConfig:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A connected part of one sampled frame that stands out."""
+    """A connected part of one sampled frame that is unlike its background."""
 
     box: Float[np.ndarray, " 4"]
     """In pixels of the reduced picture."""
 
     colour: Float[np.ndarray, " 3"]
-    """Its mean colour in levels."""
+    """Mean colour in levels."""
 
     piece_of: int | None = None
-    """The region of the same frame that this is one colour of; none for a region of its own."""
+    """The number of the region of the same frame of which this is one colour; None for a region
+    that is no piece of another."""
 
 
 def propose_tracks(video: Video, *, config: ProposerConfig = ProposerConfig()) -> tuple[Tube, ...]:
-    """What stands out from its background in the sampled frames, most persistent and largest first.
+    """Propose tracks of regions that are unlike their background in the sampled frames.
 
-    Something stands out when its colour lies far from a smooth surface fitted to the frame, or
-    from what the same place shows most of the time. If nothing does, the answer is one track
-    that covers the whole frame: there is always a candidate. The same video always gives the
-    same tracks.
+    The colour of such a region is far from a smooth surface fitted to the frame, or from the usual
+    colour of the same place over time. If there is none, the answer is one track that covers the
+    whole frame: there is always a candidate. The same video always gives the same tracks.
+
+    Returns:
+        The tracks by their area summed over frames, greatest first.
     """
     height, width = video.size
-    pictures = _reduced(video.frames, config.long_side)
+    pictures = _reduce(video.frames, config.long_side)
+    # The median over time: the still parts of the scene, without objects that move through it.
     usual = np.median(pictures, axis=0)
-    usual_distance = _distance(usual - _background(usual, config), config)
-    regions = [_regions(picture, usual, usual_distance, config) for picture in pictures]
+    usual_distance = _distance(usual - _fit_background(usual, config), config)
+    regions = [_find_regions(picture, usual, usual_distance, config) for picture in pictures]
     least = max(1, round(config.shortest * len(regions)))
-    chains = [chain for chain in link(regions, config=config) if len(chain) >= least]
+    chains = [chain for chain in link_regions(regions, config=config) if len(chain) >= least]
     scale = np.array([width / pictures.shape[2], height / pictures.shape[1]] * 2)
     indices = np.asarray(video.indices, dtype=np.int64)
     tracks = [
@@ -123,25 +135,33 @@ def propose_tracks(video: Video, *, config: ProposerConfig = ProposerConfig()) -
 
 
 def heatmap_tracks(heatmap: Heatmap, limit: int = 5, *, share: float = 0.5) -> tuple[Tube, ...]:
-    """The bright parts of the map itself as candidates, brightest first.
+    """Make candidates of the bright parts of the map itself, brightest first.
 
-    A part is a set of cells of at least `share` (0 to 1) of the map's maximum, touching along
-    rows, columns or frames. Its box in a map frame holds its cells and stands at the middle of
-    the source frames that the map frame covers. A map without a positive value has no parts.
+    A part is a set of cells that touch along rows, columns or frames. Its box in a map frame
+    contains its cells, and belongs to the middle of the source frames that the map frame covers.
+
+    Args:
+        heatmap: The map.
+        limit: Greatest number of candidates.
+        share: Least value of a cell of a part, as a share (0 to 1) of the greatest in the map.
+
+    Returns:
+        One track for each part; none for a map without a positive value.
     """
     values = heatmap.values.detach().float().cpu().numpy()
     if values.max() <= 0:
         return ()
-    labels = _components(values >= share * values.max())
+    labels = _label_components(values >= share * values.max())
     peaks = ndimage.maximum(values, labels, range(1, int(labels.max()) + 1))
+    # A stable order: of parts that are equally bright, the first comes first on every machine.
     brightest_first = 1 + np.argsort(-np.asarray(peaks), kind="stable")
     return tuple(_cells_tube(labels == part, heatmap) for part in brightest_first[:limit])
 
 
 def with_heatmap_tracks(tracks: Sequence[Tube], heatmap: Heatmap) -> tuple[Tube, ...]:
-    """The tracks, and those parts of the map whose brightest cell none of the tracks touches.
+    """Add the bright parts of the map to the tracks, if no track touches its brightest cell.
 
-    Where something is already a candidate, the map's own coarse boxes add nothing.
+    If a track does, the map adds nothing: its boxes are coarse, and there is a candidate already.
     """
     taken = np.max([heatmap.cells.coverage(track) for track in tracks], axis=0) > 0
     unseen = heatmap.values.masked_fill(torch.from_numpy(taken).to(heatmap.values.device), 0)
@@ -151,21 +171,25 @@ def with_heatmap_tracks(tracks: Sequence[Tube], heatmap: Heatmap) -> tuple[Tube,
     return (*tracks, *heatmap_tracks(elsewhere))
 
 
-def link(
+def link_regions(
     regions: Sequence[Sequence[Region]], *, config: ProposerConfig = ProposerConfig()
 ) -> list[dict[int, Region]]:
-    """Join regions of successive frames: each chain maps frame positions to regions, in order.
+    """Link regions of successive frames to chains.
 
     Frame by frame, the open chains and the new regions are paired at the least total cost
-    (Hungarian assignment). A piece of a region can only continue a chain, never begin one: it is
-    there for objects that touch, or that something of another colour surrounds for a while.
+    (Hungarian assignment). A piece of a region can only continue a chain, never begin one: pieces
+    are for objects that touch another, or are surrounded by another colour for a while.
+
+    Returns:
+        Chains of regions by the position of their frame among the sampled ones, in order.
     """
     chains: list[dict[int, Region]] = []
     for frame, found in enumerate(regions):
         open_chains = [chain for chain in chains if frame - max(chain) <= config.longest_gap + 1]
         taken: set[int] = set()
-        for chain, index in _pairs([chain[max(chain)] for chain in open_chains], found, config):
+        for chain, index in _pair([chain[max(chain)] for chain in open_chains], found, config):
             open_chains[chain][frame] = found[index]
+            # Once a piece is taken, the region around it begins no chain of its own.
             whole = found[index].piece_of
             taken |= {index} if whole is None else {index, whole}
         chains += [
@@ -176,12 +200,13 @@ def link(
     return chains
 
 
-def _pairs(
+def _pair(
     before: Sequence[Region], now: Sequence[Region], config: ProposerConfig
 ) -> list[tuple[int, int]]:
     if not before or not now:
         return []
     costs = _link_costs(before, now, config)
+    # More than all allowed pairs together, and finite, so that as many are paired as can be.
     never = 2 * config.gate * costs.size
     rows, columns = linear_sum_assignment(np.where(costs > config.gate, never, costs))
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
@@ -191,41 +216,42 @@ def _pairs(
 def _link_costs(
     before: Sequence[Region], now: Sequence[Region], config: ProposerConfig
 ) -> Float[np.ndarray, "old new"]:
-    """Move in object sizes, plus lost overlap, plus change of colour."""
+    """Compute the cost of each link: move in object sizes, lost overlap, change of colour."""
     old, new = (np.stack([region.box for region in regions]) for regions in (before, now))
     sizes = np.sqrt(np.maximum(_areas(old)[:, None], _areas(new)))
     sides = old[:, None] - new
     moves = np.linalg.norm(sides[..., :2] + sides[..., 2:], axis=-1) / 2
     was, became = (np.stack([region.colour for region in regions]) for regions in (before, now))
     changes = np.linalg.norm(was[:, None] - became, axis=-1) / math.sqrt(3)
-    return moves / sizes + 1 - _overlaps(old, new) + changes / config.colour_unit
+    return moves / sizes + 1 - _pairwise_iou(old, new) + changes / config.colour_unit
 
 
-def _reduced(
+def _reduce(
     frames: UInt8[np.ndarray, "frame height width 3"], long_side: int
 ) -> Float[np.ndarray, "frame row column 3"]:
-    """The frames at most `long_side` pixels long, freed from single-pixel noise by a 3x3 median."""
+    """Reduce frames to at most `long_side` pixels, and remove noise of single pixels."""
     height, width = frames.shape[1:3]
     scale = min(1.0, long_side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     reduced = (Image.fromarray(frame).resize(size, Image.Resampling.BOX) for frame in frames)
-    median = ImageFilter.MedianFilter(3)
+    median = ImageFilter.MedianFilter(3)  # keeps edges, which a mean would wash out
     return np.stack([np.asarray(picture.filter(median), np.float32) for picture in reduced])
 
 
-def _background(
+def _fit_background(
     picture: Float[np.ndarray, "row column 3"], config: ProposerConfig
 ) -> Float[np.ndarray, "row column 3"]:
-    """The smooth surface nearest to most of the picture.
+    """Fit the smooth surface that is nearest to most of the picture.
 
-    Least trimmed squares by concentration steps (Rousseeuw and Van Driessen, 2006), started from
-    the median colour: objects are left out of the fit as long as they cover less than what is
-    trimmed.
+    This is least trimmed squares by concentration steps (Rousseeuw and Van Driessen, 2006), started
+    from the median colour: objects are left out of the fit as long as they cover less than the
+    trimmed share.
     """
     y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in picture.shape[:2])
     degree = config.background_degree
     powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
     terms = np.stack([y[:, None] ** i * x**j for i, j in powers], axis=-1)
+    # The fit is around the median colour, from which the first round starts with weights of 0.
     usual = np.median(_grid(picture, config), axis=0)
     design, colours = _grid(terms, config), _grid(picture, config) - usual
     weights = np.zeros((len(powers), 3), np.float32)
@@ -239,7 +265,7 @@ def _background(
 def _grid(
     picture: Float[np.ndarray, "row column value"], config: ProposerConfig
 ) -> Float[np.ndarray, "pixel value"]:
-    """The pixels of an even grid over the picture, about `config.fitted` at most."""
+    """Return the pixels of an even grid over the picture, about `config.fitted` at most."""
     step = math.ceil(math.sqrt(picture.shape[0] * picture.shape[1] / config.fitted))
     return picture[::step, ::step].reshape(-1, picture.shape[2])
 
@@ -247,49 +273,56 @@ def _grid(
 def _distance(
     difference: Float[np.ndarray, "row column 3"], config: ProposerConfig
 ) -> Float[np.ndarray, "row column"]:
-    """How far each pixel is from what was expected there, in robust standard deviations."""
+    """Compute the length of each pixel's difference, in robust standard deviations."""
+    # By the median, which objects do not raise, for each colour on its own.
     noise = MAD_TO_SIGMA * np.median(np.abs(_grid(difference, config)), axis=0)
     return np.linalg.norm(difference / np.maximum(noise, config.noise_floor), axis=-1)
 
 
-def _regions(
+def _find_regions(
     picture: Float[np.ndarray, "row column 3"],
     usual: Float[np.ndarray, "row column 3"],
     usual_distance: Float[np.ndarray, "row column"],
     config: ProposerConfig,
 ) -> list[Region]:
-    """What stands out in one frame in space, and what does so only in time.
+    """Find the regions of one frame that are unlike its surface, or unlike the usual picture.
 
-    Where an object has left its usual place, the frame differs from the usual too, but it is the
-    usual picture that stands out from its surroundings there, not the frame: no region.
+    Where an object has left its usual place, the frame differs from the usual picture too. There,
+    the usual picture is farther from its own surface than the frame is, and this is no region.
     """
-    distance = _distance(picture - _background(picture, config), config)
-    parts = _parts(distance > config.threshold, config)
-    for part in _parts(_distance(picture - usual, config) > config.threshold, config):
-        left_behind = distance[part].mean() < usual_distance[part].mean()
-        if not left_behind and not any((part & known).any() for known in parts):
+    distance = _distance(picture - _fit_background(picture, config), config)
+    parts = _find_parts(distance > config.threshold, config)
+    for part in _find_parts(_distance(picture - usual, config) > config.threshold, config):
+        deserted = distance[part].mean() < usual_distance[part].mean()
+        if not deserted and not any((part & known).any() for known in parts):
             parts.append(part)
-    pieces = _pieces(picture, parts, config)
+    pieces = _divide(picture, parts, config)
     return [
-        *(Region(_box(part), picture[part].mean(0)) for part in parts),
-        *(Region(_box(piece), picture[piece].mean(0), whole) for whole, piece in pieces),
+        *(Region(_edges(part), picture[part].mean(0)) for part in parts),
+        *(Region(_edges(piece), picture[piece].mean(0), whole) for whole, piece in pieces),
     ]
 
 
-def _pieces(
+def _divide(
     picture: Float[np.ndarray, "row column 3"],
     parts: Sequence[Bool[np.ndarray, "row column"]],
     config: ProposerConfig,
 ) -> Iterator[tuple[int, Bool[np.ndarray, "row column"]]]:
-    """The areas within which no neighbours differ by a step in colour, where a part has several."""
+    """Divide parts at steps in colour; give the pieces of those that have several.
+
+    Returns:
+        Pairs of the number of a part and the pixels of one piece of it.
+    """
     if not parts:
         return
-    standing = np.any(parts, axis=0)
-    number = np.arange(standing.size).reshape(standing.shape)
+    found = np.any(parts, axis=0)
+    # Pixels are the nodes of a graph, and neighbours of like colour are joined in it. All parts are
+    # done at once, since one search for connected components is cheaper than many.
+    number = np.arange(found.size).reshape(found.shape)
     pairs = []
     for here, there in (np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]):
         near = np.linalg.norm(picture[here] - picture[there], axis=-1) < config.colour_step
-        joined = near & standing[here] & standing[there]
+        joined = near & found[here] & found[there]
         pairs.append(np.stack([number[here][joined], number[there][joined]]))
     one, other = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(len(one)), (one, other)), shape=(number.size, number.size))
@@ -301,42 +334,43 @@ def _pieces(
             yield from ((whole, part & (areas == name)) for name in large)
 
 
-def _parts(
-    standing: Bool[np.ndarray, "row column"], config: ProposerConfig
+def _find_parts(
+    mask: Bool[np.ndarray, "row column"], config: ProposerConfig
 ) -> list[Bool[np.ndarray, "row column"]]:
-    """The connected parts of a mask that are neither too small nor too large, holes filled."""
-    labels = _components(np.asarray(ndimage.binary_fill_holes(standing)))
+    """Find the connected parts of a mask that are neither too small nor too large, holes filled."""
+    labels = _label_components(np.asarray(ndimage.binary_fill_holes(mask)))
     areas = np.bincount(labels.ravel())[1:]
     parts = []
     for index, place in enumerate(ndimage.find_objects(labels)):
         height, width = (side.stop - side.start for side in place)
-        extent = height * width / standing.size
-        if areas[index] >= config.smallest * standing.size and extent <= config.largest:
+        extent = height * width / mask.size
+        if areas[index] >= config.smallest * mask.size and extent <= config.largest:
             parts.append(labels == index + 1)
     return parts
 
 
-def _components(mask: Bool[np.ndarray, "*axes"]) -> Int[np.ndarray, "*axes"]:
-    """Numbers from 1 for the parts of a mask that touch along an axis; 0 outside it."""
+def _label_components(mask: Bool[np.ndarray, "*axes"]) -> Int[np.ndarray, "*axes"]:
+    """Number the parts of a mask that touch along an axis, from 1; 0 is outside the mask."""
     labels = np.zeros(mask.shape, dtype=np.int32)
     ndimage.label(mask, output=labels)
     return labels
 
 
-def _box(part: Bool[np.ndarray, "row column"]) -> Float[np.ndarray, " 4"]:
-    """The edges of the pixels that hold the part."""
-    (rows,), (columns,) = np.nonzero(part.any(1)), np.nonzero(part.any(0))
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)
+def _edges(part: Bool[np.ndarray, "row column"]) -> Float[np.ndarray, " 4"]:
+    """Return the edges of the box that contains a part, which has at least one pixel."""
+    box = box_around(part)
+    assert box is not None
+    return box
 
 
 def _areas(boxes: Float[np.ndarray, "box 4"]) -> Float[np.ndarray, " box"]:
     return (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
 
 
-def _overlaps(
+def _pairwise_iou(
     one: Float[np.ndarray, "one 4"], other: Float[np.ndarray, "other 4"]
 ) -> Float[np.ndarray, "one other"]:
-    """Box IoU of every pair."""
+    """Compute the IoU of every pair of boxes."""
     starts = np.maximum(one[:, None, :2], other[:, :2])
     stops = np.minimum(one[:, None, 2:], other[:, 2:])
     shared = np.clip(stops - starts, 0, None).prod(axis=-1)
@@ -344,10 +378,10 @@ def _overlaps(
 
 
 def _cells_tube(cells: Bool[np.ndarray, "frame row column"], heatmap: Heatmap) -> Tube:
-    """The boxes that hold these cells, at the middle source frame of each map frame."""
+    """Make a tube of boxes that contain these cells, at the middle source frame of each frame."""
     boxes: dict[int, Float[np.ndarray, " 4"]] = {}
     for frame in np.nonzero(cells.any((1, 2)))[0]:
-        left, top, right, bottom = _box(cells[frame]).astype(int).tolist()
+        left, top, right, bottom = _edges(cells[frame]).astype(int).tolist()
         first, last = heatmap.cells.box(top, left), heatmap.cells.box(bottom - 1, right - 1)
         sources = heatmap.cells.frames[frame]
         boxes[sources[len(sources) // 2]] = np.array([*first[:2], *last[2:]])

@@ -1,6 +1,5 @@
 """Candidate tracks: load, save, score, choose. A candidate is a `Tube`."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,15 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from probe.engine.attention import Heatmap
-from probe.files import write_json
+from probe.files import FileFormat, read_json, write_json
 from probe.video import Box, Tube, Video
 
-FORMAT, VERSION = "grounding-probe/tracks", 1
+TRACKS_FORMAT = FileFormat(
+    "grounding-probe/tracks", 1, contents="candidate tracks", writer="save_tracks"
+)
 
 EDGE_TOLERANCE = 1.0
-"""Pixels by which a box may leave the frame, to be clipped: detectors round their boxes so."""
+"""Pixels by which a box may leave the frame, and is clipped: detectors round their boxes."""
 
 
 def save_tracks(path: str | Path, tracks: Sequence[Tube], video: Video) -> None:
@@ -29,49 +30,49 @@ def save_tracks(path: str | Path, tracks: Sequence[Tube], video: Video) -> None:
     """
     _require(len(tracks), f"{path}: there are no tracks to save; give at least one")
     fitting = [
-        _fitting(f"{path}: track {number}", track.frames, track.boxes, track.label, video)
+        _fit(f"{path}: track {number}", track.frames, track.boxes, track.label, video)
         for number, track in enumerate(tracks)
     ]
     content = {
-        "format": FORMAT,
-        "version": VERSION,
+        **TRACKS_FORMAT.header,
         "size": list(video.size),
         "frames": video.source_length,
         "tracks": [track.to_dict() for track in fitting],
     }
-    write_json(Path(path), content)
+    write_json(path, content)
 
 
 def load_tracks(path: str | Path, video: Video) -> tuple[Tube, ...]:
     """Read candidate tracks for a video, in the order of the file.
 
-    Two formats are told apart by what is in them: the one of `save_tracks`, and the proposals
-    that the authors of the method publish (METHOD.md, "Proposals"), in which a box of zeros means
-    that the object is absent unless there is a mask, whose bounding box then stands in. Boxes are
-    used, masks are not. A box that leaves the frame by a pixel or less is clipped.
+    There are two formats, which are recognised by their entries: the one of `save_tracks`, and the
+    proposals that the authors of the method publish (METHOD.md, "Proposals"). In the latter, a box
+    of zeros means that the object is absent, unless the frame has a mask: then the box around the
+    mask is taken. Masks are used for nothing else. A box that leaves the frame by a pixel or less
+    is clipped.
 
     Raises:
-        ValueError: if the file is missing or in neither format, holds no track, or a track does
-            not fit the video; the message names file, track, frame and value.
+        ValueError: if the file is missing or in neither format, has no track, or a track does not
+            fit the video; the message names file, track, frame and value.
     """
-    content = _read(Path(path))
-    if content.get("format") == FORMAT:
-        tracks = _own_tracks(path, content, video)
-    elif "dino_sam2_proposals" in content:
-        tracks = _published_tracks(path, content, video)
-    else:
-        raise ValueError(
-            f'{path}: neither "format": "{FORMAT}" nor "dino_sam2_proposals" is in it; '
-            "give a file of save_tracks or of the published proposals"
-        )
+    content = read_json(path)
+    _require(isinstance(content, dict), f"{path}: a JSON list or value; tracks are a JSON object")
+    own = content.get("format") == TRACKS_FORMAT.name
+    _require(
+        own or "dino_sam2_proposals" in content,
+        f'{path}: neither "format": "{TRACKS_FORMAT.name}" nor "dino_sam2_proposals" is in it; '
+        "give a file of save_tracks or of the published proposals",
+    )
+    with TRACKS_FORMAT.reading(path):  # such as numbers that no float can hold
+        tracks = (_read_own if own else _read_published)(path, content, video)
     _require(tracks, f"{path}: no tracks in it; give at least one with a box, or propose tracks")
     return tracks
 
 
 def track_scores(candidates: Sequence[Tube], heatmap: Heatmap) -> Float[Tensor, " track"]:
-    """How strongly the map points at each candidate: its strongest cell inside, over all frames.
+    """Score each candidate by the strongest cell of the map inside it, over all frames.
 
-    A cell that is partly inside counts in part (METHOD.md, "Spatial inference").
+    A cell that is partly inside counts in proportion (METHOD.md, "Spatial inference").
 
     Raises:
         ValueError: if there is no candidate.
@@ -81,7 +82,7 @@ def track_scores(candidates: Sequence[Tube], heatmap: Heatmap) -> Float[Tensor, 
 
 
 def best_track(candidates: Sequence[Tube], heatmap: Heatmap) -> Tube:
-    """The candidate that the map points at most strongly; of equals, the first.
+    """Return the candidate with the highest score (`track_scores`); among equals, the first.
 
     Raises:
         ValueError: if there is no candidate, or the map has a value that is not a number.
@@ -92,21 +93,8 @@ def best_track(candidates: Sequence[Tube], heatmap: Heatmap) -> Tube:
     return candidates[ordered.index(max(ordered))]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    _require(path.is_file(), f"{path}: no such file; give a JSON file of candidate tracks")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
-        raise ValueError(f"{path}: not JSON ({problem}); give a file of tracks") from problem
-    _require(isinstance(content, dict), f"{path}: a JSON list or value; tracks are a JSON object")
-    return content
-
-
-def _own_tracks(path: str | Path, content: dict[str, Any], video: Video) -> tuple[Tube, ...]:
-    _require(
-        content.get("version") == VERSION,
-        f"{path}: version {content.get('version')} of the format; this program reads {VERSION}",
-    )
+def _read_own(path: str | Path, content: dict[str, Any], video: Video) -> tuple[Tube, ...]:
+    TRACKS_FORMAT.check(path, content)
     _require_size(f"{path}", content.get("size"), video)
     _require(
         content.get("frames") == video.source_length,
@@ -114,31 +102,33 @@ def _own_tracks(path: str | Path, content: dict[str, Any], video: Video) -> tupl
         f"{video.source_length}; give the tracks of this video",
     )
     tracks = []
-    for number, record in enumerate(_list(f"{path}: tracks", content.get("tracks"))):
+    for number, record in enumerate(_expect_list(f"{path}: tracks", content.get("tracks"))):
         where = f"{path}: track {number}"
         _require(isinstance(record, dict), f"{where} is {record!r}; it must be a JSON object")
-        frames = _frame_numbers(f"{where}: frames", record.get("frames"))
+        frames = _expect_frames(f"{where}: frames", record.get("frames"))
         boxes = [
-            _numbers(f"{where}, frame {frame}", box)
-            for frame, box in zip(frames, _boxes(where, record, "boxes", frames), strict=True)
+            _expect_box(f"{where}, frame {frame}", box)
+            for frame, box in zip(
+                frames, _expect_boxes(where, record, "boxes", frames), strict=True
+            )
         ]
         label = str(record.get("label", ""))
-        tracks.append(_fitting(where, frames, np.array(boxes).reshape(-1, 4), label, video))
+        tracks.append(_fit(where, frames, np.array(boxes).reshape(-1, 4), label, video))
     return tuple(tracks)
 
 
-def _published_tracks(path: str | Path, content: dict[str, Any], video: Video) -> tuple[Tube, ...]:
-    """Every proposal that has a box at all."""
-    frames = _frame_numbers(f"{path}: sample_frames", content.get("sample_frames"))
-    proposals = _list(f"{path}: dino_sam2_proposals", content["dino_sam2_proposals"])
+def _read_published(path: str | Path, content: dict[str, Any], video: Video) -> tuple[Tube, ...]:
+    """Read every proposal that has at least one box."""
+    frames = _expect_frames(f"{path}: sample_frames", content.get("sample_frames"))
+    proposals = _expect_list(f"{path}: dino_sam2_proposals", content["dino_sam2_proposals"])
     tracks = [
-        _published_track(f"{path}: track {number}", proposal, frames, video)
+        _read_proposal(f"{path}: track {number}", proposal, frames, video)
         for number, proposal in enumerate(proposals)
     ]
     return tuple(track for track in tracks if len(track))
 
 
-def _published_track(where: str, proposal: Any, frames: np.ndarray, video: Video) -> Tube:
+def _read_proposal(where: str, proposal: Any, frames: np.ndarray, video: Video) -> Tube:
     _require(isinstance(proposal, dict), f"{where} is {proposal!r}; it must be a JSON object")
     where = f"{where} (track_id {proposal.get('track_id')})"
     _require_size(where, [proposal.get("img_height"), proposal.get("img_width")], video)
@@ -147,17 +137,18 @@ def _published_track(where: str, proposal: Any, frames: np.ndarray, video: Video
         f"{where}: boxes are {proposal.get('box_format')!r}; convert them to 'xyxy' pixels",
     )
     masks = proposal.get("rles") or [None] * len(frames)
-    boxes = _boxes(where, proposal, "bboxes", frames)
+    boxes = _expect_boxes(where, proposal, "bboxes", frames)
     _require(
         len(masks) == len(frames),
         f"{where}: {len(masks)} rles for {len(frames)} frames; give one for each, or none",
     )
     seen = {
-        int(frame): _published_box(f"{where}, frame {frame}", box, mask, video)
+        int(frame): _read_box(f"{where}, frame {frame}", box, mask, video)
         for frame, box, mask in zip(frames, boxes, masks, strict=True)
     }
+    # The authors list every sampled frame, and write zeros where the object is absent.
     present = {frame: box for frame, box in seen.items() if box != (0, 0, 0, 0)}
-    return _fitting(
+    return _fit(
         where,
         np.array(list(present), dtype=np.int64),
         np.array(list(present.values()), dtype=np.float64).reshape(-1, 4),
@@ -166,23 +157,27 @@ def _published_track(where: str, proposal: Any, frames: np.ndarray, video: Video
     )
 
 
-def _published_box(where: str, entry: Any, mask: Any, video: Video) -> Box:
-    """The box of one frame, of the mask where there is none; zeros where the object is absent."""
+def _read_box(where: str, entry: Any, mask: Any, video: Video) -> Box:
+    """Read the box of one frame, or else the box around its mask; zeros if there is neither."""
+    # Some files have a list of one box for each frame, others the box itself.
     nested = isinstance(entry, list) and len(entry) == 1
-    box = _numbers(where, entry[0] if nested else entry) if entry else (0.0, 0.0, 0.0, 0.0)
+    box = _expect_box(where, entry[0] if nested else entry) if entry else (0.0, 0.0, 0.0, 0.0)
     if any(box) or not mask:
         return box
-    return mask_box(where, mask, video.size)
+    return find_mask_box(where, mask, video.size)
 
 
-def mask_box(where: str, mask: Any, size: tuple[int, int]) -> Box:
-    """The box around a mask in COCO run-length form; zeros where the mask is empty.
+def find_mask_box(where: str, mask: Any, size: tuple[int, int]) -> Box:
+    """Find the box around a mask in COCO run-length form; zeros if the mask is empty.
 
-    The counts may be text, as JSON has them, or bytes, as pycocotools makes them.
+    Args:
+        where: The place of the mask, with which an error starts.
+        mask: A record with "size" and "counts". The counts may be text, as in JSON, or bytes, as
+            pycocotools makes them.
+        size: Height and width that the mask must have, in pixels.
 
     Raises:
-        ValueError: if the mask has not the size (height, width), or no counts; it starts with
-            `where`.
+        ValueError: if the mask has another size, or no counts.
     """
     well_formed = isinstance(mask, dict) and isinstance(mask.get("counts"), str | bytes)
     _require(well_formed, f"{where}: a mask without counts; give COCO run-length form, or null")
@@ -197,14 +192,14 @@ def mask_box(where: str, mask: Any, size: tuple[int, int]) -> Box:
     return (x, y, x + width, y + height) if width and height else (0.0, 0.0, 0.0, 0.0)
 
 
-def _fitting(
+def _fit(
     where: str,
     frames: Int[np.ndarray, " box"],
     boxes: Float[np.ndarray, "box 4"],
     label: str,
     video: Video,
 ) -> Tube:
-    """The tube, shown to lie within the video; boxes just over the edge are clipped."""
+    """Make a tube, and check that it lies in the video; boxes just over the edge are clipped."""
     outside = (frames < 0) | (frames >= video.source_length)
     if outside.any():
         raise ValueError(
@@ -228,8 +223,8 @@ def _fitting(
     return Tube(frames, np.clip(boxes, 0, edges), label)
 
 
-def _boxes(where: str, record: dict[str, Any], name: str, frames: np.ndarray) -> list[Any]:
-    boxes = _list(f"{where}: {name}", record.get(name))
+def _expect_boxes(where: str, record: dict[str, Any], name: str, frames: np.ndarray) -> list[Any]:
+    boxes = _expect_list(f"{where}: {name}", record.get(name))
     _require(
         len(boxes) == len(frames),
         f"{where}: {len(boxes)} {name} for {len(frames)} frames; give one box for each frame",
@@ -237,8 +232,8 @@ def _boxes(where: str, record: dict[str, Any], name: str, frames: np.ndarray) ->
     return boxes
 
 
-def _frame_numbers(where: str, value: Any) -> Int[np.ndarray, " box"]:
-    numbers = _list(where, value)
+def _expect_frames(where: str, value: Any) -> Int[np.ndarray, " box"]:
+    numbers = _expect_list(where, value)
     for earlier, number in zip([-1, *numbers], numbers, strict=False):
         _require(type(number) is int, f"{where}: {number!r} is not a whole number; count frames")
         _require(
@@ -248,7 +243,7 @@ def _frame_numbers(where: str, value: Any) -> Int[np.ndarray, " box"]:
     return np.array(numbers, dtype=np.int64)
 
 
-def _numbers(where: str, value: Any) -> Box:
+def _expect_box(where: str, value: Any) -> Box:
     _require(
         isinstance(value, list)
         and len(value) == 4
@@ -259,7 +254,7 @@ def _numbers(where: str, value: Any) -> Box:
     return x1, y1, x2, y2
 
 
-def _list(where: str, value: Any) -> list[Any]:
+def _expect_list(where: str, value: Any) -> list[Any]:
     _require(isinstance(value, list), f"{where}: found {value!r}; it must be a list")
     return value
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-PLAIN = (bool, int, float, str, bytes, list, tuple, dict, set, range, type(None))
+SHOWN_TYPES = (bool, int, float, str, bytes, list, tuple, dict, set, range, type(None))
 """Types whose values are shown as they are written in Python; of others, the type is named."""
 
 LONGEST = 80
@@ -26,7 +26,7 @@ def to_whole(value: Any, name: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise ValueError(f"{name} is {describe(value)}; give a whole number") from None
+        raise ValueError(f"{name} is {describe_given(value)}; give a whole number") from None
 
 
 def to_array(value: Any) -> Shaped[np.ndarray, "*axes"]:
@@ -51,7 +51,8 @@ def to_frames(value: Any) -> Int[np.ndarray, " frame"]:
         return np.empty(0, dtype=np.int64)
     if frames.dtype.kind not in "iu" or frames.ndim > 1:
         raise ValueError(
-            f"frames are {describe(value)}; give whole numbers of source frames, such as [0, 1, 2]"
+            f"frames are {describe_given(value)}; give whole numbers of source frames, such as "
+            "[0, 1, 2]"
         )
     # Signed, since differences of unsigned numbers are never negative.
     return frames.reshape(-1).astype(np.int64, copy=False)
@@ -68,22 +69,22 @@ def to_boxes(value: Any) -> Float[np.ndarray, "box 4"]:
     boxes = boxes.reshape(0, 4) if not boxes.size else boxes
     if boxes.dtype.kind not in "iuf" or boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(
-            f"boxes are {describe(value)}; give (x1, y1, x2, y2) in pixels for each frame"
+            f"boxes are {describe_given(value)}; give (x1, y1, x2, y2) in pixels for each frame"
         )
     return boxes if boxes.dtype.kind == "f" else boxes.astype(np.float64)
 
 
-def describe(value: Any) -> str:
+def describe_given(value: Any) -> str:
     """Describe a value that was given, for an error of one line."""
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         dtype = str(value.dtype).removeprefix("torch.")
         return f"an array of {dtype} of shape {tuple(value.shape)}"
-    if isinstance(value, PLAIN):
-        return shorten(reprlib.repr(value))
+    if isinstance(value, SHOWN_TYPES):
+        return to_one_line(reprlib.repr(value))
     return f"a {type(value).__name__}"
 
 
-def shorten(text: str) -> str:
+def to_one_line(text: str) -> str:
     """Put text on one line, and cut it if that is long."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."

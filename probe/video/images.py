@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from probe.video.coercion import describe, to_array
+from probe.video.coercion import describe_given, to_array
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
@@ -79,7 +79,7 @@ def to_picture(picture: Any, name: str) -> UInt8[np.ndarray, "height width 3"]:
     pixels = put_colours_last(to_array(picture))
     if pixels.ndim != 3 or pixels.shape[-1] != 3 or not pixels.size or pixels.dtype != np.uint8:
         raise ValueError(
-            f"{name} is {describe(picture)}; give a PIL image or uint8 [height, width, 3]"
+            f"{name} is {describe_given(picture)}; give a PIL image or uint8 [height, width, 3]"
         )
     return pixels
 

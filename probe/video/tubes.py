@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
-from probe.video.coercion import shorten, to_boxes, to_frames, to_whole
+from probe.video.coercion import to_boxes, to_frames, to_one_line, to_whole
 
 Box: TypeAlias = tuple[float, float, float, float]
 """Left, top, right and bottom edge in pixels of the source video."""
@@ -111,7 +111,7 @@ class Tube:
             last = f" to {self.frames[-1]}" if len(self) > 1 else ""
             parts.append(f"frame{'s' if last else ''} {self.frames[0]}{last}")
         if self.label:
-            parts.append(shorten(repr(self.label)))
+            parts.append(to_one_line(repr(self.label)))
         return f"Tube({', '.join(parts)})"
 
     @property

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from probe.video.coercion import describe, shorten, to_array, to_whole
+from probe.video.coercion import describe_given, to_array, to_one_line, to_whole
 from probe.video.decoding import DEFAULT_FPS, decode, decode_all, read_timetable
 from probe.video.images import (
     image_size,
@@ -75,7 +75,7 @@ class Video:
 
     def __repr__(self) -> str:
         height, width = self.size
-        name = "an array" if self.path is None else shorten(self.path.name)
+        name = "an array" if self.path is None else to_one_line(self.path.name)
         if self.part is not None:
             name = f"frames {self.part.start} to {self.part.stop - 1} of {name}"
         return (
@@ -151,7 +151,7 @@ def read_video(source: Any, frames: Any = 20, *, fps: Any = None) -> Video:
     if isinstance(source, Video):
         raise ValueError(f"{source!r} has been read already; use it as it is")
     raise ValueError(
-        f"{describe(source)} is no video; give the path of a file or of a folder of images, "
+        f"{describe_given(source)} is no video; give the path of a file or of a folder of images, "
         "a uint8 array [frame, height, width, 3], or a list of pictures"
     )
 

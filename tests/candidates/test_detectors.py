@@ -10,8 +10,14 @@ import torch
 from tiny_detectors import save_tiny_finder, save_tiny_tracker
 from tolerances import assert_equal_up_to_rounding, tolerance
 
-from probe.candidates.detection_cache import content_hash
-from probe.candidates.detections import Detection, DetectionConfig, box_around, link, unclaimed
+from probe.candidates.detection_cache import hash_content
+from probe.candidates.detections import (
+    Detection,
+    DetectionConfig,
+    box_around,
+    link_detections,
+    select_new,
+)
 from probe.candidates.detectors import detect_tracks, load_detector
 from probe.metrics import box_iou
 from probe.organism.world import make_clip
@@ -113,6 +119,11 @@ def test_boxes_are_in_pixels_of_a_picture_that_is_not_square(detector, video):
         assert_equal_up_to_rounding(same.box, np.clip(box.numpy(), 0, limits), scale=limits)
 
 
+def test_a_single_phrase_may_be_given_as_it_is(detector, video):
+    alone, listed = (detect_tracks(detector, video, one, config=LOW) for one in ("man", ["man"]))
+    assert plain(alone) == plain(listed) != []
+
+
 def test_nothing_found_is_no_tracks(detector, video):
     assert detect_tracks(detector, video, ["circle"], config=DetectionConfig(1.0)) == ()
 
@@ -149,7 +160,7 @@ def test_objects_are_followed_as_by_sam_2s_own_loops_with_no_picture_kept(detect
     found = [Detection(np.array(box), 1.0, "thing") for box in boxes]
     expected = followed_by_the_book(detector.tracker, pictures, 16, boxes)
     assert 0.02 < np.mean(expected) < 0.98, "masks with an inside and an outside"
-    followed = dict(detector.masks(pictures, 16, found))
+    followed = dict(detector.propagate(pictures, 16, found))
     assert [*followed] == [*range(16, 64, 4), 12, 8, 4, 0]
     for frame, masks in zip(pictures, expected, strict=True):
         assert (followed[frame] == masks).mean() > 0.999, frame
@@ -196,7 +207,7 @@ def test_an_object_that_is_found_again_and_again_is_one_track():
     things = [thing(1.0, 0.0), thing(-0.2, 50.0)]
     follow = Following(*things)
     found = {frame: seen(things, frame, shift=1.0) for frame in range(0, LENGTH, 10)}
-    assert plain(link(found, follow)) == plain(things)
+    assert plain(link_detections(found, follow)) == plain(things)
     assert follow.asked == [(0, 2)], "followed once, together"
 
 
@@ -205,24 +216,24 @@ def test_an_object_that_appears_later_is_another_track_and_a_lost_one_begins_aga
     other = thing(0.0, 80.0, range(20, 50, 10))
     found = {frame: seen([early, late, other], frame) for frame in range(0, LENGTH, 10)}
     follow = Following(early, late, other)
-    assert plain(link(found, follow)) == plain([early, other, late])
+    assert plain(link_detections(found, follow)) == plain([early, other, late])
     assert follow.asked == [(0, 1), (20, 1), (40, 1)]
 
 
 def test_of_too_many_objects_the_first_and_surest_are_followed():
     things = [thing(0.0, 30.0 * number) for number in range(4)]
     found = {0: [*seen(things[:1], 0, 0.5), *seen(things[1:], 0, 0.8)], 10: seen(things, 10)}
-    linked = link(found, Following(*things), DetectionConfig(limit=3))
+    linked = link_detections(found, Following(*things), DetectionConfig(limit=3))
     assert plain(linked) == plain(things[1:])
 
 
 def test_an_object_whose_mask_is_nowhere_is_no_track():
     gone = Tube(np.empty(0, np.int64), np.empty((0, 4)))
-    assert link({0: seen([thing(0.0, 0.0)], 0)}, lambda *_: [gone]) == ()
-    assert link({0: [], 10: []}, Following()) == ()
+    assert link_detections({0: seen([thing(0.0, 0.0)], 0)}, lambda *_: [gone]) == ()
+    assert link_detections({0: [], 10: []}, Following()) == ()
 
 
-def test_the_laws_of_unclaimed_detections():
+def test_the_laws_of_new_detections():
     rng = np.random.default_rng(0)
     for _ in range(50):
         corners = rng.uniform(0, 60, (12, 2))
@@ -232,9 +243,9 @@ def test_the_laws_of_unclaimed_detections():
             Detection(box, float(score), "thing")
             for box, score in zip(boxes[3:], rng.random(9), strict=True)
         ]
-        new = unclaimed(found, known, 0.5)
-        assert new == unclaimed(found[::-1], known, 0.5), "their order does not matter"
-        assert new == unclaimed(new, known, 0.5), "what is left claims nothing of the rest"
+        new = select_new(found, known, 0.5)
+        assert new == select_new(found[::-1], known, 0.5), "their order does not matter"
+        assert new == select_new(new, known, 0.5), "what is left claims nothing of the rest"
         for left_out in (one for one in found if one not in new):
             surer = [one.box for one in new if one.score > left_out.score]
             others = np.stack([*known, *surer])
@@ -303,12 +314,29 @@ def test_nothing_found_is_kept_too(detector, video, tmp_path):
 def test_a_torn_or_foreign_file_is_warned_of_and_made_again(detector, video, kept):
     whole = kept.read_text()
     foreign = json.dumps({**json.loads(whole), "key": {"phrases": ["square"]}})
-    for content in (whole[:-20], "[]", foreign):
+    records = [
+        {**json.loads(whole), **wrong}
+        for wrong in (
+            {"version": 2},
+            {"tracks": None},
+            {"tracks": [3]},
+            {"tracks": [{"frames": [0]}]},
+            {"tracks": [{"frames": ["first"], "boxes": [[0, 0, 1, 1]]}]},
+        )
+    ]
+    for content in (whole[:-20], "[]", "", foreign, *map(json.dumps, records)):
         kept.write_text(content)
         with pytest.warns(UserWarning, match="the detector runs again"):
             detect_tracks(detector, video, ["circle"], config=LOW, cache=kept.parent)
         assert kept.read_text() == whole
         assert [*kept.parent.iterdir()] == [kept]
+
+
+def test_a_cache_that_cannot_be_made_is_named_before_the_search(detector, video, tmp_path):
+    (tmp_path / "file").touch()
+    for name in ("file", "file/below"):
+        with pytest.raises(ValueError, match=f"{name}: cannot be made .*; give another folder"):
+            detect_tracks(detector, video, "man", cache=str(tmp_path / name))
 
 
 def test_weights_are_told_apart_by_what_they_are(folders, detector):
@@ -328,9 +356,9 @@ def test_a_folder_of_frames_is_known_by_its_images(tmp_path, clip):
         for index in range(3):
             Image.fromarray(clip.frame(index)).save(tmp_path / name / f"{index}.png")
     a, b = (read_video(tmp_path / name, 2) for name in ("a", "b"))
-    assert content_hash(a) == content_hash(b)
+    assert hash_content(a) == hash_content(b)
     Image.fromarray(clip.frame(9)).save(tmp_path / "b" / "1.png")
-    assert content_hash(a) != content_hash(b)
+    assert hash_content(a) != hash_content(b)
 
 
 # Opening.

@@ -7,7 +7,13 @@ import pytest
 import torch
 from scipy import ndimage
 
-from probe.candidates.proposals import ProposerConfig, Region, heatmap_tracks, link, propose_tracks
+from probe.candidates.proposals import (
+    ProposerConfig,
+    Region,
+    heatmap_tracks,
+    link_regions,
+    propose_tracks,
+)
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.organism.world import make_clip
@@ -259,7 +265,7 @@ def region(x: float, colour: int) -> Region:
 
 def test_links_are_the_cheapest_over_all_pairs_and_bridge_a_gap():
     seen = [[region(0, 50), region(12, 200)], [region(6, 200), region(4, 50)], [], [region(5, 50)]]
-    dark, light = link(seen)
+    dark, light = link_regions(seen)
     assert [item.colour[0] for item in dark.values()] == [50, 50, 50]
     assert list(dark) == [0, 1, 3]
     assert list(light) == [0, 1]
@@ -268,15 +274,15 @@ def test_links_are_the_cheapest_over_all_pairs_and_bridge_a_gap():
 def test_a_chain_ends_after_the_longest_gap():
     gap: list[list[Region]] = [[]]
     config = ProposerConfig(longest_gap=2)
-    assert len(link([[region(0, 50)], *gap * 2, [region(0, 50)]], config=config)) == 1
-    assert len(link([[region(0, 50)], *gap * 3, [region(0, 50)]], config=config)) == 2
+    assert len(link_regions([[region(0, 50)], *gap * 2, [region(0, 50)]], config=config)) == 1
+    assert len(link_regions([[region(0, 50)], *gap * 3, [region(0, 50)]], config=config)) == 2
 
 
 def test_a_piece_continues_a_chain_but_begins_none():
     piece = replace(region(0, 50), piece_of=0)
-    assert len(link([[region(3, 90), piece], [region(3, 90), piece]])) == 1
+    assert len(link_regions([[region(3, 90), piece], [region(3, 90), piece]])) == 1
     whole = Region(np.array([0.0, 0.0, 40.0, 40.0]), np.full(3, 90.0))
-    (chain,) = link([[region(0, 50)], [whole, piece]])
+    (chain,) = link_regions([[region(0, 50)], [whole, piece]])
     assert chain[1] is piece
 
 

@@ -8,7 +8,13 @@ import torch
 from pycocotools import mask as coco_mask
 from tolerances import assert_equal_up_to_rounding
 
-from probe.candidates.tracks import best_track, load_tracks, mask_box, save_tracks, track_scores
+from probe.candidates.tracks import (
+    best_track,
+    find_mask_box,
+    load_tracks,
+    save_tracks,
+    track_scores,
+)
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.video import Tube, Video
@@ -75,11 +81,9 @@ def test_saved_tracks_come_back(tmp_path, video):
     tracks = [tube(*map(tuple, boxes), label="the dög") for boxes in corners]
     save_tracks(path, tracks, video)
     loaded = load_tracks(str(path), video)
-    assert [track.to_dict() for track in loaded] == [track.to_dict() for track in tracks]
+    assert loaded == tuple(tracks)
     save_tracks(path, loaded, video)
-    assert [track.to_dict() for track in load_tracks(path, video)] == [
-        track.to_dict() for track in tracks
-    ]
+    assert load_tracks(path, video) == loaded
 
 
 def test_published_proposals_are_read_and_zero_boxes_are_absent(tmp_path, video):
@@ -99,7 +103,7 @@ def test_a_mask_gives_the_box_only_where_there_is_none(tmp_path, video):
 @pytest.mark.parametrize("convert", [dict, as_text])
 def test_the_box_of_a_mask_holds_its_pixels_whatever_its_counts_are_written_in(convert):
     mask = convert(rle(10, 11, 22, 33))
-    assert mask_box("here", mask, (HEIGHT, WIDTH)) == (10, 11, 22, 33)
+    assert find_mask_box("here", mask, (HEIGHT, WIDTH)) == (10, 11, 22, 33)
 
 
 def test_a_proposal_that_is_never_seen_is_no_candidate(tmp_path, video):
@@ -116,7 +120,7 @@ def test_boxes_a_pixel_over_the_edge_are_clipped(tmp_path, video):
 BOX = [1, 1, 2, 2]
 NAN = float("nan")
 BAD = {
-    "not JSON": ("{", "not JSON"),
+    "not JSON": ("{", "cannot be read as JSON"),
     "not an object": ([1], "JSON object"),
     "neither format": ({"boxes": []}, "neither"),
     "another version": (own([0], [BOX], version=2), "version 2"),
@@ -133,6 +137,9 @@ BAD = {
     "NaN": (own([0, 9], [BOX, [1, NAN, 2, 2]]), r"track 0, frame 9: .*nan.* not finite"),
     "inside out": (own([9], [[5, 1, 2, 2]]), r"track 0, frame 9: .*5\.0, 1\.0.* inside out"),
     "out of the frame": (own([9], [[0, 0, 61.5, 9]]), r"track 0, frame 9: .*61\.5.*60 x 40"),
+    "frame too large": (own([10**30], [BOX]), "damaged candidate tracks .*too large"),
+    "number too large": (own([9], [[0, 0, 10**400, 9]]), "damaged candidate tracks .*too large"),
+    "number infinite": (own([9], [[0, 0, 9, float("inf")]]), "frame 9: .*inf.* not finite"),
     "three numbers": (own([9], [[1, 2, 3]]), "track 0, frame 9: .*not four numbers"),
     "published: another size": (published(BOX, img_width=61), r"track 0 .*\[40, 61\]"),
     "published: another form": (published(BOX, box_format="xywh"), "xywh"),
@@ -164,7 +171,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, video, content,
         load(tmp_path, content, video)
     assert str(caught.value).startswith(str(tmp_path / "tracks.json"))
     assert "\n" not in str(caught.value)
-    assert any(remedy in str(caught.value) for remedy in ("; ", "this program reads"))
+    assert "; " in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path, video):
