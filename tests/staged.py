@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from probe.engine.grids import Cells, VisualGrid
-from probe.engine.prompts import Prompt, Token
+from probe.engine.prompts import AnswerIds, Prompt, Token
 from probe.engine.readings import Reading
 from probe.video import Video
 
@@ -43,6 +43,6 @@ def staged_reading(video, words, *, layers=32, heads=32, side=12, seed=0):
         attention=grid.fold(scores.softmax(-1) * spent),
         layers=tuple(range(layers)),
         grid=grid,
-        logits=torch.zeros(3),
-        margin=1.25,
+        logits=torch.tensor([1.25, 0.0, 0.0]),
+        answers=AnswerIds(yes=(0,), no=(1,)),
     )

@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from probe.cli.console import ProgressSteps, show_progress
-from probe.cli.model_options import ModelOptions, open_model_and_video
+from probe.cli.model_options import ModelOptions, load_model, open_model_and_video
 from probe.cli.outputs import check_writable, make_folder
 from probe.files import write_atomically
 
 if TYPE_CHECKING:
+    from probe.video import Tube, Video
     from probe.viewer import Scene
 
 
@@ -100,33 +101,38 @@ class MakePage:
         print(f"written {self.html} ({size:.1f} MB); open it in a browser")
 
     def _scene(self, step: ProgressSteps) -> "Scene":
-        from probe.candidates.tracks import load_tracks
-        from probe.grounding.reattention import Learning
-        from probe.viewer import ask_questions, open_answer, read_answer
-
-        source = self.source / "answer.json" if self._holds_answer else self.source
-        answered = source.suffix == ".json"
-        if answered and (self.questions or self.reattend is not None):
+        holds_answer = (self.source / "answer.json").is_file()
+        source = self.source / "answer.json" if holds_answer else self.source
+        if source.suffix != ".json":
+            return self._ask(source, step)
+        if self.questions or self.reattend is not None:
             raise ValueError(f"{source}: an answer brings its own questions; give a video to ask")
-        record, place = open_answer(source) if answered else (None, source)
-        options = self.options if record is None else self._follow_answer(record)
-        model, video = open_model_and_video(place, options)
+        return self._read_again(source, step)
+
+    def _ask(self, source: Path, step: ProgressSteps) -> "Scene":
+        from probe.grounding.reattention import Learning
+        from probe.viewer import ask_questions
+
+        model, video = open_model_and_video(source, self.options)
         step()
-        truth = None if self.truth is None else load_tracks(self.truth, video)[0]
-        view = model.watch(video)
-        if record is not None:
-            return read_answer(record, view, truth=truth)
+        truth = self._load_truth(video)
         learning = None if self.reattend is None else Learning(layer=self.reattend)
+        view = model.watch(video)
         return ask_questions(view, *self.questions, learning=learning, truth=truth)
 
-    @property
-    def _holds_answer(self) -> bool:
-        return (self.source / "answer.json").is_file()
+    def _read_again(self, path: Path, step: ProgressSteps) -> "Scene":
+        from probe.viewer import open_answer, read_answer
 
-    def _follow_answer(self, record: dict[str, Any]) -> ModelOptions:
-        """Return the options with the answer's frames, and its model unless another was given."""
-        options = replace(self.options, frames=len(record["video"]["sampled_frames"]))
-        if self.options.model != ModelOptions().model:
-            return options
-        identity = record["model"]
-        return replace(options, model=identity["name"], revision=identity["revision"])
+        answer, options = open_answer(path), self.options
+        if options.model == ModelOptions().model:  # no other was given
+            name, revision = answer.model["name"], answer.model["revision"]
+            options = replace(options, model=name, revision=revision)
+        model = load_model(options.model, options)
+        step()
+        truth = self._load_truth(answer.video)
+        return read_answer(answer, model.watch(answer.video), truth=truth)
+
+    def _load_truth(self, video: "Video") -> "Tube | None":
+        from probe.candidates.tracks import load_tracks
+
+        return None if self.truth is None else load_tracks(self.truth, video)[0]

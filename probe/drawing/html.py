@@ -16,7 +16,7 @@ from PIL import Image
 from probe.drawing.figures import CHOSEN_COLOUR, draw_tokens
 from probe.drawing.overlays import HEAT_COLOURS, blend, scale_heat
 from probe.engine.attention import Heatmap
-from probe.engine.readings import Reading
+from probe.engine.readings import Reading, shorten
 from probe.interpret.grounding_tokens import grounding_token
 from probe.video import Box, Video
 
@@ -115,7 +115,7 @@ def picture_of_reading(reading: Reading) -> Figure:
     figure = Figure((PICTURE_WIDTH, 1.7), layout="constrained")
     ax = figure.subplots()
     draw_tokens(ax, reading, chosen)
-    tokens = [_cut(text, LONGEST_TOKEN_LABEL) for text in reading.tokens]
+    tokens = [_one_line(text, LONGEST_TOKEN_LABEL) for text in reading.tokens]
     # In a long question only the tokens that may be chosen are named: all texts would overlap.
     named = range(len(tokens)) if len(tokens) <= MOST_TOKEN_LABELS else roles
     texts = [tokens[token] for token in named]
@@ -123,7 +123,7 @@ def picture_of_reading(reading: Reading) -> Figure:
     ax.set_ylabel("visual activation", fontsize=SMALL_TEXT)
     ax.tick_params(labelsize=SMALL_TEXT if len(tokens) <= MOST_TOKEN_LABELS else SMALLEST_TEXT)
     margin = f"yes minus no {reading.margin:+.2f}"
-    title = f"{_cut(reading.prompt.question, LONGEST_QUESTION)}   {margin}"
+    title = f"{_one_line(reading.prompt.question, LONGEST_QUESTION)}   {margin}"
     ax.set_title(title, fontsize=7, loc="left", parse_math=False)
     about = f"visual activation of {len(tokens)} tokens; {margin}"
     if chosen:
@@ -193,6 +193,5 @@ def _encode_png(figure: Figure, dpi: float) -> bytes:
     return result.getvalue()
 
 
-def _cut(text: str, longest: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+def _one_line(text: str, most: int) -> str:
+    return shorten(" ".join(text.split()), most)

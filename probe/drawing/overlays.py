@@ -260,7 +260,7 @@ class TimeBar:
         draw = ImageDraw.Draw(background)
         left, right = unit, width - unit
         if title:
-            text = shorten(title, font, right - left)
+            text = fit_text(title, font, right - left)
             draw.text((left, unit // 2), text, fill=TEXT_COLOUR, font=font)
         edges = np.append(video.source_times, duration) / duration * (right - left) + left
         for y in range(top, top + rows * (thick + gap), thick + gap):
@@ -294,7 +294,7 @@ class TimeBar:
         return strip
 
 
-def shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def fit_text(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """Put text on one line, cut with an ellipsis if it is wider than so many pixels."""
     line = " ".join(text.split())
     if font.getlength(line) <= width:

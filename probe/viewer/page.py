@@ -35,6 +35,7 @@ question of 40 tokens and the generic prompt."""
 START_SCRIPT = (
     'mount(document.getElementById("viewer"), document.getElementById("scene").textContent);\n'
 )
+"""The last line of a page's script; a notebook's widget mounts the page itself."""
 
 
 def page(

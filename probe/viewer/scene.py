@@ -1,12 +1,11 @@
 """What the page shows: a video, the questions that were asked about it, and the answer found."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from probe.engine.attention import Heatmap
 from probe.engine.readings import Reading
-from probe.grounding.answers import Answer, Look
+from probe.grounding.answers import Answer
+from probe.grounding.looks import Look
 from probe.interpret.grounding_tokens import grounding_token
 from probe.video import Tube, Video
 
@@ -78,8 +77,8 @@ class Scene:
     title: str = ""
     model: str = ""
 
-    answer: Mapping[str, Any] | None = None
-    """An answer as `Answer.to_dict` or answer.json holds it: span, tube, candidates, scores."""
+    answer: Answer | None = None
+    """The answer whose span, tube, candidates and scores are shown."""
 
     truth: Tube | None = None
     """The true place of the thing, if that is known."""
@@ -112,7 +111,8 @@ def as_scene(
         before: The reading before re-attention.
 
     Raises:
-        ValueError: if a reading comes without its video, or the readings do not fit together.
+        ValueError: if a reading comes without its video, the readings do not fit together, or the
+            answer was loaded from a file.
     """
     if isinstance(seen, Scene):
         return seen
@@ -132,6 +132,9 @@ def show_answer(answer: Answer, truth: Tube | None = None) -> Scene:
 
     An answer holds only the layers that it was read from, no reading of the generic prompt, and
     none from before re-attention. `read_answer` reads these again with the model.
+
+    Raises:
+        ValueError: if the answer was loaded from a file, which holds no readings at all.
     """
     return Scene(
         answer.video,
@@ -141,12 +144,17 @@ def show_answer(answer: Answer, truth: Tube | None = None) -> Scene:
         ),
         title=answer.queries.whole,
         model=str(answer.model["name"]),
-        answer=answer.to_dict(),
+        answer=answer,
         truth=truth,
     )
 
 
 def _show_look(name: str, look: Look) -> ShownQuestion:
+    if look.reading is None:
+        raise ValueError(
+            "an answer from a file holds no attention of its tokens; read it again with "
+            "probe.viewer.read_answer(answer, model.watch(answer.video))"
+        )
     return ShownQuestion(look.reading, name=name, chosen=look.tokens, heatmap=look.heatmap)
 
 

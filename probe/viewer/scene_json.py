@@ -25,6 +25,7 @@ from probe.drawing.overlays import (
 )
 from probe.engine.attention import RELATIVE_FLOOR, Heatmap
 from probe.engine.readings import Reading
+from probe.grounding.answers import Answer
 from probe.video import Tube, Video
 from probe.viewer.compression import Budget, StrongestCells, WholeMaps, compress_attention
 from probe.viewer.scene import Scene, ShownQuestion
@@ -173,20 +174,15 @@ def _find_map_frames(frames: Sequence[Sequence[int]], video: Video) -> list[int]
     return [covers[index] for index in video.indices]
 
 
-def _describe_answer(record: Mapping[str, Any], video: Video) -> dict[str, Any]:
+def _describe_answer(answer: Answer, video: Video) -> dict[str, Any]:
     """Describe an answer: span in seconds, scores, and the box that each picture has, if any."""
-    span = record["span"]
     return {
-        "span": [span["start_seconds"], span["stop_seconds"]],
-        "scores": record["frame_scores"],
-        "tube": _describe_tube(Tube.from_dict(record["tube"]), video),
+        "span": [round(time, 4) for time in answer.seconds],
+        "scores": [round(score, 6) for score in answer.frame_scores.tolist()],
+        "tube": _describe_tube(answer.tube, video),
         "candidates": [
-            {
-                "score": candidate["score"],
-                "chosen": candidate["chosen"],
-                **_describe_tube(Tube.from_dict(candidate), video),
-            }
-            for candidate in record["candidates"]
+            {"score": score, "chosen": track is answer.track, **_describe_tube(track, video)}
+            for score, track in zip(answer.scores, answer.candidates, strict=True)
         ],
     }
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import probe.drawing.overlays
-from probe.drawing.overlays import ANSWER_COLOUR, HeatScale, blend, overlay, shorten
+from probe.drawing.overlays import ANSWER_COLOUR, HeatScale, blend, fit_text, overlay
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.video import Span, Tube, Video, read_video, source_frames
@@ -187,8 +187,8 @@ def test_any_title_fits_beside_the_picture(tmp_path, video, title):
 
 def test_long_text_is_cut_to_its_width_with_an_ellipsis():
     font = probe.drawing.overlays._load_font(16)
-    assert shorten("short", font, 200) == "short"
-    cut = shorten("a very long query " * 9, font, 200)
+    assert fit_text("short", font, 200) == "short"
+    cut = fit_text("a very long query " * 9, font, 200)
     assert cut.endswith("…")
     assert 150 < font.getlength(cut) <= 200
 
