@@ -2,20 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
+import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probe.engine.grids import Cells
+from probe.engine.content import as_xarray, same_content
+from probe.engine.grids import ON_TUBE, Cells
+from probe.files import FileFormat, read_tensors, write_tensors
 from probe.video import Tube
 
 RELATIVE_FLOOR = 1e-4
 """Keeps relative attention finite where the generic prompt does not look (METHOD: 1e-4)."""
 
-ON_TUBE = 0.1
-"""Least share of a cell that a tube must cover for the cell to lie on it."""
+HEATMAP_FORMAT = FileFormat("grounding-probe/heatmap", 1, "a heatmap", "Heatmap.save")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,22 +37,78 @@ class Heatmap:
         if self.values.shape != self.cells.shape:
             raise ValueError(f"a map of {tuple(self.values.shape)} does not fit {self.cells.shape}")
 
+    def __repr__(self) -> str:
+        frames, rows, columns = self.cells.shape
+        strongest = float(self.values.max())
+        return (
+            f"Heatmap({frames} frames of {rows} x {columns} cells, strongest {strongest:.4g} in "
+            f"source frame {self.cells.frames[self.peak[0]][0]})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return same_content(self, other)
+
+    def __hash__(self) -> int:
+        return hash(self.cells)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Let NumPy take the map for its values: `np.asarray(heatmap)`."""
+        return np.array(self.to_numpy(), dtype=dtype, copy=copy is not False)
+
+    def to_numpy(self) -> Float[np.ndarray, "frame row column"]:
+        """Return the values as an array."""
+        return self.values.detach().float().cpu().numpy()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a cell: source `frame` (the first it covers), `row`, `column`, `value`."""
+        frames, rows, columns = np.indices(self.cells.shape).reshape(3, -1)
+        first = np.array([sources[0] for sources in self.cells.frames])
+        table = {"frame": first[frames], "row": rows, "column": columns}
+        return pd.DataFrame({**table, "value": self.to_numpy().ravel()})
+
+    def to_xarray(self) -> Any:
+        """Return the values as an array with named axes; needs the package xarray.
+
+        Raises:
+            RuntimeError: if xarray is not installed.
+        """
+        first = [sources[0] for sources in self.cells.frames]
+        return as_xarray(self.to_numpy(), {"frame": first, "row": None, "column": None})
+
+    def save(self, path: str | Path) -> None:
+        """Write the map as safetensors."""
+        about = {**HEATMAP_FORMAT.header, "cells": self.cells.to_dict()}
+        write_tensors(path, {"values": self.values}, about)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Heatmap":
+        """Read the map that `save` wrote.
+
+        Raises:
+            ValueError: if the file is missing or holds no map.
+        """
+        tensors, about = read_tensors(path)
+        with HEATMAP_FORMAT.reading(path):
+            record = HEATMAP_FORMAT.check(path, about)
+            return cls(tensors["values"], Cells.from_dict(record["cells"]))
+
     def relative_to(self, other: "Heatmap", floor: float = RELATIVE_FLOOR) -> "Heatmap":
-        """This map over another, cell by cell: relative attention (Zhang et al., ICLR 2025)."""
+        """Divide by another map, cell by cell: relative attention (Zhang et al., ICLR 2025)."""
         return replace(self, values=self.values / (other.values + floor))
 
     def reversed(self) -> "Heatmap":
-        """The same map, last frame first."""
+        """Return the same map, last frame first."""
         return Heatmap(self.values.flip(0), self.cells.reversed())
 
     def consistency(self, other: "Heatmap") -> float:
-        """How alike two maps of the same cells are: their correlation over all cells, -1 to 1.
+        """Compute the correlation with another map of the same cells over all cells, -1 to 1.
 
         Raises:
             ValueError: if they show different cells.
         """
         _check_same_cells([self, other])
         pair = torch.stack([self.values.flatten(), other.values.flatten()])
+        # A map without any variation correlates with nothing.
         return float(torch.corrcoef(pair)[0, 1].nan_to_num(0.0))
 
     @property
@@ -58,11 +118,11 @@ class Heatmap:
         return int(frame), int(row), int(column)
 
     def points_at(self, tube: Tube) -> bool:
-        """Whether the strongest cell lies on the tube: the pointing game."""
+        """Tell whether the strongest cell lies on the tube: the pointing game."""
         return bool(self.cells.coverage(tube)[self.peak] > ON_TUBE)
 
     def peak_within(self, tube: Tube) -> Float[Tensor, " frame"]:
-        """The strongest cell inside the tube in each frame, weighted by how much of it is inside.
+        """Return the strongest cell inside the tube in each frame, weighted by its share inside.
 
         0 in frames where the tube has no box.
         """
@@ -71,7 +131,7 @@ class Heatmap:
 
 
 Assembly: TypeAlias = Literal["mean", "max", "product"]
-"""How maps of the same cells become one; the paper does not state its rule."""
+"""Rule that joins maps of the same cells; the paper does not state its own."""
 
 _ASSEMBLIES: dict[Assembly, Callable[[Tensor], Tensor]] = {
     "mean": lambda values: values.mean(0),
@@ -81,7 +141,7 @@ _ASSEMBLIES: dict[Assembly, Callable[[Tensor], Tensor]] = {
 
 
 def assemble(maps: Sequence[Heatmap], how: Assembly = "mean") -> Heatmap:
-    """One map of several of the same cells, such as those of both frame orders.
+    """Join maps of the same cells, such as those of both frame orders.
 
     Raises:
         ValueError: if there is none, they show different cells, or the rule is unknown.
@@ -106,14 +166,17 @@ def attention_rows(
     mask: Bool[Tensor, "*heads token position"],
     scaling: float,
 ) -> Float[Tensor, "head token position"]:
-    """The attention of a few tokens to every position, without the full matrix.
+    """Compute the attention of a few tokens to every position, without the full matrix.
 
     Queries and keys are those of the model after positional encoding; where the model shares
     keys among heads (grouped-query attention), consecutive heads belong to one group of keys. The
     mask is that of all heads, or has one for each.
     """
     heads, tokens, width = queries.shape
+    # The heads of a group are consecutive, so one product a group serves them all, and keys need
+    # not be repeated for each head.
     groups = len(keys)
     grouped = queries.reshape(groups, heads // groups * tokens, width)
+    # Softmax in float32, as the models' own eager attention has it.
     scores = (grouped @ keys.mT).reshape(heads, tokens, -1).float() * scaling
     return scores.masked_fill(~mask, float("-inf")).softmax(-1).to(queries.dtype)

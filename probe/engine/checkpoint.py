@@ -73,7 +73,7 @@ class Checkpoint:
 
     @property
     def preferred_frames(self) -> int:
-        """How many frames the checkpoint wants to see, or its family where it does not say."""
+        """The number of frames to sample: the checkpoint's own, else its family's."""
         return getattr(self.processor.video_processor, "num_frames", None) or self.family.frames
 
     @cached_property
@@ -86,8 +86,8 @@ class Checkpoint:
 
         `tail` is what the processor writes after the last visual token.
         """
-        longest = max(0, self.context - before)
-        return PromptWriter(self.processor, self.placeholder, longest, tail)
+        max_tokens = max(0, self.context - before)
+        return PromptWriter(self.processor, self.placeholder, max_tokens, tail)
 
     def process(self, video: Video, text: str) -> Inputs:
         """Make the model's inputs of a video and a text, by the checkpoint's own processor."""

@@ -64,7 +64,7 @@ class Conformance:
 
     @property
     def passed(self) -> bool:
-        """Whether all of them hold."""
+        """True if all of them hold."""
         return all(proof.passed for proof in self.proofs)
 
     def to_frame(self) -> pd.DataFrame:
@@ -115,6 +115,7 @@ def grid_proof(model: VideoLM, video: Video) -> Proof:
 def sum_proof(model: VideoLM, view: View) -> Proof:  # noqa: ARG001
     """Prove that rows of attention over all positions sum to one."""
     *_, asked = view.pack_questions([QUESTION])
+    # All positions, not the visual ones alone: only the whole row has to sum to one.
     everywhere = torch.arange(asked.mask.shape[1], device=asked.mask.device)
     kept = AttentionSelection(everywhere, tuple(range(view.checkpoint.depth)))
     rows, _ = _forward(view, asked, kept)
@@ -130,6 +131,7 @@ def paint_proof(model: VideoLM, view: View) -> Proof:
     hits, leak, missed = 0, 0.0, ""
     allowed = LEAK_8BIT if model.quantized == "8bit" else LEAK
     spots = _spots(len(view.video), *view.grid.shape[1:])
+    # One cell in each frame, since a pass of the vision tower is what this costs.
     for place, (row, column) in enumerate(spots):
         (frame,) = [
             i for i, sources in enumerate(cells.frames) if view.video.indices[place] in sources
@@ -153,6 +155,7 @@ def paint_proof(model: VideoLM, view: View) -> Proof:
 def cut_proof(model: VideoLM, view: View) -> Proof:  # noqa: ARG001
     """Prove that a question that cannot see the video gets another answer."""
     *_, asked = view.pack_questions([QUESTION])
+    # Done by the mask of the pass, so that the proof does not rest on our own interventions.
     blind = asked.mask.clone()
     blind[:, view.grid.positions.to(blind.device)] = False
     nothing = AttentionSelection(view.grid.positions, ())

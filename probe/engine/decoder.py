@@ -115,13 +115,16 @@ class Decoder:
             depth: The number of layers wanted, all by default.
         """
         first, depth = len(below), self.checkpoint.depth if depth is None else depth
+        # An ordinary cache is filled here; what is read after it is a cache that never grows.
         cache: Any = DynamicCache(config=self.checkpoint.config.get_text_config())
         given = {**prefix.inputs(states, first), "past_key_values": cache, "use_cache": True}
         with early_stop() as stop, self.traced.trace(**given):
             for index in range(first):
+                # A skipped layer hands on what it is told; only the last one's counts.
                 self.layers[index].skip(states[None])
             for index in sorted(index for index in added if index < depth):
                 layer = self.layers[index]
+                # Layers of one model may be on several devices.
                 layer.input = layer.input + added[index].to(layer.input.device)
             # The last layer's keys and values exist once its attention is called; what comes
             # after that would be thrown away.
@@ -166,6 +169,7 @@ class Decoder:
     ) -> list[Float[Tensor, "some_head some_token visual"]]:
         """Compute the attention of `forward_questions` alone; nothing above its last layer runs."""
         top = max(selection.layers)
+        # An edit above the last layer would make the trace wait for a layer that never runs.
         edits = {layer: parts for layer, parts in edits.items() if layer <= top}
         given = {**questions.inputs, **_after(key_values)}
         with self.attending("sdpa"), early_stop() as stop, self.traced.trace(**given):
@@ -202,6 +206,7 @@ class Decoder:
         """
         with self.attending("eager"), self.handle.trace(**inputs, use_cache=False):
             rows = nnsight.save([])
+            # Layer by layer, so that one full matrix at a time is kept on the device.
             for layer in self.layers:
                 weights = layer.self_attn.output[1][0]
                 rows.append(weights[:, first:][..., columns.to(weights.device)].float().cpu())
@@ -262,14 +267,13 @@ class Decoder:
         if implementation == before:
             yield
             return
-        self._set_attention(implementation)
+        # Of the decoder alone: the vision tower has its own, and has run already.
+        choose = self.checkpoint.module.set_attn_implementation
+        choose({"text_config": implementation})
         try:
             yield
         finally:
-            self._set_attention(before)
-
-    def _set_attention(self, implementation: str) -> None:
-        self.checkpoint.module.set_attn_implementation({"text_config": implementation})
+            choose({"text_config": before})
 
     def check(self) -> None:
         """Refuse a checkpoint that is not built as its family's entry says.

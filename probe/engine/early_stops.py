@@ -1,4 +1,4 @@
-"""Stopping a trace early, so that what it held is let go of at once."""
+"""Stopping a trace early, so that all it held is freed at once."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,12 +8,7 @@ from nnsight.intervention.interleaver import EarlyStopException
 
 @contextmanager
 def early_stop() -> Iterator[Callable[[], None]]:
-    """What stops the trace within when called, as `tracer.stop()` does.
-
-    nnsight 0.8 leaves the exception that stops a pass in a frame that its traceback holds: a cycle,
-    which keeps all states of the pass until Python collects cycles, and a full GPU does not make
-    it do so.
-    """
+    """Give a function that stops the trace inside the block, as `tracer.stop()` does."""
     exception = EarlyStopException()
 
     def stop() -> None:
@@ -22,5 +17,8 @@ def early_stop() -> Iterator[Callable[[], None]]:
     try:
         yield stop
     finally:
+        # nnsight 0.8 leaves the exception that stops a pass in a frame that the exception's own
+        # traceback holds: a cycle. It keeps every activation of the pass until Python collects
+        # cycles, which a full GPU does not make it do.
         exception.__traceback__ = exception.__context__ = None
-        vars(exception).clear()  # nnsight notes the traceback here once more
+        vars(exception).clear()  # nnsight keeps the traceback here once more

@@ -1,4 +1,4 @@
-"""What each architecture calls its parts, and how its visual tokens tile a video, as data.
+"""Families: the names of each architecture's parts, and how its visual tokens tile a video.
 
 To add a family:
 
@@ -34,25 +34,26 @@ class Family:
     """The name in the checkpoint's `config.json`."""
 
     cells: Callable[[Any, Any, Video, Inputs], Cells]
-    """How the visual tokens tile the video: of configuration, processor, video and inputs."""
+    """Function that tells how the visual tokens tile the video: of configuration, processor, video
+    and inputs."""
 
     placeholder: str = "video_token_id"
     """The entry of the configuration that holds the id of the visual tokens' placeholder."""
 
     language_model: str = "model.language_model"
-    """Where the decoder is, from the whole model; its layers are at `.layers`."""
+    """Path of the decoder from the whole model; its layers are at `.layers`."""
 
     heading: int = 0
     """Placeholders before the cells of each frame that are no cells, such as a class token."""
 
     trailing: int = 0
-    """Placeholders behind the last frame that are no cells, such as a line's end."""
+    """Placeholders after the last frame that are no cells, such as a line's end."""
 
     frames: int = 20
-    """How many frames to sample where the checkpoint does not say; 20 in the paper."""
+    """The number of frames to sample where the checkpoint does not say; 20 in the paper."""
 
     def grid(self, config: Any, processor: Any, video: Video, inputs: Inputs) -> VisualGrid:
-        """Which position of the sequence is which cell of the video.
+        """Find which position of the sequence is which cell of the video.
 
         Raises:
             ValueError: if there are not as many placeholders as the cells need.
@@ -61,6 +62,8 @@ class Family:
         (positions,) = torch.nonzero(marked, as_tuple=True)
         cells = self.cells(config, processor, video, inputs)
         frames, rows, columns = cells.shape
+        # Counting is the proof that the entry is true of the checkpoint: a wrong pooling, size or
+        # special token gives another number.
         each = self.heading + rows * columns
         if len(positions) != frames * each + self.trailing:
             raise ValueError(
@@ -72,7 +75,7 @@ class Family:
 
 
 def family_of(config: Any) -> Family:
-    """The entry for a checkpoint's configuration.
+    """Return the entry for a checkpoint's configuration.
 
     Raises:
         ValueError: if the architecture has no entry.
@@ -84,7 +87,7 @@ def family_of(config: Any) -> Family:
 
 
 def shown_region(video: Video, processor: Any) -> Box:
-    """The part of a source frame that is left after the processor's resizing and cropping.
+    """Compute the part of a source frame that is left after the processor's resizing and cropping.
 
     Larger than the frame where a crop larger than the picture pads it.
     """
@@ -92,6 +95,7 @@ def shown_region(video: Video, processor: Any) -> Box:
     options = processor.video_processor
     if not options.do_center_crop:
         return 0.0, 0.0, float(width), float(height)
+    # A crop is cut out of the resized picture, so it is scaled back to the source's pixels.
     scale = 1.0
     if options.do_resize and options.size.get("shortest_edge"):
         scale = min(height, width) / options.size["shortest_edge"]
@@ -103,20 +107,20 @@ def shown_region(video: Video, processor: Any) -> Box:
 
 
 def _one_by_one(video: Video, processor: Any, rows: int, columns: int) -> Cells:
-    """Cells of frames that are seen one at a time."""
+    """Make the cells of frames that are seen one at a time."""
     sources = tuple((index,) for index in video.indices)
     return Cells(sources, rows, columns, shown_region(video, processor))
 
 
 def _patches(pictures: torch.Tensor, patch: int | list[int] | tuple[int, int]) -> tuple[int, int]:
-    """How many rows and columns of patches the vision tower sees."""
+    """Count the rows and columns of patches that the vision tower sees."""
     tall, wide = (patch, patch) if isinstance(patch, int) else patch
     height, width = pictures.shape[-2:]
     return height // tall, width // wide
 
 
 def _llava_next_video(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:
-    """A square of patches for each frame, pooled."""
+    """Cells of LLaVA-NeXT-Video: a square of patches for each frame, pooled."""
     rows, columns = _patches(inputs["pixel_values_videos"], config.vision_config.patch_size)
     stride = config.spatial_pool_stride
     return _one_by_one(video, processor, rows // stride, columns // stride)
@@ -130,6 +134,8 @@ def _llava_onevision(config: Any, processor: Any, video: Video, inputs: Inputs) 
 
 def _qwen(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:
     """Patches over two successive frames, merged two by two; the last frame pads an odd number."""
+    # The grid counts patches before merging; a temporal patch covers consecutive sampled frames,
+    # and the processor repeats the last frame where their number is odd.
     merged = config.vision_config.spatial_merge_size
     together = config.vision_config.temporal_patch_size
     _, rows, columns = inputs["video_grid_thw"][0].tolist()

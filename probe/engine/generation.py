@@ -1,4 +1,4 @@
-"""What a model says: its answer to a question in words, where probing reads one position only."""
+"""Generation: the answer of a model in words, where readings stop at its first token."""
 
 from transformers import BatchFeature
 
@@ -7,14 +7,14 @@ from probe.engine.model import VideoLM
 from probe.video import Video
 
 
-def write_answer(model: VideoLM, question: str, *, video: Video | None, longest: int) -> str:
-    """The model's most likely next words after a question, one token at a time (greedy).
+def write_answer(model: VideoLM, question: str, *, video: Video | None, max_new_tokens: int) -> str:
+    """Write the model's most likely answer to a question, one token at a time (greedy).
 
     Args:
         model: The model to ask.
         question: What to ask; it is put into the model's own chat template.
         video: What to ask it about; None for a question of text alone.
-        longest: Most tokens of the answer, which is cut off there.
+        max_new_tokens: The most tokens of the answer, which is cut off there.
 
     Raises:
         ValueError: if the question is empty or holds a control token of the model, or question
@@ -23,16 +23,16 @@ def write_answer(model: VideoLM, question: str, *, video: Video | None, longest:
     checkpoint = model.checkpoint
     inputs = _inputs(model, checkpoint.writer(before=0).write(question).question, video)
     asked = inputs["input_ids"].shape[1]
-    if asked + longest > checkpoint.context:
+    if asked + max_new_tokens > checkpoint.context:
         raise ValueError(
-            f"a question of {asked} tokens (its video's included) and an answer of {longest} do "
+            f"a question of {asked} tokens (its video's included) and an answer of {max_new_tokens} do "
             f"not fit in the {checkpoint.context} tokens of {model.name}; shorten the question, or "
             "sample fewer frames"
         )
     # A checkpoint's generation settings may ask for beams or dice; the most likely words need none.
     (written,) = checkpoint.module.generate(
         **inputs,
-        max_new_tokens=longest,
+        max_new_tokens=max_new_tokens,
         num_beams=1,
         do_sample=False,
         temperature=None,

@@ -40,6 +40,7 @@ class TwoStageGradient:
         """Compute the gradient of a loss, read after the cut, with respect to the source."""
         leaves = [leaf for layer in self.cut for leaf in layer if leaf.requires_grad]
         computed = [tensor for layer in self.computed for tensor in layer if tensor.requires_grad]
+        # The question's graph is freed by this call; the video's is kept for the next question.
         at_cut = torch.autograd.grad(loss, leaves)
         return torch.autograd.grad(computed, self.source, at_cut, retain_graph=True)[0]
 
@@ -57,6 +58,7 @@ class ReadOnlyLayer(DynamicLayer):
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()
+        # Sets number type and device; it would also make empty tensors, which are replaced.
         self.lazy_initialization(keys, values)
         self.keys, self.values = keys, values
 
@@ -68,6 +70,7 @@ class ReadOnlyLayer(DynamicLayer):
         **__: Any,
     ) -> tuple[Tensor, Tensor]:
         """Join the prefix's keys and values with the new ones; nothing is kept."""
+        # Nothing is stored: after the layer has run, the joined tensors are garbage at once.
         assert self.keys is not None
         assert self.values is not None
         return (

@@ -1,18 +1,20 @@
 """Latent prompts: learnable vectors added to the visual tokens where they enter a decoder layer."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from probe.engine.content import same_content
 from probe.engine.grids import VisualGrid
+from probe.files import FileFormat, read_tensors, write_tensors
 
-FORMAT = "grounding-probe/latent-prompt"
+LATENT_FORMAT = FileFormat(
+    "grounding-probe/latent-prompt", 1, "a latent prompt", "LatentPrompt.save"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +35,26 @@ class LatentPrompt:
     question: str = ""
     """The question they were learned for."""
 
+    def __repr__(self) -> str:
+        longest = float(self.vectors.detach().norm(dim=-1).max())
+        return (
+            f"LatentPrompt({len(self.vectors)} vectors of {self.vectors.shape[1]} entering layer "
+            f"{self.layer}, longest {longest:.3g}; {self.model})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return same_content(self, other)
+
+    def __hash__(self) -> int:
+        return hash((self.layer, self.model, self.shape, self.question))
+
     def check(self, model: str, grid: VisualGrid, hidden: int) -> None:
         """Refuse a model or grid that the prompt does not fit.
+
+        Args:
+            model: The name of the model.
+            grid: The visual grid.
+            hidden: The width of the model's states.
 
         Raises:
             ValueError: if it was learned on another model, grid or width.
@@ -53,43 +73,49 @@ class LatentPrompt:
             )
 
     def reversed(self) -> "LatentPrompt":
-        """The same vectors, last frame first."""
+        """Return the same vectors, last frame first."""
         folded = self.vectors.unflatten(0, self.shape)
         return replace(self, vectors=folded.flip(0).flatten(0, 2))
 
+    def to_numpy(self) -> Float[np.ndarray, "visual hidden"]:
+        """Return the vectors as an array."""
+        return self.vectors.detach().float().cpu().numpy()
+
     def save(self, path: str | Path) -> None:
-        """Write vectors and what they belong to as safetensors; nothing is left half-written."""
-        path = Path(path)
-        header = {"format": FORMAT, "layer": self.layer, "model": self.model, "shape": self.shape}
-        about = json.dumps({**header, "question": self.question})
-        partial = path.with_name(f".{path.name}.partial")
-        vectors = self.vectors.detach().float().cpu().contiguous()
-        save_file({"vectors": vectors}, partial, metadata={"about": about})
-        partial.replace(path)
+        """Write the vectors, and what they belong to, as safetensors."""
+        about = {
+            **LATENT_FORMAT.header,
+            "layer": self.layer,
+            "model": self.model,
+            "shape": self.shape,
+            "question": self.question,
+        }
+        write_tensors(path, {"vectors": self.vectors.float()}, about)
 
     @classmethod
     def load(cls, path: str | Path) -> "LatentPrompt":
-        """The prompt that `save` wrote.
+        """Read the prompt that `save` wrote.
 
         Raises:
             ValueError: if the file is missing or is not one of a latent prompt.
         """
-        if not Path(path).is_file():
-            raise ValueError(f"{path}: no such file; give one that LatentPrompt.save wrote")
-        try:
-            with safe_open(path, framework="pt") as stored:
-                about = json.loads((stored.metadata() or {}).get("about", "{}"))
-                vectors = stored.get_tensor("vectors") if about.get("format") == FORMAT else None
-        except SafetensorError as failure:
-            raise ValueError(f"{path}: not a safetensors file ({failure})") from failure
-        if vectors is None:
-            raise ValueError(f"{path}: not a latent prompt; give one that LatentPrompt.save wrote")
-        frames, rows, columns = about["shape"]
-        return cls(
-            vectors, about["layer"], about["model"], (frames, rows, columns), about["question"]
-        )
+        tensors, about = read_tensors(path)
+        with LATENT_FORMAT.reading(path):
+            record = LATENT_FORMAT.check(path, about)
+            frames, rows, columns = record["shape"]
+            shape = (int(frames), int(rows), int(columns))
+            return cls(
+                tensors["vectors"], int(record["layer"]), record["model"], shape, record["question"]
+            )
 
 
 def zero_prompt(model: str, grid: VisualGrid, hidden: int, layer: int) -> LatentPrompt:
-    """The prompt that changes nothing: where learning starts."""
+    """Make the prompt that changes nothing, which learning starts from.
+
+    Args:
+        model: The name of the model.
+        grid: The visual grid.
+        hidden: The width of the model's states.
+        layer: The decoder layer that the vectors enter.
+    """
     return LatentPrompt(torch.zeros(len(grid), hidden), layer, model, grid.shape)

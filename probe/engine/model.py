@@ -58,7 +58,7 @@ class VideoLM:
 
     @property
     def identity(self) -> dict[str, str | int | None]:
-        """What an answer says about the model that gave it."""
+        """The plain values by which an answer names its model."""
         return {
             "name": self.name,
             "revision": self.revision,
@@ -92,6 +92,7 @@ class VideoLM:
         if not isinstance(video, Video):
             video = read_video(video, self.preferred_frames)
         checkpoint = self.checkpoint
+        # Templates and processors want some text; the question is cut off again.
         inputs, tail = checkpoint.process_with_tail(video, checkpoint.writer(before=0).text("?"))
         length = inputs["input_ids"].shape[1]
         if length > checkpoint.context:

@@ -113,6 +113,8 @@ class Prefix:
         """
         embeddings, end = keywords["inputs_embeds"][0], int(visual[-1]) + 1
         positions = keywords.get("position_ids")
+        # Most decoders count for themselves if no positions are given. The engine always gives
+        # them: a decoder that starts in the middle of a sequence would count from its cache.
         if positions is None:
             positions = torch.arange(len(embeddings), device=embeddings.device)
         positions = positions.reshape(-1, len(embeddings))
@@ -142,6 +144,8 @@ class Prefix:
             **{name: one.values for name, one in self.others.items()},
         }
         if len(self.deepstack) > first:
+            # The decoder adds features at the positions of a mask. Ours have an entry for every
+            # token, zero where nothing is added, so that tokens can be exchanged and appended.
             # The states after a skipped layer contain its features already: add zeros there.
             skipped = torch.zeros_like(self.deepstack[:first])
             everywhere = torch.ones(1, len(self), dtype=torch.bool, device=states.device)
@@ -188,7 +192,7 @@ def batch_of_one(positions: Int[Tensor, "axis token"]) -> Tensor:
 
 
 def _further(keywords: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """List the inputs that have to be carried beside those in a form of their own."""
+    """List the inputs that have to be carried and have no field of their own."""
     left_out = {*REPLACED, *CHOSEN}
     return [
         (name, value)
@@ -209,6 +213,8 @@ def _token_input(name: str, value: Any, end: int) -> TokenInput:
     Raises:
         ValueError: if its form is not known, or a question's entries do not follow from it.
     """
+    # A number that a model computes from the words (an embedding of each layer, say) cannot be
+    # made for a question by repeating that of another token, so it is refused as the unknown is.
     axis = TOKEN_AXES.get(name)
     if axis is None or not isinstance(value, Tensor) or value.is_floating_point():
         form = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__

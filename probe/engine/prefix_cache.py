@@ -49,12 +49,15 @@ class PrefixCache:
         self._added = added
         self._first = first
         self._key_values: KeyValues = ()
+        # The embeddings enter layer 0, so they need no pass.
         self._states: dict[int, Tensor] = {0: prefix.embeddings}
         self._questions: tuple[tuple[Sequence[str], int], Tensor] | None = None
 
     def key_values(self, depth: int) -> KeyValues:
         """Return the keys and values of the first layers; compute those that are missing."""
         if len(self._key_values) < depth:
+            # Not continued from the layers that are there: their last states were not kept, and
+            # keeping them for a rare second call would cost every video memory.
             self._key_values = self._computed(depth)
         return self._key_values[:depth]
 
@@ -94,6 +97,8 @@ class PrefixCache:
 
     def take_over(self, other: "PrefixCache") -> None:
         """Keep what was read with latent vectors of zeros, which is the same, without its graph."""
+        # Learning starts from zeros; its first pass is the reading that a question without a
+        # prompt would need, so one of the two passes of a grounding is saved.
         if len(other._key_values) > len(self._key_values):
             self._key_values = tuple(
                 (keys.detach(), values.detach()) for keys, values in other._key_values

@@ -1,8 +1,8 @@
 """A question as the model reads it: the tokens after the video, and what each of them is for."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -59,6 +59,19 @@ class Prompt:
         """Return the same question with some of its tokens."""
         return replace(self, tokens=tuple(self.tokens[index] for index in indices))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the prompt in plain values."""
+        return {"question": self.question, "tokens": [list(astuple(one)) for one in self.tokens]}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Prompt":
+        """Make the prompt that `to_dict` wrote."""
+        tokens = (
+            Token(id_, text, kind, None if part is None else (part[0], part[1]))
+            for id_, text, kind, part in record["tokens"]
+        )
+        return cls(record["question"], tuple(tokens))
+
     def find(self, text: str) -> tuple[int, ...]:
         """Find the tokens that a word of the question, or several words in a row, are made of.
 
@@ -97,7 +110,7 @@ class PromptWriter:
     placeholder: int
     """The id of the token that takes the place of a visual token in the text."""
 
-    longest: int
+    max_tokens: int
     """The most tokens that a question may have, template included."""
 
     tail: str = ""
@@ -110,11 +123,13 @@ class PromptWriter:
 
     @cached_property
     def around(self) -> tuple[str, str]:
-        """What the chat template writes before and after the user's words.
+        """The text that the chat template writes before and after the user's words.
 
         Raises:
             ValueError: if the template does not put the words after the video.
         """
+        # The template is rendered once with a mark for the words, and split there: rendering and
+        # searching for the words themselves would find them in a system prompt, too.
         content = [{"type": "video"}, {"type": "text", "text": WORDS}]
         written = self.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
@@ -142,15 +157,17 @@ class PromptWriter:
         self._check(question)
         before, after = self.around
         (last_visual,) = self.tokenizer.convert_ids_to_tokens([self.placeholder])
+        # Tokenized with what comes before and after, since tokens at a boundary may merge: a line
+        # end of the template, say, with the word that follows it.
         opening = last_visual + self.tail + before.rpartition(self.processor.video_token)[2]
         span = range(len(opening), len(opening) + len(question))
         encoded = self.tokenizer(opening + question + after, return_offsets_mapping=True)
         ids, places = encoded["input_ids"], encoded["offset_mapping"]
         first = ids.index(self.placeholder) + 1
         tokens = tuple(self._tokens(ids[first:], places[first:], span))
-        if len(tokens) > self.longest:
+        if len(tokens) > self.max_tokens:
             raise ValueError(
-                f"the query has {len(tokens)} tokens but {self.longest} fit after this video; "
+                f"the query has {len(tokens)} tokens but {self.max_tokens} fit after this video; "
                 f"shorten it or sample fewer frames: {question[:60]!r}..."
             )
         return Prompt(question, tokens)
@@ -158,6 +175,7 @@ class PromptWriter:
     def _check(self, question: str) -> None:
         if not question:
             raise ValueError("the query is empty; say in words what to look for")
+        # Such text would become a token that opens a turn or a video, not words about one.
         for control in self.control_tokens:
             if control in question:
                 raise ValueError(
@@ -219,6 +237,8 @@ def answer_ids(tokenizer: PreTrainedTokenizerFast) -> AnswerIds:
 
 def surfaces(tokenizer: PreTrainedTokenizerFast, word: str) -> tuple[int, ...]:
     """Find all forms of a word that are one token: capitals or not, a space before or not."""
+    # Vocabularies differ in whether the space before a word belongs to its token, and answers in
+    # whether they begin with a capital.
     ids = set()
     for form in (word, word.capitalize(), word.upper()):
         for text in (form, " " + form):

@@ -83,7 +83,9 @@ class PackedQuestions:
 
     @property
     def mask(self) -> Bool[Tensor, "token position"]:
-        """What each token sees: all of the prefix, and its own question up to itself."""
+        """The positions that each token sees: the prefix, and its own question up to itself."""
+        # Blocks on the diagonal: a question sees itself and no other, so that packing changes
+        # nothing but the time that it takes.
         blocks = [torch.ones(length, length, dtype=torch.bool).tril() for length in self.lengths]
         own = torch.block_diag(*blocks).bool()
         return torch.cat([torch.ones(len(own), self.before, dtype=torch.bool), own], dim=1)

@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias, TypeVar
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.attention import Heatmap
-from probe.engine.grids import VisualGrid
+from probe.engine.content import as_xarray, same_content
+from probe.engine.grids import Cells, VisualGrid
 from probe.engine.prompts import AnswerIds, Prompt
+from probe.files import FileFormat, read_tensors, write_tensors
+
+READING_FORMAT = FileFormat("grounding-probe/reading", 1, "a reading", "Reading.save")
 
 LayersHeads: TypeAlias = Sequence[tuple[int, int]]
 """Pairs of decoder layer and attention head, both from 0."""
@@ -51,6 +57,12 @@ class AttentionMaps:
             f"{type(self).__name__}({shorten(self.prompt.question)!r}: {len(self.tokens)} tokens, "
             f"{layers} layers, {heads} heads)"
         )
+
+    def __eq__(self, other: object) -> bool:
+        return same_content(self, other)
+
+    def __hash__(self) -> int:
+        return hash((self.prompt, self.layers))
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -139,6 +151,48 @@ class AttentionMaps:
         """Return every token's map, averaged as `heatmap` does."""
         return self._averaged(layers, layers_heads).mean(dim=(0, 1))
 
+    def to_numpy(self) -> Float[np.ndarray, "layer head token frame row column"]:
+        """Return the attention as an array."""
+        return self.attention.detach().float().cpu().numpy()
+
+    def to_frame(self, layers: Sequence[int] | None = None) -> pd.DataFrame:
+        """Return one row a token, in order, with where its map peaks.
+
+        Columns: `index`, `token`, `kind`, `activation` (the strongest attention to any one cell,
+        layers and heads averaged), `on_video` (the share of its attention that goes to the video
+        at all), and source `frame`, `row` and `column` of the strongest cell.
+        """
+        cells, rows = self.grid.cells, []
+        for index, (token, values) in enumerate(
+            zip(self.prompt.tokens, self.mean_attention(layers), strict=True)
+        ):
+            frame, row, column = Heatmap(values, cells).peak
+            rows.append(
+                {
+                    "index": index,
+                    "token": token.text,
+                    "kind": token.kind,
+                    "activation": values.max().item(),
+                    "on_video": values.sum().item(),
+                    "frame": cells.frames[frame][0],
+                    "row": row,
+                    "column": column,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def to_xarray(self) -> Any:
+        """Return the attention as an array with named axes; needs the package xarray.
+
+        Raises:
+            RuntimeError: if xarray is not installed.
+        """
+        heads = self.heads or range(self.attention.shape[1])
+        names = [f"{index} {text}" for index, text in enumerate(self.tokens)]
+        frames = [sources[0] for sources in self.grid.cells.frames]
+        axes = {"layer": self.layers, "head": heads, "token": names, "frame": frames}
+        return as_xarray(self.to_numpy(), {**axes, "row": None, "column": None})
+
     def _averaged(
         self, layers: Sequence[int] | None, layers_heads: LayersHeads | None
     ) -> Float[Tensor, "layer head token frame row column"]:
@@ -175,6 +229,47 @@ class Reading(AttentionMaps):
     answers: AnswerIds
     """The ids of yes and no, which the margin is computed from."""
 
+    def save(self, path: str | Path) -> None:
+        """Write the reading as safetensors, its attention included."""
+        tensors = {
+            "attention": self.attention,
+            "logits": self.logits,
+            "positions": self.grid.positions,
+        }
+        about = {
+            **READING_FORMAT.header,
+            "prompt": self.prompt.to_dict(),
+            "layers": self.layers,
+            "heads": self.heads,
+            "layers_heads": self.layers_heads,
+            "cells": self.grid.cells.to_dict(),
+            "yes": self.answers.yes,
+            "no": self.answers.no,
+        }
+        write_tensors(path, tensors, about)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Reading":
+        """Read the reading that `save` wrote.
+
+        Raises:
+            ValueError: if the file is missing or holds no reading.
+        """
+        tensors, about = read_tensors(path)
+        with READING_FORMAT.reading(path):
+            record = READING_FORMAT.check(path, about)
+            cells = Cells.from_dict(record["cells"])
+            return cls(
+                prompt=Prompt.from_dict(record["prompt"]),
+                attention=tensors["attention"],
+                layers=tuple(record["layers"]),
+                grid=VisualGrid(tensors["positions"], cells),
+                layers_heads=_pairs(record["layers_heads"]),
+                heads=None if record["heads"] is None else tuple(record["heads"]),
+                logits=tensors["logits"],
+                answers=AnswerIds(tuple(record["yes"]), tuple(record["no"])),
+            )
+
     @property
     def yes_minus_no(self) -> Float[Tensor, ""]:
         """The margin as a tensor, with its graph where the logits have one."""
@@ -190,6 +285,10 @@ def yes_minus_no(logits: Float[Tensor, "*question word"], ids: AnswerIds) -> Ten
     """Compute yes minus no in logits, each over all its one-token surface forms (logsumexp)."""
     yes, no = logits[..., list(ids.yes)], logits[..., list(ids.no)]
     return yes.logsumexp(-1) - no.logsumexp(-1)
+
+
+def _pairs(listed: Sequence[Sequence[int]] | None) -> tuple[tuple[int, int], ...] | None:
+    return None if listed is None else tuple((layer, head) for layer, head in listed)
 
 
 def shorten(text: str, most: int = 60) -> str:

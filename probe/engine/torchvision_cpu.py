@@ -1,6 +1,6 @@
-"""Make torchvision's published wheel importable beside a CPU-only torch.
+"""Make torchvision's published wheel importable with a CPU-only torch.
 
-The wheel on the package index is built for CUDA; beside a CPU build of torch its compiled
+The wheel on the package index is built for CUDA; with a CPU build of torch its compiled
 operators cannot load, and importing it fails because the schema of `nms` is missing. Video
 processors need none of those operators, so declaring the schema is enough.
 """

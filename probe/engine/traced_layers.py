@@ -25,6 +25,8 @@ class TracedLayer:
 
     def queries_and_keys(self) -> tuple[Tensor, Tensor, float]:
         """Read queries and keys after positional encoding, and what scales their product."""
+        # Positions are rotated in before this call in every family, so nothing about them has to
+        # be computed again. The batch has one row.
         (_, queries, keys, *_), options = self.attention_call().inputs
         return queries[0], keys[0], options["scaling"]
 
@@ -42,12 +44,14 @@ class TracedLayer:
         if selection.tokens is not None:
             queries, seen = queries[:, selection.tokens], seen[:, selection.tokens]
         if selection.heads is not None:
-            # Several heads share one group of keys; choosing heads gives each keys of its own.
+            # Several heads share one group of keys (grouped-query attention); after choosing heads
+            # the groups are no longer equally large, so each head gets keys of its own.
             together = len(queries) // len(keys)
             keys = keys[[head // together for head in selection.heads]]
             seen = seen[list(selection.heads)] if len(seen) > 1 else seen
             queries = queries[list(selection.heads)]
-        # Moved layer by layer, since rows of all layers together may not fit beside the weights.
+        # Moved layer by layer: a GPU that holds the weights may have no room for the rows of all
+        # layers. In float32, since sums of bfloat16 shares would lose the small ones.
         return attention_rows(queries, keys, seen, scaling)[..., columns].float().cpu()
 
     def edit_states(self, parts: Sequence[tuple[slice, Edit]]) -> None:
@@ -57,6 +61,8 @@ class TracedLayer:
 
     def limit(self, seen: Bool[Tensor, "#head token position"]) -> None:
         """Let each head see these positions and nothing else."""
+        # The last argument is the mask that the model made; ours takes its place, one for each
+        # head where heads differ, which sdpa takes as it takes one for all.
         call = self.attention_call()
         (module, queries, keys, values, _), options = call.inputs
         call.inputs = ((module, queries, keys, values, seen[None]), options)

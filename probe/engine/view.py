@@ -18,7 +18,6 @@ from probe.engine.checkpoint import Checkpoint
 from probe.engine.decoder import Decoder
 from probe.engine.grids import VisualGrid
 from probe.engine.interventions import Extent, Intervention
-from probe.engine.key_values import KeyValues
 from probe.engine.latent_prompts import LatentPrompt
 from probe.engine.prefix import Prefix
 from probe.engine.prefix_cache import PrefixCache
@@ -97,6 +96,8 @@ class View:
         latent.check(self.model, self.grid, self.prefix.embeddings.shape[1])
         choose_numbers("layer", [latent.layer], self.checkpoint.depth)
         plain, latents = self.plain or self, (*self.latents, latent)
+        # Below the lowest prompt nothing changes, so the new cache reads that part from the plain
+        # view's. Summing waits until it is needed: a view is also made only to check a prompt.
         cache = PrefixCache(
             self.decoder,
             self.prefix,
@@ -112,6 +113,8 @@ class View:
 
     def reversed(self) -> "View":
         """Show the same visual tokens and latent prompts with the last frame first."""
+        # The tokens change places and keep the positions that they go to, as if the video had been
+        # shown backwards; text between frames, such as time stamps, stays where it is.
         places = self.grid.positions
         prefix = self.prefix.with_tokens_of(self.prefix, places, places[self.grid.reversal()])
         grid = VisualGrid(places, self.grid.cells.reversed())
@@ -130,10 +133,6 @@ class View:
         for latent in self.latents:
             shown = shown.with_latent(latent)
         return shown
-
-    def with_key_values(self, key_values: KeyValues) -> "View":
-        """Read questions after keys and values that were computed elsewhere."""
-        return replace(self, cache=self.cache.start_from(key_values))
 
     def states(self, layer: int) -> Float[Tensor, "token hidden"]:
         """Return the states of the prefix that enter a decoder layer, without latent prompts."""
@@ -170,6 +169,8 @@ class View:
             request.selection,
             request.edits,
         )
+        # Only the last token of each question goes through the head, whose matrix is the largest of
+        # the model: a vocabulary by the width of the states.
         logits = self.checkpoint.logits(hidden[request.packed.last]).detach().cpu()
         kept = [row.detach() for row in rows]
         return request.readings(kept, logits, self.checkpoint.answers)
@@ -188,6 +189,7 @@ class View:
         arguments and errors are those of `read`.
         """
         request = self._request(questions, layers, heads, kinds, interventions_per_question)
+        # The keys and values of higher layers need not exist.
         key_values = self.cache.key_values(request.selection.layers[-1] + 1)
         rows = self.decoder.attention_only(
             key_values, request.tokens, request.selection, request.edits
@@ -214,6 +216,7 @@ class View:
             ValueError: for a question that `read` refuses, a layer that does not exist, or
                 attention or interventions together with checkpointing.
         """
+        # No layers means no attention here, and all layers in a request.
         request = self._request(questions, list(layers) or None)
         request = request if layers else request.without_attention()
         rows, logits = self._forward_with_graph(questions, request, checkpointing)

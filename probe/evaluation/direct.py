@@ -73,7 +73,7 @@ def ask_directly(model: VideoLM, video: Video, query: str, *, max_new_tokens: in
     """
     seconds = video.time_at(video.source_length)
     question = DIRECT_PROMPT.format(query=query.strip(), seconds=seconds)
-    return parse_answer(write_answer(model, question, video=video, longest=max_new_tokens), video)
+    return parse_answer(write_answer(model, question, video=video, max_new_tokens=max_new_tokens), video)
 
 
 def parse_answer(text: str, video: Video) -> DirectAnswer:

@@ -108,20 +108,12 @@ class Look:
 def map_to_dict(heatmap: Heatmap) -> dict[str, Any]:
     """Convert a map to plain values; each number is as short as brings back the same float32."""
     values = heatmap.values.detach().cpu().float().numpy()
-    return {
-        "values": [float(str(value)) for value in values.flatten()],
-        "frames": [list(sources) for sources in heatmap.cells.frames],
-        "rows": heatmap.cells.rows,
-        "columns": heatmap.cells.columns,
-        "region": list(heatmap.cells.region),
-    }
+    numbers = [float(str(value)) for value in values.flatten()]
+    return {"values": numbers, **heatmap.cells.to_dict()}
 
 
 def map_from_dict(record: Mapping[str, Any]) -> Heatmap:
     """Make the map that `map_to_dict` wrote."""
-    left, top, right, bottom = record["region"]
-    frames = tuple(tuple(sources) for sources in record["frames"])
-    region = (float(left), float(top), float(right), float(bottom))
-    cells = Cells(frames, record["rows"], record["columns"], region)
+    cells = Cells.from_dict(record)
     values = torch.from_numpy(np.array(record["values"], dtype=np.float32))
     return Heatmap(values.unflatten(0, cells.shape), cells)

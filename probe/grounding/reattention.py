@@ -7,19 +7,27 @@ never generated: one pass a step, the question and the generic prompt packed tog
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.engine.content import same_content
 from probe.engine.key_values import TwoStageGradient
 from probe.engine.latent_prompts import LatentPrompt, zero_prompt
 from probe.engine.prompts import GENERIC
 from probe.engine.readings import shorten
 from probe.engine.view import View
+from probe.files import FileFormat, read_tensors, write_tensors
 from probe.grounding.losses import Loss, attention_layers, exponential
+
+REATTENTION_FORMAT = FileFormat(
+    "grounding-probe/reattention", 1, "a learned latent prompt", "Reattention.save"
+)
 
 
 @runtime_checkable
@@ -79,6 +87,49 @@ class Reattention:
 
     latent: LatentPrompt
     steps: tuple[LearningStep, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return same_content(self, other)
+
+    def __hash__(self) -> int:
+        return hash((self.latent, self.steps))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a step, with what was measured before the vectors moved."""
+        return pd.DataFrame([asdict(step) for step in self.steps])
+
+    def save(self, path: str | Path) -> None:
+        """Write the prompt and its steps as safetensors."""
+        latent = self.latent
+        about = {
+            **REATTENTION_FORMAT.header,
+            "layer": latent.layer,
+            "model": latent.model,
+            "shape": latent.shape,
+            "question": latent.question,
+            "steps": [asdict(step) for step in self.steps],
+        }
+        write_tensors(path, {"vectors": latent.vectors}, about)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Reattention":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: if the file is missing or holds something else.
+        """
+        tensors, about = read_tensors(path)
+        with REATTENTION_FORMAT.reading(path):
+            record = REATTENTION_FORMAT.check(path, about)
+            frames, rows, columns = record["shape"]
+            latent = LatentPrompt(
+                tensors["vectors"],
+                record["layer"],
+                record["model"],
+                (frames, rows, columns),
+                record["question"],
+            )
+            return cls(latent, tuple(LearningStep(**step) for step in record["steps"]))
 
     def __repr__(self) -> str:
         margins = " -> ".join(f"{step.margin:+.2f}" for step in self.steps)
@@ -179,7 +230,8 @@ class Learning:
         else:
             key_values = prompted.cache.key_values(view.checkpoint.depth)
             stages = TwoStageGradient.of(key_values, vectors)
-            reader, back = prompted.with_key_values(stages.cut), stages.gradient
+            reader = replace(prompted, cache=prompted.cache.start_from(stages.cut))
+            back = stages.gradient
         found = [self._gradient(reader, question, generic, back) for question in questions]
         # With vectors of zeros everything is read as without them, so the plain view can keep it.
         # Not where the view has latent prompts of its own: they may be learnable, and its cache

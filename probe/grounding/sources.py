@@ -189,5 +189,5 @@ def split_by_asking(model: VideoLM, query: str) -> Queries:
         ValueError: if the query is empty, too long, or holds a control token of the model.
     """
     return decompose_with_model(
-        lambda prompt: write_answer(model, prompt, video=None, longest=LONGEST_SPLIT), query
+        lambda prompt: write_answer(model, prompt, video=None, max_new_tokens=LONGEST_SPLIT), query
     )

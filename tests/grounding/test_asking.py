@@ -12,13 +12,13 @@ QUESTION = "What does the red circle do?"
 
 
 def first_word(model, reading):
-    return model.network.processor.tokenizer.decode([int(reading.logits.argmax())]).strip()
+    return model.checkpoint.processor.tokenizer.decode([int(reading.logits.argmax())]).strip()
 
 
 def test_the_first_word_is_the_likeliest_that_the_engine_reads(organism, video):
     for question in (QUESTION, "Is there a green square in this video?"):
         (reading,) = organism.watch(video).read(question)
-        written = write_answer(organism, question, video=video, longest=1)
+        written = write_answer(organism, question, video=video, max_new_tokens=1)
         assert written == first_word(organism, reading)
 
 
@@ -36,12 +36,12 @@ def test_every_further_word_is_the_likeliest_after_those_before_it(organism, vid
             written.append(likeliest)
             inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([[likeliest]])], 1)
             inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-    answer = write_answer(organism, QUESTION, video=video, longest=5)
+    answer = write_answer(organism, QUESTION, video=video, max_new_tokens=5)
     assert answer == tokenizer.decode(written).strip()
 
 
 def test_a_shorter_answer_is_the_beginning_of_a_longer_one(tiny, video):
-    answers = [write_answer(tiny, QUESTION, video=video, longest=length) for length in (2, 6)]
+    answers = [write_answer(tiny, QUESTION, video=video, max_new_tokens=length) for length in (2, 6)]
     assert answers[1].startswith(answers[0])
     assert answers[0] != answers[1]
 
@@ -50,11 +50,11 @@ def test_an_answer_depends_on_the_video_and_a_text_needs_none(organism, video):
     black = dataclasses.replace(video, frames=video.frames * 0)
     questions = [f"Is there a {colour} circle in this video?" for colour in ("white", "red")]
     seen, unseen = (
-        [write_answer(organism, question, video=shown, longest=1) for question in questions]
+        [write_answer(organism, question, video=shown, max_new_tokens=1) for question in questions]
         for shown in (video, black)
     )
     assert seen != unseen
-    assert isinstance(write_answer(organism, QUESTION, video=None, longest=3), str)
+    assert isinstance(write_answer(organism, QUESTION, video=None, max_new_tokens=3), str)
 
 
 @pytest.mark.parametrize("shown", [True, False])
@@ -64,7 +64,7 @@ def test_what_cannot_be_asked_is_refused_in_one_line(tiny, video, shown):
     wrong += [("do not fit in the 512 tokens", QUESTION, 500)]
     for words, question, longest in wrong:
         with pytest.raises(ValueError, match=words) as refused:
-            write_answer(tiny, question, video=shown, longest=longest)
+            write_answer(tiny, question, video=shown, max_new_tokens=longest)
         assert "\n" not in str(refused.value)
 
 
