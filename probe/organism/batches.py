@@ -18,7 +18,7 @@ from probe.organism.world import ACTIONS, COLOURS, LENGTH, SHAPES, STATES, Clip,
 
 TOKENS_BEFORE_VIDEO = ("<s>", "USER", ":")
 
-ROLE_TOKENS = ("A", "##SS", "##IST", "##ANT", ":")
+TOKENS_BEFORE_ANSWER = ("A", "##SS", "##IST", "##ANT", ":")
 """The tokens between a question and its answer."""
 
 QUESTION_PART, ROLE_PART, ANSWER_PART = 0, 1, 2
@@ -170,7 +170,7 @@ def _append_question(
     row: dict[str, list[int]], number: int, asked: list[int], answer: list[int]
 ) -> None:
     """Append a question and its answer to a row; the label of each token is the next token."""
-    role, answer = get_token_ids(ROLE_TOKENS), [*answer, *get_token_ids(["</s>"])]
+    role, answer = get_token_ids(TOKENS_BEFORE_ANSWER), [*answer, *get_token_ids(["</s>"])]
     ids = [*asked, *role, *answer]
     # Only the answer is learned: a question cannot be predicted from the video.
     unlabelled = len(asked) + len(role) - 1

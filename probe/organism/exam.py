@@ -64,7 +64,7 @@ def examine(model: VideoLM, benchmark: Benchmark, clips: int) -> dict[str, Any]:
 
 def knows_shapes(model: VideoLM) -> bool:
     """Return whether a model is an organism: its vocabulary is that of the shapes' world."""
-    return model.network.processor.tokenizer.get_vocab() == make_vocabulary()
+    return model.checkpoint.processor.tokenizer.get_vocab() == make_vocabulary()
 
 
 def _select_window(table: UntypedTable, window: Window) -> UntypedTable:

@@ -116,7 +116,7 @@ def measure_answers(model: VideoLM, seed: int, clips: int) -> pd.DataFrame:
     Returns:
         One row for each question: `clip`, `kind`, `answer`, `action` and `right`.
     """
-    network = model.network.module
+    network = model.checkpoint.module
     rows = []
     for index in tqdm(range(clips), desc="answers", unit="clip", leave=False):
         questions = make_clip_questions(seed, index)

@@ -56,7 +56,7 @@ SLIDE = 16.0
 """Distance that a thing slides, in pixels: two cells of the organism's grid."""
 
 HALO_DISTANCE, HALO_WIDTH = 2.4, 1.6
-HALO_COLOUR = (255.0, 250.0, 180.0)
+GLOW_COLOUR = (255.0, 250.0, 180.0)
 PUPIL = 0.42
 """Radius of a winking thing's dark pupil, relative to the thing's."""
 
@@ -251,7 +251,7 @@ def _paint(
     part = picture[rows, columns]
     if pose.glowing:
         ring = np.clip(1 - abs(distance - HALO_DISTANCE) / HALO_WIDTH, 0, 1)
-        _blend(part, ring, HALO_COLOUR)
+        _blend(part, ring, GLOW_COLOUR)
     _blend(part, np.clip(0.5 - distance * scale, 0, 1), COLOURS[thing.colour])
     if pose.winking:
         pupil = np.hypot(dx, dy) - PUPIL * pose.radius
