@@ -235,7 +235,7 @@ def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
     from probe.evaluation.evaluator import Evaluator
     from probe.files import read_json, write_json
     from probe.grounding.config import PRESETS
-    from probe.organism.exam import exam_lines, examine, knows_shapes
+    from probe.organism.exam import examine, format_exam, knows_shapes
 
     benchmark = SHAPES.get(answerer.config.dataset)
     if benchmark is None or answerer.config.method not in PRESETS:
@@ -248,7 +248,7 @@ def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
     if kept.get("clips") != clips:
         kept = {"clips": clips, **examine(answerer.model, benchmark, clips)}
         write_json(path, kept)
-    print("\n".join(exam_lines(kept)))
+    print("\n".join(format_exam(kept)))
 
 
 def print_findings(config: "EvaluationConfig", limit: int | None) -> None:

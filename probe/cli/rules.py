@@ -16,18 +16,17 @@ class RuleOptions:
     """Options for the rules of a preset."""
 
     token: Annotated[str | None, arg(metavar="RULE")] = None
-    """The rule that chooses which tokens are looked through, in place of the preset's: a shipped
-    one such as MostActive, or module:name of your own."""
-
-    span: Annotated[str | None, arg(metavar="RULE")] = None
-    """The rule that chooses when, from one score a frame: such as TopHull, or module:name."""
+    """The rule for the tokens whose maps are read, in place of the preset's: MostActive, AllOf, or
+    module:name of your own."""
 
     track: Annotated[str | None, arg(metavar="RULE")] = None
-    """The rule that chooses the track among the candidates: module:name of your own, or a shipped
-    one."""
+    """The rule for scoring candidate tracks: AttentionPeak, or module:name."""
+
+    span: Annotated[str | None, arg(metavar="RULE")] = None
+    """The rule for the span: TopHull, GrowFromPeak, BestContrast, or module:name."""
 
     loss: Annotated[str | None, arg(metavar="RULE")] = None
-    """The loss of learned latent prompts: such as contrast, or module:name."""
+    """The loss of learned latent prompts: exponential, contrast, entropy, or module:name."""
 
     @property
     def names(self) -> "RuleNames":

@@ -105,9 +105,14 @@ class Evaluator:
         """Name of the protocol by which answers are scored."""
         return self.config.protocol or self.dataset.protocol
 
-    @cached_property
+    @property
     def provenance(self) -> Mapping[str, Any]:
         """All that the results follow from, in plain values: equal whenever a run continues."""
+        return self._provenance
+
+    # Kept, because it hashes the weights; and apart, because `Answerer` asks for a property.
+    @cached_property
+    def _provenance(self) -> Mapping[str, Any]:
         return {
             "dataset": {
                 "name": self.config.dataset,

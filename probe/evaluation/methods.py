@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -84,8 +84,8 @@ class Grounding:
             "attribute": answer.queries.attribute,
             "action": answer.queries.action,
             "fallbacks": list(answer.queries.fallbacks),
-            "where_tokens": [answer.where.reading.tokens[token] for token in answer.where.tokens],
-            "when_tokens": [answer.when.reading.tokens[token] for token in answer.when.tokens],
+            "where_tokens": [answer.where.token_texts[token] for token in answer.where.tokens],
+            "when_tokens": [answer.when.token_texts[token] for token in answer.when.tokens],
         }
         return Prediction(answer.span, answer.track, details)
 
@@ -203,4 +203,4 @@ def find_method(name: str) -> Method:
             f"{name}: a {type(found).__name__} answers no query; give a callable (model, task) -> "
             "Prediction, or a GrounderConfig"
         )
-    return found
+    return cast(Method, found)

@@ -3,22 +3,28 @@
 A name is that of a shipped rule, such as "TopHull", or `module:qualname` of a rule of yours.
 """
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 from probe.datasets.user_code import find_user_object, make_instance
-from probe.grounding import losses, span_rules
 from probe.grounding.config import GrounderConfig
+from probe.grounding.losses import contrast, entropy, exponential
 from probe.grounding.reattention import Learning
-from probe.interpret import token_rules
+from probe.grounding.span_rules import BestContrast, GrowFromPeak, TopHull
+from probe.grounding.track_rules import AttentionPeak
+from probe.interpret.token_rules import AllOf, Fixed, MostActive
 
-SHIPPED_IN: Mapping[str, ModuleType] = MappingProxyType(
-    {"token": token_rules, "span": span_rules, "loss": losses}
+SHIPPED_RULES: Mapping[str, tuple[Callable[..., Any], ...]] = MappingProxyType(
+    {
+        "token": (MostActive, AllOf, Fixed),
+        "track": (AttentionPeak,),
+        "span": (TopHull, GrowFromPeak, BestContrast),
+        "loss": (exponential, contrast, entropy),
+    }
 )
-"""The module that ships the rules of each kind."""
+"""The shipped rules of each kind; they go by the names of their classes or functions."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +34,14 @@ class RuleNames:
     token: str | None = None
     """Chooses the tokens whose attention maps are read."""
 
+    track: str | None = None
+    """Scores the candidate tracks."""
+
     span: str | None = None
     """Chooses the span from one score for each frame."""
 
-    track: str | None = None
-    """Chooses the track among the candidates."""
-
     loss: str | None = None
-    """The function that a learned latent prompt makes smaller."""
+    """Is made smaller when a latent prompt is learned."""
 
     @property
     def given(self) -> dict[str, str]:
@@ -43,45 +49,37 @@ class RuleNames:
         return {one.name: name for one in fields(self) if (name := getattr(self, one.name))}
 
     def replace_in(self, config: GrounderConfig) -> GrounderConfig:
-        """Return a configuration with these rules.
+        """Return a configuration with these rules in place of its own.
 
         Raises:
             ValueError: if there is no such rule, or a loss is given where nothing is learned.
         """
         changes: dict[str, Any] = {kind: find_rule(kind, name) for kind, name in self.given.items()}
-        loss = changes.pop("loss", None)
-        if loss is not None:
+        # The loss is no field of the configuration: each branch that learns has one.
+        if (loss := changes.pop("loss", None)) is not None:
             changes |= _replace_loss(config, loss)
         return replace(config, **changes)
 
 
 def find_rule(kind: str, name: str) -> Callable[..., Any]:
-    """Return a rule of a kind: "token", "span" or "loss".
+    """Return a rule of a kind: "token", "track", "span" or "loss".
 
     Raises:
-        ValueError: if there is no such rule, it is none, or it needs arguments.
+        ValueError: if there is no such rule, it cannot be called, or it is a class that needs
+            arguments.
     """
     if ":" in name:
         rule = make_instance(name, find_user_object(name))
         if not callable(rule):
             raise ValueError(f"{name}: a {type(rule).__name__} is no {kind} rule; give a callable")
         return rule
-    known = dict(_list_shipped(SHIPPED_IN[kind]))
+    known = {rule.__name__: rule for rule in SHIPPED_RULES[kind]}
     if name not in known:
         raise ValueError(
             f"no {kind} rule is called {name!r}; there are {', '.join(known)}, and rules of yours "
             "as module:name"
         )
     return make_instance(name, known[name])
-
-
-def _list_shipped(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """List the rules that a module defines: classes of callables, and functions that are losses."""
-    for name, found in vars(module).items():
-        own = getattr(found, "__module__", None) == module.__name__ and not name.startswith("_")
-        is_class = inspect.isclass(found) and "__call__" in vars(found)
-        if own and (is_class or (module is losses and inspect.isfunction(found))):
-            yield name, found
 
 
 def _replace_loss(config: GrounderConfig, loss: Callable[..., Any]) -> dict[str, Learning]:

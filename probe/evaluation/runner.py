@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from types import FrameType, MappingProxyType
@@ -25,7 +24,7 @@ from probe.datasets import QueryKind
 from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.evaluator import Evaluator
 from probe.evaluation.runs import QueryResult, Run, open_run
-from probe.grounding.answers import LIBRARIES
+from probe.grounding.answers import library_versions
 from probe.metrics import QueryScore, bootstrap_interval
 
 FIGURES: Mapping[str, Callable[[QueryScore], float]] = MappingProxyType(
@@ -185,7 +184,7 @@ def describe_environment(config: EvaluationConfig) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": library_versions(),
     }
 
 

@@ -1,10 +1,9 @@
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from processes import call_in_copy
 
 from probe.evaluation.runs import QueryResult, open_run, read_run
 from probe.metrics import QueryScore
@@ -143,19 +142,18 @@ def test_each_start_is_noted_and_the_last_one_read(tmp_path):
 
 def test_a_second_writer_is_told_who_is_the_first(tmp_path):
     """The lock is the system's: a real second process meets it."""
-    code = f"""
-from probe.evaluation.runs import open_run
-with open_run(__import__("pathlib").Path({str(tmp_path / "run")!r}), {CONFIG!r}, {{}}):
-    pass
-"""
-    command = [sys.executable, "-c", code]
+
+    def write():
+        with started(tmp_path / "run"):
+            return os.getpid()
+
+    first = f"process {os.getpid()} is writing this run"
     with started(tmp_path / "run") as run:
         run.add(result("a"))
-        second = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert second.returncode != 0
-        assert f"process {os.getpid()} is writing this run" in second.stderr
+        with pytest.raises(RuntimeError, match=first):
+            call_in_copy(write)
         assert list(read_run(tmp_path / "run").results) == ["a"], "reading needs no lock"
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert call_in_copy(write) != os.getpid()
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
