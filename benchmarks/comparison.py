@@ -201,7 +201,7 @@ def run(
     options = tyro.cli(BenchmarkOptions)
     torch.set_num_threads(options.threads)
     numbers = measure(options)
-    if (path := options.stored(name)) is not None:
+    if (path := options.result_path(name)) is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, numbers)
     print(f"{name}: {numbers['machine']}, {numbers['threads']} threads, {options.dtype}")

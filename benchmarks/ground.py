@@ -11,7 +11,6 @@ reference  vision tower and video again for each question, ten tokens generated 
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -34,6 +33,7 @@ from probe.candidates.tracks import best_track
 from probe.engine.attention import RELATIVE_FLOOR, Heatmap
 from probe.engine.grids import Cells
 from probe.engine.prompts import answer_ids
+from probe.engine.readings import yes_minus_no
 from probe.grounder import ground
 from probe.grounding.answers import Answer
 from probe.grounding.config import PRESETS, GrounderConfig
@@ -121,7 +121,7 @@ class Reference:
     ) -> Float[Tensor, "frame row column"]:
         """Compute the map of one part of a query, relative to that of the generic prompt."""
         question = as_question(part)
-        vectors = None if learning is None else self.learned(question, learning)
+        vectors = None if learning is None else self.learn(question, learning)
         final = self.maps(as_question(asked.whole) if self.config.ask_whole else question, vectors)
         generic = self.maps(self.config.generic, vectors if self.config.prompt_generic else None)
         token = self.token(final)
@@ -139,25 +139,25 @@ class Reference:
         newest = applied = torch.zeros(len(self.cells), hidden, device=self.other.module.device)
         for _ in range(learning.steps):
             applied.requires_grad_()
-            asked = self.answer(question, applied)
-            compared = learning.loss is contrast  # the paper's loss has no use for the generic one
-            generic = self.answer(self.config.generic, applied) if compared else asked
-            learning.loss(asked, generic, self.ids).backward()
+            self.loss(question, applied, learning).backward()
             assert applied.grad is not None
             before, newest = newest, newest + learning.rate.step(applied.grad, applied)
             applied = ((newest + before) / 2 if learning.average_last_two else newest).detach()
             newest = newest.detach()
         return applied
 
-    @cached_property
-    def ids(self) -> Any:
-        """Ids of the tokens for yes and no."""
-        return answer_ids(self.other.processor.tokenizer)
+    def loss(self, question: str, vectors: Tensor, learning: Learning) -> Tensor:
+        """Compute the loss of a learning step, with its graph."""
+        margin = self.margin(question, vectors)
+        if learning.loss is contrast:
+            return 1 - (margin - self.margin(self.config.generic, vectors))
+        return -margin.exp()
 
-    def answer(self, question: str, vectors: Tensor) -> Float[Tensor, " word"]:
-        """Return the logits of the first generated token, with their graph."""
+    def margin(self, question: str, vectors: Tensor) -> Tensor:
+        """Compute yes minus no at the first generated token, with its graph."""
         inputs = self.other.inputs(self.video, question)
-        return self.generated(inputs, vectors).logits[0][0]
+        logits = self.generate(inputs, vectors).logits[0][0]
+        return yes_minus_no(logits, answer_ids(self.other.processor.tokenizer))
 
     @torch.no_grad()
     def maps(
@@ -165,7 +165,7 @@ class Reference:
     ) -> Float[Tensor, "token frame row column"]:
         """Compute the attention map of each token of a question, averaged over layers and heads."""
         inputs = self.other.inputs(self.video, question)
-        matrices = self.generated(inputs, vectors).attentions[0]
+        matrices = self.generate(inputs, vectors).attentions[0]
         visual = self.other.visual(inputs)
         first = int(visual.nonzero().max()) + 1
         rows = torch.stack([matrix[0][:, first:, visual] for matrix in matrices])

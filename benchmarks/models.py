@@ -15,9 +15,10 @@ import torch
 import transformers
 from comparison import BenchmarkOptions
 from jaxtyping import Bool, Float
-from probe.engine.network import Network
 from torch import Tensor
 
+from probe.engine.checkpoint import Checkpoint
+from probe.engine.decoder import Decoder
 from probe.engine.families import family_of
 from probe.engine.model import VideoLM
 from probe.organism.network import make_processor, make_vocabulary
@@ -94,9 +95,9 @@ def frames_of(options: BenchmarkOptions) -> int:
 
 def open_video_lm(shape: Shape, options: BenchmarkOptions) -> VideoLM:
     """Open the model as this toolkit does."""
-    module = _network(shape, options)
-    network = Network(module, _processor(shape), family_of(module.config))
-    return VideoLM(name="random", revision=None, network=network)
+    module = _create_module(shape, options)
+    checkpoint = Checkpoint(module, _create_processor(shape), family_of(module.config))
+    return VideoLM(name="random", revision=None, decoder=Decoder(checkpoint))
 
 
 def make_noise_video(frames: int, shape: Shape) -> Video:
@@ -159,20 +160,20 @@ class Peer:
 def peer(shape: Shape, options: BenchmarkOptions) -> Peer:
     """Open the model in plain transformers, with the same weights as `open_video_lm`."""
     # Frozen weights, as the engine has them: else a gradient would be computed for each of them.
-    module = _network(shape, options).eval().requires_grad_(False)
-    return Peer(module, _processor(shape))
+    module = _create_module(shape, options).eval().requires_grad_(False)
+    return Peer(module, _create_processor(shape))
 
 
-def _network(shape: Shape, options: BenchmarkOptions) -> Any:
+def _create_module(shape: Shape, options: BenchmarkOptions) -> Any:
     # The same seed and order of construction give both sides the same weights.
     torch.manual_seed(0)
     with torch.device(options.device):
         return transformers.LlavaNextVideoForConditionalGeneration._from_config(
-            _config(shape), attn_implementation="sdpa", dtype=getattr(torch, options.dtype)
+            _create_config(shape), attn_implementation="sdpa", dtype=getattr(torch, options.dtype)
         )
 
 
-def _config(shape: Shape) -> transformers.LlavaNextVideoConfig:
+def _create_config(shape: Shape) -> transformers.LlavaNextVideoConfig:
     ids = make_vocabulary()
     vision = transformers.CLIPVisionConfig(
         hidden_size=shape.vision_hidden,
@@ -208,7 +209,7 @@ def _config(shape: Shape) -> transformers.LlavaNextVideoConfig:
     )
 
 
-def _processor(shape: Shape) -> Any:
+def _create_processor(shape: Shape) -> Any:
     """Return a processor with the organism's words and template, at this model's frame size."""
     processor = make_processor()
     processor.patch_size = shape.patch
