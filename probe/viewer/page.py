@@ -23,6 +23,8 @@ SCRIPT_PARTS = (
     "parts.js",
     "grid.js",
     "timeline.js",
+    "stage.js",
+    "panels.js",
     "viewer.js",
     "mount.js",
 )

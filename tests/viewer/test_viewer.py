@@ -266,7 +266,7 @@ def test_sliders_choose_layer_and_head(look, browser, asked):
 
 def test_the_grid_chooses_by_dragging_and_by_label(look, browser, asked):
     grid = browser.find_element(By.CSS_SELECTOR, ".gp-grid")
-    cell = look("return viewer.grid.cell")
+    cell = look("return viewer.heads.grid.cell")
     middle = (grid.size["width"] / 2, grid.size["height"] / 2)
 
     def at(head, layer):
@@ -320,7 +320,7 @@ def test_before_and_after_show_the_two_readings(look, browser, asked, before):
 
 def test_arrow_keys_move_frames_and_tokens_and_space_plays(look, browser):
     browser.find_elements(By.CSS_SELECTOR, ".gp-chip")[2].click()
-    look("viewer.goTo(0)")
+    look("viewer.stage.goTo(0)")
     press(browser, Keys.ARROW_RIGHT)
     press(browser, Keys.ARROW_RIGHT)
     press(browser, Keys.ARROW_LEFT)
@@ -333,11 +333,11 @@ def test_arrow_keys_move_frames_and_tokens_and_space_plays(look, browser):
     press(browser, Keys.SPACE)
     WebDriverWait(browser, 20).until(lambda _: look("return state.frame") not in (0, 1))
     press(browser, Keys.SPACE)
-    assert look("return viewer.playing") is None
+    assert look("return viewer.stage.playing") is None
 
 
 def test_the_grid_is_used_by_keyboard(look, browser):
-    look("viewer.grid.element.focus()")
+    look("viewer.heads.grid.element.focus()")
     for key in (Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_RIGHT):
         press(browser, key)
     assert look("return state.selection") == [[], [1], [], []]
@@ -348,7 +348,7 @@ def test_the_grid_is_used_by_keyboard(look, browser):
 
 
 def test_play_button_moves_on(look, browser):
-    look("viewer.goTo(0)")
+    look("viewer.stage.goTo(0)")
     button = browser.find_element(By.CSS_SELECTOR, ".gp-play")
     button.click()
     WebDriverWait(browser, 20).until(lambda _: look("return state.frame") > 0)
@@ -373,7 +373,7 @@ def test_role_tokens_are_marked_in_words_too(browser):
 
 def test_the_page_draws_something_and_complains_of_nothing(look, browser):
     spread = look(
-        "const canvas = viewer.picture;"
+        "const canvas = viewer.stage.picture;"
         "const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);"
         "return Math.max(...data.slice(0, 40000)) - Math.min(...data.slice(0, 40000))"
     )
@@ -433,14 +433,14 @@ def seconds_to_answer(look):
         "token": "viewer.pickToken(n)",
         "head": "viewer.select([n], [n])",
         "heads of four layers": "viewer.select([n, n + 1, n + 2, n + 3], [...Array(16).keys()])",
-        "frame": "viewer.goTo(n)",
+        "frame": "viewer.stage.goTo(n)",
     }
     timed = """
         const times = [];
         for (let n = 0; n < 9; n++) {
           const start = performance.now();
           %s;
-          viewer.picture.getContext("2d").getImageData(0, 0, 1, 1);  // wait until it is drawn
+          viewer.stage.picture.getContext("2d").getImageData(0, 0, 1, 1);  // wait until it is drawn
           times.push(performance.now() - start);
         }
         return times.sort((a, b) => a - b)[4] / 1000;
@@ -517,9 +517,9 @@ def test_the_answers_page_shows_its_map_its_boxes_and_its_span(learned, scene, o
     assert sum("chosen" in label for label in labels) == 1
     boxes = browser.find_elements(By.CSS_SELECTOR, ".gp-boxes input")
     boxes[-1].click()
-    assert look("return [...viewer.boxes.candidates]") == [len(answer.candidates) - 1]
+    assert look("return [...viewer.stage.boxes.candidates]") == [len(answer.candidates) - 1]
     boxes[0].click()
-    assert look("return viewer.boxes.tube") is False
+    assert look("return viewer.stage.boxes.tube") is False
 
 
 def test_an_answer_in_hand_shows_its_own_maps_without_a_model(learned):

@@ -17,7 +17,7 @@ function fitted(canvas, width, height) {
   return context;
 }
 
-// One frame of a map as a small picture, one pixel a cell.
+// One frame of a map as a small picture, with one pixel for each cell.
 function heatPicture(values, rows, columns, scale, colours) {
   const small = document.createElement("canvas");
   small.width = columns;
@@ -47,7 +47,7 @@ function drawMoment(context, { image, heat, region, size, opacity, smooth }, x, 
   context.restore();
 }
 
-// A box with a dark edge, so that it stands out on any picture, and a label at its corner.
+// A box with a dark edge, so that it is seen on any picture, and a label at its corner.
 function drawBox(context, box, zoom, { colour, width, dash, label }) {
   const [x1, y1, x2, y2] = box.map((edge) => edge * zoom);
   for (const [stroke, thickness] of [["rgba(0,0,0,0.75)", width + 2], [colour, width]]) {
@@ -80,7 +80,7 @@ function drawCell(context, [left, top, right, bottom], { row, column }, rows, co
   context.setLineDash([]);
 }
 
-// A curve in steps, one a picture; `top` is the value at the upper edge.
+// A curve in steps, one for each picture; `top` is the value at the upper edge.
 function drawSteps(context, values, top, { x, y, width, height }, { line: edge, fill, dash = [], weight = 1.5 }) {
   const step = width / values.length;
   const level = (value) => y + height - (top > 0 ? value / top : 0) * height;
@@ -103,7 +103,7 @@ function drawSteps(context, values, top, { x, y, width, height }, { line: edge, 
 
 const MARGIN = { left: 34, top: 38 };
 
-// How large a cell of the grid of layers and heads can be.
+// The largest side that a cell of the grid of layers and heads can have.
 function gridCell(width, layers, heads) {
   return Math.max(4, Math.min(26, Math.floor((width - MARGIN.left - 2) / heads), Math.floor(300 / layers)));
 }

@@ -49,7 +49,7 @@ class Grid {
     }
   }
 
-  // Choose the rectangle from the anchor to here; a label stands for its whole row or column.
+  // Choose the rectangle from the anchor to here; a label chooses its whole row or column.
   extend(layer, head) {
     const { depth, heads } = this.state.reading;
     const between = (from, to, count) =>

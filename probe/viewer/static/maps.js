@@ -1,4 +1,4 @@
-// Attention as the page holds it: what strongest.py kept, decoded again by the same rules.
+// Attention as the page holds it: decoded by the same rules as compression.py encodes and checks it.
 
 const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array };
 
@@ -71,6 +71,12 @@ class Reading {
     return this.headMaps.masses[(token * this.depth + layer) * this.heads + head];
   }
 
+  // A token's visual activation: its strongest cell under the chosen layers and heads.
+  activation(token, chosen) {
+    const values = this.map(token, chosen);
+    return values[peakOf(values)];
+  }
+
   // The share of a token's attention that goes to the video at all.
   mass(token, chosen) {
     let sum = 0;
@@ -79,8 +85,12 @@ class Reading {
   }
 }
 
-// How many heads are chosen in all layers together.
+// The number of heads that are chosen in all layers together.
 const counted = (chosen) => chosen.reduce((count, heads) => count + heads.length, 0);
+
+// Layers with a chosen head, and heads that are chosen in any layer.
+const chosenLayers = (chosen) => everyPlace(chosen.length).filter((layer) => chosen[layer].length);
+const chosenHeads = (chosen) => [...new Set(chosen.flat())].sort((one, other) => one - other);
 
 // Adds one map to `total`: its kept cells as they are, the others in the shape of the parent.
 function decodeStrongest({ count, steps, codes, peaks, masses }, index, parent, total) {
@@ -109,7 +119,7 @@ function decodeStrongest({ count, steps, codes, peaks, masses }, index, parent, 
   return total;
 }
 
-// The values drawn as nothing and as everything, as in the videos that overlays.py writes.
+// The values drawn with no colour and with full colour, as in the videos that overlays.py writes.
 function range(values, { cold, hot }) {
   const sorted = Float64Array.from(values).sort();
   const at = (percent) => {

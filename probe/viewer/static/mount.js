@@ -1,6 +1,6 @@
-// Where the page starts: in an HTML file of its own, or in a cell of a notebook.
+// The start of the page: in an HTML file of its own, or in a cell of a notebook.
 
-// Whether the page or notebook around is dark.
+// True if the page or notebook around is dark.
 function darkAround() {
   const { jpThemeLight } = document.body.dataset;
   return jpThemeLight ? jpThemeLight === "false" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -13,7 +13,7 @@ async function picture(source) {
   return image;
 }
 
-// Opens a scene, given as JSON, in an element; `element.viewer` is then what drives it.
+// Open a scene, given as JSON, in an element; `element.viewer` is then the page's object.
 function mount(element, text) {
   element.classList.add("gp");
   element.textContent = "Opening the maps …";

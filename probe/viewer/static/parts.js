@@ -19,7 +19,7 @@ function section(title, ...children) {
   return make("section", { class: "gp-section", "aria-labelledby": id }, make("h2", { id, text: title }), ...children);
 }
 
-// A few choices of which one holds; `pick` is called with its name.
+// A few choices, one of which is valid at a time; `pick` is called with its name.
 class Choice {
   constructor(label, names, pick) {
     this.element = make("div", { class: "gp-choice", role: "group", "aria-label": label });
@@ -38,7 +38,7 @@ class Choice {
   }
 }
 
-// A slider with its name before and its value behind; `say` puts a number into words.
+// A slider between its name and its value; `say` puts a number into words.
 class Slider {
   constructor(label, { min, max, step = 1, value = min, name }, say, slide) {
     const id = freshId("slider");
@@ -67,7 +67,7 @@ function check(text, checked, sign, toggle) {
 const KINDS = { template: "template", word: "your words", stop: "stop", role: "role tokens" };
 const KIND = { template: "template token", word: "word", stop: "end of sentence", role: "role token" };
 
-// The tokens of a question as a row of buttons, those of a kind underlined together.
+// The tokens of a question as a row of buttons; tokens of one kind are underlined together.
 class Tokens {
   constructor(pick) {
     this.pick = pick;
@@ -102,7 +102,7 @@ class Tokens {
     });
   }
 
-  // Where a token has the focus, the focus goes with the choice.
+  // If a token has the focus, the focus goes with the choice.
   follow(current) {
     if (this.element.contains(document.activeElement)) this.chips[current].focus();
   }

@@ -1,4 +1,4 @@
-// What is chosen on the page, and which map that shows. Knows nothing of how it is drawn.
+// The choices on the page, and the map that they show. Knows nothing of how it is drawn.
 
 class State {
   constructor(scene, readings, answered) {
@@ -10,7 +10,7 @@ class State {
     this.openQuestion(0);
   }
 
-  // The question on show, before or after re-attention.
+  // The question that is shown, before or after re-attention.
   get current() {
     const question = this.scene.questions[this.questionNumber];
     return this.after || !question.before ? question : question.before;
@@ -20,7 +20,7 @@ class State {
     return this.readings[this.current.reading];
   }
 
-  // The same token of the generic prompt, counted from the end; null where there is none.
+  // The same token of the generic prompt, counted from the end; null if there is none.
   get counterpart() {
     if (this.current.generic === null) return null;
     const generic = this.readings[this.current.generic];
@@ -34,7 +34,7 @@ class State {
     return true;
   }
 
-  // The map on show: what was asked for, or raw attention where there is no such map.
+  // The kind of map that is shown: the one asked for, or raw attention if there is none of it.
   get mode() {
     return this.able(this.asked) ? this.asked : "raw";
   }
@@ -80,16 +80,8 @@ class State {
     return this.selection.every((heads) => heads.length === this.reading.heads);
   }
 
-  // Layers with a chosen head, and heads that are chosen in any layer.
-  get chosenLayers() {
-    return everyPlace(this.reading.depth).filter((layer) => this.selection[layer].length);
-  }
-
-  get chosenHeads() {
-    return everyPlace(this.reading.heads).filter((head) => this.selection.some((heads) => heads.includes(head)));
-  }
-
-  // The map on show, all its frames in one row, and the range of values that it is drawn in.
+  // The map that is shown, all its frames in one row, and the range of values that it is drawn in.
+  // Kept until another choice: every frame of it is drawn several times.
   get map() {
     if (!this.shown) {
       const values = this.valuesOf(this.mode);
@@ -108,7 +100,7 @@ class State {
     return own.map((value, i) => value / (base[i] + this.scene.scale.floor));
   }
 
-  // One frame of the map on show.
+  // One frame of the map that is shown.
   frameValues(frame) {
     const { values, frames } = this.map;
     const start = frames[frame] * this.reading.frameCells;
@@ -125,19 +117,5 @@ class State {
 
   get peaks() {
     return everyPlace(this.count).map((frame) => this.peakCell(frame).value);
-  }
-
-  // A token's visual activation: its strongest cell under the chosen layers and heads.
-  activation(token) {
-    const values = this.reading.map(token, this.selection);
-    return values[peakOf(values)];
-  }
-
-  // Scores of the answer, one a picture.
-  get scores() {
-    const { answer, questions } = this.scene;
-    if (!answer) return null;
-    const when = questions.find((question) => question.name === "when") || questions[0];
-    return when.mapFrames.map((frame) => answer.scores[frame]);
   }
 }

@@ -56,7 +56,8 @@ class Timeline {
   }
 
   drawCurves(context, axis, theme) {
-    const { peaks, scores } = this.state;
+    const { peaks } = this.state;
+    const scores = pictureScores(this.state.scene);
     context.strokeStyle = theme.line;
     context.lineWidth = 1;
     context.strokeRect(0.5, axis.y + 0.5, axis.width - 1, axis.height - 1);
@@ -90,11 +91,18 @@ class Timeline {
     const every = Math.ceil(56 / step);
     context.fillStyle = theme.muted;
     context.font = "11px system-ui, sans-serif";
-    const last = axis.width - (this.state.scores ? 210 : 110);
+    const last = axis.width - (this.state.scene.answer ? 210 : 110);
     times.forEach((time, i) => {
       if (i % every === 0 && i * step < last) context.fillText(`${time.toFixed(1)} s`, i * step + 2, axis.y + axis.height + 15);
     });
   }
+}
+
+// The answer's score for each picture; null without an answer.
+function pictureScores({ answer, questions }) {
+  if (!answer) return null;
+  const when = questions.find((question) => question.name === "when") || questions[0];
+  return when.mapFrames.map((frame) => answer.scores[frame]);
 }
 
 // A time as a place among pictures, whose stretches of time meet at the edges.

@@ -1,10 +1,10 @@
-// What the page says about what it shows.
+// The words of the page about what it shows.
 
 const quoted = (text) => `‘${text}’`;
 const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
 const percent = (share) => `${formatted(Math.round(share * 10000) / 100)}\u00a0%`;
 
-// A number as people read it: three digits, no exponent where it can be helped.
+// A number as people read it: three digits, and an exponent only if it is very small.
 function formatted(value) {
   if (value === 0) return "0";
   if (value >= 100) return value.toFixed(0);
@@ -31,13 +31,14 @@ function modeWords(state) {
 }
 
 function gridWords(state) {
-  const { reading, token, selection, chosenLayers, chosenHeads } = state;
+  const { reading, token, selection } = state;
   const mass = percent(reading.mass(token, selection));
   const word = quoted(reading.tokens[token].text);
   if (counted(selection) === 1) {
-    return `${headName(reading, chosenLayers[0], chosenHeads[0])}: ${word} spends ${mass} of its attention on the video, ${formatted(reading.headPeak(token, chosenLayers[0], chosenHeads[0]))} on the strongest cell.`;
+    const [layer, head] = [chosenLayers(selection)[0], chosenHeads(selection)[0]];
+    return `${headName(reading, layer, head)}: ${word} spends ${mass} of its attention on the video, ${formatted(reading.headPeak(token, layer, head))} on the strongest cell.`;
   }
-  const what = state.allChosen ? "all layers and heads" : `${plural(counted(selection), "head")} in ${plural(chosenLayers.length, "layer")}`;
+  const what = state.allChosen ? "all layers and heads" : `${plural(counted(selection), "head")} in ${plural(chosenLayers(selection).length, "layer")}`;
   return `Mean of ${what}: ${word} spends ${mass} of its attention on the video.`;
 }
 
