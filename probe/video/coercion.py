@@ -1,6 +1,6 @@
-"""Conversion of what people give, such as a list or a tensor, to what the toolkit holds.
+"""Conversion of users' values, such as lists and tensors, to the arrays and integers of our types.
 
-Whatever cannot be converted is described in one line by the one who asked for it.
+A value that cannot be converted is described in one line.
 """
 
 import operator
@@ -30,7 +30,11 @@ def to_whole(value: Any, name: str) -> int:
 
 
 def to_array(value: Any) -> Shaped[np.ndarray, "*axes"]:
-    """Convert lists, numbers and tensors of any device to an array; what is none is an object."""
+    """Convert lists, numbers and tensors of any device to an array.
+
+    Returns:
+        The array; one of type object if the value cannot be converted.
+    """
     try:
         if hasattr(value, "detach"):  # a tensor, known by this since torch is not imported here
             value = value.detach().cpu()
