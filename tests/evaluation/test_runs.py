@@ -140,20 +140,20 @@ def test_each_start_is_noted_and_the_last_one_read(tmp_path):
     assert read_run(tmp_path / "run").environment == {"number": 2}
 
 
+def start_and_end(folder):
+    with started(folder):
+        return os.getpid()
+
+
 def test_a_second_writer_is_told_who_is_the_first(tmp_path):
     """The lock is the system's: a real second process meets it."""
-
-    def write():
-        with started(tmp_path / "run"):
-            return os.getpid()
-
     first = f"process {os.getpid()} is writing this run"
     with started(tmp_path / "run") as run:
         run.add(result("a"))
         with pytest.raises(RuntimeError, match=first):
-            call_in_copy(write)
+            call_in_copy(start_and_end, tmp_path / "run")
         assert list(read_run(tmp_path / "run").results) == ["a"], "reading needs no lock"
-    assert call_in_copy(write) != os.getpid()
+    assert call_in_copy(start_and_end, tmp_path / "run") != os.getpid()
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
