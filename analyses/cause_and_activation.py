@@ -31,7 +31,7 @@ from measurement import Case, Measurement, MeasurementConfig, Records
 
 from probe.engine.model import VideoLM
 from probe.interpret.causal import (
-    FRACTIONS,
+    CURVE_FRACTIONS,
     causal_grounding,
     deletion_curve,
     insertion_curve,
@@ -58,7 +58,7 @@ def measure(measurement: Measurement) -> Numbers:
             kind: summary([table.loc[table["kind"] == kind, "effect"].mean() for table in tables])
             for kind in kinds
         },
-        "fractions": list(FRACTIONS),
+        "fractions": list(CURVE_FRACTIONS),
         "curves": {
             name: {order: _summarise_margins(records.entries(name), order) for order in CELL_ORDERS}
             for name in CURVES

@@ -14,9 +14,8 @@ from dataclasses import replace
 from common import Claim, Numbers, create_figure, draw_dots, finish_figure
 from matplotlib.figure import Figure
 from measurement import Measurement, MeasurementConfig
-from tables import Comparison, draw_differences, score_configs
+from tables import Comparison, describe_learning, draw_differences, score_configs
 
-from probe.grounding.answers import described
 from probe.grounding.config import BEST, GrounderConfig
 from probe.grounding.reattention import Learning
 from probe.interpret.token_rules import AllOf, MostActive
@@ -54,7 +53,7 @@ def measure(measurement: Measurement) -> Numbers:
     return {
         **measurement.provenance(records),
         "protocol": protocol,
-        "learning": described(LEARNING),
+        "learning": describe_learning(LEARNING),
         "table": comparison.table(),
         "differences": [comparison.difference(over, under) for over, under in COMPARED],
     }

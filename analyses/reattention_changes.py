@@ -30,12 +30,12 @@ from common import (
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from measurement import Case, Measurement, MeasurementConfig
+from tables import describe_learning
 
 from probe.engine.attention import Heatmap
 from probe.engine.model import VideoLM
 from probe.engine.prompts import Kind
 from probe.engine.readings import Reading
-from probe.grounding.answers import described
 from probe.grounding.reattention import Learning
 from probe.interpret.grounding_tokens import grounding_token
 from probe.interpret.knockouts import compare
@@ -55,7 +55,7 @@ def measure(measurement: Measurement) -> Numbers:
     )
     return {
         **measurement.provenance(records),
-        "learning": described(LEARNING),
+        "learning": describe_learning(LEARNING),
         "margins": {
             about: _summarise_pair(records.entries(about).values) for about in QUESTION_LABELS
         },

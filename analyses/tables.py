@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from inspect import isfunction
 from typing import Any
 
 from common import ORANGE, draw_dots, draw_level
@@ -11,6 +12,7 @@ from measurement import Case, Records
 from probe.engine.model import VideoLM
 from probe.grounder import ground
 from probe.grounding.config import GrounderConfig
+from probe.grounding.reattention import Absolute, Learning, Relative
 from probe.metrics import QueryScore, Scores, bootstrap_interval, paired_difference, score
 
 SCORE_NAMES = ("viou", "tiou", "gt_viou")
@@ -35,6 +37,23 @@ def _score_config(model: VideoLM, case: Case, config: GrounderConfig, protocol: 
         tracks={case.name: answer.whole_track},
     )
     return scores.per_query[case.name]
+
+
+def describe_learning(learning: Learning) -> dict[str, Any]:
+    """Describe how a latent prompt is learned, under the keys of the stored numbers."""
+    rate, loss = learning.rate, learning.loss
+    assert isinstance(rate, Absolute | Relative)
+    assert isfunction(loss)
+    # Written out and not `to_plain`, so that renaming a field does not change stored numbers.
+    return {
+        "rule": "Learning",
+        "layer": learning.layer,
+        "steps": learning.steps,
+        "rate": {"rule": type(rate).__name__, **asdict(rate)},
+        "loss": loss.__name__,
+        "two_taps": learning.average_last_two,
+        "checkpointing": learning.checkpointing,
+    }
 
 
 @dataclass(frozen=True)

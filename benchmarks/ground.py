@@ -137,6 +137,7 @@ class Reference:
         """Learn the latent prompt of a question."""
         hidden = self.other.module.config.text_config.hidden_size
         newest = applied = torch.zeros(len(self.cells), hidden, device=self.other.module.device)
+        assert not isinstance(learning.rate, int | float)
         for _ in range(learning.steps):
             applied.requires_grad_()
             self.loss(question, applied, learning).backward()

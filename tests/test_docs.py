@@ -153,10 +153,18 @@ def test_a_single_rule_of_your_own_goes_into_a_preset_by_its_name():
     assert not evaluate(config, "runs/words", limit=1).summary["failed"]
 
 
-def test_the_readmes_example_runs(tmp_path, monkeypatch, organism):
+def test_the_readmes_example_runs_and_its_answer_is_read_as_the_page_says(tmp_path, monkeypatch):
     (example,) = blocks(ROOT / "README.md")
+    (reading,) = blocks(DOCS / "how-to/read-an-answer.md")
     written_clip(tmp_path / "probe-demo/clip.mp4", 4)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(probe, "load", lambda: organism, raising=False)
     exec(example, {})
     assert all(Path(f"answer.{suffix}").stat().st_size for suffix in ("json", "mp4", "png"))
+    exec(reading, space := {})
+    assert len(space["box"]) == 4
+
+
+def test_the_example_of_a_claim_moves_the_margin():
+    first, *_ = blocks(DOCS / "how-to/test-a-claim.md")
+    exec(first, space := {})
+    assert space["blind"].margin_change < space["cut"].margin_change < 0
