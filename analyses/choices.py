@@ -78,7 +78,7 @@ def measure(measurement: Measurement) -> Numbers:
 
 
 def layer_windows(depth: int) -> dict[str, tuple[int, ...] | None]:
-    """Return all layers, each layer, and layer_windows of two and three layers, by name."""
+    """Return all layers, each layer, and windows of two and three layers, by name."""
     runs = [tuple(range(a, a + long)) for long in (1, 2, 3) for a in range(depth - long + 1)]
     return {"all": None, **{", ".join(map(str, run)): run for run in runs}}
 
