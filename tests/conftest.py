@@ -3,6 +3,7 @@ from collections import Counter
 
 import beartype  # noqa: F401  before nnsight, which mounts `save` on `object`
 import pytest
+import torch
 
 from probe.cli import main
 from probe.engine.model import load
@@ -59,6 +60,7 @@ def video(clip):
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Run the command line in this process: exit code, output, errors."""
+    threads = torch.get_num_threads()
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["probe", *map(str, words)])
@@ -70,4 +72,5 @@ def command(monkeypatch, capsys):
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
-    return run
+    yield run
+    torch.set_num_threads(threads)  # commands change it

@@ -80,7 +80,7 @@ def test_tokens_writes_a_table_and_a_figure(run, tmp_path, clip_file):
 
 def test_the_organism_is_raised_from_the_command_line(run, tmp_path, clip_file):
     small = ("--frame-clips", "2", "--clip-clips", "2", "--clips", "1")
-    steps = ("--frame-steps", "1", "--clip-steps", "1", "--steps", "2", *small)
+    steps = ("--frame-steps", "1", "--clip-steps", "1", "--steps", "2", "--threads", "1", *small)
     code, out, err = run("train-organism", "--out", tmp_path / "run", *steps)
     assert code == 0, err
     assert "checkpoint" in out

@@ -1,7 +1,5 @@
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -141,14 +139,12 @@ def test_a_report_needs_runs_with_results(runs, tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_the_command_writes_both_pages(runs, tmp_path):
-    out = tmp_path / "new" / "page.html"
-    done = subprocess.run(
-        [sys.executable, "-m", "probe", "report", str(runs / "shapes"), "--out", str(out)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert "page.md" in done.stdout
-    assert out.exists()
+def test_the_command_writes_both_pages(command, runs, tmp_path):
+    page = tmp_path / "new" / "page.html"
+    code, out, err = command("report", runs / "shapes", "--out", page)
+    assert code == 0, err
+    assert "page.md" in out
+    assert page.exists()
 
 
 def test_a_page_escapes_everything_it_is_given():
