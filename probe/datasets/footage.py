@@ -135,6 +135,7 @@ class StoredVideo:
 def _read_segment(path: Path, segment: Span, frames: int) -> Footage:
     """Sample the middles of equal stretches of a segment, which becomes a video of its own."""
     table = read_timetable(path)
+    # Encoding loses frames, so an annotated part may end after the video does.
     part = segment & Span(0, len(table))
     if not len(part):
         raise ValueError(
@@ -144,6 +145,7 @@ def _read_segment(path: Path, segment: Span, frames: int) -> Footage:
     count = min(frames, len(part))
     indices = tuple(((2 * np.arange(count) + 1) * len(part) // (2 * count)).tolist())
     pictures = decode(path, table, [part.start + index for index in indices])
+    # As in a file cut to the part, time starts at 0: a model is told seconds of what it is shown.
     times = table.times[part.start : part.stop]
     shown = range(part.start, part.stop)
     return Footage(Video(pictures, indices, times - times[0], path, shown), part.start, len(table))

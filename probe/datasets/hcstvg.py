@@ -64,6 +64,7 @@ def read_hcstvg(edition: Edition, root: Path | None, annotations: Path | None = 
     folder = Root.open(root)
     path = annotations or folder.annotations(*edition.files)
     entries = _read_entries(path)
+    # Both versions have the same shape, so with the wrong one every single query would fail.
     if not any(edition.query in entry for entry in entries.values()):
         raise ValueError(
             f"{path}: no entry has {edition.query!r}, so it is not {edition.name}; give "

@@ -65,6 +65,7 @@ class Sample:
     """True tracks of the annotated objects, the queried one's first; see `find_tracks`."""
 
     def __post_init__(self) -> None:
+        # The one way to derive a field of a frozen dataclass from another.
         if not self.video_name:
             object.__setattr__(self, "video_name", PurePath(self.recording.name).stem)
 

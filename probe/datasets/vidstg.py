@@ -69,6 +69,7 @@ def read_vidstg(
                 f"{problem}); correct the entry"
             ) from problem
 
+    # With the number of the entry, since a video has several parts, and a part several queries.
     ids = tuple(
         f"{entries[entry].get('vid')}/{entry:05d}-{kind}-{number}" for entry, kind, number in places
     )

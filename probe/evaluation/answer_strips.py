@@ -68,6 +68,7 @@ def _draw_frame(
     width = max(1, round(video.size[1] * scale))
     size = (width, FRAME_HEIGHT)
     image = Image.fromarray(video.frames[place]).resize(size, Image.Resampling.LANCZOS)
+    # The answer last: where both boxes agree, its solid line is on top.
     for tube, colour, dashed in ((truth, TRUTH_COLOUR, True), (answer, ANSWER_COLOUR, False)):
         if (box := tube.box_at(video.indices[place])) is not None:
             x1, y1, x2, y2 = (box * scale).tolist()

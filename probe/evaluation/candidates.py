@@ -120,6 +120,7 @@ class Stored(Weightless):
         name = f"{sample.video_name}.json"
         if leads_out(name):
             raise ValueError(f"{name!r}: a name that leads out of {self.folder}; rename the video")
+        # Files count in frames of the whole source, also if a part of it is shown.
         tracks = load_tracks(self.folder / name, footage.whole)
         shown = (footage.from_source(track) for track in tracks)
         present = tuple(track for track in shown if len(track))

@@ -73,7 +73,8 @@ def ask_directly(model: VideoLM, video: Video, query: str, *, max_new_tokens: in
     """
     seconds = video.time_at(video.source_length)
     question = DIRECT_PROMPT.format(query=query.strip(), seconds=seconds)
-    return parse_answer(write_answer(model, question, video=video, max_new_tokens=max_new_tokens), video)
+    text = write_answer(model, question, video=video, max_new_tokens=max_new_tokens)
+    return parse_answer(text, video)
 
 
 def parse_answer(text: str, video: Video) -> DirectAnswer:
@@ -85,13 +86,13 @@ def parse_answer(text: str, video: Video) -> DirectAnswer:
     Raises:
         ValueError: if there is no box with an area, no time, or they lie outside the video.
     """
-    # Everything that was read is replaced by as many other characters, and not removed: the place
-    # of a box still says which words are before it.
     plain = _CLOCK.sub(lambda found: str(60 * int(found[1]) + float(found[2])), text)
     found = list(_BOX.finditer(plain))
     if not found:
         raise ValueError(f"no box can be read in what the model wrote: {_shorten(text)}")
     boxes = _to_pixels(np.array([[float(edge) for edge in box.groups()] for box in found]), video)
+    # Boxes and the span are blanked and not removed: the place of a box must go on telling which
+    # words are before it.
     words = _BOX.sub(lambda box: _blank(box[0]), plain)
     times, words = _find_span(words)
     solid = [
@@ -101,6 +102,7 @@ def parse_answer(text: str, video: Video) -> DirectAnswer:
     ]
     if not solid:
         raise ValueError(f"no box in what the model wrote has an area: {_shorten(text)}")
+    # Reversed, so that of two boxes at one second the first is kept.
     timed = {second: box for second, box in reversed(solid) if second is not None}
     if not (times or timed):
         raise ValueError(f"no time can be read in what the model wrote: {_shorten(text)}")

@@ -189,18 +189,23 @@ class Evaluator:
             closed=self.config.candidates.closed,
         )
         try:
-            prediction = self._method(self.model, task)
+            prediction = self._predict(task)
             return self._score(sample, footage, prediction)
         except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
             return _make_result(
                 sample, error=_explain(failure), remarks=sample.list_remarks(footage)
             )
 
+    def _predict(self, task: Task) -> Prediction:
+        """Have the method answer; one of a user's may return anything."""
+        found: Any = self._method(self.model, task)
+        if not isinstance(found, Prediction):
+            kind = type(found).__name__
+            raise ValueError(f"the method {self.config.method} returned a {kind}, not a Prediction")
+        return found
+
     def _score(self, sample: Sample, footage: Footage, prediction: Prediction) -> QueryResult:
         """Score a prediction and return the result as it will be written down."""
-        if not isinstance(prediction, Prediction):
-            kind = type(prediction).__name__
-            raise ValueError(f"the method {self.config.method} returned a {kind}, not a Prediction")
         start, offset = prediction.span.start + footage.offset, footage.offset
         # Writing rounds the boxes. Scored before that, a line would not give its own score again.
         track = Tube.from_dict(footage.to_source(prediction.track).to_dict())
@@ -228,6 +233,7 @@ def identify_weights(model: VideoLM) -> str:
     if model.is_organism:
         with resources.as_file(resources.files("probe.organism") / "weights") as folder:
             return _hash_weights(folder)
+    # A folder's content may change under the same name; a commit on the hub cannot.
     if Path(model.name).is_dir():
         return _hash_weights(Path(model.name))
     return str(model.revision)

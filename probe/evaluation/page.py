@@ -92,6 +92,7 @@ def _write_html_part(part: Part) -> str:
             body = "\n".join(map(_write_html_row, rows))
             return f'<div class="wide"><table><tr>{head}</tr>\n{body}</table></div>'
         case CaptionedPicture(png, caption):
+            # Inside the page, so that it can be sent as one file.
             data = base64.b64encode(png).decode()
             text = html.escape(caption)
             return (

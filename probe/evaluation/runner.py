@@ -119,6 +119,7 @@ def evaluate(
         ]
         _answer_all(answerer, todo, run, stop, of=len(wanted))
         stopped = any(name not in run.results for name in wanted)
+        # Of all queries: the run may hold more than this start asked for, from a larger limit.
         finished = [name for name in answerer.ids if name in run.results]
         summary = summarise([run.results[name] for name in finished], answerer.provenance)
         run.finish(finished, summary)
@@ -226,6 +227,7 @@ def _watch_signals() -> Iterator[threading.Event]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
+    # From then on a second Ctrl-C ends the program, even in a query that takes for ever.
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  as `signal` calls it
         stop.set()
         restore()

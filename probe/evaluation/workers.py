@@ -123,6 +123,7 @@ def start_workers(config: EvaluationConfig, address: str, workers: int) -> Itera
     ray = _import_ray()
     ray.init(
         address=None if address == LOCAL_CLUSTER else address,
+        # Ray starts no more workers than it counts CPUs, and there may be several for each.
         num_cpus=max(workers, cpus) if address == LOCAL_CLUSTER else None,
         include_dashboard=False if address == LOCAL_CLUSTER else None,
         log_to_driver=False,

@@ -156,6 +156,40 @@ def test_a_second_writer_is_told_who_is_the_first(tmp_path):
     assert call_in_copy(start_and_end, tmp_path / "run") != os.getpid()
 
 
+def test_what_a_killed_writer_left_is_removed_by_the_next_that_has_the_lock(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("lock", ".partial-0123456789ab-config.json"):
+        (folder / name).write_text("half")
+    with started(folder) as run:
+        run.add(result("a"))
+        assert not list(folder.glob(".partial-*"))
+        (folder / ".partial-ba9876543210-summary.json").write_text("half")
+        with pytest.raises(RuntimeError, match="is writing this run"), started(folder):
+            pass
+        assert list(folder.glob(".partial-*")), "it may be the one that is being written"
+    assert list(read_run(folder).results) == ["a"]
+
+
+def test_where_the_system_has_no_locks_runs_can_be_read_and_not_written(tmp_path, monkeypatch):
+    """As on Windows, whose Python has no `fcntl`."""
+    with started(tmp_path / "run") as run:
+        run.add(result("a"))
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    assert list(read_run(tmp_path / "run").results) == ["a"]
+    with pytest.raises(RuntimeError, match="has no fcntl") as caught, started(tmp_path / "run"):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_without_a_start_is_one_line(tmp_path):
+    with started(tmp_path / "run"):
+        pass
+    (tmp_path / "run" / "environment.jsonl").unlink()
+    with pytest.raises(ValueError, match="holds no start of the run"):
+        read_run(tmp_path / "run")
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=r"holds notes\.txt and no run"), started(tmp_path):

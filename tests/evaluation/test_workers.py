@@ -24,10 +24,24 @@ from probe.grounding.sources import Search
 LIMIT = 12
 
 
+CODE = """
+from probe.evaluation import METHODS
+
+
+def answer(model, task):
+    return METHODS["random-track"](model, task)
+"""
+
+
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    cache = tmp_path_factory.mktemp("cache")
-    return EvaluationConfig("shapes-val", method="random-track", candidates=Proposed(cache))
+    """With a method of the user, whose folder only the driver has on its path."""
+    code = tmp_path_factory.mktemp("code")
+    (code / "method_for_workers.py").write_text(CODE)
+    cache = Proposed(tmp_path_factory.mktemp("cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(code)
+        yield EvaluationConfig("shapes-val", method="method_for_workers:answer", candidates=cache)
 
 
 class Killing:
