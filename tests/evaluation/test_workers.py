@@ -9,20 +9,9 @@ import pytest
 from published_formats import write_hcstvg
 from tiny_detectors import save_tiny_finder, save_tiny_tracker
 
-from probe.datasets import load_dataset
-from probe.evaluation import (
-    Detected,
-    EvaluationConfig,
-    Evaluator,
-    Proposed,
-    evaluate,
-    read_run,
-)
+from probe.evaluation import Detected, EvaluationConfig, Evaluator, evaluate, read_run
 from probe.evaluation.workers import start_workers
 from probe.grounding.sources import Search
-
-LIMIT = 12
-
 
 CODE = """
 from probe.evaluation import METHODS
@@ -35,13 +24,20 @@ def answer(model, task):
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    """With a method of the user, whose folder only the driver has on its path."""
-    code = tmp_path_factory.mktemp("code")
-    (code / "method_for_workers.py").write_text(CODE)
-    cache = Proposed(tmp_path_factory.mktemp("cache"))
+    """A detector, and a method of the user, whose folder only the driver has on its path."""
+    folder = tmp_path_factory.mktemp("workers")
+    write_hcstvg(folder / "data", 1, range(7, 13))
+    save_tiny_finder(folder / "finder")
+    save_tiny_tracker(folder / "tracker")
+    (folder / "method_for_workers.py").write_text(CODE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(code)
-        yield EvaluationConfig("shapes-val", method="method_for_workers:answer", candidates=cache)
+        patch.syspath_prepend(folder)
+        yield EvaluationConfig(
+            "hcstvg1",
+            folder / "data",
+            method="method_for_workers:answer",
+            candidates=Detected(Search(str(folder / "finder"), str(folder / "tracker"))),
+        )
 
 
 class Killing:
@@ -66,35 +62,19 @@ def worker_processes():
     return [process.pid for process in below if "ray::Worker" in " ".join(process.cmdline())]
 
 
-def test_a_killed_worker_costs_nothing_and_the_results_are_those_of_one_process(
+@pytest.mark.slow
+def test_workers_of_which_one_is_killed_find_with_their_detectors_what_one_process_does(
     config, organism, tmp_path
 ):
-    alone = Evaluator(config, load_dataset("shapes-val"), organism)
-    evaluate(alone, tmp_path / "alone", limit=LIMIT)
-    with start_workers(config, "local", 2) as pool:
-        pool = Killing(pool, after=3)
-        assert not evaluate(pool, tmp_path / "pool", limit=LIMIT).stopped
-    assert pool.killed == 1
-    for name in ("results.jsonl", "summary.json", "config.json"):
-        alike = [(tmp_path / folder / name).read_bytes() for folder in ("alone", "pool")]
-        assert alike[0] == alike[1], name
-
-
-def test_workers_search_with_a_detector_of_their_own_as_one_process_does(organism, tmp_path):
-    write_hcstvg(tmp_path / "data", 1, (7, 8))
-    save_tiny_finder(tmp_path / "finder")
-    save_tiny_tracker(tmp_path / "tracker")
-    search = Search(str(tmp_path / "finder"), str(tmp_path / "tracker"))
-    config = EvaluationConfig(
-        "hcstvg1", tmp_path / "data", method="centre", candidates=Detected(search)
-    )
     evaluate(Evaluator(config, config.load_dataset(), organism), tmp_path / "alone")
     with start_workers(config, "local", 2) as pool:
-        evaluate(pool, tmp_path / "pool")
-    for name in ("results.jsonl", "config.json"):
+        pool = Killing(pool, after=2)
+        assert not evaluate(pool, tmp_path / "pool").stopped
+    assert pool.killed == 1
+    for name in ("results.jsonl", "summary.json", "config.json"):
         alone, together = ((tmp_path / folder / name).read_bytes() for folder in ("alone", "pool"))
         assert alone == together, name
-    assert not read_run(tmp_path / "pool").results["7_a.b-c.mp4"].error
+    assert not any(result.error for result in read_run(tmp_path / "pool").results.values())
 
 
 def test_what_cannot_start_is_one_line(config, tmp_path):
