@@ -154,6 +154,7 @@ def test_a_data_set_that_is_not_there_says_so(said, tmp_path):
     assert "no such folder" in said("layers", *words)
 
 
+@pytest.mark.slow
 def test_another_measurement_lies_in_a_folder_of_its_own(people, tmp_path):
     words = ["--measure", "--data", "hcstvg2", "--root", people, "--clips", "1", "--out", tmp_path]
     subprocess.run([sys.executable, ANALYSES / "activation_rank.py", *words], check=True)

@@ -60,6 +60,7 @@ def keys(numbers):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_benchmark_measures_something_that_can_be_stored_and_shown(measured, name):
     numbers = measured(name)
@@ -68,6 +69,7 @@ def test_every_benchmark_measures_something_that_can_be_stored_and_shown(measure
     assert {"machine", "threads", "dtype", "versions"} <= numbers.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", BENCHMARKS.glob("results/*.json"), ids=lambda path: path.stem)
 def test_stored_results_have_the_shape_of_what_is_measured_and_can_be_shown(measured, stored):
     name = stored.stem.split("-")[0]
@@ -76,6 +78,7 @@ def test_stored_results_have_the_shape_of_what_is_measured_and_can_be_shown(meas
     assert opened(name).show(numbers)
 
 
+@pytest.mark.slow
 def test_every_alternative_costs_time_and_memory(measured):
     for one in measured("attention")["lengths"]:
         for alternative in ("rows", "plain", "eager"):
@@ -83,12 +86,14 @@ def test_every_alternative_costs_time_and_memory(measured):
             assert one[alternative]["peak_mib"] > 0
 
 
+@pytest.mark.slow
 def test_rows_of_the_engine_are_those_of_eager_attention(measured):
     lengths = measured("attention")["lengths"]
     assert len({one["tokens"] for one in lengths}) == len(lengths)
     assert all(one["difference"] <= tolerance(1) for one in lengths)
 
 
+@pytest.mark.slow
 def test_the_engines_gradients_are_those_of_the_naive_loop_at_every_layer(measured):
     numbers = measured("reattention")
     assert {one["layer"] for one in numbers["steps"]} == {
@@ -98,6 +103,7 @@ def test_the_engines_gradients_are_those_of_the_naive_loop_at_every_layer(measur
     assert all(one["difference"] <= tolerance(1) for one in numbers["steps"])
 
 
+@pytest.mark.slow
 def test_the_grounder_and_the_reference_find_the_same_tube_in_the_same_maps(measured):
     for one in measured("ground")["configurations"].values():
         assert one["same_tube"]

@@ -117,6 +117,7 @@ def test_control_tokens_in_a_query_are_refused(organism, video, query):
         ground(organism, video, query)
 
 
+@pytest.mark.slow
 def test_the_organism_finds_the_right_track_far_above_chance(organism):
     right = chance = 0.0
     for index in range(30):
@@ -128,6 +129,7 @@ def test_the_organism_finds_the_right_track_far_above_chance(organism):
     assert right > chance + 3 * np.sqrt(30 * 0.25)
 
 
+@pytest.mark.slow
 def test_an_answer_is_written_whole_and_reads_back(answer, tmp_path, clip, video):
     answer.save(tmp_path / "answer.json")
     answer.figure(tmp_path / "answer.png")

@@ -290,6 +290,7 @@ def test_a_search_is_known_again_by_content_and_not_run(detector, clip_file, kep
     assert found.label == "marked"
 
 
+@pytest.mark.slow
 def test_another_phrase_number_or_video_is_another_search(detector, video, kept):
     searches = [
         (video, ["square"], LOW),
@@ -311,6 +312,7 @@ def test_nothing_found_is_kept_too(detector, video, tmp_path):
     assert json.loads(file.read_text())["tracks"] == []
 
 
+@pytest.mark.slow
 def test_a_torn_or_foreign_file_is_warned_of_and_made_again(detector, video, kept):
     whole = kept.read_text()
     foreign = json.dumps({**json.loads(whole), "key": {"phrases": ["square"]}})
@@ -384,6 +386,7 @@ def test_a_wrong_checkpoint_is_one_line(folders, tmp_path):
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_half_precision_finds_and_follows(folders, video):
     half = load_detector(*folders, dtype="bfloat16")
     assert detect_tracks(half, video, ["circle"], config=LOW)

@@ -157,6 +157,7 @@ def best_overlap(thing: Thing, video: Video, tracks: tuple[Tube, ...], scale: fl
     return max(mean_iou(track, truth(thing, video, scale)) for track in tracks)
 
 
+@pytest.mark.slow
 def test_nearly_every_object_has_a_candidate():
     found, extra = [], []
     for seed in range(30):
@@ -170,6 +171,7 @@ def test_nearly_every_object_has_a_candidate():
     assert np.mean(extra) <= 0.5
 
 
+@pytest.mark.slow
 def test_nearly_every_object_of_the_organisms_world_has_a_candidate():
     found = []
     for seed in range(30):

@@ -193,6 +193,7 @@ def test_long_text_is_cut_to_its_width_with_an_ellipsis():
     assert 150 < font.getlength(cut) <= 200
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_length(tmp_path):
     def peak(length: int) -> int:
         pictures = (np.full((90, 90, 3), GREY, np.uint8) for _ in range(length))

@@ -228,6 +228,7 @@ def tensors_there():
     return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_readings(tiny, video):
     view = tiny.watch(video)
 

@@ -54,6 +54,7 @@ def evaluated(command, folder, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_detector_is_loaded_once_and_what_it_finds_of_each_subject_is_kept(
     evaluated, tmp_path, monkeypatch
 ):
@@ -78,6 +79,7 @@ def test_a_detector_is_loaded_once_and_what_it_finds_of_each_subject_is_kept(
     assert candidates["numbers"]["every"] == 10
 
 
+@pytest.mark.slow
 def test_a_run_refuses_to_continue_under_another_detector_or_none(evaluated):
     evaluated("hcstvg1", "--limit", 1)
     code, error, _ = evaluated("hcstvg1", finder="other")
@@ -86,6 +88,7 @@ def test_a_run_refuses_to_continue_under_another_detector_or_none(evaluated):
     assert (code, "was begun with candidates.from = 'a detector'" in error) == (2, True)
 
 
+@pytest.mark.slow
 def test_where_nothing_is_found_the_query_fails_alone_and_counts_as_zero(evaluated, tmp_path):
     evaluated("hcstvg1", "--method", "centre", "--limit", 1)
     (kept,) = (tmp_path / "cache").iterdir()
@@ -131,6 +134,7 @@ def test_the_file_of_sub_queries_is_what_is_asked(evaluated, folder):
     assert (code, "was begun with split.content" in error) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_detector_looks_for_the_subject_that_the_split_names(evaluated, folder, tmp_path):
     evaluated("hcstvg1", "--method", "centre", "--split", folder / "split.json", "--limit", 1)
     (kept,) = (tmp_path / "cache").iterdir()

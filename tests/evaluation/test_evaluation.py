@@ -152,6 +152,7 @@ def test_ctrl_c_lets_the_query_in_hand_finish_and_ends_cleanly(evaluator, whole,
     assert results_of(tmp_path / "run") == results_of(whole)
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_loses_nothing_and_ends_the_same(evaluator, tmp_path):
     folder, limit = tmp_path / "run", 40
     evaluate(evaluator, tmp_path / "whole", limit=limit)

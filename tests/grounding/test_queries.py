@@ -174,6 +174,7 @@ def test_the_laws_of_a_split(query: str):
         assert branch not in asked.fallbacks or words(text) == statement
 
 
+@pytest.mark.slow
 def test_any_words_in_any_order_are_split_without_an_error():
     lexicon = [word for query in EVERYTHING for word in query.split()] + [
         "?",

@@ -54,6 +54,7 @@ def run(monkeypatch, capsys, tmp_path, folder):
     return command
 
 
+@pytest.mark.slow
 def test_a_model_that_writes_gibberish_leaves_the_whole_query_and_says_so(run, tiny_folder):
     record, out, _ = run("--split", "model", "--model", tiny_folder, "--preset", "plain")
     assert record["queries"] == {
@@ -67,6 +68,7 @@ def test_a_model_that_writes_gibberish_leaves_the_whole_query_and_says_so(run, t
     assert "found no attribute and action; the whole query is used instead" in out
 
 
+@pytest.mark.slow
 def test_a_file_of_sub_queries_is_what_is_asked(run, folder):
     record, _, _ = run("--split", folder / "split.json", "--preset", "plain")
     assert record["queries"]["source"] == "file"
@@ -74,12 +76,14 @@ def test_a_file_of_sub_queries_is_what_is_asked(run, folder):
     assert record["when"]["question"] == "Is there a circle winks in this video?"
 
 
+@pytest.mark.slow
 def test_what_the_file_lacks_is_marked(run, folder):
     record, out, _ = run("--split", folder / "half.json")
     assert record["queries"]["fallbacks"] == ["action"]
     assert "found no action" in out
 
 
+@pytest.mark.slow
 def test_rules_split_and_a_detector_gives_candidates_labelled_with_the_subject(
     run, folder, tmp_path
 ):

@@ -57,6 +57,7 @@ def run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_checkpoint_that_opens_like_any_other(run, video):
     model = load(run / "checkpoint", dtype="float32")
     assert model.watch(video).read("What jumps?")[0].attention.shape[-3:] == (8, CELLS, CELLS)
@@ -64,6 +65,7 @@ def test_a_run_leaves_a_checkpoint_that_opens_like_any_other(run, video):
     assert {entry["stage"] for entry in log} == {"frames", "clips", "words", "end"}
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_weights(run, tmp_path, monkeypatch):
     store = training._save_state
 
@@ -99,6 +101,7 @@ def test_a_run_of_an_earlier_version_is_continued(run, tmp_path):
     assert whole == continued
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_to_its_recipe(run):
     with pytest.raises(ValueError, match="a run of another recipe"):
         train(run, replace(SHORT, seed=1))

@@ -406,6 +406,7 @@ def test_what_a_user_wrote_stays_text(opened, browser, small_video, generic):
     assert look("return document.querySelectorAll('.gp-chip .gp-text').length") == 9
 
 
+@pytest.mark.slow
 def test_twenty_frames_of_a_large_model_fit_and_are_decoded_within_the_error(opened):
     video = staged_video()
     asked = staged_reading(video, [f"word{i}" for i in range(34)])
