@@ -10,7 +10,7 @@ import re
 import sys
 import tokenize
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import pytest
@@ -52,9 +52,9 @@ class Source:
     def docstrings(self):
         """Every string that says something: of modules, classes, functions and attributes."""
         for node in self.nodes:
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-                if isinstance(node.value.value, str):
-                    yield node.lineno, node.value.value
+            match node:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    yield node.lineno, text
 
     @property
     def functions(self):
@@ -77,6 +77,7 @@ class Source:
         return f"{self.path.relative_to(ROOT)}:{line}"
 
 
+@cache  # so that the package is parsed once for all rules
 def sources(*paths):
     found = [path for start in paths or (ROOT / "probe",) for path in Path(start).rglob("*.py")]
     files = [Path(start) for start in paths if Path(start).is_file()]
@@ -140,7 +141,9 @@ def too_long(files):
 
 
 @pytest.mark.parametrize(
-    "rule", [dialect, methods, hidden_state, imports_by_name, too_long], ids=lambda rule: rule.__name__
+    "rule",
+    [dialect, methods, hidden_state, imports_by_name, too_long],
+    ids=lambda rule: rule.__name__,
 )
 def test_nothing_breaks_the_rule(rule):
     assert rule(sources()) == []
