@@ -190,7 +190,7 @@ def test_rules_of_the_user_take_the_place_of_the_presets(imported):
     ):
         assert before is not None
         assert after is not None
-        assert after.loss.attention_layers == (2,)
+        assert after.loss == sys.modules[imported].Focus()
         assert (after.layer, after.steps, after.rate) == (before.layer, before.steps, before.rate)
     assert RuleNames().replace_in(PAPER) == PAPER
 
