@@ -10,10 +10,12 @@ from tyro.conf import Positional, arg
 from probe.cli.console import show_progress
 from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions, PresetName, open_model_and_video
 from probe.cli.outputs import check_writable, make_folder
+from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
 
 if TYPE_CHECKING:
     from probe.grounding.answers import Answer
+    from probe.grounding.config import GrounderConfig
 
 
 DEMO_CLIP = 6
@@ -44,9 +46,14 @@ class Demo:
         clip = make_clip(self.clip)
         thing = clip.things[0]
         make_folder(self.out)
+        # Through a file, so that the demo shows what happens to any video.
         clip.write(self.out / "clip.mp4")
         answer = answer_query(
-            self.out / "clip.mp4", thing.query, ModelOptions(), preset=self.preset, notice=False
+            self.out / "clip.mp4",
+            thing.query,
+            ModelOptions(),
+            config=choose_config(self.preset, ModelOptions()),
+            notice=False,
         )
         write_results(answer, self.out)
         print_answer(answer, self.out)
@@ -72,6 +79,8 @@ class Ground:
     preset: Annotated[PresetName | None, arg(metavar="{plain,best,paper,released-code}")] = None
     """The choices to follow; by default best for the shipped model, paper for any other."""
 
+    rules: Annotated[RuleOptions, arg(name="")] = DEFAULT_RULES
+
     out: Path = Path("probe-ground")
     """Folder for answer.json, answer.mp4 and answer.png."""
 
@@ -86,11 +95,29 @@ class Ground:
         if self.sources.detector is None and self.sources.cache is not None:
             raise ValueError("--cache is of no use without a detector; give --detector too")
         check_writable(self.out)
+        # Before anything is loaded: a rule that cannot be found should be said at once.
+        config = choose_config(self.preset, self.options, self.rules)
         answer = answer_query(
-            self.video, self.query, self.options, preset=self.preset, sources=self.sources
+            self.video, self.query, self.options, config=config, sources=self.sources
         )
         write_results(answer, self.out)
         print_answer(answer, self.out)
+
+
+def choose_config(
+    preset: PresetName | None, options: ModelOptions, rules: RuleOptions = DEFAULT_RULES
+) -> "GrounderConfig":
+    """Return a preset, by default the one that suits the model, with some of its rules replaced.
+
+    Raises:
+        ValueError: if there is no such rule.
+    """
+    from probe.engine.model import ORGANISM
+    from probe.grounding.config import PRESETS
+
+    add_current_folder()
+    chosen = preset or ("best" if options.model == ORGANISM else "paper")
+    return rules.names.replace_in(PRESETS[chosen])
 
 
 def answer_query(
@@ -98,17 +125,17 @@ def answer_query(
     query: str,
     options: ModelOptions,
     *,
-    preset: PresetName | None,
+    config: "GrounderConfig",
     sources: Sources = DEFAULT_SOURCES,
     notice: bool = True,
 ) -> "Answer":
-    """Ground a query in a video with one of the presets.
+    """Ground a query in a video.
 
     Args:
         source: A video file, or a folder of frames.
         query: The sentence that describes the thing.
         options: Which model to load, and how.
-        preset: The grounder's choices; None for those that suit the model.
+        config: The grounder's choices.
         sources: What splits the query and what finds the candidates.
         notice: Warn of what the shipped model cannot do, if that is the one that looks.
 
@@ -117,7 +144,6 @@ def answer_query(
     """
     from probe.candidates.tracks import load_tracks
     from probe.grounder import ground
-    from probe.grounding.config import PRESETS
     from probe.grounding.sources import splitter
 
     with show_progress("load", "split", "find", "ground") as step:
@@ -133,8 +159,7 @@ def answer_query(
             device = str(model.checkpoint.device)
             tracks = search.opened(device=device, dtype=options.dtype).find(video, queries)
         step()
-        chosen = preset or ("best" if model.is_organism else "paper")
-        answer = ground(model, video, query, tracks, queries=queries, config=PRESETS[chosen])
+        answer = ground(model, video, query, tracks, queries=queries, config=config)
         step()
     return answer
 
@@ -167,6 +192,6 @@ def print_answer(answer: "Answer", out: Path) -> None:
         corners = "  ".join(f"{edge:7.1f}" for edge in tube.boxes[i])
         print(f"        frame {tube.frames[i]:5d}   x1 y1 x2 y2 = {corners}")
     for name, look in (("where", answer.where), ("when", answer.when)):
-        tokens = ", ".join(repr(look.reading.tokens[token]) for token in look.tokens)
-        print(f"looked  through {tokens} for {name}: {look.reading.prompt.question}")
+        tokens = ", ".join(repr(look.token_texts[token]) for token in look.tokens)
+        print(f"looked  through {tokens} for {name}: {look.question}")
     print(f"written {', '.join(str(out / f'answer.{kind}') for kind in ('json', 'mp4', 'png'))}")

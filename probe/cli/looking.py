@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Tokens:
+class RankTokens:
     """Show where in a video the tokens of a question look: a table and a figure."""
 
     video: Positional[Path]

@@ -75,6 +75,7 @@ def open_model_and_video(source: Path, options: ModelOptions) -> "tuple[VideoLM,
     """Load the model, and read the video with as many frames as it was made for."""
     from probe.video import read_video
 
+    # The model comes first, because it decides how many frames are sampled.
     model = load_model(options.model, options)
     frames = model.preferred_frames if options.frames is None else options.frames
     return model, read_video(source, frames)

@@ -16,13 +16,13 @@ from probe.cli.checking import CheckModel
 from probe.cli.console import fail, print_warning, strip_box
 from probe.cli.evaluating import Evaluate, Report
 from probe.cli.grounding import Demo, Ground
-from probe.cli.looking import MakePage, Tokens
+from probe.cli.looking import MakePage, RankTokens
 from probe.cli.training import TrainOrganism
 
 Command: TypeAlias = (
     Annotated[Demo, subcommand("demo")]
     | Annotated[Ground, subcommand("ground")]
-    | Annotated[Tokens, subcommand("tokens")]
+    | Annotated[RankTokens, subcommand("tokens")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Report, subcommand("report")]
     | Annotated[MakePage, subcommand("view")]

@@ -50,6 +50,7 @@ class ShownQuestion:
                     f"before, {self.before.reading.prompt.question!r} was asked, but after "
                     f"{self.reading.prompt.question!r}; compare readings of one question"
                 )
+        # The page divides maps by one another and switches between them, cell by cell.
         for name, other in others.items():
             if other is not None and not _show_same_cells(other, self.reading):
                 raise ValueError(
@@ -122,8 +123,8 @@ def as_scene(
         raise ValueError("a reading holds no pictures; give the video it was read from, too")
     earlier = None
     if before is not None:
-        earlier = ShownQuestion(before, generic, chosen=choose_tokens(before))
-    question = ShownQuestion(seen, generic, chosen=choose_tokens(seen), before=earlier)
+        earlier = ShownQuestion(before, generic, chosen=choose_grounding_token(before))
+    question = ShownQuestion(seen, generic, chosen=choose_grounding_token(seen), before=earlier)
     return Scene(video, (question,), title=seen.prompt.question)
 
 
@@ -158,7 +159,7 @@ def _show_look(name: str, look: Look) -> ShownQuestion:
     return ShownQuestion(look.reading, name=name, chosen=look.tokens, heatmap=look.heatmap)
 
 
-def choose_tokens(reading: Reading) -> tuple[int, ...]:
+def choose_grounding_token(reading: Reading) -> tuple[int, ...]:
     """Choose the grounding token; none if the template has no role token to choose from."""
     return (grounding_token(reading),) if reading.prompt.indices("role") else ()
 

@@ -43,6 +43,7 @@ ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", 
 def encode_scene(scene: Scene, budget: Budget) -> str:
     """Write a scene as JSON that may be put inside a script element: it has no `<`, `>` or `&`."""
     readings = _collect_readings(scene.questions)
+    # By identity: readings hold large tensors, and one is often shared by several questions.
     numbers = {id(reading): number for number, reading in enumerate(readings)}
     scale = {
         "cold": COLD_PERCENTILE,
@@ -60,6 +61,7 @@ def encode_scene(scene: Scene, budget: Budget) -> str:
         "answer": None if scene.answer is None else _describe_answer(scene.answer, scene.video),
         "truth": None if scene.truth is None else _describe_tube(scene.truth, scene.video),
     }
+    # Python would write NaN, which is no JSON: the browser would refuse the whole page.
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for sign, escaped in ESCAPES.items():
         text = text.replace(sign, escaped)

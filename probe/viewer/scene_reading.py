@@ -13,7 +13,7 @@ from probe.grounding.config import GrounderConfig
 from probe.grounding.looks import Look
 from probe.grounding.reattention import Learning, prompt_views
 from probe.video import Tube, read_video
-from probe.viewer.scene import Scene, ShownQuestion, choose_tokens
+from probe.viewer.scene import Scene, ShownQuestion, choose_grounding_token
 
 
 def ask_questions(
@@ -38,7 +38,9 @@ def ask_questions(
     if not questions:
         raise ValueError("there is no question to ask; give at least one")
     *asked, base = view.read(*questions, generic)
-    shown = [ShownQuestion(reading, base, chosen=choose_tokens(reading)) for reading in asked]
+    shown = [
+        ShownQuestion(reading, base, chosen=choose_grounding_token(reading)) for reading in asked
+    ]
     if learning is not None:
         views = learning.prompted(view, questions, generic)
         shown = [_compare(*pair) for pair in zip(shown, views, strict=True)]
@@ -47,7 +49,7 @@ def ask_questions(
 
 def _compare(plain: ShownQuestion, prompted: View) -> ShownQuestion:
     (after,) = prompted.read(plain.reading.prompt.question)
-    return ShownQuestion(after, plain.generic, chosen=choose_tokens(after), before=plain)
+    return ShownQuestion(after, plain.generic, chosen=choose_grounding_token(after), before=plain)
 
 
 def open_answer(path: Path) -> Answer:
@@ -59,9 +61,9 @@ def open_answer(path: Path) -> Answer:
     # A folder with both may have been moved, or sent to somebody.
     with ANSWER_FORMAT.reading(path):
         about = ANSWER_FORMAT.check(path, read_json(path))["video"]
-        source = about["path"]
-        nearby = None if source is None else path.parent / Path(source).name
-        if nearby is not None and nearby.exists() and not Path(source).exists():
+        source = Path(about["path"] or "")
+        nearby = path.parent / source.name
+        if nearby.exists() and not source.exists():
             return Answer.load(path, read_video(nearby, len(about["sampled_frames"])))
     return Answer.load(path)
 

@@ -52,7 +52,9 @@ class Timeline {
     context.font = "600 11px system-ui, sans-serif";
     const words = `${name} ${start.toFixed(1)}–${stop.toFixed(1)} s`;
     const wide = context.measureText(words).width + 8;
-    context.fillText(words, right + wide < axis.width ? right + 6 : Math.max(0, left - wide + 2), y + 9);
+    const x = right + wide < axis.width ? right + 6 : Math.max(0, left - wide + 2);
+    context.clearRect(x - 3, y, wide, 11); // a long span leaves no room but on its own line
+    context.fillText(words, x, y + 9);
   }
 
   drawCurves(context, axis, theme) {
