@@ -27,7 +27,7 @@ def ground(
     model: VideoLM,
     video: Video | str | Path,
     query: str,
-    candidates: Sequence[Tube] | str | Path | None = None,
+    candidates: Sequence[Tube] | Tube | str | Path | None = None,
     *,
     queries: Queries | None = None,
     config: GrounderConfig | str = PLAIN,
@@ -68,6 +68,8 @@ def ground(
         candidates = with_heatmap_tracks(propose_tracks(view.video), where.heatmap)
     elif isinstance(candidates, str | Path):
         candidates = load_tracks(candidates, view.video)
+    elif isinstance(candidates, Tube):
+        candidates = (candidates,)
     watch.mark("propose")
 
     scores = [float(score) for score in config.track(view, asked, where, candidates)]

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probe.engine.content import as_xarray, same_content
+from probe.engine.content import as_tensor, as_xarray, same_content
 from probe.engine.grids import ON_TUBE, Cells
 from probe.files import FileFormat, read_tensors, write_tensors
 from probe.video import Tube
@@ -34,6 +34,7 @@ class Heatmap:
     cells: Cells
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "values", as_tensor("the values of a map", self.values))
         if self.values.shape != self.cells.shape:
             raise ValueError(f"a map of {tuple(self.values.shape)} does not fit {self.cells.shape}")
 

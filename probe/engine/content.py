@@ -43,3 +43,19 @@ def as_xarray(values: np.ndarray, axes: Mapping[str, Sequence[Any] | None]) -> A
         ) from missing
     named = {axis: list(places) for axis, places in axes.items() if places is not None}
     return xarray.DataArray(values, coords=named, dims=list(axes))
+
+
+def as_tensor(what: str, values: Any) -> torch.Tensor:
+    """Take a NumPy array, or nested lists, for a tensor of floating-point numbers.
+
+    Raises:
+        ValueError: if it is none of them.
+    """
+    if isinstance(values, torch.Tensor):
+        return values
+    try:
+        return torch.from_numpy(np.asarray(values, dtype=np.float32))
+    except (TypeError, ValueError) as failure:
+        raise ValueError(
+            f"{what} are numbers: a tensor, an array or nested lists; found {values!r:.60}"
+        ) from failure

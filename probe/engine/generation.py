@@ -25,8 +25,8 @@ def write_answer(model: VideoLM, question: str, *, video: Video | None, max_new_
     asked = inputs["input_ids"].shape[1]
     if asked + max_new_tokens > checkpoint.context:
         raise ValueError(
-            f"a question of {asked} tokens (its video's included) and an answer of {max_new_tokens} do "
-            f"not fit in the {checkpoint.context} tokens of {model.name}; shorten the question, or "
+            f"a question of {asked} tokens (its video's included) and an answer of "
+            f"{max_new_tokens} do not fit in the {checkpoint.context} tokens of {model.name}; shorten the question, or "
             "sample fewer frames"
         )
     # A checkpoint's generation settings may ask for beams or dice; the most likely words need none.

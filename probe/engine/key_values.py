@@ -38,11 +38,25 @@ class TwoStageGradient:
 
     def gradient(self, loss: Tensor) -> Tensor:
         """Compute the gradient of a loss, read after the cut, with respect to the source."""
-        leaves = [leaf for layer in self.cut for leaf in layer if leaf.requires_grad]
-        computed = [tensor for layer in self.computed for tensor in layer if tensor.requires_grad]
+        pairs = [
+            (leaf, tensor)
+            for cut, computed in zip(self.cut, self.computed, strict=True)
+            for leaf, tensor in zip(cut, computed, strict=True)
+            if leaf.requires_grad
+        ]
         # The question's graph is freed by this call; the video's is kept for the next question.
-        at_cut = torch.autograd.grad(loss, leaves)
-        return torch.autograd.grad(computed, self.source, at_cut, retain_graph=True)[0]
+        leaves = [leaf for leaf, _ in pairs]
+        at_cut = torch.autograd.grad(loss, leaves, allow_unused=True)
+        # A loss on the attention of some layer uses no values of that layer and nothing above it.
+        used = [
+            (tensor, gradient)
+            for (_, tensor), gradient in zip(pairs, at_cut, strict=True)
+            if gradient is not None
+        ]
+        if not used:
+            return torch.zeros_like(self.source)
+        tensors, gradients = zip(*used, strict=True)
+        return torch.autograd.grad(tensors, self.source, gradients, retain_graph=True)[0]
 
 
 def _as_leaf(tensor: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probe.engine.content import same_content
+from probe.engine.content import as_tensor, same_content
 from probe.engine.grids import VisualGrid
 from probe.files import FileFormat, read_tensors, write_tensors
 
@@ -34,6 +34,9 @@ class LatentPrompt:
     """Frames, rows and columns of the grid they were learned on."""
     question: str = ""
     """The question they were learned for."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vectors", as_tensor("latent vectors", self.vectors))
 
     def __repr__(self) -> str:
         longest = float(self.vectors.detach().norm(dim=-1).max())

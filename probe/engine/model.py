@@ -136,6 +136,11 @@ def load(
             built as its family's entry says, its weights are not safetensors, an option is
             unknown, or a package that it needs is not installed.
     """
+    if not isinstance(checkpoint, str | Path):
+        raise ValueError(
+            f"a checkpoint is given by its folder or its name on the hub, found "
+            f"{type(checkpoint).__name__}; save the model and its processor with save_pretrained"
+        )
     name = str(checkpoint)
     _check_options(dtype, attention, quantize)
     if name == ORGANISM:

@@ -50,11 +50,11 @@ CHOSEN = (
 class TokenInput:
     """A further input of the decoder, with one entry for each token."""
 
-    values: Shaped[Tensor, "*shape"]
+    values: Shaped[Tensor, "..."]
     axis: int
     """The axis of the tokens."""
 
-    following: Shaped[Tensor, "*shape"]
+    following: Shaped[Tensor, "..."]
     """The entry of the first token after the video: text, as a question's tokens are."""
 
     counted: bool

@@ -1,6 +1,6 @@
 """Readings: what a model did with a question: where its tokens attend, and what it would answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -81,7 +81,11 @@ class AttentionMaps:
         """
         if isinstance(tokens, str):
             return list(self.prompt.find(tokens))
-        wanted = [tokens] if isinstance(tokens, int | np.integer) else list(tokens)
+        if isinstance(tokens, int | np.integer) or not isinstance(tokens, Iterable):
+            return list(self._place(tokens))
+        wanted = list(tokens)
+        if not wanted:
+            raise ValueError("there is no token to look through; give at least one")
         return [place for one in wanted for place in self._place(one)]
 
     def _place(self, token: int | np.integer | str) -> Sequence[int]:
@@ -102,7 +106,7 @@ class AttentionMaps:
     def heatmap(
         self,
         tokens: TokenChoice,
-        layers: Sequence[int] | None = None,
+        layers: int | Sequence[int] | None = None,
         *,
         layers_heads: LayersHeads | None = None,
     ) -> Heatmap:
@@ -120,7 +124,10 @@ class AttentionMaps:
         return Heatmap(values.mean(dim=(0, 1, 2)), self.grid.cells)
 
     def relative_heatmap(
-        self, tokens: TokenChoice, generic: "AttentionMaps", layers: Sequence[int] | None = None
+        self,
+        tokens: TokenChoice,
+        generic: "AttentionMaps",
+        layers: int | Sequence[int] | None = None,
     ) -> Heatmap:
         """Return the map of tokens over that of the same tokens in the generic prompt.
 
@@ -146,7 +153,7 @@ class AttentionMaps:
         return self.heatmap(found, layers).relative_to(generic.heatmap(same, layers))
 
     def mean_attention(
-        self, layers: Sequence[int] | None = None, *, layers_heads: LayersHeads | None = None
+        self, layers: int | Sequence[int] | None = None, *, layers_heads: LayersHeads | None = None
     ) -> Float[Tensor, "token frame row column"]:
         """Return every token's map, averaged as `heatmap` does."""
         return self._averaged(layers, layers_heads).mean(dim=(0, 1))
@@ -155,7 +162,7 @@ class AttentionMaps:
         """Return the attention as an array."""
         return self.attention.detach().float().cpu().numpy()
 
-    def to_frame(self, layers: Sequence[int] | None = None) -> pd.DataFrame:
+    def to_frame(self, layers: int | Sequence[int] | None = None) -> pd.DataFrame:
         """Return one row a token, in order, with where its map peaks.
 
         Columns: `index`, `token`, `kind`, `activation` (the strongest attention to any one cell,
@@ -194,7 +201,7 @@ class AttentionMaps:
         return as_xarray(self.to_numpy(), {**axes, "row": None, "column": None})
 
     def _averaged(
-        self, layers: Sequence[int] | None, layers_heads: LayersHeads | None
+        self, layers: int | Sequence[int] | None, layers_heads: LayersHeads | None
     ) -> Float[Tensor, "layer head token frame row column"]:
         """Select what is averaged; chosen pairs become the heads of one layer."""
         if layers is not None and layers_heads is not None:
@@ -212,6 +219,8 @@ class AttentionMaps:
 
     def _chosen(self, layers: Sequence[int] | int | None) -> list[int]:
         wanted = [layers] if isinstance(layers, int) else self.layers if layers is None else layers
+        if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+            raise ValueError(f"layers are given as numbers, such as 2 or (1, 2); found {layers!r}")
         if missing := [layer for layer in wanted if layer not in self.layers]:
             raise ValueError(f"layers {missing} were not read; this reading holds {self.layers}")
         if not wanted:

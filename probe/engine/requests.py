@@ -1,8 +1,10 @@
 """Requests: questions ready to be read, what is done meanwhile, and what is kept of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -116,16 +118,37 @@ def collect_edits(
     return edits
 
 
-def choose_numbers(thing: str, wanted: Sequence[int] | None, count: int) -> tuple[int, ...]:
+def choose_numbers(thing: str, wanted: int | Sequence[int] | None, count: int) -> tuple[int, ...]:
     """Put the wanted numbers of layers or heads in order; all where none are named.
 
+    Args:
+        thing: What is counted, such as "layer".
+        wanted: A number or several; negative ones count from the last.
+        count: How many there are.
+
     Raises:
-        ValueError: if one does not exist, or the choice is empty.
+        ValueError: if one is no number or does not exist, or the choice is empty.
     """
     if wanted is None:
         return tuple(range(count))
+    wanted = as_numbers(thing, wanted)
     if wrong := [number for number in wanted if not -count <= number < count]:
         raise ValueError(f"there is no {thing} {wrong}; this model has {thing}s 0 to {count - 1}")
     if not wanted:
         raise ValueError(f"there is no {thing} to read; name at least one, or None for all")
     return tuple(sorted({number % count for number in wanted}))
+
+
+def as_numbers(thing: str, wanted: Any) -> tuple[int, ...]:
+    """Take one whole number for a sequence of one.
+
+    Raises:
+        ValueError: if there is something else.
+    """
+    several = (wanted,) if isinstance(wanted, int | np.integer) else wanted
+    if isinstance(several, str) or not isinstance(several, Iterable):
+        raise ValueError(f"{thing}s are given as numbers, such as 2 or (1, 2); found {wanted!r}")
+    listed = tuple(several)
+    if not all(isinstance(one, int | np.integer) for one in listed):
+        raise ValueError(f"{thing}s are given as whole numbers; found {wanted!r}")
+    return tuple(int(one) for one in listed)

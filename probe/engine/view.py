@@ -93,8 +93,13 @@ class View:
         Raises:
             ValueError: if the prompt belongs to another model or grid, or enters no layer.
         """
+        if not isinstance(latent, LatentPrompt):
+            raise ValueError(
+                f"a latent prompt is wanted, found {type(latent).__name__}; give the one of "
+                f"probe.reattend (its `.latent`) or of LatentPrompt.load"
+            )
         latent.check(self.model, self.grid, self.prefix.embeddings.shape[1])
-        choose_numbers("layer", [latent.layer], self.checkpoint.depth)
+        choose_numbers("layer", latent.layer, self.checkpoint.depth)
         plain, latents = self.plain or self, (*self.latents, latent)
         # Below the lowest prompt nothing changes, so the new cache reads that part from the plain
         # view's. Summing waits until it is needed: a view is also made only to check a prompt.
@@ -140,18 +145,18 @@ class View:
 
     def read(
         self,
-        *questions: str,
-        layers: Sequence[int] | None = None,
-        heads: Sequence[int] | None = None,
+        *questions: str | Sequence[str],
+        layers: int | Sequence[int] | None = None,
+        heads: int | Sequence[int] | None = None,
         kinds: Sequence[Kind] | None = None,
         interventions_per_question: Interventions | None = None,
     ) -> list[Reading]:
         """Ask any number of questions in one pass, and keep where each token attends.
 
         Args:
-            questions: What to ask, each on its own and none seeing another.
-            layers: Decoder layers whose attention is kept; all by default. Negative numbers
-                count from the last.
+            questions: What to ask, each on its own and none seeing another; or one list of them.
+            layers: A decoder layer, or several, whose attention is kept; all by default. Negative
+                numbers count from the last.
             heads: Heads whose attention is kept; all by default.
             kinds: Kinds of token whose attention is kept, such as ("role",); all by default.
             interventions_per_question: What is done to the model while it reads each question, in
@@ -177,9 +182,9 @@ class View:
 
     def attention(
         self,
-        *questions: str,
-        layers: Sequence[int] | None = None,
-        heads: Sequence[int] | None = None,
+        *questions: str | Sequence[str],
+        layers: int | Sequence[int] | None = None,
+        heads: int | Sequence[int] | None = None,
         kinds: Sequence[Kind] | None = None,
         interventions_per_question: Interventions | None = None,
     ) -> list[AttentionMaps]:
@@ -245,15 +250,19 @@ class View:
         return self._forward_with_graph(questions, request.without_attention(), checkpointing)[1]
 
     def pack_questions(
-        self, questions: Sequence[str]
+        self, questions: Sequence[str | Sequence[str]]
     ) -> tuple[tuple[Prompt, ...], PackedQuestions, QuestionTokens]:
         """Tokenize questions, lay them out in one row, and make what enters the decoder.
 
         Raises:
             ValueError: if there is none, or one is empty, too long or unsafe.
         """
+        if len(questions) == 1 and isinstance(questions[0], list | tuple):
+            (questions,) = questions
         if not questions:
             raise ValueError("there is no question to read; give at least one")
+        if wrong := [one for one in questions if not isinstance(one, str)]:
+            raise ValueError(f"a question is text; found {wrong[0]!r} ({type(wrong[0]).__name__})")
         prompts = tuple(self.writer.write(question) for question in questions)
         packed = PackedQuestions(tuple(len(prompt) for prompt in prompts), len(self.prefix))
         embeddings = self.checkpoint.embed([id_ for prompt in prompts for id_ in prompt.ids])
@@ -285,9 +294,9 @@ class View:
 
     def _request(
         self,
-        questions: Sequence[str],
-        layers: Sequence[int] | None = None,
-        heads: Sequence[int] | None = None,
+        questions: Sequence[str | Sequence[str]],
+        layers: int | Sequence[int] | None = None,
+        heads: int | Sequence[int] | None = None,
         kinds: Sequence[Kind] | None = None,
         per_question: Interventions | None = None,
     ) -> Request:

@@ -8,6 +8,7 @@ from typing import Any
 from probe.engine.attention import Assembly
 from probe.engine.interventions import Intervention
 from probe.engine.prompts import GENERIC, GENERIC_RELEASED
+from probe.engine.requests import as_numbers
 from probe.grounding.losses import contrast, exponential
 from probe.grounding.queries import Queries, as_question
 from probe.grounding.reattention import Absolute, Learning
@@ -71,6 +72,14 @@ class GrounderConfig:
     """What is done to the model while it reads any question: to test what an answer rests on."""
 
     def __post_init__(self) -> None:
+        if self.layers is not None:
+            object.__setattr__(self, "layers", as_numbers("layer", self.layers))
+        if self.layers_heads is not None:
+            pairs = tuple(as_numbers("layer and head number", pair) for pair in self.layers_heads)
+            object.__setattr__(self, "layers_heads", pairs)
+        several = self.interventions
+        alone = isinstance(several, Intervention)
+        object.__setattr__(self, "interventions", (several,) if alone else tuple(several))
         for name in ("token", "track", "frames", "span"):
             if not callable(rule := getattr(self, name)):
                 raise ValueError(
@@ -146,6 +155,6 @@ def as_config(config: GrounderConfig | str) -> GrounderConfig:
     """
     if isinstance(config, GrounderConfig):
         return config
-    if config not in PRESETS:
+    if not isinstance(config, str) or config not in PRESETS:
         raise ValueError(f"no preset is called {config!r}; there are {', '.join(PRESETS)}")
     return PRESETS[config]
