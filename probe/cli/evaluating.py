@@ -231,13 +231,13 @@ def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
         folder: The folder of the run.
         limit: The number of its queries; None for all.
     """
-    from probe.datasets.shapes import SHAPES
+    from probe.datasets.shapes import SHAPES_BENCHMARKS
     from probe.evaluation.evaluator import Evaluator
     from probe.files import read_json, write_json
     from probe.grounding.config import PRESETS
     from probe.organism.exam import examine, format_exam, knows_shapes
 
-    benchmark = SHAPES.get(answerer.config.dataset)
+    benchmark = SHAPES_BENCHMARKS.get(answerer.config.dataset)
     if benchmark is None or answerer.config.method not in PRESETS:
         return
     if not isinstance(answerer, Evaluator) or not knows_shapes(answerer.model):

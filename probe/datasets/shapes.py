@@ -14,7 +14,7 @@ from probe.organism.world import LENGTH, RATE, SIDE, Clip
 
 SHAPES_PROTOCOL = "hcstvg-official"
 
-SHAPES: Mapping[str, Benchmark] = MappingProxyType(
+SHAPES_BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
     {benchmark.name: benchmark for benchmark in (SHAPES_VAL, SHAPES_TEST)}
 )
 """The benchmarks by name."""
@@ -65,5 +65,5 @@ def read_shapes(
 
 DATASETS = tuple(
     DatasetEntry(name, partial(read_shapes, benchmark), needs_root=False)
-    for name, benchmark in SHAPES.items()
+    for name, benchmark in SHAPES_BENCHMARKS.items()
 )

@@ -49,7 +49,7 @@ def read_vidstg(
     """
     folder = Root.open(root)
     path = annotations or folder.annotations(*VIDSTG_FILES)
-    entries = _read_entries(path)
+    entries = _read_parts(path)
     places = [
         _Place(number, kind, query)
         for number, entry in enumerate(entries)
@@ -62,7 +62,7 @@ def read_vidstg(
         place = places[index]
         entry = entries[place.entry]
         try:
-            return _read_sample(ids[index], place, entry, folder, tracks_of(str(entry["vid"])))
+            return _read_query(ids[index], place, entry, folder, tracks_of(str(entry["vid"])))
         except (KeyError, TypeError) as problem:
             raise ValueError(
                 f"{ids[index]}: its annotation cannot be read ({type(problem).__name__}: "
@@ -77,7 +77,7 @@ def read_vidstg(
     return DataSet(name, hashlib.sha256(path.read_bytes()).hexdigest(), VIDSTG_PROTOCOL, ids, make)
 
 
-def _read_entries(path: Path) -> list[dict[str, Any]]:
+def _read_parts(path: Path) -> list[dict[str, Any]]:
     entries = read_json(path)
     listed = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
     if not listed or not any("temporal_gt" in entry for entry in entries):
@@ -85,7 +85,7 @@ def _read_entries(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _read_sample(
+def _read_query(
     name: str, place: _Place, entry: Mapping[str, Any], root: Root, tracks: Mapping[int, Tube]
 ) -> Sample:
     query = entry[QUERIES_OF[place.kind]][place.number]

@@ -112,7 +112,7 @@ def write_report(
     Raises:
         ValueError: if a folder is not one of a run, or a run has no result yet.
     """
-    entries = _read_entries(folders)
+    entries = _open_runs(folders)
     parts = list(_write_parts(entries, trusted))
     page = Path(out).with_suffix(".html")
     text = page.with_suffix(".md")
@@ -121,7 +121,7 @@ def write_report(
     return page, text
 
 
-def _read_entries(folders: Sequence[str | Path]) -> list[ReportedRun]:
+def _open_runs(folders: Sequence[str | Path]) -> list[ReportedRun]:
     runs = [read_run(folder) for folder in folders]
     for run in runs:
         if not run.results:

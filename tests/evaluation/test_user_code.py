@@ -212,6 +212,20 @@ def test_the_command_evaluates_with_rules_of_the_user(command, module, root, tmp
     assert (code, "was begun with method.rules.token" in err) == (2, True)
 
 
+def test_one_query_is_grounded_with_rules_of_the_user(command, module, root, tmp_path):
+    words = ("--span", f"{module}:first_frame", "--track", f"{module}:last_candidate")
+    query = make_clip(7).things[0].query
+    code, out, err = command("ground", root / "7.mp4", query, "--out", "answer", *words)
+    assert code == 0, err
+    answer = json.loads((tmp_path / "answer" / "answer.json").read_text())
+    assert answer["span"]["start_frame"] == 0
+    assert answer["candidates"][-1]["chosen"]
+    assert answer["config"]["span"] == {IDENTITY: f"{module}:first_frame"}
+    code, _, err = command("ground", root / "7.mp4", query, "--out", "other", "--span", "absent")
+    assert (code, "no span rule is called 'absent'" in err) == (2, True)
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_loss_on_attention_is_learned_with(imported, root, organism, tmp_path):
     config = EvaluationConfig(
         f"{imported}:read", root, method="paper", candidates=Oracle(),
