@@ -59,7 +59,9 @@ class Recipe:
     # a colour to a shape (0.47 of the hard questions right after 800 steps); when it was never
     # hidden, the words read the answer and the role tokens did not look.
     cut_first: CutShares = CutShares(local=0.8, partial=0.2, words=0.0, role=0.1)
+    """Edges of the attention that are cut at the start of the third stage."""
     cut_last: CutShares = CutShares(local=0.3, partial=0.4, words=0.65, role=0.4)
+    """Edges of the attention that are cut at the end of the third stage."""
     shift: tuple[float, float] = (0.25, 0.75)
     """Shares of the steps at which the cuts start to move from the first to the last, and end."""
     save_every: int = 100
