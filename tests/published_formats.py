@@ -1,4 +1,4 @@
-"""Small data sets written to disk in the exact formats in which the real ones are published."""
+"""Writers of small data sets in the exact formats in which the real ones are published."""
 
 import json
 from functools import cache
@@ -10,33 +10,34 @@ import numpy as np
 from probe.organism.world import LENGTH, RATE, SIDE, make_clip
 
 SCALE = 2
-"""Pixels of a written picture for one of the drawn clip's."""
+"""Factor by which pictures, and so boxes, are larger than those of the drawn clip."""
 
 
 @cache
-def encoded(seed):
-    """The bytes of a clip's video; encoded once."""
+def encode_clip(seed):
+    """Return the bytes of a clip's video; each clip is encoded once."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         make_clip(seed).write(path, scale=SCALE)
         return path.read_bytes()
 
 
-def written_clip(path, seed):
-    """Write a clip as a video; its boxes are to be scaled."""
+def write_clip(path, seed):
+    """Write a clip as a video and return it; its boxes have to be scaled by `SCALE`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encoded(seed))
+    path.write_bytes(encode_clip(seed))
     return make_clip(seed)
 
 
-def xywh(boxes):
+def to_xywh(boxes):
+    """Convert corners to left, top, width and height."""
     return [[x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in np.asarray(boxes).tolist()]
 
 
-def hcstvg1_entry(tube, query):
-    """As version 1 has it: the first frame counted from 1, times that disagree with it."""
+def make_hcstvg1_entry(tube, query):
+    """Make an entry of version 1: frames count from 1, and times disagree with them."""
     return {
-        "bbox": xywh(tube.boxes * SCALE),
+        "bbox": to_xywh(tube.boxes * SCALE),
         "st_time": 0.5,
         "ed_time": 19.5,
         "st_frame": int(tube.frames[0]) + 1,
@@ -48,9 +49,9 @@ def hcstvg1_entry(tube, query):
     }
 
 
-def hcstvg2_entry(tube, query):
-    """As version 2 has it: the sentence in two languages, the size in one entry."""
-    entry = hcstvg1_entry(tube, query)
+def make_hcstvg2_entry(tube, query):
+    """Make an entry of version 2: the sentence in two languages, the size in one pair."""
+    entry = make_hcstvg1_entry(tube, query)
     for name in ("caption", "sub", "width", "height"):
         del entry[name]
     return {
@@ -63,23 +64,23 @@ def hcstvg2_entry(tube, query):
 
 
 def write_hcstvg(root, edition, seeds=(7, 8, 9)):
-    """A folder of HC-STVG 1 or 2; its videos lie in numbered folders, as they are handed out."""
+    """Write a folder of HC-STVG 1 or 2, with its videos in numbered folders, as published."""
     entry, annotations = {
-        1: (hcstvg1_entry, root / "annos" / "test.json"),
-        2: (hcstvg2_entry, root / "anno_v2" / "val_v2.json"),
+        1: (make_hcstvg1_entry, root / "annos" / "test.json"),
+        2: (make_hcstvg2_entry, root / "anno_v2" / "val_v2.json"),
     }[edition]
     entries = {}
     for place, seed in enumerate(seeds):
         name = f"{seed}_a.b-c.mp4"
-        clip = written_clip(root / "video_parts" / str(place) / name, seed)
+        clip = write_clip(root / "video_parts" / str(place) / name, seed)
         entries[name] = entry(clip.things[0].tube(), clip.things[0].query)
     annotations.parent.mkdir(parents=True)
     annotations.write_text(json.dumps(entries))
     return annotations
 
 
-def vidor(clip):
-    """VidOR's file of a clip: for each frame the boxes of the objects in it."""
+def make_vidor_boxes(clip):
+    """Make the content of VidOR's file of a clip: the boxes of the objects in each frame."""
     tracks = [thing.track() for thing in clip.things]
     edges = ("xmin", "ymin", "xmax", "ymax")
     return {
@@ -99,14 +100,14 @@ def vidor(clip):
 
 
 def write_vidstg(root, seeds=(7, 8), used=None):
-    """A folder of VidSTG: annotations, videos and VidOR's boxes."""
+    """Write a folder of VidSTG: annotations, videos and VidOR's boxes."""
     entries = []
     for seed in seeds:
         vid = f"40000{seed}"
-        clip = written_clip(root / "videos" / "0001" / f"{vid}.mp4", seed)
+        clip = write_clip(root / "videos" / "0001" / f"{vid}.mp4", seed)
         boxes = root / "vidor" / "validation" / "0001" / f"{vid}.json"
         boxes.parent.mkdir(parents=True, exist_ok=True)
-        boxes.write_text(json.dumps(vidor(clip)))
+        boxes.write_text(json.dumps(make_vidor_boxes(clip)))
         thing = clip.things[0]
         begin, end = used or (0, LENGTH - 1)
         entries.append(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from published_formats import SCALE, write_hcstvg, written_clip
+from published_formats import SCALE, write_clip, write_hcstvg
 
 import probe
 from probe.candidates.tracks import save_tracks
@@ -210,7 +210,7 @@ def test_where_all_clips_fail_the_first_reason_is_given(broken):
 
 
 def test_given_tracks_stand_beside_the_true_one_which_comes_first(people, tmp_path):
-    clip = written_clip(tmp_path / "7.mp4", 7)
+    clip = write_clip(tmp_path / "7.mp4", 7)
     video = probe.read_video(tmp_path / "7.mp4")
     given = [replace(thing.track(), boxes=thing.track().boxes * SCALE) for thing in clip.things]
     (tmp_path / "tracks").mkdir()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from published_formats import SCALE, written_clip
+from published_formats import SCALE, write_clip
 
 import probe
 from probe.evaluation import EvaluationConfig, RuleNames, evaluate
@@ -93,7 +93,7 @@ def clips(tmp_path, monkeypatch):
     """A working folder that contains two clips, with a query and boxes for each."""
     monkeypatch.chdir(tmp_path)
     for seed, name in enumerate(("one", "two")):
-        thing = written_clip(Path("clips") / f"{name}.mp4", seed).things[0]
+        thing = write_clip(Path("clips") / f"{name}.mp4", seed).things[0]
         tube = thing.tube()
         boxes = dict(zip(tube.frames.tolist(), (tube.boxes * SCALE).tolist(), strict=True))
         write_json(Path("clips") / f"{name}.json", {"query": thing.query, "boxes": boxes})
@@ -148,7 +148,7 @@ def test_each_rule_of_the_page_has_a_part_in_the_answer(organism, my_rules, chan
 
 @pytest.mark.usefixtures("clips", "my_rules")
 def test_a_single_rule_of_your_own_goes_into_a_preset_by_its_name():
-    rules = RuleNames(token="my_rules:subject_words")
+    rules = RuleNames(token="my_rules:active_words")
     config = EvaluationConfig("shapes-val", method="best", rules=rules)
     assert not evaluate(config, "runs/words", limit=1).summary["failed"]
 
@@ -156,7 +156,7 @@ def test_a_single_rule_of_your_own_goes_into_a_preset_by_its_name():
 def test_the_readmes_example_runs_and_its_answer_is_read_as_the_page_says(tmp_path, monkeypatch):
     (example,) = blocks(ROOT / "README.md")
     (reading,) = blocks(DOCS / "how-to/read-an-answer.md")
-    written_clip(tmp_path / "probe-demo/clip.mp4", 4)
+    write_clip(tmp_path / "probe-demo/clip.mp4", 4)
     monkeypatch.chdir(tmp_path)
     exec(example, {})
     assert all(Path(f"answer.{suffix}").stat().st_size for suffix in ("json", "mp4", "png"))

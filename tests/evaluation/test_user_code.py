@@ -215,7 +215,7 @@ def test_the_command_evaluates_with_rules_of_the_user(command, module, root, tmp
 def test_one_query_is_grounded_with_rules_of_the_user(command, module, root, tmp_path):
     words = ("--span", f"{module}:first_frame", "--track", f"{module}:last_candidate")
     query = make_clip(7).things[0].query
-    code, out, err = command("ground", root / "7.mp4", query, "--out", "answer", *words)
+    code, _, err = command("ground", root / "7.mp4", query, "--out", "answer", *words)
     assert code == 0, err
     answer = json.loads((tmp_path / "answer" / "answer.json").read_text())
     assert answer["span"]["start_frame"] == 0
