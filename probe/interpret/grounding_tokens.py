@@ -1,77 +1,80 @@
 """Grounding tokens: the few text tokens through which the model looks at what is asked about."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.prompts import Kind
-from probe.engine.readings import Reading
+from probe.engine.readings import AttentionMaps
 
-ROLE_TOKENS: tuple[Kind, ...] = ("role",)
-"""Tokens that may be chosen: the paper's "special tokens"."""
+ROLE_KINDS: tuple[Kind, ...] = ("role",)
+"""Kinds of token that may be chosen: role tokens alone, the paper's "special tokens"."""
 
 
 def visual_activation(
-    reading: Reading, layers: Sequence[int] | None = None
+    reading: AttentionMaps, layers: int | Sequence[int] | None = None
 ) -> Float[Tensor, " token"]:
-    """The strongest attention each token pays to any one cell (layers and heads averaged).
+    """Return the strongest attention of each token to any one cell, layers and heads averaged.
 
-    Needs no label. Between 0 and 1.
+    It needs no label and is between 0 and 1.
     """
+    # Averaged before the maximum is taken, as in the paper: a cell must attract many heads, and
+    # the noise of one head does not count.
     return reading.mean_attention(layers).amax(dim=(-3, -2, -1))
 
 
 def grounding_token(
-    reading: Reading,
-    layers: Sequence[int] | None = None,
+    reading: AttentionMaps,
+    layers: int | Sequence[int] | None = None,
     *,
-    among: tuple[Kind, ...] = ROLE_TOKENS,
+    among: str | Sequence[str] = ROLE_KINDS,
 ) -> int:
-    """The candidate with the highest visual activation, as an index into the reading's tokens.
+    """Find the token with the highest visual activation, as an index into the reading's tokens.
 
     It differs from sample to sample (Yang et al., 2025, insight 1).
 
     Args:
         reading: What the model did with the question.
         layers: Layers to average over; all that were read by default.
-        among: Kinds of token to choose from.
+        among: The kind of token to choose from, or several.
 
     Raises:
-        ValueError: if the question has no token of these kinds.
+        ValueError: if there is no such kind, or the question has no token of these kinds.
     """
-    candidates = reading.prompt.indices(*among)
+    kinds = as_kinds(among)
+    candidates = reading.prompt.indices(*kinds)
     if not candidates:
-        raise ValueError(f"{reading.prompt.question!r} has no {' or '.join(among)} token")
+        raise ValueError(f"{reading.prompt.question!r} has no {' or '.join(kinds)} token")
     activation = visual_activation(reading, layers)
     return max(candidates, key=lambda token: activation[token].item())
 
 
-def rank_tokens(reading: Reading, layers: Sequence[int] | None = None) -> pd.DataFrame:
-    """Which tokens look at the video, the strongest first.
+def rank_tokens(reading: AttentionMaps, layers: int | Sequence[int] | None = None) -> pd.DataFrame:
+    """Rank the tokens of a question by visual activation, the strongest first.
 
-    One row a token: `index` in the question, `token`, `kind`, visual `activation` and its `rank`
-    (1 is the highest), `on_video` (the share of its attention that goes to the video at all), and
-    where its map peaks: source `frame`, `row`, `column`.
+    Returns:
+        One row a token: `rank` (1 is the highest), `index` in the question, `token`, `kind`, visual
+        `activation`, `on_video` (the share of its attention that goes to the video at all), and the
+        source `frame`, `row` and `column` of its strongest cell.
     """
-    maps = reading.mean_attention(layers)
-    cells = reading.grid.cells
-    rows = []
-    for index, token in enumerate(reading.prompt.tokens):
-        frame, row, column = reading.heatmap(index, layers).peak
-        rows.append(
-            {
-                "index": index,
-                "token": token.text,
-                "kind": token.kind,
-                "activation": maps[index].max().item(),
-                "on_video": maps[index].sum().item(),
-                "frame": cells.frames[frame][0],
-                "row": row,
-                "column": column,
-            }
-        )
-    table = pd.DataFrame(rows).sort_values("activation", ascending=False, ignore_index=True)
+    table = reading.to_frame(layers)
+    table = table.sort_values("activation", ascending=False, ignore_index=True)
     table.insert(0, "rank", range(1, len(table) + 1))
     return table
+
+
+def as_kinds(given: str | Sequence[str]) -> tuple[Kind, ...]:
+    """Put one kind of token, or several, in a tuple.
+
+    Raises:
+        ValueError: if there is no such kind.
+    """
+    # A text is a sequence too, of its letters.
+    several = (given,) if isinstance(given, str) else given
+    known: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
+    if unknown := [kind for kind in several if kind not in known]:
+        raise ValueError(f"no kind of token is called {unknown[0]!r}; there are {', '.join(known)}")
+    return tuple(known[kind] for kind in several)

@@ -1,6 +1,5 @@
-"""Which heads look at the right place, and which cells are looked at whatever is asked."""
+"""Heads that attend to the right place, and cells that are attended to whatever is asked."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -14,43 +13,47 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
 
-from probe.engine.attention import ON_TUBE
 from probe.engine.model import VideoLM
 from probe.engine.prompts import GENERIC, GENERIC_RELEASED
-from probe.engine.readings import LayersHeads, Reading
+from probe.engine.readings import LayersHeads, Reading, shorten
 from probe.engine.view import View
-from probe.files import write_json
+from probe.files import FileFormat, read_json, write_json
+from probe.interpret.targets import as_pairs
 from probe.interpret.token_rules import Fixed, TokenRule
 from probe.video import Tube
 
-FORMAT, VERSION = "grounding-probe/heads", 1
+HEADS_FORMAT = FileFormat("grounding-probe/heads", 1, "a list of heads", "HeadList.save")
 
-LAST = Fixed(-1)
+ANSWER_TOKEN = Fixed(-1)
 """The token whose logits are the answer's: the query token of Kang et al."""
 
-SHORTLIST = 10
+SHORTLIST_SIZE = 10
 """Heads of least spatial entropy that a question votes for (Kang et al., CVPR 2025)."""
 
-UNRELATED = (GENERIC, GENERIC_RELEASED, "What day is it?", "Is this a good song?")
-"""Questions that point nowhere in a video."""
+UNRELATED_QUESTIONS = (GENERIC, GENERIC_RELEASED, "What day is it?", "Is this a good song?")
+"""Questions that ask for nothing in a video."""
 
-NORMAL_MEDIAN = 0.6745
+NORMAL_DEVIATION = 0.6745
 """Median distance from the median of a normal distribution, in standard deviations."""
 
-OUTLIER = 5.0
+SINK_THRESHOLD = 5.0
 """Robust standard deviations, of logarithms, above the median from which a cell is a sink."""
+
+RATIO_LIMIT = 1e6
+"""Largest ratio, and one over the smallest, that enters a mean of logarithms."""
 
 
 def spatial_entropy(values: Float[Tensor, "frame row column"]) -> float:
-    """How scattered a map is: 0 for one spot, more for many (nats).
+    """Measure how scattered a map is: 0 for one spot, more for many (nats).
 
-    The entropy of the sizes of the connected parts that its cells above the mean make up (Kang et
-    al., CVPR 2025); parts touch in space, corners included, and from one frame to the next. A flat
-    map, in which no cell stands out, is as scattered as can be.
+    This is the entropy of the sizes of the connected parts that the cells above the mean make up
+    (Kang et al., CVPR 2025). Parts touch in space, corners included, and from one frame to the
+    next. A flat map, in which no cell is above the mean, gets the largest value that there is.
     """
     above = (values > values.mean()).numpy()
     if not above.any():
         return float(np.log(above.size))
+    # All 26 neighbours: a thing that moves to the next cell between two frames stays one part.
     labels, _ = ndimage.label(above, structure=np.ones((3, 3, 3)))  # pyright: ignore[reportGeneralTypeIssues]  scipy's stub lacks the pair
     sizes = np.bincount(labels.ravel())[1:]
     share = sizes / sizes.sum()
@@ -58,7 +61,7 @@ def spatial_entropy(values: Float[Tensor, "frame row column"]) -> float:
 
 
 def elbow(values: Float[np.ndarray, " value"]) -> float:
-    """Where a sorted curve bends most: the value furthest from the line between its ends."""
+    """Find the value at which a sorted curve bends most: the furthest from its chord."""
     ordered = np.sort(values)
     if ordered[0] == ordered[-1]:
         return float(ordered[0])
@@ -67,29 +70,35 @@ def elbow(values: Float[np.ndarray, " value"]) -> float:
 
 
 def head_scores(
-    readings: Sequence[Reading], tokens: TokenRule = LAST, *, shortlist: int = SHORTLIST
+    readings: Sequence[Reading],
+    tokens: TokenRule = ANSWER_TOKEN,
+    *,
+    shortlist: int = SHORTLIST_SIZE,
 ) -> pd.DataFrame:
-    """How fit each head is to localise, without labels: one row a head (Kang et al., CVPR 2025).
-
-    `attention`: the share of the token's attention that goes to the video, and `entropy`: how
-    scattered its map is, both averaged over the questions; `votes`: the share of questions for
-    which the head is among the least scattered of those that attend to the video at all, that is
-    above the bend in the sorted curve of attention.
+    """Score how well each head localises, without labels (Kang et al., CVPR 2025).
 
     Args:
         readings: What the model did with some questions.
-        tokens: The token whose maps are scored.
+        tokens: The rule for the token whose maps are scored.
         shortlist: Heads that each question votes for; 10 suits models of a thousand heads.
+
+    Returns:
+        One row a head. `attention` is the share of the token's attention that goes to the video,
+        `entropy` the spatial entropy of its map, both averaged over the questions. `votes` is the
+        share of questions for which the head is among the least scattered of those that attend to
+        the video at all: above the bend in the sorted curve of attention.
 
     Raises:
         ValueError: if there is no reading.
     """
-    _check_some(readings)
-    return _means(pd.concat([_one(reading, tokens(reading), shortlist) for reading in readings]))
+    _check_not_empty(readings)
+    return _average_questions(
+        pd.concat([_score_heads(reading, tokens, shortlist) for reading in readings])
+    )
 
 
-def _one(reading: Reading, tokens: Sequence[int], shortlist: int) -> pd.DataFrame:
-    maps = reading.attention[:, :, list(tokens)].mean(2)
+def _score_heads(reading: Reading, tokens: TokenRule, shortlist: int) -> pd.DataFrame:
+    maps = _head_maps(reading, tokens)
     table = pd.DataFrame(
         [
             {
@@ -98,17 +107,26 @@ def _one(reading: Reading, tokens: Sequence[int], shortlist: int) -> pd.DataFram
                 "attention": float(maps[place, number].sum()),
                 "entropy": spatial_entropy(maps[place, number]),
             }
-            for place, (number, head) in product(range(len(maps)), enumerate(_heads(reading)))
+            for place, (number, head) in product(
+                range(len(maps)), enumerate(_head_numbers(reading))
+            )
         ]
     )
     attending = table["attention"] > elbow(table["attention"].to_numpy())
+    # Heads that do not attend to the video have no rank, and so no vote: the map of an idle head is
+    # a few spots of noise, which looks well localised. Of equal heads the first come first, so that
+    # every question has the same number of votes.
     place = table["entropy"].where(attending).rank(method="first")
     table["votes"] = (place <= shortlist).astype(float)
     return table
 
 
 def localization_heads(scores: pd.DataFrame, count: int = 3) -> tuple[tuple[int, int], ...]:
-    """The heads with most votes in `head_scores`; of equals, the least scattered."""
+    """Choose the heads with most votes in a table of `head_scores`; of equals, the least scattered.
+
+    Returns:
+        Pairs of layer and head, the best first.
+    """
     best = scores.sort_values(["votes", "entropy"], ascending=[False, True]).head(count)
     return tuple(zip(best["layer"].tolist(), best["head"].tolist(), strict=True))
 
@@ -116,60 +134,91 @@ def localization_heads(scores: pd.DataFrame, count: int = 3) -> tuple[tuple[int,
 def attention_ratio(
     values: Float[Tensor, "*lead frame row column"], inside: Bool[Tensor, "frame row column"]
 ) -> Float[Tensor, "*lead"]:
-    """Strongest attention inside over strongest outside: above 1 where a map peaks inside.
+    """Divide the strongest attention inside by the strongest outside: the paper's measure.
 
-    The paper's measure of a token; 0 where nothing lies inside.
+    It is above 1 for a map that peaks inside, and 0 if no cell is inside.
     """
     inner = values.masked_fill(~inside, 0).amax(dim=(-3, -2, -1))
     outer = values.masked_fill(inside, 0).amax(dim=(-3, -2, -1))
+    # The smallest positive number in place of a zero: no attention outside gives a very large
+    # ratio, and no attention anywhere gives 0, where a division by zero would give NaN.
     return inner / outer.clamp_min(torch.finfo(values.dtype).tiny)
 
 
 def heads_on_track(
-    readings: Sequence[Reading], tracks: Sequence[Tube], tokens: TokenRule = LAST
+    readings: Sequence[Reading], tracks: Sequence[Tube], tokens: TokenRule = ANSWER_TOKEN
 ) -> pd.DataFrame:
-    """How often each head points at the true track: one row a head, needs the truth.
+    """Measure how often each head points at the true track.
 
-    `on_track`: the share of questions whose strongest cell lies on it; `chance`: the same for a
-    cell drawn at random; `log_ratio`: the mean logarithm of `attention_ratio`.
+    Args:
+        readings: What the model did with some questions.
+        tracks: The true track of what each question asks for.
+        tokens: The rule for the token whose maps are scored.
+
+    Returns:
+        One row a head. `on_track` is the share of questions whose strongest cell lies on the track,
+        `chance` the same for a cell drawn at random, `log_ratio` the mean logarithm of
+        `attention_ratio`.
 
     Raises:
         ValueError: if there is no reading, or not one track for each.
     """
-    _check_some(readings)
+    _check_not_empty(readings)
     if len(readings) != len(tracks):
         raise ValueError(f"{len(readings)} readings but {len(tracks)} tracks; give one for each")
     rows = []
     for reading, track in zip(readings, tracks, strict=True):
-        inside = torch.from_numpy(reading.grid.cells.coverage(track)) > ON_TUBE
-        maps = reading.attention[:, :, list(tokens(reading))].mean(2)
+        inside = reading.grid.cells.inside(track)
+        maps = _head_maps(reading, tokens)
         peaks, ratios = maps.flatten(2).argmax(-1), attention_ratio(maps, inside)
-        for place, (number, head) in product(range(len(maps)), enumerate(_heads(reading))):
+        for place, (number, head) in product(range(len(maps)), enumerate(_head_numbers(reading))):
+            ratio = ratios[place, number].clamp(1 / RATIO_LIMIT, RATIO_LIMIT)
             rows.append(
                 {
                     "layer": reading.layers[place],
                     "head": head,
                     "on_track": float(inside.flatten()[peaks[place, number]]),
                     "chance": float(inside.float().mean()),
-                    "log_ratio": float(ratios[place, number].clamp(1e-6, 1e6).log()),
+                    "log_ratio": float(ratio.log()),
                 }
             )
-    return _means(pd.DataFrame(rows))
+    return _average_questions(pd.DataFrame(rows))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False)
 class HeadList:
-    """Heads found on one model, to average maps over: `reading.through(found.of(model))`."""
+    """Heads found on one model, to average maps over: `reading.through(found.of(model))`.
+
+    Args:
+        heads: Pairs of decoder layer and head, from 0.
+        model: The identity of the model they were found on.
+        found: How they were found, in words.
+
+    Raises:
+        ValueError: if the heads are not pairs of whole numbers.
+    """
 
     heads: tuple[tuple[int, int], ...]
-    """Pairs of decoder layer and head, from 0."""
     model: Mapping[str, Any]
-    """The identity of the model they were found on."""
     found: str
-    """How, in words."""
+
+    def __init__(self, heads: Any, model: Mapping[str, Any], found: str) -> None:
+        # Written out, since a dataclass would type its arguments as narrowly as its fields. The
+        # heads of a table are NumPy's integers, which JSON refuses.
+        object.__setattr__(self, "heads", as_pairs(heads))
+        object.__setattr__(self, "model", dict(model))
+        object.__setattr__(self, "found", found)
+
+    def __hash__(self) -> int:
+        return hash((self.heads, self.found))
+
+    def __repr__(self) -> str:
+        listed = shorten(", ".join(map(str, self.heads)))
+        name, found = shorten(str(self.model.get("name"))), shorten(self.found)
+        return f"HeadList({len(self.heads)} heads of {name!r}: {listed}; {found})"
 
     def of(self, model: VideoLM) -> LayersHeads:
-        """The pairs, for use as `layers_heads` with the model they were found on.
+        """Return the pairs, for use as `layers_heads` with the model they were found on.
 
         Raises:
             ValueError: if this is another model.
@@ -183,68 +232,77 @@ class HeadList:
             )
         return self.heads
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a head: `layer` and `head`."""
+        return pd.DataFrame(self.heads, columns=pd.Index(["layer", "head"]))
+
     def save(self, path: str | Path) -> None:
-        """Write the list as JSON; nothing is left half-written."""
-        header = {"format": FORMAT, "version": VERSION, "model": dict(self.model)}
+        """Write the list as JSON.
+
+        Raises:
+            ValueError: if the file cannot be written.
+        """
         heads = [list(pair) for pair in self.heads]
-        write_json(Path(path), {**header, "found": self.found, "heads": heads})
+        about = {"model": self.model, "found": self.found, "heads": heads}
+        write_json(path, {**HEADS_FORMAT.header, **about})
 
     @classmethod
     def load(cls, path: str | Path) -> "HeadList":
-        """The list that `save` wrote.
+        """Read the list that `save` wrote.
 
         Raises:
-            ValueError: if the file is missing or is not one of a list of heads.
+            ValueError: if the file is missing or holds something else.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path}: cannot be read as JSON ({error}); give a file") from error
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise ValueError(f"{path}: not a list of heads; give one that HeadList.save wrote")
-        heads = tuple((int(layer), int(head)) for layer, head in content["heads"])
-        return cls(heads, content["model"], content["found"])
+        content = HEADS_FORMAT.check(path, read_json(path))
+        with HEADS_FORMAT.reading(path):
+            return cls(content["heads"], content["model"], content["found"])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sinks:
-    """Cells that stand out whatever is asked, by statistics of this video and model alone.
+    """Cells that attract attention whatever is asked, or have outlying states.
 
-    Both figures are robust standard scores of logarithms: 0 for the median cell, 1 for one
-    standard deviation above it.
+    Both scores are robust standard scores of logarithms: 0 for the median cell, 1 for one standard
+    deviation above it. They need no data but this video.
     """
 
     attention: Float[Tensor, "frame row column"]
-    """Of the attention each cell receives: the least over all questions."""
+    """Score of the attention that each cell receives: the least over all questions."""
     norm: Float[Tensor, "frame row column"]
-    """Of the length of each cell's state inside the decoder."""
+    """Score of the length of each cell's state inside the decoder."""
     threshold: float
+    """Score above which a cell is a sink."""
+
+    def __repr__(self) -> str:
+        count, total = int(self.cells.sum()), self.cells.numel()
+        return f"Sinks({count} of {total} cells score above {self.threshold:g})"
 
     @property
     def cells(self) -> Bool[Tensor, "frame row column"]:
-        """The cells in which either figure is an outlier."""
+        """The cells in which either score is above the threshold."""
         return (self.attention > self.threshold) | (self.norm > self.threshold)
 
 
 def attention_sinks(
     view: View,
-    questions: Sequence[str] = UNRELATED,
+    questions: Sequence[str] = UNRELATED_QUESTIONS,
     *,
     layer: int | None = None,
-    threshold: float = OUTLIER,
+    threshold: float = SINK_THRESHOLD,
 ) -> Sinks:
-    """The visual tokens that take attention whatever is asked, or have outlying states.
+    """Find the visual tokens that attract attention whatever is asked, or have outlying states.
 
     Args:
         view: The video.
         questions: Questions that have nothing in common.
         layer: The decoder layer at whose input states are measured; the middle one by default.
-        threshold: How far out a sink lies, in robust standard deviations.
+        threshold: The score above which a cell is a sink, in robust standard deviations.
     """
     received = [reading.mean_attention().mean(0) for reading in view.read(*questions)]
     states = view.states(view.checkpoint.depth // 2 if layer is None else layer)
     norms = states[view.grid.positions].float().norm(dim=-1).cpu()
     return Sinks(
+        # The least over all questions: a cell that only one of them attends to is no sink.
         attention=torch.stack([robust_score(one) for one in received]).amin(0),
         norm=robust_score(view.grid.fold(norms)),
         threshold=threshold,
@@ -252,26 +310,35 @@ def attention_sinks(
 
 
 def robust_score(values: Float[Tensor, "frame row column"]) -> Float[Tensor, "frame row column"]:
-    """By how many standard deviations a logarithm lies above the median, outliers set aside.
+    """Compute how many standard deviations each logarithm is above the median.
 
-    The spread is the median distance from the median, over that of a normal distribution.
+    The standard deviation is estimated from the median distance from the median, which outliers do
+    not change.
     """
+    # Logarithms, since attention and norms are spread over orders of magnitude: of the values
+    # themselves, the upper tail of any map would look like outliers.
     logs = values.clamp_min(torch.finfo(values.dtype).tiny).log()
     apart = logs - logs.median()
-    spread = apart.abs().median() / NORMAL_MEDIAN
+    spread = apart.abs().median() / NORMAL_DEVIATION
+    # The spread is 0 if most cells are equal; those are at the median, whatever the spread is.
     return torch.where(apart == 0, 0.0, apart / spread)
 
 
-def _heads(reading: Reading) -> tuple[int, ...]:
-    """The numbers of the heads that a reading holds."""
+def _head_maps(reading: Reading, tokens: TokenRule) -> Float[Tensor, "layer head frame row column"]:
+    """Return the map of every head that was read, averaged over the chosen tokens."""
+    return reading.attention[:, :, reading.find(tokens(reading))].mean(2)
+
+
+def _head_numbers(reading: Reading) -> tuple[int, ...]:
+    """Return the numbers of the heads that a reading holds."""
     return tuple(range(reading.attention.shape[1])) if reading.heads is None else reading.heads
 
 
-def _means(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row for each layer and head: the means over all questions."""
+def _average_questions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Average the rows of all questions, layer by layer and head by head."""
     return pd.DataFrame(rows.groupby(["layer", "head"]).mean()).reset_index()
 
 
-def _check_some(readings: Sequence[Reading]) -> None:
+def _check_not_empty(readings: Sequence[Reading]) -> None:
     if not readings:
         raise ValueError("there is no reading to score heads on; give at least one")

@@ -1,149 +1,270 @@
-"""Causal tests: take attention away, silence heads, swap what is seen, and see what changes.
+"""Knock-outs: take attention away, silence heads or swap what is seen, and compare the answers.
 
-Attention is a correlate. A token that looks at a thing may look in vain; only what changes the
-answer when it is taken away was used. Interventions are values; they are combined by giving
-several, run many to a pass, and whole views can stand `under` them.
+Attention is a correlate: a token may attend to an object without any effect on the answer. Only
+what changes the answer when it is taken away was used. An intervention is a value. Several of them
+act together when they are given together, many can be read in one pass, and `View.under` applies
+them to every question about a video.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from probe.engine.content import same_content
 from probe.engine.interventions import Edit, Extent, HeadOutputs, Intervention
-from probe.engine.prompts import readable
-from probe.engine.readings import LayersHeads, Reading
+from probe.engine.prompts import Prompt
+from probe.engine.readings import Reading, shorten
 from probe.engine.view import View
+from probe.interpret.effects import Effect, compare_readings
+from probe.interpret.targets import (
+    CellMask,
+    Tokens,
+    as_mask,
+    as_numbers_or_all,
+    as_pairs,
+    as_tokens,
+    choose,
+    choose_tokens,
+    find_words,
+    mark,
+    mark_cells,
+)
 
-CellMask: TypeAlias = Bool[Tensor, "frame row column"]
+BATCH_SIZE = 16
+"""Questions packed in one pass. Each attends only to the video and to itself, but a packed row
+costs its length squared."""
 
-AT_ONCE = 16
-"""Questions packed in one pass; each pays attention only to the video and itself."""
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Cut:
     """Edges of attention taken away, from tokens of a question to cells of the video.
 
-    Each token's attention to what it still sees sums to one again. None means all: `Cut()` makes
-    a question blind.
+    The attention that each token still pays sums to one again. None means all: `Cut()` hides the
+    whole video from a question.
+
+    Args:
+        tokens: Places in the question, negative ones counted from its end, or words of it, which
+            `knock_out` finds; one or several.
+        cells: The cells that are no longer seen, true or false by frame, row and column: a tensor,
+            an array or lists.
+        layers: Decoder layers, one or several; negative numbers count from the last.
+        heads: Heads of each of these layers, one or several.
+
+    Raises:
+        ValueError: if one of them is of another form.
     """
 
-    tokens: tuple[int, ...] | None = None
-    """Places in the question; negative numbers count from its end."""
-    cells: CellMask | None = None
-    """The cells that are no longer seen."""
-    layers: tuple[int, ...] | None = None
-    """Decoder layers; negative numbers count from the last."""
-    heads: tuple[int, ...] | None = None
-    """Heads of each of these layers."""
+    tokens: Tokens | None
+    cells: CellMask | None
+    layers: tuple[int, ...] | None
+    heads: tuple[int, ...] | None
+
+    def __init__(
+        self,
+        tokens: Any = None,
+        cells: Any = None,
+        layers: Any = None,
+        heads: Any = None,
+    ) -> None:
+        # Written out, since a dataclass would type its arguments as narrowly as its fields.
+        object.__setattr__(self, "tokens", as_tokens(tokens))
+        object.__setattr__(self, "cells", as_mask(cells))
+        object.__setattr__(self, "layers", as_numbers_or_all("layer", layers))
+        object.__setattr__(self, "heads", as_numbers_or_all("head", heads))
+
+    def __eq__(self, other: object) -> bool:
+        return same_content(self, other)
+
+    def __hash__(self) -> int:
+        return hash((self.tokens, self.layers, self.heads))
+
+    def __repr__(self) -> str:
+        cells = None if self.cells is None else f"{int(self.cells.sum())} of {self.cells.numel()}"
+        return _describe(
+            "Cut", tokens=self.tokens, cells=cells, layers=self.layers, heads=self.heads
+        )
 
     def edits(self, extent: Extent) -> dict[int, Edit]:
-        """The edges to cut, by layer."""
+        """Return the edges to cut, by layer.
+
+        Raises:
+            ValueError: if a layer, head, token or cell does not exist, or a token is a word.
+        """
         heads = torch.ones(1, dtype=torch.bool)
         if self.heads is not None:
-            heads = _marked(_chosen("head", self.heads, extent.heads), extent.heads)
-        tokens = _marked(_chosen("token", self.tokens, extent.tokens), extent.tokens)
-        cells = _cells(self.cells, extent.shape)
+            heads = mark(choose("head", self.heads, extent.heads), extent.heads)
+        tokens = mark(choose_tokens(self.tokens, extent.tokens), extent.tokens)
+        cells = mark_cells(self.cells, extent.shape)
         edit = Edit(cut=heads[:, None, None] & tokens[:, None] & cells)
-        return dict.fromkeys(_chosen("layer", self.layers, extent.layers), edit)
+        return dict.fromkeys(choose("layer", self.layers, extent.layers), edit)
 
     def reversed(self) -> "Cut":
-        """The same edges with the last frame first."""
+        """Return the same edges for the video with its last frame first."""
         return self if self.cells is None else replace(self, cells=self.cells.flip(0))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class MeanAblation:
-    """Heads whose outputs become a mean, so that they no longer tell one token from another."""
+    """Heads whose outputs are replaced by a mean, so that they no longer tell tokens apart.
 
-    heads: LayersHeads
-    tokens: tuple[int, ...] | None = None
-    """The tokens at which they are silenced; all of the question's by default."""
-    reference: Float[Tensor, "layer head width"] | None = None
-    """The mean of each head, such as `mean_outputs`; by default that over the question itself."""
+    Args:
+        heads: Pairs of layer and head, one or several.
+        tokens: The tokens at which the heads are silenced, as `Cut` takes them; all of the
+            question's by default.
+        reference: The mean output of each head by layer, such as that of `mean_outputs`; by
+            default the mean over the question itself.
+
+    Raises:
+        ValueError: if one of them is of another form.
+    """
+
+    heads: tuple[tuple[int, int], ...]
+    tokens: Tokens | None
+    reference: Float[Tensor, "layer head width"] | None
+
+    def __init__(self, heads: Any, tokens: Any = None, reference: Any = None) -> None:
+        object.__setattr__(self, "heads", as_pairs(heads))
+        object.__setattr__(self, "tokens", as_tokens(tokens))
+        means = None if reference is None else torch.as_tensor(reference)
+        object.__setattr__(self, "reference", means)
+
+    def __eq__(self, other: object) -> bool:
+        return same_content(self, other)
+
+    def __hash__(self) -> int:
+        return hash((self.heads, self.tokens))
+
+    def __repr__(self) -> str:
+        given = None if self.reference is None else "given"
+        return _describe("MeanAblation", heads=self.heads, tokens=self.tokens, reference=given)
 
     def edits(self, extent: Extent) -> dict[int, Edit]:
-        """The outputs to replace, by layer."""
+        """Return the outputs to replace, by layer.
+
+        Raises:
+            ValueError: if a layer, head or token does not exist, or a token is a word.
+        """
 
         def mean(layer: int, outputs: HeadOutputs) -> Tensor:
             means = outputs.mean(0) if self.reference is None else self.reference[layer]
             return means.to(outputs).expand_as(outputs)
 
-        return _replacements(self.heads, self.tokens, extent, mean)
+        return _replace_outputs(self.heads, self.tokens, extent, mean)
 
     def reversed(self) -> "MeanAblation":
-        """The same: it knows no frames."""
+        """Return the ablation itself, which does not depend on the order of frames."""
         return self
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, init=False, repr=False)
 class NoiseAblation:
-    """Heads whose outputs become noise of their own mean and spread over the question."""
+    """Heads whose outputs are replaced by noise of their own mean and spread over the question.
 
-    heads: LayersHeads
-    tokens: tuple[int, ...] | None = None
-    """The tokens at which they are drowned; all of the question's by default."""
-    seed: int = 0
+    Args:
+        heads: Pairs of layer and head, one or several.
+        tokens: The tokens at which the heads are drowned, as `Cut` takes them; all of the
+            question's by default.
+        seed: The seed of the noise.
+
+    Raises:
+        ValueError: if heads or tokens are of another form.
+    """
+
+    heads: tuple[tuple[int, int], ...]
+    tokens: Tokens | None
+    seed: int
+
+    def __init__(self, heads: Any, tokens: Any = None, seed: int = 0) -> None:
+        object.__setattr__(self, "heads", as_pairs(heads))
+        object.__setattr__(self, "tokens", as_tokens(tokens))
+        object.__setattr__(self, "seed", seed)
+
+    def __repr__(self) -> str:
+        return _describe("NoiseAblation", heads=self.heads, tokens=self.tokens, seed=self.seed)
 
     def edits(self, extent: Extent) -> dict[int, Edit]:
-        """The outputs to replace, by layer."""
+        """Return the outputs to replace, by layer.
+
+        Raises:
+            ValueError: if a layer, head or token does not exist, or a token is a word.
+        """
 
         def noise(layer: int, outputs: HeadOutputs) -> Tensor:
+            # NumPy's generator, since that of torch draws other numbers on a GPU. The layer is
+            # part of the seed, or heads of several layers would get the same noise.
             draw = np.random.default_rng((self.seed, layer)).standard_normal(outputs.shape)
             spread = outputs.std(0, correction=0)
             return outputs.mean(0) + spread * torch.from_numpy(draw).to(outputs)
 
-        return _replacements(self.heads, self.tokens, extent, noise)
+        return _replace_outputs(self.heads, self.tokens, extent, noise)
 
     def reversed(self) -> "NoiseAblation":
-        """The same: it knows no frames."""
+        """Return the ablation itself, which does not depend on the order of frames."""
         return self
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class HeadRecord:
-    """Changes nothing, and keeps what the heads put out while a question is read.
+    """An intervention that changes nothing and records the outputs of all heads.
 
-    What is kept belongs to the graph of the answer's logits, so that these can be derived by it.
+    The record changes each time a question is read. Recorded outputs belong to the graph of the
+    answer's logits, which can therefore be differentiated with respect to them.
     """
 
     outputs: dict[int, HeadOutputs] = field(default_factory=dict)
-    """By layer; empty until a question was read, then those of the last one."""
+    """Outputs by layer, of the question read last; empty until one was read."""
+
+    def __repr__(self) -> str:
+        return f"HeadRecord({len(self.outputs)} layers recorded)"
 
     def edits(self, extent: Extent) -> dict[int, Edit]:
-        """Every layer's outputs, as they are."""
-        return {layer: Edit(outputs=self._keeper(layer)) for layer in range(extent.layers)}
+        """Return an edit for every layer that leaves its outputs as they are."""
+        return {layer: Edit(outputs=self._make_recorder(layer)) for layer in range(extent.layers)}
 
-    def _keeper(self, layer: int) -> Callable[[HeadOutputs], HeadOutputs]:
-        def keep(outputs: HeadOutputs) -> HeadOutputs:
+    def _make_recorder(self, layer: int) -> Callable[[HeadOutputs], HeadOutputs]:
+        def record(outputs: HeadOutputs) -> HeadOutputs:
+            # A copy, since the engine passes a part of a larger tensor and writes the result, and
+            # those of further interventions, into it. All weights are frozen, so there is no graph
+            # until some tensor asks for a gradient: the first record starts it.
             self.outputs[layer] = outputs.clone().requires_grad_()
             return self.outputs[layer]
 
-        return keep
+        return record
 
     def reversed(self) -> "HeadRecord":
-        """The same: it knows no frames."""
+        """Return the record itself, which does not depend on the order of frames."""
         return self
 
 
 def mean_outputs(view: View, *questions: str) -> Float[Tensor, "layer head width"]:
-    """The mean output of every head over all tokens of some questions: a reference for ablation."""
+    """Compute the mean output of every head over all tokens of some questions.
+
+    A reference for `MeanAblation`.
+    """
     records = [HeadRecord() for _ in questions]
     with torch.no_grad():
         view.answer_logits(*questions, interventions_per_question=[[record] for record in records])
     layers = range(view.checkpoint.depth)
     return torch.stack(
-        [torch.cat([one.outputs[layer].detach() for one in records]).mean(0) for layer in layers]
+        [
+            torch.cat([record.outputs[layer].detach() for record in records]).mean(0)
+            for layer in layers
+        ]
     )
 
 
 def swap_tokens(view: View, other: View, cells: CellMask | None = None) -> View:
-    """The view with another clip's visual tokens in its place, everywhere or in some cells.
+    """Put another clip's visual tokens in the place of a view's, everywhere or in some cells.
+
+    Args:
+        view: The view to change a copy of.
+        other: The view of the other clip, by the same model and with the same grid.
+        cells: The cells to swap, true or false by frame, row and column; all by default.
 
     Raises:
         ValueError: if the views belong to different models or their grids differ.
@@ -153,143 +274,83 @@ def swap_tokens(view: View, other: View, cells: CellMask | None = None) -> View:
             f"tokens of {other.model!r} in a grid of {other.grid.shape} do not fit {view.model!r} "
             f"and {view.grid.shape}; watch both clips with one model and as many frames"
         )
-    chosen = _cells(cells, view.grid.shape)
+    chosen = mark_cells(as_mask(cells), view.grid.shape)
     places, theirs = view.grid.positions[chosen], other.grid.positions[chosen]
     return view.with_prefix(view.prefix.with_tokens_of(other.prefix, places, theirs))
-
-
-@dataclass(frozen=True, eq=False)
-class Effect:
-    """How one question was answered and read before and after something was changed."""
-
-    before: Reading
-    after: Reading
-    answers: tuple[str, str]
-    """The most likely first token of the answer, before and after."""
-
-    @property
-    def margin_change(self) -> float:
-        """Yes minus no after the change, less that before it, in logits."""
-        return self.after.margin - self.before.margin
-
-    @property
-    def answer_changed(self) -> bool:
-        """Whether another first token became the most likely."""
-        return bool(self.before.logits.argmax() != self.after.logits.argmax())
-
-    def heat_moved(
-        self, tokens: int | Sequence[int], *, layers_heads: LayersHeads | None = None
-    ) -> float:
-        """The share of a token's map that is elsewhere: total variation between both, 0 to 1.
-
-        Each map is taken to sum to one; one that is gone altogether has moved by 1.
-        """
-        before, after = (
-            one.heatmap(tokens, layers_heads=layers_heads).values
-            for one in (self.before, self.after)
-        )
-        if before.sum() == 0 or after.sum() == 0:
-            return float((before.sum() == 0) != (after.sum() == 0))
-        return float((before / before.sum() - after / after.sum()).abs().sum() / 2)
-
-    def peak_moved(
-        self, tokens: int | Sequence[int], *, layers_heads: LayersHeads | None = None
-    ) -> bool:
-        """Whether another cell became the strongest of a token's map."""
-        before, after = (
-            one.heatmap(tokens, layers_heads=layers_heads) for one in (self.before, self.after)
-        )
-        return before.peak != after.peak
 
 
 def knock_out(
     view: View,
     question: str,
-    interventions: Sequence[Intervention | Sequence[Intervention]],
+    interventions: Intervention | Sequence[Intervention | Sequence[Intervention]],
     *,
     layers: Sequence[int] | None = None,
-    batch_size: int = AT_ONCE,
+    batch_size: int = BATCH_SIZE,
 ) -> list[Effect]:
-    """What each intervention does to a question, on its own; several in one item act together.
-
-    The video is read once, and the question many times in one pass.
+    """Ask a question with and without each of several interventions.
 
     Args:
         view: The video.
-        question: What is asked.
-        interventions: What is done, one effect for each item.
-        layers: Which decoder layers' attention to keep; all by default.
+        question: What to ask.
+        interventions: What is done; one effect is returned for each item. Interventions in an
+            inner list act together. One intervention may be given in place of a list.
+        layers: Decoder layers whose attention is kept; all by default.
         batch_size: Most readings in one pass.
 
     Raises:
-        ValueError: if an intervention names a layer, head, token or cell that is not there.
+        ValueError: if an intervention names a layer, head, token or cell that does not exist, or a
+            word that is not in the question.
     """
     (before,) = view.read(question, layers=layers)
-    done = [[one] if isinstance(one, Intervention) else list(one) for one in interventions]
+    items = [interventions] if isinstance(interventions, Intervention) else interventions
+    done = [_resolve(item, before.prompt) for item in items]
     after: list[Reading] = []
+    # The video has been read once and its keys and values are cached, so the question is packed
+    # many times in one row. Each copy is edited on its own and sees none of the others.
     for start in range(0, len(done), batch_size):
         some = done[start : start + batch_size]
         after += view.read(*[question] * len(some), layers=layers, interventions_per_question=some)
-    return [_effect(view, before, one) for one in after]
+    return [compare_readings(view, before, changed) for changed in after]
 
 
 def compare(view: View, changed: View, *questions: str) -> list[Effect]:
-    """What a changed view (prompted, swapped, under interventions) does to each question."""
+    """Ask questions about a view and a changed one: prompted, swapped or under interventions."""
     pairs = zip(view.read(*questions), changed.read(*questions), strict=True)
-    return [_effect(view, before, after) for before, after in pairs]
+    return [compare_readings(view, before, after) for before, after in pairs]
 
 
-def _effect(view: View, before: Reading, after: Reading) -> Effect:
-    ids = [int(one.logits.argmax()) for one in (before, after)]
-    first, second = view.checkpoint.processor.tokenizer.convert_ids_to_tokens(ids)
-    return Effect(before, after, (readable(first), readable(second)))
+def _resolve(item: Intervention | Sequence[Intervention], prompt: Prompt) -> list[Intervention]:
+    """List the interventions that act together, with the places of words in place of words."""
+    together = [item] if isinstance(item, Intervention) else list(item)
+    return [find_words(one, prompt) for one in together]
 
 
-def _chosen(what: str, numbers: Sequence[int] | None, count: int) -> list[int]:
-    """Places among `count` things, in order; all of them where none are named."""
-    if numbers is None:
-        return list(range(count))
-    if wrong := [number for number in numbers if not -count <= number < count]:
-        raise ValueError(f"there is no {what} {wrong}; there are {count}, counted from 0")
-    return sorted({number % count for number in numbers})
-
-
-def _marked(chosen: Sequence[int], count: int) -> Bool[Tensor, " thing"]:
-    marked = torch.zeros(count, dtype=torch.bool)
-    marked[list(chosen)] = True
-    return marked
-
-
-def _cells(cells: CellMask | None, shape: tuple[int, int, int]) -> Bool[Tensor, " visual"]:
-    if cells is None:
-        return torch.ones(shape, dtype=torch.bool).flatten()
-    if cells.shape != shape:
-        raise ValueError(
-            f"cells of {tuple(cells.shape)} do not fit a video of {shape} frames, rows and columns"
-        )
-    return cells.flatten()
-
-
-def _replacements(
-    heads: LayersHeads,
-    tokens: Sequence[int] | None,
+def _replace_outputs(
+    heads: Sequence[tuple[int, int]],
+    tokens: Tokens | None,
     extent: Extent,
     replacement: Callable[[int, HeadOutputs], Tensor],
 ) -> dict[int, Edit]:
-    """Edits that put `replacement(layer, outputs)` where these heads and tokens were."""
-    at = _chosen("token", tokens, extent.tokens)
+    """Make edits that put `replacement(layer, outputs)` where these heads and tokens were."""
+    rows = torch.tensor(choose_tokens(tokens, extent.tokens), dtype=torch.long)[:, None]
     by_layer: dict[int, list[int]] = {}
     for layer, head in heads:
-        (place,) = _chosen("layer", [layer], extent.layers)
-        by_layer.setdefault(place, []).extend(_chosen("head", [head], extent.heads))
+        (place,) = choose("layer", [layer], extent.layers)
+        by_layer.setdefault(place, []).extend(choose("head", [head], extent.heads))
 
-    def edit(layer: int, silenced: list[int]) -> Edit:
-        def outputs(before: HeadOutputs) -> HeadOutputs:
-            rows, columns = torch.tensor(at)[:, None], torch.tensor(silenced)
-            after = before.clone()
+    def make_edit(layer: int, silenced: list[int]) -> Edit:
+        def replace_some(before: HeadOutputs) -> HeadOutputs:
+            # Written into a copy: autograd needs the outputs as they were for the gradient.
+            after, columns = before.clone(), torch.tensor(silenced)
             after[rows, columns] = replacement(layer, before)[rows, columns]
             return after
 
-        return Edit(outputs=outputs)
+        return Edit(outputs=replace_some)
 
-    return {layer: edit(layer, silenced) for layer, silenced in by_layer.items()}
+    return {layer: make_edit(layer, silenced) for layer, silenced in by_layer.items()}
+
+
+def _describe(name: str, **choices: Any) -> str:
+    """Write an intervention in one line: what was chosen, long choices cut."""
+    told = (f"{key}={shorten(str(value))}" for key, value in choices.items() if value is not None)
+    return f"{name}({', '.join(told)})"

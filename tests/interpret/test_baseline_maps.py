@@ -63,6 +63,17 @@ def test_rollout_equals_products_of_full_matrices(view, eager):
         assert 0 < rolled.values.sum() < 1
 
 
+def test_the_rollout_of_a_word_is_the_mean_over_its_tokens(tiny, video):
+    view = tiny.watch(video)
+    places = view.writer.write(QUESTION).find("red circle")
+    assert len(places) == 2
+    both = attention_rollout(view, QUESTION, "red circle").values
+    alone = [attention_rollout(view, QUESTION, place).values for place in places]
+    assert_equal_up_to_rounding(both, sum(alone) / 2)
+    with pytest.raises(ValueError, match=r"no token \[99\]"):
+        attention_rollout(view, QUESTION, 99)
+
+
 def test_gradients_of_attention_equal_autograds_on_eager_attention(view, eager):
     attentions, margin = eager
     wanted = torch.stack([one[0] for one in torch.autograd.grad(margin, attentions)])
@@ -75,7 +86,13 @@ def test_gradients_of_attention_equal_autograds_on_eager_attention(view, eager):
 def test_gradient_times_attention_is_its_positive_part_averaged(view):
     (reading,) = view.read(QUESTION)
     product = (reading.attention * attention_gradients(view, QUESTION)).clamp_min(0)
-    for tokens, chosen in ((None, slice(None)), (3, [3]), ([3, -1], [3, -1])):
+    circle = list(reading.prompt.find("circle"))
+    for tokens, chosen in (
+        (None, slice(None)),
+        (3, [3]),
+        ([3, -1], [3, -1]),
+        ("circle", circle),
+    ):
         assert_equal_up_to_rounding(
             gradient_attention(view, QUESTION, tokens).values,
             product[:, :, chosen].mean(dim=(0, 1, 2)),

@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -36,7 +37,7 @@ def test_a_tokens_effect_is_the_drop_of_the_margin_when_it_is_blind(view):
 
 def test_cuts_can_be_kept_to_some_layers(tiny, video):
     view = tiny.watch(video)
-    table = causal_grounding(view, QUESTION, layers=[-1], batch_size=5)
+    table = causal_grounding(view, QUESTION, layers=-1, batch_size=5)
     effects = dict(zip(table["index"], table["effect"], strict=True))
     # At the last layer only the answer's own token can still move the answer.
     logits = view.read(QUESTION)[0].logits
@@ -86,6 +87,27 @@ def test_deletion_cuts_the_strongest_cells_and_insertion_leaves_only_them(tiny, 
 def test_area_is_that_under_straight_lines():
     assert Curve((0.0, 0.5, 1.0), (2.0, 2.0, 2.0)).area == pytest.approx(2)
     assert Curve((0.0, 0.2, 1.0), (1.0, 0.0, 0.0)).area == pytest.approx(0.1)
+
+
+def test_a_curve_is_a_table_a_picture_and_a_line():
+    curve = Curve((0.0, 0.2, 1.0), (1.0, 0.0, -0.5))
+    assert curve.to_frame().to_dict("list") == {
+        "fraction": [0.0, 0.2, 1.0],
+        "margin": [1.0, 0.0, -0.5],
+    }
+    ax = curve.plot(label="deletion")
+    assert Curve((0.0, 1.0), (2.0, 3.0)).plot(ax) is ax
+    first, second = (np.asarray(line.get_xydata()).tolist() for line in ax.lines)
+    assert first == [[0.0, 1.0], [0.2, 0.0], [1.0, -0.5]]
+    assert second == [[0.0, 2.0], [1.0, 3.0]]
+    assert ax.get_legend_handles_labels()[1] == ["deletion"]
+    assert repr(curve) == "Curve(margin +1.00 at 0% to -0.50 at 100% of the cells, area -0.100)"
+
+
+def test_an_agreement_is_shown_in_a_line():
+    same = pd.DataFrame({"activation": [0.1, 0.2, 0.5], "effect": [-3.0, 0.0, 9.0]})
+    line = repr(rank_agreement([same] * 1000))
+    assert line == "Agreement(+1.000, 95 % +1.000 to +1.000, 1000 questions)"
 
 
 def test_the_control_follows_its_seed(tiny, video):

@@ -56,9 +56,20 @@ def test_layers_can_be_chosen(reading):
     )
 
 
-def test_the_same_role_token_of_another_prompt_stands_as_far_from_the_end(tiny, video):
+def test_the_same_role_token_of_another_prompt_is_as_far_from_the_end(tiny, video):
     asked, generic = tiny.watch(video).read("What jumps?", GENERIC)
     assert asked.tokens[-5:] == generic.tokens[-5:]
+
+
+def test_one_kind_of_token_may_be_given_in_place_of_several(reading):
+    assert grounding_token(reading, among="word") == grounding_token(reading, among=("word",))
+    assert MostActive("word") == MostActive(("word",))
+    assert AllOf("stop")(reading) == reading.prompt.indices("stop")
+    for wrong in (MostActive, AllOf, lambda kind: grounding_token(reading, among=kind)):
+        with pytest.raises(
+            ValueError, match="no kind of token is called 'roles'; there are template"
+        ):
+            wrong("roles")
 
 
 def test_rules_choose_the_tokens_they_say(reading):

@@ -9,7 +9,7 @@ from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_roundin
 
 from probe.interpret.grounding_tokens import grounding_token, visual_activation
 from probe.interpret.heads import (
-    UNRELATED,
+    UNRELATED_QUESTIONS,
     HeadList,
     attention_sinks,
     elbow,
@@ -167,18 +167,63 @@ def test_a_list_of_heads_comes_back_and_knows_its_model(tiny, organism, tmp_path
     found.save(tmp_path / "heads.json")
     again = HeadList.load(tmp_path / "heads.json")
     assert again == found
+    assert hash(again) == hash(found)
     assert again.of(tiny) == ((1, 2), (3, 0))
     with pytest.raises(ValueError, match="not on 'organism'"):
         again.of(organism)
 
 
-def test_a_file_that_is_no_list_of_heads_is_refused(tmp_path):
+def test_heads_of_a_table_of_an_array_and_a_single_pair_are_taken_and_saved(
+    tiny, reading, tmp_path
+):
+    table = head_scores([reading]).head(2)
+    pairs = tuple(zip(table["layer"].tolist(), table["head"].tolist(), strict=True))
+    for given in (table[["layer", "head"]].to_numpy(), [list(pair) for pair in pairs]):
+        found = HeadList(given, tiny.identity, "by votes")
+        assert found.heads == pairs
+        found.save(tmp_path / "heads.json")
+        assert HeadList.load(tmp_path / "heads.json") == found
+    assert HeadList((2, 1), tiny.identity, "one").heads == ((2, 1),)
+    assert HeadList(pairs, {}, "").to_frame().to_dict("list") == {
+        "layer": [layer for layer, _ in pairs],
+        "head": [head for _, head in pairs],
+    }
+    with pytest.raises(ValueError, match="pairs of layer and head"):
+        HeadList([(1, 2, 3)], tiny.identity, "wrong")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"format": "something else"}, "not a list of heads"),
+        ({"format": "grounding-probe/heads", "version": 9}, "version 9"),
+        ({"format": "grounding-probe/heads", "version": 1, "heads": []}, "damaged"),
+    ],
+)
+def test_a_file_that_is_no_list_of_heads_is_refused(tmp_path, content, said):
     path = tmp_path / "other.json"
-    path.write_text(json.dumps({"format": "something else"}))
-    with pytest.raises(ValueError, match="not a list of heads"):
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=said) as refused:
         HeadList.load(path)
-    with pytest.raises(ValueError, match="cannot be read"):
+    assert str(refused.value).startswith(f"{path}: ")
+
+
+def test_a_missing_file_of_heads_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"missing\.json: no such file"):
         HeadList.load(tmp_path / "missing.json")
+
+
+def test_lists_of_heads_and_sinks_are_shown_in_a_line(tiny, video):
+    every = [(layer, head) for layer in range(40) for head in range(40)]
+    lines = [
+        repr(HeadList(every, tiny.identity, "by " * 500)),
+        repr(attention_sinks(tiny.watch(video))),
+    ]
+    assert lines[0].startswith("HeadList(1600 heads of ")
+    assert lines[1].startswith("Sinks(")
+    for line in lines:
+        assert len(line) < 300
+        assert "\n" not in line
 
 
 def test_a_planted_outlier_is_a_sink_and_an_even_video_has_none(tiny, video):
@@ -196,7 +241,7 @@ def test_a_planted_outlier_is_a_sink_and_an_even_video_has_none(tiny, video):
 def test_a_sink_is_looked_at_whatever_is_asked(tiny, video):
     view = tiny.watch(video)
     sinks = attention_sinks(view)
-    every = [robust_score(one.mean_attention().mean(0)) for one in view.read(*UNRELATED)]
+    every = [robust_score(one.mean_attention().mean(0)) for one in view.read(*UNRELATED_QUESTIONS)]
     assert all((sinks.attention <= one).all() for one in every)
 
 
@@ -213,3 +258,9 @@ def test_robust_scores_are_standard_scores_of_a_lognormal():
 def test_scores_may_be_read_through_other_tokens(reading):
     last, roles = head_scores([reading]), head_scores([reading], AllOf())
     assert_differ_beyond_rounding(roles["attention"], last["attention"])
+
+
+def test_a_rule_of_heads_may_name_a_word(reading):
+    by_word = head_scores([reading], lambda _: "circle")
+    by_place = head_scores([reading], lambda one: one.prompt.find("circle"))
+    assert by_word.equals(by_place)

@@ -1,8 +1,9 @@
 """Knock-outs against eager attention with masks written by hand."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_rounding
@@ -171,7 +172,7 @@ def test_a_cut_reaches_only_the_layers_from_its_own_on(view_of_tiny):
     assert_differ_beyond_rounding(cut.attention[3], plain.attention[3])
 
 
-def test_a_cut_moves_only_the_token_it_cuts_and_those_behind_it(view_of_tiny):
+def test_a_cut_moves_only_the_token_it_cuts_and_those_after_it(view_of_tiny):
     plain, cut = (
         one.read(QUESTION)[0] for one in (view_of_tiny, view_of_tiny.under(Cut(tokens=(3,))))
     )
@@ -208,7 +209,9 @@ def test_a_reference_mean_is_that_of_its_questions(view_of_tiny):
     assert_equal_up_to_rounding(means[2], every.mean(0))
     after = HeadRecord()
     view_of_tiny.under(MeanAblation([(2, 1)], reference=means), after).answer_logits(QUESTION)
-    assert_equal_up_to_rounding(after.outputs[2][:, 1], means[2, 1].expand(len(every) // 2, -1))
+    assert_equal_up_to_rounding(
+        after.outputs[2][:, 1], means[2, 1].expand_as(after.outputs[2][:, 1])
+    )
 
 
 def test_noise_follows_its_seed_and_keeps_the_heads_mean_and_spread(view_of_tiny):
@@ -285,7 +288,7 @@ def test_a_grounder_may_look_through_some_heads_only(organism, clip, video):
     pairs = ((1, 2), (0, 0))
     config = GrounderConfig(layers_heads=pairs)
     found = ground(organism, video, clip.things[0].query, config=config).where
-    asked, generic = organism.watch(video).read(found.reading.prompt.question, config.generic)
+    asked, generic = organism.watch(video).read(found.question, config.generic)
     (token,) = found.tokens
     assert token == grounding_token(asked.through(pairs))
     over = generic.heatmap(token - len(asked.tokens), layers_heads=pairs)
@@ -304,6 +307,140 @@ def test_an_effect_says_what_changed(view_of_tiny):
     assert blind.answer_changed == (blind.answers[0] != blind.answers[1])
     margin = yes_minus_no(blind.after.logits, view_of_tiny.checkpoint.answers)
     assert_equal_up_to_rounding(blind.after.margin, margin, scale=blind.after.logits)
+
+
+def test_an_effect_is_a_record_a_table_and_a_line(view_of_tiny):
+    (effect,) = knock_out(view_of_tiny, f"{QUESTION[:-1]} {'or not ' * 20}?", Cut(tokens="circle"))
+    record = effect.to_dict()
+    assert record == json.loads(json.dumps(record))
+    assert record["margin_change"] == record["margin_after"] - record["margin_before"]
+    table = effect.to_frame()
+    assert table["token"].tolist() == list(effect.before.tokens)
+    (blind,) = effect.before.prompt.find("circle")
+    assert table.loc[blind, "activation_after"] == 0
+    assert table.loc[blind, "heat_moved"] == 1 == effect.heat_moved("circle")
+    assert table["peak_moved"].tolist() == [effect.peak_moved(place) for place in table["index"]]
+    assert_equal_up_to_rounding(table["heat_moved"][:blind], [0] * blind, scale=1)
+    assert repr(effect).startswith("Effect('Is there a red circle")
+    assert len(repr(effect)) < 300
+    assert "\n" not in repr(effect)
+
+
+def test_one_intervention_may_be_given_in_place_of_a_list(view_of_tiny):
+    (one,), (listed,) = (
+        knock_out(view_of_tiny, QUESTION, given) for given in (Cut(tokens=3), [Cut(tokens=(3,))])
+    )
+    assert torch.equal(one.after.logits, listed.after.logits)
+
+
+def test_words_are_found_in_the_question_in_every_intervention_also_a_users_own(view_of_tiny):
+    @dataclass(frozen=True)
+    class Mine:
+        tokens: tuple[int | str, ...]
+
+        def edits(self, extent):
+            return Cut(tokens=self.tokens).edits(extent)
+
+        def reversed(self):
+            return self
+
+    place = view_of_tiny.read(QUESTION)[0].prompt.find("circle")
+    assert len(place) == 1
+    for by_word, by_place in (
+        (Cut(tokens="circle"), Cut(tokens=place)),
+        (Cut(tokens=["circle", 2]), Cut(tokens=(2, *place))),
+        (MeanAblation((1, 0), "circle"), MeanAblation([(1, 0)], place)),
+        (NoiseAblation((1, 0), "circle"), NoiseAblation([(1, 0)], place)),
+        (Mine(("circle",)), Mine(place)),
+        ([Cut(tokens="red"), Cut(tokens="circle")], Cut(tokens=["red", "circle"])),
+    ):
+        found, wanted = knock_out(view_of_tiny, QUESTION, [by_word, by_place])
+        assert_equal_up_to_rounding(found.after.attention, wanted.after.attention)
+        assert_differ_beyond_rounding(found.after.attention, found.before.attention)
+
+
+def test_a_word_that_cannot_be_found_is_named(view_of_tiny):
+    with pytest.raises(ValueError, match=r"'square' in the question .* not there"):
+        knock_out(view_of_tiny, QUESTION, Cut(tokens="square"))
+    for ablation in (
+        Cut("circle"),
+        MeanAblation((1, 0), "circle"),
+        NoiseAblation((1, 0), "circle"),
+    ):
+        with pytest.raises(
+            ValueError, match="'circle' is a word, and only knock_out knows"
+        ) as refused:
+            view_of_tiny.under(ablation).read(QUESTION)
+        assert "\n" not in str(refused.value)
+
+
+def test_numbers_arrays_and_lists_are_taken_for_what_they_mean(view_of_tiny):
+    cells = np.zeros(view_of_tiny.grid.shape, dtype=bool)
+    cells[2:5, 1:3] = True
+    wanted = Cut((3,), torch.from_numpy(cells), (2,), (1,))
+    for same in (
+        Cut(3, cells, 2, 1),
+        Cut(np.int64(3), cells.tolist(), np.int64(2), [1]),
+        Cut(np.array([3]), torch.from_numpy(cells), range(2, 3), np.array([1])),
+        Cut(torch.tensor(3), cells, [2], {1}),
+    ):
+        assert same == wanted
+        assert hash(same) == hash(wanted)
+    cells[:] = False
+    assert wanted.cells is not None
+    assert wanted.cells.sum() == 3 * 2 * view_of_tiny.grid.shape[2]
+    assert wanted == Cut(3, wanted.cells, 2, 1)
+    assert MeanAblation((1, 0)) == MeanAblation([(1, 0)]) == MeanAblation(np.array([[1, 0]]))
+    assert NoiseAblation([[1, 0], [2, 3]]) == NoiseAblation(((1, 0), (2, 3)))
+    means = mean_outputs(view_of_tiny, QUESTION)
+    assert MeanAblation((1, 0), reference=means.numpy()) == MeanAblation((1, 0), reference=means)
+    assert Cut() != Cut(cells=wanted.cells) != Cut(cells=~wanted.cells)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Cut(tokens=2.5), "a token that is not a word is 2.5"),
+        (lambda: Cut(tokens=[True, False]), "give a whole number"),
+        (lambda: Cut(layers="last"), "layers are given as"),
+        (lambda: Cut(heads=[0.5]), "heads are given as"),
+        (lambda: Cut(cells=[[True]]), "give true or false by frame, row and column"),
+        (lambda: Cut(cells=np.zeros((8, 4, 4))), "an array of float64 of shape"),
+        (lambda: Cut(cells=[[[True]], [[True, False]]]), "give true or false by frame"),
+        (lambda: MeanAblation([1, 2, 3]), "pairs of layer and head"),
+        (lambda: NoiseAblation([(1, 0.5)]), "a head is 0.5"),
+    ],
+)
+def test_a_choice_of_another_form_is_refused_in_one_line(make, said):
+    with pytest.raises(ValueError, match=said) as refused:
+        make()
+    assert "\n" not in str(refused.value)
+
+
+def test_interventions_survive_a_configurations_json(view_of_tiny):
+    cells = torch.rand(view_of_tiny.grid.shape, generator=torch.Generator().manual_seed(0)) < 0.3
+    done = (
+        Cut(("circle", -1), cells, 2),
+        MeanAblation([(1, 0)], 3, mean_outputs(view_of_tiny, QUESTION)),
+        NoiseAblation([(1, 0), (2, 1)], seed=5),
+    )
+    config = replace(BEST, interventions=done)
+    assert GrounderConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_interventions_are_shown_in_a_line(view_of_tiny):
+    every = torch.ones(view_of_tiny.grid.shape, dtype=torch.bool)
+    pairs = [(layer, head) for layer in range(40) for head in range(40)]
+    means = mean_outputs(view_of_tiny, QUESTION)
+    assert repr(Cut(tokens=3, layers=(1, 2))) == "Cut(tokens=(3,), layers=(1, 2))"
+    assert repr(Cut(cells=every)) == f"Cut(cells={every.numel()} of {every.numel()})"
+    assert repr(NoiseAblation((1, 0))) == "NoiseAblation(heads=((1, 0),), seed=0)"
+    assert repr(HeadRecord()) == "HeadRecord(0 layers recorded)"
+    for done in (
+        Cut(range(900), every, range(99), range(99)),
+        MeanAblation(pairs, "x" * 999, means),
+    ):
+        assert len(repr(done)) < 300
 
 
 @pytest.mark.parametrize(
