@@ -176,7 +176,7 @@ class Root:
             files.setdefault(path.stem, []).append(path)
         return cls(folder, files)
 
-    def annotations(self, *names: str) -> Path:
+    def find_annotations(self, *names: str) -> Path:
         """Find the annotation file under the first of these names that exists.
 
         Raises:
@@ -190,7 +190,7 @@ class Root:
             "the data set's folder, or --annotations the file"
         )
 
-    def file(self, name: str) -> Path:
+    def find_file(self, name: str) -> Path:
         """Find the one file of this name.
 
         Raises:
@@ -202,7 +202,7 @@ class Root:
             raise ValueError(f"{name}: no such file under {self.folder}; copy it there")
         return self._choose(name, found)
 
-    def video(self, name: str) -> StoredVideo:
+    def find_video(self, name: str) -> StoredVideo:
         """Find the video that an annotation names, with or without its suffix."""
         if leads_out(name):
             return StoredVideo(name, None, _explain_leading_out(name))

@@ -62,7 +62,7 @@ def read_hcstvg(edition: Edition, root: Path | None, annotations: Path | None = 
         ValueError: if there are no annotations, or they are not of this edition.
     """
     folder = Root.open(root)
-    path = annotations or folder.annotations(*edition.files)
+    path = annotations or folder.find_annotations(*edition.files)
     entries = _read_entries(path)
     # Both versions have the same shape, so with the wrong one every single query would fail.
     if not any(edition.query in entry for entry in entries.values()):
@@ -101,7 +101,7 @@ def _read_sample(edition: Edition, root: Root, name: str, entry: Mapping[str, An
     return Sample(
         id=name,
         query=query,
-        recording=root.video(name),
+        recording=root.find_video(name),
         truth=truth,
         video_name=Path(name).stem,
         size=(height, width),

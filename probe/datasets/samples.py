@@ -79,10 +79,12 @@ class Sample:
 
         Without annotated tracks, there is that of the truth alone.
         """
-        shown = (footage.from_source(track) for track in self.tracks or (self._held(footage),))
+        shown = (
+            footage.from_source(track) for track in self.tracks or (self._hold_truth(footage),)
+        )
         return tuple(track for track in shown if len(track))
 
-    def _held(self, footage: Footage) -> Tube:
+    def _hold_truth(self, footage: Footage) -> Tube:
         """Extend the truth over the whole source, with its first and last box held."""
         # Boxes in the true span alone would tell an oracle's user when the query holds.
         length = max(footage.source_length, self.truth.span.stop)

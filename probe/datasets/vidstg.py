@@ -48,7 +48,7 @@ def read_vidstg(
         ValueError: if there are no annotations, or they are not VidSTG's.
     """
     folder = Root.open(root)
-    path = annotations or folder.annotations(*VIDSTG_FILES)
+    path = annotations or folder.find_annotations(*VIDSTG_FILES)
     entries = _read_parts(path)
     places = [
         _Place(number, kind, query)
@@ -104,7 +104,7 @@ def _read_query(
     return Sample(
         id=name,
         query=query["description"],
-        recording=root.video(video).cut(shown),
+        recording=root.find_video(video).cut(shown),
         truth=truth,
         video_name=video,
         kind=place.kind,
@@ -117,7 +117,7 @@ def _read_query(
 
 def _read_tracks(root: Root, video: str) -> dict[int, Tube]:
     """Read every object's track over the whole video, by its number in VidOR."""
-    path = root.file(f"{video}.json")
+    path = root.find_file(f"{video}.json")
     content = read_json(path)
     found: dict[int, tuple[list[int], list[list[float]]]] = {}
     try:

@@ -186,7 +186,7 @@ class Detected:
 
     def open(self, *, device: str, dtype: str) -> "DetectorFinder":
         """Load the detector."""
-        return DetectorFinder(self.search.opened(device=device, dtype=dtype))
+        return DetectorFinder(self.search.open(device=device, dtype=dtype))
 
 
 @dataclass(frozen=True, eq=False)

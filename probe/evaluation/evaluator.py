@@ -137,7 +137,7 @@ class Evaluator:
             "grounding-probe": version("grounding-probe"),
         }
 
-    def answers(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
+    def answer_all(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
         """Answer queries in turn, decoding and searching the next one's video meanwhile."""
         # One thread: the recording that is kept serves only queries that are read in order.
         with ThreadPoolExecutor(1, "prepare") as thread:

@@ -58,7 +58,7 @@ class Answerer(Protocol):
         """All that the results follow from, in plain values."""
         ...
 
-    def answers(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
+    def answer_all(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
         """Answer these queries; results come in the order in which they are finished."""
         ...
 
@@ -195,7 +195,7 @@ def _answer_all(
     """Answer queries and write each result, showing means so far next to a progress bar."""
     with (
         tqdm(total=of, initial=of - len(todo), unit="query", dynamic_ncols=True) as bar,
-        closing(answerer.answers(todo)) as answers,  # ends its threads, even after an error
+        closing(answerer.answer_all(todo)) as answers,  # ends its threads, even after an error
     ):
         for result in answers:
             run.add(result)

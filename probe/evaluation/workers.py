@@ -61,7 +61,7 @@ class WorkerPool:
     _ray: ModuleType
     _workers: tuple[Any, ...]
 
-    def answers(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
+    def answer_all(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
         """Answer these queries; results come in the order in which they are finished.
 
         Raises:

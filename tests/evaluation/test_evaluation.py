@@ -73,8 +73,8 @@ class StopAfter:
         self._evaluator, self._count, self._act = evaluator, count, act
         self.asked = []
 
-    def answers(self, indices):
-        for number, result in enumerate(self._evaluator.answers(indices), start=1):
+    def answer_all(self, indices):
+        for number, result in enumerate(self._evaluator.answer_all(indices), start=1):
             self.asked.append(result.id)
             if number == self._count:
                 self._act()
@@ -89,7 +89,7 @@ def test_each_query_has_one_line_in_the_order_of_the_data_set(whole, evaluator):
 
 def test_the_grounder_answers_as_it_does_outside_and_says_how(evaluator):
     best = Evaluator(replace(evaluator.config, method="best"), evaluator.dataset, evaluator.model)
-    (result,) = best.answers([2])
+    (result,) = best.answer_all([2])
     sample = best.dataset[2]
     video = sample.recording.read(8).video
     answer = ground(best.model, video, sample.query, config=BEST)
@@ -252,7 +252,7 @@ def test_a_perfect_answer_scores_what_each_protocol_says(
     monkeypatch.setattr("probe.evaluation.methods.METHODS", {"best": answer})
     made = EvaluationConfig("hcstvg1", tmp_path, candidates=Oracle(), protocol=protocol)
     evaluator = Evaluator(made, load_dataset("hcstvg1", tmp_path), organism)
-    (result,) = evaluator.answers([0])
+    (result,) = evaluator.answer_all([0])
     assert result.error is None
     assert result.score.viou == pytest.approx(1 - lost / len(truth), abs=2e-3)  # boxes are rounded
 
@@ -338,7 +338,7 @@ def test_tracks_are_read_from_a_folder_by_the_videos_names(organism, tmp_path):
     }
     (tmp_path / "tracks" / "8_a.b-c.json").write_text(json.dumps(published))
     made = EvaluationConfig("hcstvg1", tmp_path / "data", candidates=Stored(tmp_path / "tracks"))
-    ours, theirs, none = Evaluator(made, dataset, organism).answers(range(3))
+    ours, theirs, none = Evaluator(made, dataset, organism).answer_all(range(3))
     assert ours.tube.boxes[0].tolist() == [1, 2, 30, 40]
     assert theirs.track is not None
     assert (theirs.track.label, theirs.track.frames.tolist()) == ("man", [3, 40])

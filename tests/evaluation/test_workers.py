@@ -48,8 +48,8 @@ class Killing:
         self._pool, self._after = pool, after
         self.killed = 0
 
-    def answers(self, indices):
-        for number, result in enumerate(self._pool.answers(indices), start=1):
+    def answer_all(self, indices):
+        for number, result in enumerate(self._pool.answer_all(indices), start=1):
             if number == self._after:
                 os.kill(worker_processes()[0], signal.SIGKILL)
                 self.killed += 1
