@@ -1,161 +1,151 @@
 """Types of the public names; written by `python -m probe.public`."""
 
-from probe.candidates.detections import DetectionConfig as DetectionConfig
-from probe.candidates.detectors import Detector as Detector
-from probe.candidates.detectors import detect_tracks as detect_tracks
-from probe.candidates.detectors import load_detector as load_detector
-from probe.candidates.proposals import heatmap_tracks as heatmap_tracks
-from probe.candidates.proposals import propose_tracks as propose_tracks
-from probe.candidates.tracks import best_track as best_track
-from probe.candidates.tracks import load_tracks as load_tracks
-from probe.candidates.tracks import save_tracks as save_tracks
-from probe.datasets import load_dataset as load_dataset
-from probe.drawing.figures import compare_maps as compare_maps
-from probe.drawing.overlays import overlay as overlay
-from probe.engine.attention import Heatmap as Heatmap
-from probe.engine.attention import assemble as assemble
-from probe.engine.conformance import check_model as check_model
-from probe.engine.generation import write_answer as write_answer
-from probe.engine.grids import Cells as Cells
-from probe.engine.grids import VisualGrid as VisualGrid
-from probe.engine.interventions import Intervention as Intervention
-from probe.engine.latent_prompts import LatentPrompt as LatentPrompt
-from probe.engine.model import VideoLM as VideoLM
 from probe.engine.model import load as load
-from probe.engine.prompts import GENERIC as GENERIC
-from probe.engine.readings import AttentionMaps as AttentionMaps
-from probe.engine.readings import Reading as Reading
+from probe.engine.model import VideoLM as VideoLM
+from probe.engine.conformance import check_model as check_model
+from probe.video.video import read_video as read_video
+from probe.video.video import Video as Video
 from probe.engine.view import View as View
-from probe.evaluation import evaluate as evaluate
-from probe.grounder import ground as ground
-from probe.grounder import look as look
-from probe.grounding import losses as losses
-from probe.grounding import span_rules as span_rules
-from probe.grounding import track_rules as track_rules
-from probe.grounding.answers import Answer as Answer
-from probe.grounding.answers import Look as Look
-from probe.grounding.config import BEST as BEST
-from probe.grounding.config import PAPER as PAPER
-from probe.grounding.config import PLAIN as PLAIN
-from probe.grounding.config import RELEASED_CODE as RELEASED_CODE
-from probe.grounding.config import GrounderConfig as GrounderConfig
-from probe.grounding.losses import contrast as contrast
-from probe.grounding.losses import entropy as entropy
-from probe.grounding.losses import exponential as exponential
-from probe.grounding.queries import Queries as Queries
-from probe.grounding.queries import decompose as decompose
-from probe.grounding.reattention import Absolute as Absolute
-from probe.grounding.reattention import Learning as Learning
-from probe.grounding.reattention import Reattention as Reattention
-from probe.grounding.reattention import Relative as Relative
-from probe.grounding.reattention import reattend as reattend
-from probe.grounding.span_rules import BestContrast as BestContrast
-from probe.grounding.span_rules import GrowFromPeak as GrowFromPeak
-from probe.grounding.span_rules import TopHull as TopHull
-from probe.grounding.span_rules import best_span as best_span
-from probe.interpret import token_rules as token_rules
-from probe.interpret.baseline_maps import attention_rollout as attention_rollout
-from probe.interpret.baseline_maps import gradient_attention as gradient_attention
-from probe.interpret.baseline_maps import last_token as last_token
-from probe.interpret.baseline_maps import logit_lens as logit_lens
-from probe.interpret.causal import causal_grounding as causal_grounding
-from probe.interpret.causal import deletion_curve as deletion_curve
-from probe.interpret.causal import insertion_curve as insertion_curve
-from probe.interpret.causal import random_map as random_map
-from probe.interpret.causal import rank_agreement as rank_agreement
-from probe.interpret.grounding_tokens import grounding_token as grounding_token
+from probe.engine.readings import Reading as Reading
+from probe.engine.readings import AttentionMaps as AttentionMaps
+from probe.engine.prompts import GENERIC as GENERIC
+from probe.engine.attention import Heatmap as Heatmap
+from probe.engine.grids import VisualGrid as VisualGrid
 from probe.interpret.grounding_tokens import rank_tokens as rank_tokens
-from probe.interpret.grounding_tokens import visual_activation as visual_activation
-from probe.interpret.heads import HeadList as HeadList
-from probe.interpret.heads import attention_sinks as attention_sinks
-from probe.interpret.heads import head_scores as head_scores
-from probe.interpret.heads import heads_on_track as heads_on_track
-from probe.interpret.heads import localization_heads as localization_heads
+from probe.interpret.grounding_tokens import grounding_token as grounding_token
+from probe.engine.interventions import Intervention as Intervention
+from probe.interpret.knockouts import knock_out as knock_out
 from probe.interpret.knockouts import Cut as Cut
 from probe.interpret.knockouts import Effect as Effect
-from probe.interpret.knockouts import MeanAblation as MeanAblation
-from probe.interpret.knockouts import NoiseAblation as NoiseAblation
-from probe.interpret.knockouts import compare as compare
-from probe.interpret.knockouts import knock_out as knock_out
-from probe.interpret.knockouts import mean_outputs as mean_outputs
-from probe.interpret.knockouts import swap_tokens as swap_tokens
-from probe.interpret.token_rules import AllOf as AllOf
-from probe.interpret.token_rules import Fixed as Fixed
-from probe.interpret.token_rules import MostActive as MostActive
-from probe.metrics import score as score
-from probe.metrics import score_query as score_query
+from probe.interpret.causal import causal_grounding as causal_grounding
+from probe.interpret.causal import deletion_curve as deletion_curve
+from probe.interpret.heads import HeadList as HeadList
+from probe.interpret.baseline_maps import logit_lens as logit_lens
+from probe.engine.latent_prompts import LatentPrompt as LatentPrompt
+from probe.grounding.reattention import reattend as reattend
+from probe.grounding.reattention import Reattention as Reattention
+from probe.grounding.reattention import Learning as Learning
+from probe.grounder import ground as ground
+from probe.grounding.config import GrounderConfig as GrounderConfig
+from probe.grounding.config import PAPER as PAPER
+from probe.grounding.config import RELEASED_CODE as RELEASED_CODE
+from probe.grounding.config import PLAIN as PLAIN
+from probe.grounding.config import BEST as BEST
+from probe.grounding.answers import Answer as Answer
+from probe.grounding.queries import decompose as decompose
+from probe.grounding.queries import Queries as Queries
+from probe.candidates.proposals import propose_tracks as propose_tracks
+from probe.candidates.tracks import load_tracks as load_tracks
+from probe.candidates.tracks import save_tracks as save_tracks
+from probe.candidates.detectors import load_detector as load_detector
+from probe.candidates.detectors import detect_tracks as detect_tracks
 from probe.video.tubes import Span as Span
 from probe.video.tubes import Tube as Tube
-from probe.video.video import Video as Video
-from probe.video.video import read_video as read_video
+from probe.datasets import load_dataset as load_dataset
+from probe.evaluation import evaluate as evaluate
+from probe.metrics import score as score
+from probe.metrics import score_query as score_query
+from probe.drawing.figures import compare_maps as compare_maps
+from probe.drawing.overlays import overlay as overlay
 from probe.viewer.page import page as page
-from probe.viewer.page import save_page as save_page
 from probe.viewer.widget import show as show
+from probe.interpret.token_rules import MostActive as MostActive
+from probe.interpret.token_rules import Fixed as Fixed
+from probe.interpret.token_rules import AllOf as AllOf
+from probe.engine.attention import assemble as assemble
+from probe.engine.grids import Cells as Cells
+from probe.interpret.grounding_tokens import visual_activation as visual_activation
+from probe.interpret.knockouts import MeanAblation as MeanAblation
+from probe.interpret.knockouts import NoiseAblation as NoiseAblation
+from probe.interpret.knockouts import mean_outputs as mean_outputs
+from probe.interpret.knockouts import swap_tokens as swap_tokens
+from probe.interpret.knockouts import compare as compare
+from probe.interpret.causal import rank_agreement as rank_agreement
+from probe.interpret.causal import random_map as random_map
+from probe.interpret.causal import insertion_curve as insertion_curve
+from probe.interpret.heads import head_scores as head_scores
+from probe.interpret.heads import localization_heads as localization_heads
+from probe.interpret.heads import heads_on_track as heads_on_track
+from probe.interpret.heads import attention_sinks as attention_sinks
+from probe.interpret.baseline_maps import last_token as last_token
+from probe.interpret.baseline_maps import attention_rollout as attention_rollout
+from probe.interpret.baseline_maps import gradient_attention as gradient_attention
+from probe.grounding.reattention import Absolute as Absolute
+from probe.grounding.reattention import Relative as Relative
+from probe.grounding.losses import exponential as exponential
+from probe.grounding.losses import contrast as contrast
+from probe.grounding.losses import entropy as entropy
+from probe.grounding.span_rules import TopHull as TopHull
+from probe.grounding.span_rules import GrowFromPeak as GrowFromPeak
+from probe.grounding.span_rules import BestContrast as BestContrast
+from probe.grounding.span_rules import best_span as best_span
+from probe.grounding.answers import Look as Look
+from probe.grounder import look as look
+from probe.engine.generation import write_answer as write_answer
+from probe.candidates.proposals import heatmap_tracks as heatmap_tracks
+from probe.candidates.tracks import best_track as best_track
+from probe.candidates.detectors import Detector as Detector
+from probe.candidates.detections import DetectionConfig as DetectionConfig
+from probe.viewer.page import save_page as save_page
+from probe.interpret import token_rules as token_rules
+from probe.grounding import track_rules as track_rules
+from probe.grounding import span_rules as span_rules
+from probe.grounding import losses as losses
 
 __version__: str
 
 __all__ = [
-    "BEST",
-    "GENERIC",
-    "PAPER",
-    "PLAIN",
-    "RELEASED_CODE",
-    "Answer",
+    "load",
+    "VideoLM",
+    "check_model",
+    "read_video",
+    "Video",
+    "View",
+    "Reading",
     "AttentionMaps",
-    "Cells",
+    "GENERIC",
+    "Heatmap",
+    "VisualGrid",
+    "rank_tokens",
+    "grounding_token",
+    "Intervention",
+    "knock_out",
     "Cut",
     "Effect",
-    "GrounderConfig",
+    "causal_grounding",
+    "deletion_curve",
     "HeadList",
-    "Heatmap",
-    "Intervention",
+    "logit_lens",
     "LatentPrompt",
-    "Learning",
-    "Queries",
-    "Reading",
+    "reattend",
     "Reattention",
+    "Learning",
+    "ground",
+    "GrounderConfig",
+    "PAPER",
+    "RELEASED_CODE",
+    "PLAIN",
+    "BEST",
+    "Answer",
+    "decompose",
+    "Queries",
+    "propose_tracks",
+    "load_tracks",
+    "save_tracks",
+    "load_detector",
+    "detect_tracks",
     "Span",
     "Tube",
-    "Video",
-    "VideoLM",
-    "View",
-    "VisualGrid",
-    "assemble",
-    "attention_rollout",
-    "causal_grounding",
-    "check_model",
-    "compare",
-    "compare_maps",
-    "decompose",
-    "deletion_curve",
-    "detect_tracks",
-    "evaluate",
-    "gradient_attention",
-    "ground",
-    "grounding_token",
-    "head_scores",
-    "insertion_curve",
-    "knock_out",
-    "load",
     "load_dataset",
-    "load_detector",
-    "load_tracks",
-    "localization_heads",
-    "logit_lens",
-    "losses",
-    "overlay",
-    "page",
-    "propose_tracks",
-    "rank_tokens",
-    "read_video",
-    "reattend",
-    "save_tracks",
+    "evaluate",
     "score",
     "score_query",
+    "compare_maps",
+    "overlay",
+    "page",
     "show",
-    "span_rules",
-    "swap_tokens",
     "token_rules",
     "track_rules",
-    "visual_activation",
+    "span_rules",
+    "losses",
 ]

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-IDENTITY = "rule"
-"""The key of the entry that holds an identity."""
+IDENTITY = "is"
+"""The key of the entry that holds an identity: a keyword of Python, so no field has this name."""
 
-TENSOR, LOST = "tensor", "lost"
-"""The keys of the values of a tensor, and of what cannot be made again."""
+TENSOR = "torch:Tensor"
+"""The identity of a tensor, whose values and number type follow."""
 
 
 def identity_of(rule: Any) -> str:
@@ -50,7 +50,7 @@ def find(identity: str, *, importing: bool = False) -> Any:
             f"{identity!r} names no rule that can be found again; write the rule as a function or "
             f"a frozen dataclass at the top of a module, and name it as module:name"
         )
-    found: Any = _module(identity, module, importing)
+    found: Any = _find_module(identity, module, importing)
     for part in qualname.split("."):
         if not hasattr(found, part):
             raise ValueError(f"{identity!r}: there is no {part!r} in {module!r}; check the name")
@@ -72,21 +72,27 @@ def to_plain(value: Any) -> Any:
         return value
     if isinstance(value, torch.Tensor | np.ndarray):
         tensor = torch.as_tensor(value).detach().cpu()
-        return {TENSOR: tensor.tolist(), "dtype": str(tensor.dtype).removeprefix("torch.")}
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        return {IDENTITY: TENSOR, "dtype": dtype, "values": tensor.tolist()}
     if isinstance(value, Mapping):
+        if IDENTITY in value:
+            raise ValueError(f"a mapping with the key {IDENTITY!r} cannot be told from a rule")
         return {str(key): to_plain(inner) for key, inner in value.items()}
     if isinstance(value, tuple | list):
         return [to_plain(inner) for inner in value]
     if isinstance(value, Path):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
-        content = {one.name: to_plain(getattr(value, one.name)) for one in fields(value) if one.init}
+        content = {
+            one.name: to_plain(getattr(value, one.name)) for one in fields(value) if one.init
+        }
         return {IDENTITY: identity_of(type(value)), **content}
     if not callable(value):
         raise ValueError(f"a {type(value).__name__} cannot be written as plain values: {value!r}")
     if hasattr(value, "__qualname__") and not isinstance(value, type):
         return {IDENTITY: identity_of(value)}
-    return {IDENTITY: identity_of(type(value)), LOST: True}
+    # In brackets, it is no identity: a description for people, which `find` refuses.
+    return {IDENTITY: f"({identity_of(type(value))})"}
 
 
 def from_plain(data: Any) -> Any:
@@ -99,25 +105,24 @@ def from_plain(data: Any) -> Any:
         return tuple(from_plain(inner) for inner in data)
     if not isinstance(data, dict):
         return data
-    if TENSOR in data:
-        return torch.tensor(data[TENSOR], dtype=getattr(torch, data["dtype"]))
     if IDENTITY not in data:
         return {key: from_plain(inner) for key, inner in data.items()}
     identity, content = data[IDENTITY], {k: v for k, v in data.items() if k != IDENTITY}
-    if LOST in content:
-        raise ValueError(
-            f"a rule of {identity!r} cannot be made again from a file; write it as a function or a "
-            f"frozen dataclass"
-        )
+    if identity == TENSOR:
+        return _make_tensor(content)
+    if not isinstance(identity, str):
+        raise ValueError(f"{identity!r:.60} is no identity of a rule; give what `to_plain` wrote")
     found = find(identity)
     if is_dataclass(found):
-        return _made(identity, found, content)
+        return _make(identity, found, content)
     if content or not callable(found):
-        raise ValueError(f"{identity!r} is no rule with the fields {', '.join(content) or '(none)'}")
+        raise ValueError(
+            f"{identity!r} is no rule with the fields {', '.join(content) or '(none)'}"
+        )
     return found
 
 
-def _module(identity: str, name: str, importing: bool) -> Any:
+def _find_module(identity: str, name: str, importing: bool) -> Any:
     # A file may come from anybody, and importing a module runs it.
     if importing or name == "probe" or name.startswith("probe."):
         try:
@@ -129,7 +134,17 @@ def _module(identity: str, name: str, importing: bool) -> Any:
     return sys.modules[name]
 
 
-def _made(identity: str, kind: Any, content: Mapping[str, Any]) -> Any:
+def _make_tensor(content: Mapping[str, Any]) -> torch.Tensor:
+    dtype = getattr(torch, str(content.get("dtype")), None)
+    try:
+        if isinstance(dtype, torch.dtype):
+            return torch.tensor(content["values"], dtype=dtype)
+    except (KeyError, TypeError, ValueError, RuntimeError) as failure:
+        raise ValueError(f"a tensor in a configuration is damaged ({failure})") from failure
+    raise ValueError(f"a tensor in a configuration has no number type {content.get('dtype')!r}")
+
+
+def _make(identity: str, kind: Any, content: Mapping[str, Any]) -> Any:
     known = {one.name for one in fields(kind) if one.init}
     if strange := sorted(set(content) - known):
         raise ValueError(f"{identity!r} has no field {strange[0]!r}; another version wrote it")

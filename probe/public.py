@@ -14,16 +14,16 @@ PUBLIC: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.view", ("View",)),
     ("engine.readings", ("Reading", "AttentionMaps")),
     ("engine.prompts", ("GENERIC",)),
-    ("engine.attention", ("Heatmap", "assemble")),
-    ("engine.grids", ("VisualGrid", "Cells")),
+    ("engine.attention", ("Heatmap",)),
+    ("engine.grids", ("VisualGrid",)),
     # Grounding tokens.
-    ("interpret.grounding_tokens", ("rank_tokens", "grounding_token", "visual_activation")),
+    ("interpret.grounding_tokens", ("rank_tokens", "grounding_token")),
     # Interventions, and what they change.
     ("engine.interventions", ("Intervention",)),
-    ("interpret.knockouts", ("knock_out", "Cut", "Effect", "compare", "swap_tokens")),
-    ("interpret.causal", ("causal_grounding", "deletion_curve", "insertion_curve")),
-    ("interpret.heads", ("head_scores", "localization_heads", "HeadList")),
-    ("interpret.baseline_maps", ("attention_rollout", "gradient_attention", "logit_lens")),
+    ("interpret.knockouts", ("knock_out", "Cut", "Effect")),
+    ("interpret.causal", ("causal_grounding", "deletion_curve")),
+    ("interpret.heads", ("HeadList",)),
+    ("interpret.baseline_maps", ("logit_lens",)),
     ("engine.latent_prompts", ("LatentPrompt",)),
     ("grounding.reattention", ("reattend", "Reattention", "Learning")),
     # The grounder.
@@ -57,10 +57,22 @@ NAMESPACES: tuple[tuple[str, str], ...] = (
 
 ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("interpret.token_rules", ("MostActive", "Fixed", "AllOf")),
-    ("interpret.knockouts", ("MeanAblation", "NoiseAblation", "mean_outputs")),
-    ("interpret.causal", ("rank_agreement", "random_map")),
-    ("interpret.heads", ("heads_on_track", "attention_sinks")),
-    ("interpret.baseline_maps", ("last_token",)),
+    ("engine.attention", ("assemble",)),
+    ("engine.grids", ("Cells",)),
+    ("interpret.grounding_tokens", ("visual_activation",)),
+    (
+        "interpret.knockouts",
+        ("MeanAblation", "NoiseAblation", "mean_outputs", "swap_tokens", "compare"),
+    ),
+    ("interpret.causal", ("rank_agreement", "random_map", "insertion_curve")),
+    (
+        "interpret.heads",
+        ("head_scores", "localization_heads", "heads_on_track", "attention_sinks"),
+    ),
+    (
+        "interpret.baseline_maps",
+        ("last_token", "attention_rollout", "gradient_attention"),
+    ),
     ("grounding.reattention", ("Absolute", "Relative")),
     ("grounding.losses", ("exponential", "contrast", "entropy")),
     ("grounding.span_rules", ("TopHull", "GrowFromPeak", "BestContrast", "best_span")),

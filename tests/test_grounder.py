@@ -57,7 +57,7 @@ def test_the_released_code_reads_a_fixed_token(organism, video, clip):
 def test_every_preset_answers_and_can_be_written_down(organism, video, clip, preset):
     found = ground(organism, video, clip.things[0].query, config=PRESETS[preset])
     content = json.loads(json.dumps(found.to_dict()))
-    assert content["config"]["rule"] == "probe.grounding.config:GrounderConfig"
+    assert content["config"]["is"] == "probe.grounding.config:GrounderConfig"
     assert 0 < len(found.span) <= video.source_length
 
 
@@ -67,7 +67,7 @@ def test_the_paper_learns_for_the_part_and_reads_with_the_whole_query(organism, 
     for look in (found.where, found.when):
         assert look.reading.prompt.question == f"Is there {thing.query} in this video?"
     assert found.to_dict()["config"]["learn_where"]["loss"] == {
-        "rule": "probe.grounding.losses:exponential"
+        "is": "probe.grounding.losses:exponential"
     }
     assert found.where.consistency is not None
     assert -1 <= found.where.consistency <= 1
@@ -97,7 +97,7 @@ def test_a_word_without_a_like_in_the_generic_prompt_is_refused(organism, video,
 def test_the_span_rule_is_a_choice(organism, video, clip):
     query = clip.things[0].query
     short = ground(organism, video, query, config=replace(PLAIN, span=BestContrast()))
-    assert short.to_dict()["config"]["span"] == {"rule": "probe.grounding.span_rules:BestContrast"}
+    assert short.to_dict()["config"]["span"] == {"is": "probe.grounding.span_rules:BestContrast"}
 
 
 def test_an_empty_list_of_candidates_is_not_taken_for_none(organism, video, clip):

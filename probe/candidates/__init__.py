@@ -2,5 +2,3 @@
 
 This room may use the engine and the metrics; it knows nothing of queries.
 """
-
-import probe.engine  # noqa: F401  declares torchvision's operators before transformers needs them

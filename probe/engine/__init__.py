@@ -2,7 +2,3 @@
 
 It may use `files` and `video`. Only `decoder` touches nnsight's untyped handles.
 """
-
-from probe.engine.torchvision_cpu import declare_missing_operators
-
-declare_missing_operators()

@@ -287,7 +287,7 @@ class Reading(AttentionMaps):
     @property
     def margin(self) -> float:
         """Yes minus no in logits, each over all its one-token surface forms (logsumexp)."""
-        return float(self.yes_minus_no)
+        return float(self.yes_minus_no.detach())
 
 
 def yes_minus_no(logits: Float[Tensor, "*question word"], ids: AnswerIds) -> Tensor:

@@ -242,6 +242,8 @@ def _find_video(path: str | Path, about: Mapping[str, Any]) -> Video:
     """Read the video of an answer again; its path may count from where the answer is."""
     if about["path"] is None:
         raise ValueError(f"{path}: does not say where its video is; give Answer.load the video")
-    places = (Path(about["path"]), Path(path).parent / about["path"])
+    named, folder = Path(about["path"]), Path(path).parent
+    # Where it was; from the answer's folder; and in that folder, if both were moved together.
+    places = (named, folder / named, folder / named.name)
     found = next((place for place in places if place.exists()), places[0])
     return read_video(found, len(about["sampled_frames"]))

@@ -3,5 +3,3 @@
 This room knows the truth about every clip. It may use the engine and the video room; the grounder
 and its rules never import it.
 """
-
-import probe.engine  # noqa: F401  declares torchvision's operators before transformers needs them

@@ -195,8 +195,8 @@ def test_gradients_flow_through_a_residual_edit(own, tiny, video):
 
 def test_every_rule_survives_the_round_trip_of_the_configuration(config):
     record = config.to_dict()
-    assert record["token"] == {"rule": "own_rules:LastWords", "count": 3}
-    assert record["span"] == {"rule": "own_rules:first_half"}
+    assert record["token"] == {"is": "own_rules:LastWords", "count": 3}
+    assert record["span"] == {"is": "own_rules:first_half"}
     made = GrounderConfig.from_dict(record)
     assert made.to_dict() == record
     for name in ("token", "track", "frames", "span", "learn_where", "learn_when", "layers"):

@@ -280,8 +280,8 @@ def test_cutting_what_an_answer_rests_on_moves_its_tube(organism, clip, video):
     assert cut.track is not plain.track
     assert tube_iou(plain.tube, cut.tube) < 1
     (told,) = json.loads(json.dumps(cut.to_dict()))["config"]["interventions"]
-    assert told["rule"] == "probe.interpret.knockouts:Cut"
-    assert told["cells"] == {"tensor": cells.tolist(), "dtype": "bool"}
+    assert told["is"] == "probe.interpret.knockouts:Cut"
+    assert told["cells"]["values"] == cells.tolist()
 
 
 def test_a_grounder_may_look_through_some_heads_only(organism, clip, video):

@@ -1,0 +1,313 @@
+"""Results are pleasant to hold: short to print, saved and loaded as they were, arrays, tables."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from probe.engine.attention import Heatmap
+from probe.engine.latent_prompts import LatentPrompt
+from probe.engine.readings import Reading
+from probe.grounder import ground
+from probe.grounding.answers import Answer
+from probe.grounding.config import BEST, PAPER
+from probe.grounding.reattention import Reattention, reattend
+from probe.interpret.heads import HeadList
+from probe.interpret.knockouts import Cut, knock_out
+from probe.video import read_video
+
+QUESTION = "Is there a red circle in this video?"
+MOST_CHARACTERS = 300
+
+
+@pytest.fixture(scope="module")
+def clip_file(tmp_path_factory, clip):
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    clip.write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(organism, clip, clip_file):
+    """One of each kind of result."""
+    video = read_video(clip_file, 8)
+    view = organism.watch(video)
+    (reading,) = view.read(QUESTION)
+    answer = ground(organism, video, clip.things[0].query, config=BEST)
+    learned = reattend(view, QUESTION, layer=2, steps=2)
+    return {
+        "model": organism,
+        "video": video,
+        "view": view,
+        "reading": reading,
+        "maps": view.attention(QUESTION, layers=1)[0],
+        "heatmap": reading.heatmap(-1),
+        "grid": view.grid,
+        "answer": answer,
+        "look": answer.where,
+        "tube": answer.tube,
+        "span": answer.span,
+        "latent": learned.latent,
+        "reattention": learned,
+        "effect": knock_out(view, QUESTION, [Cut()])[0],
+        "heads": HeadList(((0, 1), (2, 3)), organism.identity, "by hand"),
+        "learned view": view.with_latent(learned.latent),
+    }
+
+
+KINDS = (
+    "model", "video", "view", "reading", "maps", "heatmap", "grid", "answer", "look", "tube",
+    "span", "latent", "reattention", "effect", "heads", "learned view",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_result_is_printed_in_a_line_or_two(results, kind):
+    shown = repr(results[kind])
+    assert len(shown) < MOST_CHARACTERS
+    assert "tensor(" not in shown
+    assert "array(" not in shown
+
+
+SAVED = {
+    "reading": Reading,
+    "heatmap": Heatmap,
+    "latent": LatentPrompt,
+    "reattention": Reattention,
+    "heads": HeadList,
+    "answer": Answer,
+}
+
+
+@pytest.mark.parametrize("kind", SAVED)
+def test_what_is_saved_is_loaded_as_it_was(results, tmp_path, kind):
+    path = tmp_path / f"{kind}.saved"
+    results[kind].save(path)
+    loaded = SAVED[kind].load(path)
+    assert loaded == results[kind]
+    assert hash(loaded) == hash(results[kind])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", SAVED)
+def test_a_file_of_another_kind_is_refused_in_one_line(results, tmp_path, kind):
+    other = "heatmap" if kind != "heatmap" else "latent"
+    results[other].save(tmp_path / "other")
+    (tmp_path / "text").write_text("not one of ours")
+    (tmp_path / "json").write_text("[1]")
+    for name in ("other", "text", "json", "missing"):
+        with pytest.raises(ValueError, match=name) as refusal:
+            SAVED[kind].load(tmp_path / name)
+        assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_results_that_differ_in_one_number_are_not_equal(results):
+    heat = results["heatmap"]
+    other = heat.values.clone()
+    other[0, 0, 0] += 1e-6
+    assert replace(heat, values=heat.values.clone()) == heat
+    assert replace(heat, values=other) != heat
+    assert results["reading"] != results["maps"]
+
+
+def test_a_loaded_answer_is_drawn_and_used_as_a_fresh_one(results, tmp_path):
+    answer = results["answer"]
+    answer.save(tmp_path / "answer.json")
+    loaded = Answer.load(tmp_path / "answer.json")
+    assert loaded.tube == answer.tube
+    assert loaded.track in loaded.candidates
+    assert loaded.where.token_texts == answer.where.reading.tokens
+    loaded.figure(tmp_path / "loaded.png")
+    answer.figure(tmp_path / "fresh.png")
+    pictures = [
+        np.frombuffer((tmp_path / f"{name}.png").read_bytes(), np.uint8)
+        for name in ("loaded", "fresh")
+    ]
+    assert len(pictures[0]) == pytest.approx(len(pictures[1]), rel=0.01)
+    loaded.overlay(tmp_path / "answer.mp4")
+    assert (tmp_path / "answer.mp4").stat().st_size
+
+
+def test_an_answer_finds_its_video_next_to_it_and_says_where_it_is_not(results, tmp_path, clip):
+    clip.write(tmp_path / "clip.mp4")
+    answer = results["answer"]
+    answer.save(tmp_path / "answer.json")
+    content = json.loads((tmp_path / "answer.json").read_text())
+    content["video"]["path"] = "clip.mp4"
+    (tmp_path / "moved.json").write_text(json.dumps(content))
+    assert Answer.load(tmp_path / "moved.json").tube == answer.tube
+    content["video"]["path"] = None
+    (tmp_path / "nowhere.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"give Answer\.load the video"):
+        Answer.load(tmp_path / "nowhere.json")
+    with pytest.raises(ValueError, match="answers another video, or other frames"):
+        Answer.load(tmp_path / "nowhere.json", read_video(tmp_path / "clip.mp4", 5))
+
+
+def test_an_assembled_answer_survives_too(organism, clip, results, tmp_path):
+    answer = ground(organism, results["video"], clip.things[0].query, config=PAPER)
+    answer.save(tmp_path / "answer.json")
+    assert Answer.load(tmp_path / "answer.json") == answer
+
+
+# Arrays and tables
+
+
+def test_a_map_is_an_array_a_table_and_an_array_with_names(results):
+    heat = results["heatmap"]
+    assert np.array_equal(np.asarray(heat), heat.values.numpy())
+    assert np.asarray(heat).max() == heat.values.max()
+    table = heat.to_frame()
+    strongest = table.loc[table["value"].idxmax()]
+    frame, row, column = heat.peak
+    assert (strongest["frame"], strongest["row"], strongest["column"]) == (
+        heat.cells.frames[frame][0],
+        row,
+        column,
+    )
+    xarray = pytest.importorskip("xarray")
+    named = heat.to_xarray()
+    assert isinstance(named, xarray.DataArray)
+    assert named.sel(frame=heat.cells.frames[frame][0])[row, column] == heat.values.max()
+
+
+def test_a_reading_is_a_table_with_a_row_for_each_token(results):
+    reading = results["reading"]
+    table = reading.to_frame()
+    assert list(table["token"]) == list(reading.tokens)
+    activation = reading.mean_attention().amax(dim=(1, 2, 3))
+    assert np.allclose(table["activation"], activation)
+    assert reading.to_numpy().shape == reading.attention.shape
+    pytest.importorskip("xarray")
+    named = reading.to_xarray()
+    assert named.dims == ("layer", "head", "token", "frame", "row", "column")
+
+
+def test_learning_is_a_table_with_a_row_for_each_step(results):
+    table = results["reattention"].to_frame()
+    assert list(table["margin"]) == [step.margin for step in results["reattention"].steps]
+
+
+# Words and single numbers in the place of indices and tuples
+
+
+def test_tokens_are_named_by_words_of_the_question(results):
+    reading = results["reading"]
+    words = QUESTION.replace("?", " ?").split()
+    for place, word in enumerate(words):
+        assert reading.find(word) == [place]
+    assert reading.find("red circle") == [3, 4]
+    assert reading.heatmap("circle") == reading.heatmap(4)
+    assert reading.heatmap("red circle") == reading.heatmap([3, 4])
+    assert reading.heatmap("ANT") == reading.heatmap(-2)
+    assert reading.find(["Is", -1]) == [0, len(reading.tokens) - 1]
+
+
+def test_a_word_that_is_not_there_or_is_there_twice_is_named(organism, video):
+    (reading,) = organism.watch(video).read("Is there a red circle or a red square in this video?")
+    with pytest.raises(ValueError, match=r"'blue' in the question .*: not there; its tokens are"):
+        reading.heatmap("blue")
+    with pytest.raises(ValueError, match=r"'red' .*: more than once, at places .*; give a place"):
+        reading.heatmap("red")
+    with pytest.raises(ValueError, match="no token 99 among the"):
+        reading.heatmap(99)
+
+
+def test_relative_attention_needs_no_index_arithmetic(organism, video):
+    view = organism.watch(video)
+    asked, generic = view.read(QUESTION, "Describe this video in details.")
+    by_hand = asked.heatmap(-2).relative_to(generic.heatmap(-2))
+    assert asked.relative_heatmap("ANT", generic) == by_hand
+    assert asked.relative_heatmap(len(asked.tokens) - 2, generic) == by_hand
+
+
+def test_the_cells_on_a_tube_are_a_mask(organism, clip, video):
+    grid = organism.watch(video).grid
+    inside = grid.cells.inside(clip.things[0].track())
+    assert inside.dtype == torch.bool
+    assert 0 < inside.sum() < inside.numel()
+
+
+def test_one_layer_and_a_list_of_questions_are_taken(organism, video):
+    view = organism.watch(video)
+    (one,) = view.read(QUESTION, layers=2, heads=0)
+    (several,) = view.read([QUESTION], layers=[2], heads=(0,))
+    assert one == several
+    assert one.heatmap(0, layers=2) == one.heatmap(0)
+
+
+WRONG = {
+    "probe.load(5)": "a checkpoint is given by its folder or its name",
+    "probe.load('organism', dtype='float8')": "unknown dtype 'float8'",
+    "model.watch(5)": "",
+    "model.watch('gone.mp4')": "gone.mp4: no such file",
+    "view.read(5)": "a question is text; found 5 (int)",
+    "view.read()": "there is no question",
+    "view.read('What jumps?', layers='two')": "layers are given as numbers",
+    "view.read('What jumps?', layers=1.5)": "layers are given as numbers",
+    "view.read('What jumps?', heads=99)": "there is no head [99]",
+    "reading.heatmap('zebra')": "'zebra' in the question",
+    "reading.heatmap(2.5)": "there is no token 2.5",
+    "reading.heatmap(None)": "there is no token None",
+    "reading.heatmap([])": "there is no token to look through",
+    "reading.heatmap(0, layers='2')": "layers are given as numbers",
+    "view.with_latent('latent.safetensors')": "a latent prompt is wanted, found str",
+    "probe.reattend(view, 'What jumps?', pace=3)": "learning has no choice 'pace'",
+    "probe.reattend(view, 'What jumps?', layer=99)": "there is no layer [99]",
+    "probe.GrounderConfig(token='role')": "the token rule is 'role'; give a callable",
+    "probe.GrounderConfig(layers='all')": "layers are given as numbers",
+    "probe.ground(model, video, 'the red circle', config='bset')": "no preset is called 'bset'",
+    "probe.ground(model, video, 'the red circle', config=3)": "no preset is called 3",
+    "probe.ground(model, video, 'the red circle', [])": "there is no candidate",
+    "probe.ground(model, video, 'the red circle', 'gone.json')": "gone.json",
+    "probe.ground(model, video, '')": "empty",
+    "probe.Tube([0, 1], [[0, 0, 1]])": "",
+    "probe.Tube('frames', 'boxes')": "",
+    "probe.Span('0', 3)": "",
+    "probe.Heatmap('values', view.grid.cells)": "the values of a map are numbers",
+}
+"""What a notebook user types wrongly, and how the one line that she reads begins or goes on."""
+
+CALLS = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+import probe
+model = probe.load()
+video = probe.read_video(sys.argv[1], 8)
+view = model.watch(video)
+(reading,) = view.read("Is there a red circle in this video?")
+said = {}
+for call in json.load(sys.stdin):
+    try:
+        eval(call)
+        said[call] = "nothing"
+    except ValueError as failure:
+        said[call] = str(failure)
+    except Exception as failure:
+        said[call] = f"raised {type(failure).__name__}: {failure}"
+json.dump(said, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def said(clip_file):
+    """What the calls say in a process of their own: here beartype would answer in their place."""
+    done = subprocess.run(
+        [sys.executable, "-c", CALLS, str(clip_file)],
+        input=json.dumps(list(WRONG)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("call", WRONG)
+def test_a_wrong_call_is_answered_in_one_line(said, call):
+    assert not said[call].startswith(("raised", "nothing")), said[call]
+    assert len(said[call].splitlines()) == 1
+    assert WRONG[call] in said[call]
