@@ -124,7 +124,7 @@ class Evaluate:
     def _make_config(self) -> "EvaluationConfig":
         from probe.engine.model import ORGANISM
         from probe.evaluation.config import EvaluationConfig
-        from probe.grounding.sources import splitter
+        from probe.grounding.sources import make_splitter
 
         if not self.dataset:
             raise ValueError(f"which data set? Give its name {list_datasets('')}")
@@ -144,7 +144,7 @@ class Evaluate:
             method=self.method or ("best" if options.model == ORGANISM else "paper"),
             rules=self.rules.names,
             candidates=self._make_candidates(),
-            splitter=splitter(self.sources.split),
+            splitter=make_splitter(self.sources.split),
             model=options.model,
             revision=options.revision,
             device=options.device,

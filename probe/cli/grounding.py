@@ -144,7 +144,7 @@ def answer_query(
     """
     from probe.candidates.tracks import load_tracks
     from probe.grounder import ground
-    from probe.grounding.sources import splitter
+    from probe.grounding.sources import make_splitter
 
     with show_progress("load", "split", "find", "ground") as step:
         model, video = open_model_and_video(source, options)
@@ -152,12 +152,12 @@ def answer_query(
             warnings.warn(ORGANISM_NOTICE, stacklevel=2)
         step()
         name = "" if video.path is None else video.path.name
-        queries = splitter(sources.split).split(model, name, query)
+        queries = make_splitter(sources.split).split(model, name, query)
         step()
         tracks = None if sources.tracks is None else load_tracks(sources.tracks, video)
         if (search := sources.describe_search(sources.cache)) is not None:
             device = str(model.checkpoint.device)
-            tracks = search.opened(device=device, dtype=options.dtype).find(video, queries)
+            tracks = search.open(device=device, dtype=options.dtype).find(video, queries)
         step()
         answer = ground(model, video, query, tracks, queries=queries, config=config)
         step()

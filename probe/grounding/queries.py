@@ -1,11 +1,10 @@
-"""Split a query into which object it means and what the object does.
+"""Queries, and their split into which object is meant and what the object does.
 
-The attribute sub-query says who: subject, looks, place. The action sub-query keeps the bare subject
-and says what it does. Rules, a language model or the authors' files can do the splitting; where a
-split fails the whole query stands in for that branch, and the result says so.
+The attribute sub-query has the subject with its looks and its place. The action sub-query has the
+bare subject and what it does. Rules, a language model or the authors' files can split a query. If a
+part is not found, the whole query is asked in its place, and the result says so.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,15 +12,20 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, TypeAlias
 
 from probe.engine.prompts import GENERIC_RELEASED
-from probe.grounding.grammar import DETERMINERS, EDGES, SMALL, Clause, as_statement, trimmed
+from probe.engine.readings import shorten
+from probe.files import read_json
+from probe.grounding.grammar import DETERMINERS, EDGES, SMALL, Clause, as_statement, trim
 
 Branch: TypeAlias = Literal["attribute", "action"]
+"""The part of a query that chooses the track, and the part that chooses the span."""
+
 Source: TypeAlias = Literal["rules", "model", "file"]
+"""Who can split a query."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Queries:
-    """A query and the two sub-queries it is asked as."""
+    """A query and the two sub-queries that are asked in its place."""
 
     whole: str
     """The query as it was given."""
@@ -36,14 +40,22 @@ class Queries:
     """Who split the query."""
 
     fallbacks: tuple[Branch, ...] = ()
-    """The branches that were not found, for which the whole query stands in as a statement."""
+    """The branches that were not found, where the whole query is asked as a statement."""
+
+    def __repr__(self) -> str:
+        missing = f", without {' and '.join(self.fallbacks)}" if self.fallbacks else ""
+        whole, attribute, action = map(shorten, (self.whole, self.attribute, self.action))
+        return (
+            f"Queries({whole!r}: attribute {attribute!r}, action {action!r}, by {self.source}"
+            f"{missing})"
+        )
 
     @property
     def subject(self) -> str:
-        """What kind of thing is meant, as a detector is asked for it: the subject's bare nouns.
+        """The bare nouns of the subject: the phrase that a detector is given.
 
-        Where the subject has no name, as in "something that the child holds", the whole query as
-        a statement.
+        It is the whole query as a statement if the subject has no name, as in "something that the
+        child holds".
 
         >>> decompose("The man in purple clothes takes a step forward.").subject
         'man'
@@ -52,7 +64,9 @@ class Queries:
         """
         clause = Clause(self.attribute.split())
         end = len(clause.words) if clause.action_start is None else clause.action_start
-        nouns = [word for word in clause.bare(end) if word.lower() not in DETERMINERS | {""}]
+        nouns = [
+            word for word in clause.bare_subject(end) if word.lower() not in DETERMINERS | {""}
+        ]
         named = " ".join(nouns).lower()
         if named in {"someone", "somebody"}:
             return "person"
@@ -78,9 +92,9 @@ class Queries:
 
 
 def as_question(sub_query: str) -> str:
-    """The yes-or-no question that a sub-query is asked as.
+    """Turn a sub-query into a yes-or-no question.
 
-    Articles and other small words lose their capital; any other word may be a name and keeps it.
+    Articles and other function words lose their capital. Any other word may be a name and keeps it.
 
     >>> as_question("The man in purple clothes.")
     'Is there the man in purple clothes in this video?'
@@ -88,22 +102,24 @@ def as_question(sub_query: str) -> str:
     Raises:
         ValueError: if there is nothing to ask.
     """
-    return f"Is there {trimmed(sub_query)} in this video?"
+    # The paper's template. "Is there the man" is not good English, but the published numbers were
+    # measured with it.
+    return f"Is there {trim(sub_query)} in this video?"
 
 
 def decompose(query: str) -> Queries:
-    """Split a query by rules of English grammar; no model, no download.
+    """Split a query by rules of English grammar, without any model.
 
     The attribute ends where the main verb begins. Relative clauses and participles before a main
-    verb describe ("the man holding a cup walks"); without a main verb they are what is done ("a
-    man holding a cup"), except those for clothes and place ("who wears a hat", "that is beneath
-    the chair").
+    verb describe ("the man holding a cup walks"). Without a main verb they say what is done ("a man
+    holding a cup"), except those for clothes and place ("who wears a hat", "that is beneath the
+    chair").
 
-    A question asks for a thing that it does not describe, so that its tube must be found through
-    what is known of it: "who opens the door" is asked as "someone who opens the door", in the
-    attribute branch for want of attributes. In "what does the child in red hold" the target is
-    what is held, not the child; the child's looks stay in the attribute branch, where they help
-    to find the thing, and leave the action branch.
+    A question asks for a thing that it does not describe, so its tube must be found through the
+    rest of the question: "who opens the door" is asked as "someone who opens the door", also in the
+    attribute branch, since there are no attributes. In "what does the child in red hold" the target
+    is the thing that is held. The looks of the child are kept in the attribute branch, where they
+    help to find the thing, and left out of the action branch.
 
     >>> asked = decompose("The man in purple clothes takes a step forward and sits on the bench.")
     >>> asked.attribute, asked.action
@@ -121,20 +137,21 @@ def decompose(query: str) -> Queries:
     clause = Clause(as_statement(query).split())
     start = clause.action_start
     if start is None:
-        return _queries(query, "rules", attribute=" ".join(clause.words))
+        return _make_queries(query, "rules", attribute=" ".join(clause.words))
     subject = " ".join(clause.words[:start]).rstrip(EDGES)
-    nobody = subject in {"someone", "something"}
-    return _queries(query, "rules", "" if nobody else subject, " ".join(clause.acting()))
+    nobody = subject in {"someone", "something"}  # "who opens the door" has no attributes
+    return _make_queries(query, "rules", "" if nobody else subject, " ".join(clause.keep_action()))
 
 
 def decompose_with_model(ask: Callable[[str], str], query: str) -> Queries:
-    r"""Let a language model split a query; what cannot be used of its answer falls back.
+    r"""Let a language model split a query.
 
-    A sub-query is used if it is labelled as asked for and shares a word with the query.
+    A sub-query of its answer is used if it is labelled as the prompt says and shares a word with
+    the query; otherwise the whole query is asked in its place.
 
     Args:
-        ask: Gives a model's answer to a prompt, without repeating the prompt.
-        query: What to split.
+        ask: Returns the model's answer to a prompt, without the prompt.
+        query: The query to split.
 
     >>> answer = "Attribute: the man in red\nAction: the man runs"
     >>> decompose_with_model(lambda prompt: answer, "The man in red runs.").action
@@ -143,14 +160,17 @@ def decompose_with_model(ask: Callable[[str], str], query: str) -> Queries:
     Raises:
         ValueError: if the query is empty.
     """
-    known = _keys(as_statement(query)) - SMALL
+    # Small words are shared by all sentences: they do not show that an answer is about the query.
+    known = _collect_words(as_statement(query)) - SMALL
     found: dict[str, str] = {}
     for line in ask(MODEL_PROMPT.format(query=" ".join(query.split()))).splitlines():
+        # Models write bullets, bold, JSON or "sub-query" around the labels, and may go on with
+        # examples of their own: the first answer for each label counts.
         labelled = re.match(r"\W*(attribute|action)\b[^:=]{0,20}[:=](.*)", line, re.I)
         text = labelled[2].strip(" *`{}[],\"'") if labelled else ""
-        if labelled and known & _keys(text):
+        if labelled and known & _collect_words(text):
             found.setdefault(labelled[1].lower(), text)
-    return _queries(query, "model", found.get("attribute", ""), found.get("action", ""))
+    return _make_queries(query, "model", found.get("attribute", ""), found.get("action", ""))
 
 
 MODEL_PROMPT = """\
@@ -180,55 +200,58 @@ description: {query}
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Decompositions:
-    """Sub-queries prepared for the videos of a data set, as the authors publish theirs.
+    """Sub-queries that were prepared for the videos of a data set, as the authors publish theirs.
 
-    A file maps a video's name, with or without its suffix, to
-    `{"decompose_attribute": [...], "decompose_action": [...]}`. It knows one query a name.
+    The file maps the name of a video, with or without its suffix, to
+    `{"decompose_attribute": [...], "decompose_action": [...]}`. It holds one query a name.
     """
 
     entries: Mapping[str, Mapping[Branch, str]]
-    """By video, then branch; a branch that was not decomposed is left out."""
+    """Sub-queries by video and branch; a branch that was not decomposed is left out."""
+
+    def __repr__(self) -> str:
+        return f"Decompositions({len(self.entries)} queries)"
 
     @classmethod
     def load(cls, path: str | Path) -> "Decompositions":
         """Read a file of decompositions.
 
-        Of several strings in a list the last is used, as in the released code, so that the
-        published files give the published questions; they hold one each. A string that asks for
-        the generic prompt is the authors' mark of a split that failed.
+        The last string of a list is used, as in the released code, so that the published files
+        give the published questions; their lists hold one string each. A string that contains the
+        generic prompt is the authors' mark of a split that failed.
 
         Raises:
             ValueError: if the file cannot be read or an entry is not of that form.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path}: cannot be read as JSON ({error}); give a file") from error
+        content = read_json(path)
         if not isinstance(content, dict):
             raise ValueError(f"{path}: holds a {type(content).__name__}; it must map video names")
-        return cls({name: dict(_entry(path, name, entry)) for name, entry in content.items()})
+        return cls(
+            {name: dict(_read_branches(path, name, entry)) for name, entry in content.items()}
+        )
 
     def knows(self, video_name: str) -> bool:
-        """Whether there are sub-queries of a video."""
-        return self._entry(video_name) is not None
+        """Tell whether there are sub-queries for a video."""
+        return self._find_entry(video_name) is not None
 
     def of(self, video_name: str, query: str) -> Queries:
-        """The sub-queries of a video; what the file lacks, the whole query stands in for.
+        """Return the sub-queries of a video; the whole query in place of what the file lacks.
 
         Raises:
             ValueError: if the query is empty.
         """
-        entry = self._entry(video_name) or {}
-        return _queries(query, "file", entry.get("attribute", ""), entry.get("action", ""))
+        entry = self._find_entry(video_name) or {}
+        return _make_queries(query, "file", entry.get("attribute", ""), entry.get("action", ""))
 
-    def _entry(self, video_name: str) -> Mapping[Branch, str] | None:
+    def _find_entry(self, video_name: str) -> Mapping[Branch, str] | None:
         names = (video_name, PurePath(video_name).stem)
         return next((self.entries[name] for name in names if name in self.entries), None)
 
 
-def _entry(path: str | Path, name: str, entry: Any) -> Iterator[tuple[Branch, str]]:
+def _read_branches(path: str | Path, name: str, entry: Any) -> Iterator[tuple[Branch, str]]:
+    """Read the sub-queries that an entry of a file holds."""
     branches: tuple[Branch, ...] = ("attribute", "action")
     for branch in branches:
         texts = entry.get(f"decompose_{branch}", []) if isinstance(entry, dict) else None
@@ -240,18 +263,18 @@ def _entry(path: str | Path, name: str, entry: Any) -> Iterator[tuple[Branch, st
             yield branch, texts[-1]
 
 
-def _queries(whole: str, source: Source, attribute: str = "", action: str = "") -> Queries:
-    """Sub-queries in one form, the whole query standing in for those that are empty."""
+def _make_queries(whole: str, source: Source, attribute: str = "", action: str = "") -> Queries:
+    """Make queries of what was found, with the whole query in place of what is empty."""
     statement = as_statement(whole)
     missing: tuple[tuple[Branch, str], ...] = (("attribute", attribute), ("action", action))
     return Queries(
         whole,
-        trimmed(attribute or statement),
-        trimmed(action or statement),
+        trim(attribute or statement),
+        trim(action or statement),
         source,
         tuple(branch for branch, text in missing if not text),
     )
 
 
-def _keys(text: str) -> set[str]:
+def _collect_words(text: str) -> set[str]:
     return {word.strip(EDGES).lower() for word in text.split()}

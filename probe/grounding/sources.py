@@ -1,6 +1,7 @@
-"""What splits a query into its parts, and what finds the objects that it may mean: as values.
+"""Sources of sub-queries and of candidate tracks: splitters of queries, and a search by detector.
 
-They are described before anything is loaded, so that a process can hand them to another.
+They are values that describe the work before anything is loaded, so that one process can hand them
+to another.
 """
 
 import hashlib
@@ -17,21 +18,21 @@ from probe.engine.model import VideoLM
 from probe.grounding.queries import Decompositions, Queries, decompose, decompose_with_model
 from probe.video import Tube, Video
 
-LONGEST_SPLIT = 128
-"""Tokens for two sub-queries and their names: captions of benchmarks have 60 at most."""
+SPLIT_MAX_TOKENS = 128
+"""Tokens of an answer with two sub-queries and their labels; captions of benchmarks have 60."""
 
 
 @runtime_checkable
 class Splitter(Protocol):
-    """Splits a query into who it is and what they do."""
+    """A way to split a query into the attribute part and the action part."""
 
     def split(self, model: VideoLM, name: str, query: str) -> Queries:
-        """Both parts; one that is not found is marked.
+        """Split a query; a part that is not found is marked.
 
         Args:
             model: The model that is going to be asked.
-            name: What a file of sub-queries may know the query under.
-            query: What to split.
+            name: The name of the query in a file of sub-queries.
+            query: The query to split.
 
         Raises:
             ValueError: if the query is empty or too long.
@@ -39,42 +40,43 @@ class Splitter(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What the parts follow from, in plain values."""
+        """Return what the parts depend on, in plain values: a run notes it."""
         ...
 
 
 @dataclass(frozen=True)
 class ByRules:
-    """Rules of grammar, which need no model."""
+    """A splitter by rules of grammar, which need no model."""
 
     def split(self, model: VideoLM, name: str, query: str) -> Queries:  # noqa: ARG002
-        """Both parts by the rules."""
+        """Split a query by the rules."""
         return decompose(query)
 
     def describe(self) -> dict[str, Any]:
-        """Who splits."""
+        """Return the name of the splitter."""
         return {"by": "rules"}
 
 
 @dataclass(frozen=True)
 class ByModel:
-    """The model itself, asked for the parts in words."""
+    """A splitter that asks the model itself for the parts, in words."""
 
     def split(self, model: VideoLM, name: str, query: str) -> Queries:  # noqa: ARG002
-        """Both parts as the model writes them."""
+        """Split a query as the model writes its parts."""
         return split_by_asking(model, query)
 
     def describe(self) -> dict[str, Any]:
-        """Who splits."""
+        """Return the name of the splitter."""
         return {"by": "model"}
 
 
 @dataclass(frozen=True, eq=False)
 class ByFile:
-    """Sub-queries that were prepared, such as those that the paper's authors published."""
+    """A splitter that reads prepared sub-queries, such as those that the authors published."""
 
     path: Path
     known: Decompositions
+    """The content of the file."""
 
     @classmethod
     def load(cls, path: Path) -> "ByFile":
@@ -86,17 +88,18 @@ class ByFile:
         return cls(path, Decompositions.load(path))
 
     def split(self, model: VideoLM, name: str, query: str) -> Queries:  # noqa: ARG002
-        """Both parts as the file has them under this name."""
+        """Return the parts that the file has under this name."""
         return self.known.of(name, query)
 
     def describe(self) -> dict[str, Any]:
-        """What the file says, wherever it lies."""
+        """Return a hash of the content, which is the same wherever the file is."""
+        # Of what was read, not of the bytes: another order of entries is the same file.
         entries = {name: dict(entry) for name, entry in self.known.entries.items()}
         content = json.dumps(entries, sort_keys=True).encode()
         return {"by": "file", "content": hashlib.sha256(content).hexdigest()}
 
     def check(self, names: Collection[str]) -> None:
-        """Refuse a file that is about other videos: every query would stand in for its parts.
+        """Refuse a file that is about other videos, with which no query would be split.
 
         Raises:
             ValueError: if it knows none of these names.
@@ -109,8 +112,8 @@ class ByFile:
             )
 
 
-def splitter(name: str) -> Splitter:
-    """What the command line calls "rules", "model", or by the path of a file.
+def make_splitter(name: str) -> Splitter:
+    """Make the splitter that the command line calls "rules" or "model", or by the path of a file.
 
     Raises:
         ValueError: if the file cannot be used.
@@ -122,7 +125,7 @@ def splitter(name: str) -> Splitter:
 
 @dataclass(frozen=True)
 class Search:
-    """Which detector looks for the subject of a query, before it is loaded."""
+    """The detector that looks for the subject of a query, described before it is loaded."""
 
     detection: str
     """A GroundingDINO checkpoint."""
@@ -131,11 +134,12 @@ class Search:
     """A SAM 2 checkpoint for video."""
 
     cache: Path | None = None
-    """A folder that keeps what is found, known again by content."""
+    """A folder that keeps the tracks found, by the content of all that they depend on."""
 
     config: DetectionConfig = PAPER_DETECTION
+    """The numbers of the search."""
 
-    def opened(self, *, device: str, dtype: str) -> "Searcher":
+    def open(self, *, device: str, dtype: str) -> "Searcher":
         """Load the detector.
 
         Raises:
@@ -147,13 +151,13 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class Searcher:
-    """A detector that is ready to search videos."""
+    """A loaded detector, ready to search videos."""
 
     search: Search
     detector: Detector
 
     def find(self, video: Video, queries: Queries) -> tuple[Tube, ...]:
-        """The tracks of what may be the subject of a query.
+        """Find the tracks of all objects that may be the subject of a query.
 
         Raises:
             ValueError: if nothing is found.
@@ -171,7 +175,7 @@ class Searcher:
         return found
 
     def describe(self) -> dict[str, Any]:
-        """What the tracks follow from: both checkpoints and the numbers, in plain values."""
+        """Return what the tracks depend on, in plain values: both checkpoints and the numbers."""
         parts = {"detection": self.detector.finder, "tracking": self.detector.tracker}
         return {
             **{
@@ -183,11 +187,12 @@ class Searcher:
 
 
 def split_by_asking(model: VideoLM, query: str) -> Queries:
-    """Let the model itself split a query, without a video; what it fails at falls back.
+    """Let the model itself split a query, without a video; a part that it fails at is marked.
 
     Raises:
         ValueError: if the query is empty, too long, or holds a control token of the model.
     """
     return decompose_with_model(
-        lambda prompt: write_answer(model, prompt, video=None, max_new_tokens=LONGEST_SPLIT), query
+        lambda prompt: write_answer(model, prompt, video=None, max_new_tokens=SPLIT_MAX_TOKENS),
+        query,
     )

@@ -1,8 +1,12 @@
-"""Choosing when: a run of consecutive frames from one score for each frame."""
+"""Span rules: they choose consecutive frames, the "when", from one score for each frame.
+
+A rule is any callable of this form; those here are the shipped ones. A user's own function can be
+used wherever they can.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -10,9 +14,10 @@ from torch import Tensor
 
 from probe.engine.grids import Cells
 from probe.video import Span
+from probe.video.coercion import describe_given
 
 SpanRule: TypeAlias = Callable[[Float[Tensor, " frame"]], range]
-"""Chooses consecutive map frames from their scores."""
+"""Chooses consecutive frames of the map from their scores."""
 
 
 @dataclass(frozen=True)
@@ -22,22 +27,22 @@ class TopHull:
     share: float = 7 / 20
 
     def __call__(self, scores: Float[Tensor, " frame"]) -> range:
-        """The frames from the first to the last of the top ones."""
-        top = scores.topk(_count(self.share, scores)).indices
+        """Return the frames from the first to the last of the top ones."""
+        top = scores.topk(_count_frames(self.share, scores)).indices
         return range(int(top.min()), int(top.max()) + 1)
 
 
 @dataclass(frozen=True)
 class GrowFromPeak:
-    """From the best frame, one at a time, to the higher neighbour: the release's rule, 11 of 20."""
+    """The best frame, grown by the higher neighbour one at a time: the release's rule, 11 of 20."""
 
     share: float = 11 / 20
 
     def __call__(self, scores: Float[Tensor, " frame"]) -> range:
-        """The frames grown around the peak."""
+        """Return the frames grown around the peak."""
         first = last = int(scores.argmax())
         values = scores.tolist()
-        while last - first + 1 < _count(self.share, scores):
+        while last - first + 1 < _count_frames(self.share, scores):
             before = values[first - 1] if first > 0 else float("-inf")
             after = values[last + 1] if last + 1 < len(values) else float("-inf")
             first, last = (first - 1, last) if before > after else (first, last + 1)
@@ -46,18 +51,20 @@ class GrowFromPeak:
 
 @dataclass(frozen=True)
 class BestContrast:
-    """The run whose mean stands out most from the rest: a span of no fixed length.
+    """The frames whose mean differs most from that of the rest: a span of no fixed length.
 
-    Maximises (mean inside - mean outside) x sqrt(inside x outside / frames), the two-sample
-    statistic of a single change in level; a longer run wins only if the added frames hold up.
+    They maximise (mean inside - mean outside) x sqrt(inside x outside / frames), the two-sample
+    statistic of a change in level. A longer span wins only if the added frames are high as well.
     """
 
     def __call__(self, scores: Float[Tensor, " frame"]) -> range:
-        """The run with the largest contrast; all frames where none stands out."""
+        """Return the frames with the largest contrast; all of them if no contrast is above 0."""
         frames = len(scores)
+        # Sums of the first n scores, so that the mean of any span is a difference of two of them.
         sums = torch.cat([scores.new_zeros(1), scores.cumsum(0)])
         best, chosen = 0.0, range(frames)
         for first in range(frames):
+            # The span of all frames is left out: there is no rest to compare it with.
             for stop in range(first + 1, frames + (first > 0)):
                 inside = stop - first
                 mean_in = (sums[stop] - sums[first]) / inside
@@ -73,27 +80,39 @@ class BestContrast:
 def best_span(
     scores: Float[Tensor, " frame"], cells: Cells, source_length: int, rule: SpanRule
 ) -> Span:
-    """When: the source frames that the chosen map frames stand for.
+    """Choose the span of source frames with the highest scores, by a rule.
 
-    A map frame stands for the stretch of the video around it, up to half-way to its neighbours.
+    A frame of the map covers the video around it, up to half-way to its neighbours.
 
     Args:
-        scores: One score for each map frame.
-        cells: Which source frames the map frames cover.
-        source_length: How many frames the video has.
-        rule: How map frames are chosen.
+        scores: One score for each frame of the map.
+        cells: The source frames that the frames of the map cover.
+        source_length: The number of frames of the video.
+        rule: The rule that chooses among the frames of the map.
 
     Raises:
-        ValueError: if there are no frames, or a score is not a finite number.
+        ValueError: if there are no frames, a score is not a finite number, or the rule does not
+            give consecutive frames.
     """
     if not len(scores):
         raise ValueError("there are no frame scores to choose a span from")
     if not torch.isfinite(scores).all():
         raise ValueError("a frame score is NaN or infinite; check the attention it came from")
     chosen = rule(scores)
+    _check_chosen(chosen, len(scores))
     edges = cells.stretches(source_length)
     return Span(edges[chosen.start], edges[chosen.stop])
 
 
-def _count(share: float, scores: Float[Tensor, " frame"]) -> int:
+def _check_chosen(chosen: Any, frames: int) -> None:
+    # A rule may be a user's own.
+    consecutive = isinstance(chosen, range) and chosen.step == 1
+    if not consecutive or not 0 <= chosen.start < chosen.stop <= frames:
+        raise ValueError(
+            f"the span rule gave {describe_given(chosen)}; it must give a range of consecutive "
+            f"frames of the map, within range({frames}) and not empty"
+        )
+
+
+def _count_frames(share: float, scores: Float[Tensor, " frame"]) -> int:
     return max(1, round(share * len(scores)))

@@ -1,4 +1,5 @@
-"""What readings mean: grounding tokens, heads, knock-outs, causal effects and rival maps.
+"""Interpretation of readings: grounding tokens, heads, knock-outs, causal effects and rival maps.
 
-It may use the engine and the metrics; it knows nothing of candidate tracks or of grounding.
+This room may use the engine, the video and the metrics. It knows nothing of how candidate tracks
+are found, nor of grounding.
 """

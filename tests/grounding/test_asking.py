@@ -23,14 +23,14 @@ def test_the_first_word_is_the_likeliest_that_the_engine_reads(organism, video):
 
 
 def test_every_further_word_is_the_likeliest_after_those_before_it(organism, video):
-    """The slow way: everything read again for each word."""
-    network = organism.network
-    tokenizer = network.processor.tokenizer
-    inputs = network.process(video, network.writer(before=0).text(QUESTION))
+    """Compare with the slow way, which reads everything again for each word."""
+    checkpoint = organism.checkpoint
+    tokenizer = checkpoint.processor.tokenizer
+    inputs = checkpoint.process(video, checkpoint.writer(before=0).text(QUESTION))
     written = []
     with torch.no_grad():
         while len(written) < 5:
-            likeliest = int(network.module(**inputs).logits[0, -1].argmax())
+            likeliest = int(checkpoint.module(**inputs).logits[0, -1].argmax())
             if likeliest == tokenizer.eos_token_id:
                 break
             written.append(likeliest)
@@ -41,7 +41,9 @@ def test_every_further_word_is_the_likeliest_after_those_before_it(organism, vid
 
 
 def test_a_shorter_answer_is_the_beginning_of_a_longer_one(tiny, video):
-    answers = [write_answer(tiny, QUESTION, video=video, max_new_tokens=length) for length in (2, 6)]
+    answers = [
+        write_answer(tiny, QUESTION, video=video, max_new_tokens=length) for length in (2, 6)
+    ]
     assert answers[1].startswith(answers[0])
     assert answers[0] != answers[1]
 

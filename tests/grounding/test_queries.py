@@ -1,4 +1,4 @@
-"""Queries: who is meant and what is done are told apart, and a split that fails says so."""
+"""Queries are split into who is meant and what is done, and a split that fails says so."""
 
 import json
 import random
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.grounding.grammar import as_statement
+from probe.grounding.grammar import Clause, as_statement
 from probe.grounding.queries import Decompositions, as_question, decompose, decompose_with_model
 
 PAPER = "The man in purple clothes takes a step forward and sits on the bench."
@@ -78,7 +78,7 @@ CAPTIONS = [
     ("Messi kicks the ball", "Messi", "Messi"),
 ]  # fmt: skip
 
-# Questions and phrases: attribute, action; None where the whole query stands in.
+# Questions and phrases: attribute, action; None where the whole query is asked.
 PHRASES = [
     ("there is a brown dog chasing a ball on the grass", "a brown dog",
      "a dog chasing a ball on the grass"),
@@ -311,7 +311,7 @@ def test_a_published_file_gives_the_published_questions(tmp_path: Path):
     assert (asked.whole, asked.source, asked.fallbacks) == (PAPER, "file", ())
 
 
-def test_of_several_strings_the_last_is_used_as_in_the_released_code(tmp_path: Path):
+def test_the_last_of_several_strings_is_used_as_in_the_released_code(tmp_path: Path):
     known = Decompositions.load(write(tmp_path, {"1.mp4": published("the man", "the old man")}))
     assert known.of("1.mp4", PAPER).attribute == "the old man"
 
@@ -325,7 +325,7 @@ def test_of_several_strings_the_last_is_used_as_in_the_released_code(tmp_path: P
         {"decompose_action": [ACTION]},
     ],
 )
-def test_a_branch_that_the_file_lacks_is_stood_in_for_and_marked(tmp_path: Path, entry: dict):
+def test_a_branch_that_the_file_lacks_is_the_whole_query_and_marked(tmp_path: Path, entry: dict):
     asked = Decompositions.load(write(tmp_path, {"1.mp4": entry})).of("1.mp4", "who runs?")
     assert (asked.attribute, asked.action) == ("someone who runs", ACTION)
     assert asked.fallbacks == ("attribute",)
@@ -355,6 +355,26 @@ def test_a_malformed_file_is_named_with_its_entry_in_one_line(tmp_path: Path, co
 
 def test_a_missing_or_broken_file_is_named(tmp_path: Path):
     (tmp_path / "broken.json").write_text("{")
-    for name in ("broken.json", "missing.json"):
-        with pytest.raises(ValueError, match=f"{name}: cannot be read as JSON"):
-            Decompositions.load(tmp_path / name)
+    with pytest.raises(ValueError, match=r"broken\.json: cannot be read as JSON"):
+        Decompositions.load(tmp_path / "broken.json")
+    with pytest.raises(ValueError, match=r"missing\.json: no such file"):
+        Decompositions.load(tmp_path / "missing.json")
+
+
+def test_queries_and_files_of_them_are_shown_in_a_line(tmp_path: Path):
+    long = decompose(f"The man in {'very ' * 200} red clothes opens {'another ' * 200} door.")
+    known = Decompositions.load(write(tmp_path, {f"{i}.mp4": published("a") for i in range(99)}))
+    assert repr(known) == "Decompositions(99 queries)"
+    assert repr(decompose("who opens the door")) == (
+        "Queries('who opens the door': attribute 'someone who opens the door', action 'someone who "
+        "opens the door', by rules, without attribute)"
+    )
+    assert len(repr(long)) < 300
+    assert "\n" not in repr(decompose("the man\nwalks"))
+
+
+def test_what_a_clause_remembers_cannot_be_written_to():
+    clause = Clause(["two", "men", "in", "black", "suits", "fight", "each", "other"])
+    assert clause.action_start == 5
+    for name in ("action_start", "_subject"):
+        hash(getattr(clause, name))

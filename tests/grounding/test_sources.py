@@ -109,7 +109,7 @@ def test_bad_options_are_one_line_and_leave_nothing(run, folder, tmp_path):
         (("--detector", tmp_path / "none"), "none: no such folder"),
         (("--detector", folder / "tracker"), "give one of grounding-dino"),
         (("--split", folder / "malformed.json"), "decompose_attribute must be a list"),
-        (("--split", "sideways"), "sideways: cannot be read as JSON"),
+        (("--split", "sideways"), "sideways: no such file"),
     ]
     for words, named in wrong:
         record, _, errors = run(*words)

@@ -32,7 +32,7 @@ def test_contrast_finds_a_plateau_of_any_length(first, stop):
     assert BestContrast()(scores + noise) == range(first, stop)
 
 
-def test_contrast_takes_everything_where_nothing_stands_out():
+def test_contrast_takes_all_frames_where_all_are_alike():
     assert BestContrast()(torch.ones(6)) == range(6)
 
 
@@ -51,7 +51,7 @@ def test_the_published_rules_hold_the_peak(rule, seed):
     assert int(scores.argmax()) in rule(scores)
 
 
-def test_a_map_frame_stands_for_the_stretch_around_it():
+def test_a_frame_of_the_map_covers_the_video_around_it():
     assert CELLS.stretches(40) == (0, 10, 20, 30, 40)
     scores = torch.tensor([0.0, 1.0, 1.0, 0.0])
     assert best_span(scores, CELLS, 40, BestContrast()) == Span(10, 30)
@@ -61,3 +61,18 @@ def test_a_map_frame_stands_for_the_stretch_around_it():
 def test_scores_that_are_not_numbers_are_refused(bad):
     with pytest.raises(ValueError, match="NaN or infinite"):
         best_span(torch.tensor([0.0, bad, 0.0, 0.0]), CELLS, 40, TopHull())
+
+
+@pytest.mark.parametrize(
+    "given", [range(2, 2), range(3, 9), range(-1, 2), range(0, 4, 2), [0, 1], None, (1, 3)]
+)
+def test_a_users_rule_that_gives_no_run_of_frames_is_told_what_is_wanted(given):
+    with pytest.raises(
+        ValueError, match=r"the span rule gave .* a range of consecutive frames"
+    ) as no:
+        best_span(torch.rand(4), CELLS, 40, lambda _: given)
+    assert "\n" not in str(no.value)
+
+
+def test_a_users_rule_may_choose_any_run_of_frames():
+    assert best_span(torch.rand(4), CELLS, 40, lambda scores: range(2, len(scores))) == Span(20, 40)
