@@ -41,14 +41,14 @@ def test_given_candidates_are_the_only_ones(organism, video, clip):
 
 def test_the_branches_ask_their_own_part_of_the_query(answer, clip):
     thing = clip.things[0]
-    assert answer.where.reading.prompt.question == f"Is there the {thing.attribute} in this video?"
-    assert thing.colour not in answer.when.reading.prompt.question
-    assert thing.action in answer.when.reading.prompt.question
+    assert answer.where.question == f"Is there the {thing.attribute} in this video?"
+    assert thing.colour not in answer.when.question
+    assert thing.action in answer.when.question
 
 
 def test_the_released_code_reads_a_fixed_token(organism, video, clip):
     found = ground(organism, video, clip.things[0].query, config=RELEASED_CODE)
-    tokens = found.where.reading.tokens
+    tokens = found.where.token_texts
     assert found.where.tokens == (len(tokens) - 5,)
     assert tokens[-5] == "A"
 
@@ -65,7 +65,7 @@ def test_the_paper_learns_for_the_part_and_reads_with_the_whole_query(organism, 
     thing = clip.things[0]
     found = ground(organism, video, thing.query, config=PAPER)
     for look in (found.where, found.when):
-        assert look.reading.prompt.question == f"Is there {thing.query} in this video?"
+        assert look.question == f"Is there {thing.query} in this video?"
     assert found.to_dict()["config"]["learn_where"]["loss"] == {
         "is": "probe.grounding.losses:exponential"
     }
@@ -78,7 +78,7 @@ def test_a_query_can_come_split(organism, video):
     queries = Queries("whole thing", "the red circle", "the circle that jumps", "file")
     found = ground(organism, video, "whole thing", queries=queries)
     assert found.queries is queries
-    assert found.where.reading.prompt.question == "Is there the red circle in this video?"
+    assert found.where.question == "Is there the red circle in this video?"
 
 
 def test_without_the_generic_prompt_maps_are_shares_of_attention(organism, video, clip):

@@ -68,7 +68,7 @@ def test_what_is_no_plain_value_is_refused_by_name():
 
 
 def test_a_callable_that_cannot_be_made_again_is_named_and_refused():
-    described = to_plain(partial(contrast, 1))
+    described = to_plain(partial(max, 1))
     assert described == {"is": "(functools:partial)"}
     with pytest.raises(ValueError, match="names no rule that can be found again"):
         from_plain(described)
