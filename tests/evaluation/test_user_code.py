@@ -78,7 +78,7 @@ class Focus:
     def __call__(self, asked, generic):
         mass = asked.attention[0].mean(dim=(0, 1)).flatten()
         share = mass / mass.sum()
-        return -(share * share.clamp_min(1e-9).log()).sum() - 0.1 * asked.yes_minus_no
+        return -(share * share.clamp_min(1e-9).log()).sum()
 
 
 CONFIG = replace(BEST, span=first_frame)
