@@ -261,9 +261,10 @@ class View:
             (questions,) = questions
         if not questions:
             raise ValueError("there is no question to read; give at least one")
-        if wrong := [one for one in questions if not isinstance(one, str)]:
+        texts = [question for question in questions if isinstance(question, str)]
+        if wrong := [question for question in questions if not isinstance(question, str)]:
             raise ValueError(f"a question is text; found {wrong[0]!r} ({type(wrong[0]).__name__})")
-        prompts = tuple(self.writer.write(question) for question in questions)
+        prompts = tuple(self.writer.write(text) for text in texts)
         packed = PackedQuestions(tuple(len(prompt) for prompt in prompts), len(self.prefix))
         embeddings = self.checkpoint.embed([id_ for prompt in prompts for id_ in prompt.ids])
         tokens = QuestionTokens(

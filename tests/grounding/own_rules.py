@@ -45,7 +45,7 @@ def look_away(asked, generic):
     return asked.mean_attention()[roles].sum()
 
 
-look_away.attention_layers = (2, 3)
+look_away.attention_layers = (2, 3)  # pyright: ignore[reportFunctionMemberAccess]
 
 
 @dataclass(frozen=True)
