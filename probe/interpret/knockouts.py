@@ -284,7 +284,7 @@ def knock_out(
     question: str,
     interventions: Intervention | Sequence[Intervention | Sequence[Intervention]],
     *,
-    layers: Sequence[int] | None = None,
+    layers: int | Sequence[int] | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> list[Effect]:
     """Ask a question with and without each of several interventions.

@@ -330,7 +330,9 @@ def test_one_intervention_may_be_given_in_place_of_a_list(view_of_tiny):
     (one,), (listed,) = (
         knock_out(view_of_tiny, QUESTION, given) for given in (Cut(tokens=3), [Cut(tokens=(3,))])
     )
-    assert torch.equal(one.after.logits, listed.after.logits)
+    assert one == listed
+    assert hash(one) == hash(listed)
+    assert one != knock_out(view_of_tiny, QUESTION, Cut(tokens=2))[0]
 
 
 def test_words_are_found_in_the_question_in_every_intervention_also_a_users_own(view_of_tiny):
