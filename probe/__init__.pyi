@@ -31,6 +31,7 @@ from probe.grounding.config import PAPER as PAPER
 from probe.grounding.config import RELEASED_CODE as RELEASED_CODE
 from probe.grounding.config import PLAIN as PLAIN
 from probe.grounding.config import BEST as BEST
+from probe.grounding.config import CAUSAL as CAUSAL
 from probe.grounding.answers import Answer as Answer
 from probe.grounding.queries import decompose as decompose
 from probe.grounding.queries import Queries as Queries
@@ -126,6 +127,7 @@ __all__ = [
     "RELEASED_CODE",
     "PLAIN",
     "BEST",
+    "CAUSAL",
     "Answer",
     "decompose",
     "Queries",

@@ -19,7 +19,7 @@ from probe.grounding.queries import Queries, as_question, decompose
 from probe.grounding.reattention import Learning, prompt_views
 from probe.grounding.span_rules import best_span
 from probe.grounding.stopwatch import Stopwatch
-from probe.grounding.track_rules import choose_track
+from probe.grounding.track_rules import choose_track, score_tracks
 from probe.video import Tube, Video
 
 
@@ -72,8 +72,12 @@ def ground(
         candidates = (candidates,)
     watch.mark("propose")
 
-    scores = [float(score) for score in config.track(view, asked, where, candidates)]
-    track = choose_track(candidates, scores)
+    scores = score_tracks(config.track, view, asked, where, candidates)
+    track = choose_track(candidates, scores.values)
+    if config.assembly_when is not None:
+        view.cache.clear()
+        (back,) = look_each(view.reversed(), asked, branches[1:], config)
+        when = when.assemble_with(back, config.assembly_when)
     frame_scores = config.frames(view, asked, when, track)
     span = best_span(frame_scores, when.heatmap.cells, view.video.source_length, config.span)
     watch.mark("choose")
@@ -83,13 +87,14 @@ def ground(
         span=span,
         track=track,
         candidates=tuple(candidates),
-        scores=tuple(scores),
+        scores=scores.values,
         where=where,
         when=when,
         frame_scores=frame_scores,
         model=model.identity,
         config=config,
         timings=watch.seconds,
+        doubts=scores.doubts,
     )
 
 

@@ -28,7 +28,7 @@ PUBLIC: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("grounding.reattention", ("reattend", "Reattention", "Learning")),
     # The grounder.
     ("grounder", ("ground",)),
-    ("grounding.config", ("GrounderConfig", "PAPER", "RELEASED_CODE", "PLAIN", "BEST")),
+    ("grounding.config", ("GrounderConfig", "PAPER", "RELEASED_CODE", "PLAIN", "BEST", "CAUSAL")),
     ("grounding.answers", ("Answer",)),
     ("grounding.queries", ("decompose", "Queries")),
     ("candidates.proposals", ("propose_tracks",)),

@@ -76,8 +76,9 @@ class Ground:
 
     sources: Annotated[Sources, arg(name="")] = DEFAULT_SOURCES
 
-    preset: Annotated[PresetName | None, arg(metavar="{plain,best,paper,released-code}")] = None
-    """The choices to follow; by default best for the shipped model, paper for any other."""
+    preset: Annotated[PresetName | None, arg(metavar="NAME")] = None
+    """The choices to follow: plain, best, paper, released-code or causal; by default best for the
+    shipped model, paper for any other."""
 
     rules: Annotated[RuleOptions, arg(name="")] = DEFAULT_RULES
 
@@ -192,6 +193,9 @@ def print_answer(answer: "Answer", out: Path) -> None:
         corners = "  ".join(f"{edge:7.1f}" for edge in tube.boxes[i])
         print(f"        frame {tube.frames[i]:5d}   x1 y1 x2 y2 = {corners}")
     for name, look in (("where", answer.where), ("when", answer.when)):
-        tokens = ", ".join(repr(look.token_texts[token]) for token in look.tokens)
+        texts = [repr(look.token_texts[token]) for token in look.tokens]
+        tokens = ", ".join(texts) if len(texts) < len(look.token_texts) else "all tokens"
         print(f"looked  through {tokens} for {name}: {look.question}")
+    for doubt in answer.doubts:
+        print(f"doubt   {doubt}")
     print(f"written {', '.join(str(out / f'answer.{kind}') for kind in ('json', 'mp4', 'png'))}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 # Repeated here, because `probe.grounding.config.PRESETS` is in a module that imports torch.
-PresetName: TypeAlias = Literal["plain", "best", "paper", "released-code"]
+PresetName: TypeAlias = Literal["plain", "best", "paper", "released-code", "causal"]
 
 ORGANISM_NOTICE = (
     "the shipped model knows nothing but coloured shapes on plain backgrounds; expect a wrong "

@@ -20,7 +20,8 @@ class RuleOptions:
     module:name of your own."""
 
     track: Annotated[str | None, arg(metavar="RULE")] = None
-    """The rule for scoring candidate tracks: AttentionPeak, or module:name."""
+    """The rule for scoring candidate tracks: AttentionPeak, CausalEffect, or
+    module:name."""
 
     span: Annotated[str | None, arg(metavar="RULE")] = None
     """The rule for the span: TopHull, GrowFromPeak, BestContrast, or module:name."""

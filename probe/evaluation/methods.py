@@ -18,7 +18,7 @@ from probe.engine.model import VideoLM
 from probe.evaluation.direct import DirectAnswer, ask_directly
 from probe.grounder import ground
 from probe.grounding.answers import Answer
-from probe.grounding.config import BEST, PAPER, PLAIN, RELEASED_CODE, GrounderConfig
+from probe.grounding.config import BEST, CAUSAL, PAPER, PLAIN, RELEASED_CODE, GrounderConfig
 from probe.grounding.queries import Queries
 from probe.interpret.token_rules import AllOf
 from probe.video import Span, Tube, Video
@@ -84,6 +84,7 @@ class Grounding:
             "attribute": answer.queries.attribute,
             "action": answer.queries.action,
             "fallbacks": list(answer.queries.fallbacks),
+            "doubts": list(answer.doubts),
             "where_tokens": [answer.where.token_texts[token] for token in answer.where.tokens],
             "when_tokens": [answer.when.token_texts[token] for token in answer.when.tokens],
         }
@@ -163,6 +164,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "best": Grounding(BEST),
         "paper": Grounding(PAPER),
         "released-code": Grounding(RELEASED_CODE),
+        "causal": Grounding(CAUSAL),
         "centre": CentredWindow(),
         "random-track": RandomTrack(),
         "mean-of-roles": Grounding(replace(PLAIN, token=AllOf())),

@@ -13,13 +13,13 @@ from probe.grounding.config import GrounderConfig
 from probe.grounding.losses import contrast, entropy, exponential
 from probe.grounding.reattention import Learning
 from probe.grounding.span_rules import BestContrast, GrowFromPeak, TopHull
-from probe.grounding.track_rules import AttentionPeak
+from probe.grounding.track_rules import AttentionPeak, CausalEffect
 from probe.interpret.token_rules import AllOf, Fixed, MostActive
 
 SHIPPED_RULES: Mapping[str, tuple[Callable[..., Any], ...]] = MappingProxyType(
     {
         "token": (MostActive, AllOf, Fixed),
-        "track": (AttentionPeak,),
+        "track": (AttentionPeak, CausalEffect),
         "span": (TopHull, GrowFromPeak, BestContrast),
         "loss": (exponential, contrast, entropy),
     }

@@ -14,10 +14,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from probe.drawing.figures import (
-    choose_frames,
+    BARS_HEIGHT,
+    QUERY_HEIGHT,
+    SCORES_HEIGHT,
     draw_activation,
     draw_frame_scores,
     draw_frames,
+    frames_size,
     save_figure,
     stack_rows,
 )
@@ -26,6 +29,9 @@ from probe.files import FileFormat, read_json, write_json
 from probe.grounding.config import GrounderConfig
 from probe.grounding.looks import Look
 from probe.grounding.queries import Queries
+from probe.pictures.found import draw_found
+from probe.pictures.html import plot_as_html
+from probe.pictures.style import AS_WRITTEN
 from probe.video import Span, Tube, Video, read_video
 
 LIBRARIES = ("grounding-probe", "torch", "transformers", "nnsight", "numpy", "scipy", "av")
@@ -78,6 +84,9 @@ class Answer:
     """Seconds spent on each part."""
 
     versions: Mapping[str, str] = field(default_factory=library_versions)
+
+    doubts: tuple[str, ...] = ()
+    """Sentences that say why a reader should doubt the answer; none where nothing was noticed."""
 
     def __repr__(self) -> str:
         start, stop = self.seconds
@@ -139,6 +148,7 @@ class Answer:
             "where": self.where.to_dict(),
             "when": self.when.to_dict(),
             "frame_scores": [round(score, 6) for score in self.frame_scores.tolist()],
+            "doubts": list(self.doubts),
             "timings": {name: round(value, 4) for name, value in self.timings.items()},
             "versions": dict(self.versions),
         }
@@ -187,6 +197,7 @@ class Answer:
                 config=GrounderConfig.from_dict(record["config"]),
                 timings=record["timings"],
                 versions=record["versions"],
+                doubts=tuple(record["doubts"]),
             )
 
     def overlay(self, path: str | Path) -> None:
@@ -195,25 +206,35 @@ class Answer:
 
     def plot(self) -> Figure:
         """Draw the answer for paper or screen: frames and boxes, tokens, frame scores."""
-        places = choose_frames(self.video)
-        figure = Figure(figsize=(max(7.0, 1.25 * len(places)), 6.4), layout="constrained")
-        figure.suptitle(self.queries.whole, fontsize=11)
-        seen, acted, words, times = stack_rows(figure, (1.0, 1.0, 1.5, 1.1))
+        width, height = frames_size(self.video)
+        heights = (height, height, BARS_HEIGHT, SCORES_HEIGHT)
+        figure = Figure((width, QUERY_HEIGHT + sum(heights)), layout="constrained")
+        figure.suptitle(self.queries.whole, fontsize=11, **AS_WRITTEN)
+        seen, acted, words, times = stack_rows(figure, heights)
         looks = (
             (seen, self.where, "where", self.track),
             (acted, self.when, "when", self.tube),
         )
         for part, look, name, box in looks:
-            part.suptitle(f"{name}: {look.question}", fontsize=8, x=0.01, ha="left")
-            axes = list(part.subplots(1, len(places), squeeze=False)[0])
-            draw_frames(axes, self.video, look.heatmap, box, self.candidates)
+            title = f"{name}: {look.question}"
+            draw_frames(
+                part.subplots(), self.video, look.heatmap, box, self.candidates, title=title
+            )
         for ax, (_, look, name, _) in zip(words.subplots(1, 2, sharey=True), looks, strict=True):
-            draw_activation(ax, look.table, look.tokens)
-            ax.set_title(name, fontsize=8, loc="left")
+            draw_activation(ax, look.table, look.tokens, title=name)
         draw_frame_scores(
             times.subplots(), self.video, self.when.heatmap, self.frame_scores, self.span
         )
         return figure
+
+    def _repr_html_(self) -> str:
+        """Draw the answer small for Jupyter: frames, box, span, and the query in words."""
+        return plot_as_html(self, self._draw)
+
+    def _draw(self, figure: Figure) -> None:
+        label = f" ({self.track.label})" if self.track.label else ""
+        about = f"one of {len(self.candidates)} tracks{label}; {self.model['name']}"
+        draw_found(figure, self.video, self.tube, self.span, query=self.queries.whole, about=about)
 
     def figure(self, path: str | Path) -> None:
         """Write the picture that `plot` draws."""

@@ -13,7 +13,13 @@ from probe.grounding.losses import contrast, exponential
 from probe.grounding.queries import Queries, as_question
 from probe.grounding.reattention import Absolute, Learning
 from probe.grounding.span_rules import GrowFromPeak, SpanRule, TopHull
-from probe.grounding.track_rules import AttentionPeak, FrameRule, PeakInTrack, TrackRule
+from probe.grounding.track_rules import (
+    AttentionPeak,
+    CausalEffect,
+    FrameRule,
+    PeakInTrack,
+    TrackRule,
+)
 from probe.interpret.token_rules import AllOf, Fixed, MostActive, TokenRule
 from probe.plain import from_plain, to_plain
 
@@ -60,6 +66,9 @@ class GrounderConfig:
 
     assembly: Assembly | None = None
     """How the attribute maps of both frame orders become one; None to read one order only."""
+
+    assembly_when: Assembly | None = None
+    """How the action maps of both frame orders become one; None to read one order only."""
 
     ask_whole: bool = False
     """True to read the final maps with the whole query; a latent prompt is always learned for the
@@ -141,8 +150,18 @@ BEST = GrounderConfig(layers=(2,), token=AllOf(), relative=False)
 """What does best on `shapes-val` with the shipped model (`analyses/choices.py`): layer 2 grounds,
 and most of its role tokens do. Chosen for that model; on another, choose anew."""
 
+CAUSAL = GrounderConfig(
+    token=AllOf(("template", "word", "stop", "role")),
+    relative=False,
+    track=CausalEffect(),
+    assembly_when="mean",
+)
+"""Asking by cause: the track is the candidate that the model's own answer hangs on; when is read from
+the attention of all tokens of the action question, at all layers, in both frame orders. No layer,
+head, token or label is chosen, and nothing is learned."""
+
 PRESETS: Mapping[str, GrounderConfig] = MappingProxyType(
-    {"plain": PLAIN, "best": BEST, "paper": PAPER, "released-code": RELEASED_CODE}
+    {"plain": PLAIN, "best": BEST, "paper": PAPER, "released-code": RELEASED_CODE, "causal": CAUSAL}
 )
 """The presets, by the names that command line and `ground` know them under."""
 

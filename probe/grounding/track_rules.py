@@ -8,17 +8,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from probe.candidates.tracks import track_scores
+from probe.engine.interventions import Intervention
+from probe.engine.readings import yes_minus_no
 from probe.engine.view import View
 from probe.grounding.looks import Look
-from probe.grounding.queries import Queries
+from probe.grounding.queries import Queries, as_question
+from probe.interpret.knockouts import Cut
 from probe.video import Tube
 
+
+@dataclass(frozen=True)
+class TrackScores:
+    """One score for each candidate, and what should make a reader doubt them."""
+
+    values: tuple[float, ...]
+    doubts: tuple[str, ...] = ()
+    """Sentences for people."""
+
+
 TrackRule: TypeAlias = Callable[
-    [View, Queries, Look, Sequence[Tube]], Float[Tensor, " track"] | Sequence[float]
+    [View, Queries, Look, Sequence[Tube]], Float[Tensor, " track"] | Sequence[float] | TrackScores
 ]
 """Scores candidate tracks, given the video as the model sees it, the query's parts, the look for
 the attribute part, and the candidates; the highest score wins."""
@@ -44,6 +59,64 @@ class AttentionPeak:
 
 
 @dataclass(frozen=True)
+class CausalEffect:
+    """What the model's own answer hangs on: no layer, head, token or label is chosen.
+
+    The question is asked with nothing of the video visible but one candidate's cells, and again
+    with these cells cut away, for each candidate. Its score is the rise of the yes margin over that
+    of the blind question, plus the fall from that of the seeing one, over the square root of the
+    number of its cells: without the root a candidate that contains another, or the whole frame,
+    would win.
+
+    The whole query is asked if the model says yes to it, else its attribute part; if it says no to
+    both, the attention map decides, which is told as a doubt.
+    """
+
+    batch_size: int = 16
+    """Questions read in one pass. A pass costs their number squared, so memory does not grow with
+    the number of candidates."""
+
+    def __call__(
+        self, view: View, queries: Queries, where: Look, candidates: Sequence[Tube]
+    ) -> TrackScores:
+        """Score each candidate by what its cells are worth to the answer, in logits."""
+        asked = self._choose_question(view, queries)
+        if asked is None:
+            values = track_scores(candidates, where.heatmap).tolist()
+            doubt = "the model says no to the query and to its attributes: its attention chose"
+            return TrackScores(tuple(values), (doubt,))
+        cells = [view.grid.cells.inside(track) for track in candidates]
+        changes: list[Sequence[Intervention]] = [(), (Cut(),)]
+        changes += [(Cut(cells=~own),) for own in cells]
+        changes += [(Cut(cells=own),) for own in cells]
+        margins = np.array(self._margins(view, asked, changes))
+        seeing, blind = margins[:2]
+        alone, without = margins[2:].reshape(2, len(cells))
+        sizes = np.array([max(1, int(own.sum())) for own in cells])
+        return TrackScores(tuple(((alone - blind + seeing - without) / np.sqrt(sizes)).tolist()))
+
+    def _choose_question(self, view: View, queries: Queries) -> str | None:
+        """Return the first of the whole query and its attribute part that the model says yes to."""
+        for part in dict.fromkeys((queries.whole, queries.attribute)):
+            question = as_question(part)
+            if self._margins(view, question, [()])[0] > 0:
+                return question
+        return None
+
+    @torch.no_grad()
+    def _margins(
+        self, view: View, question: str, changes: Sequence[Sequence[Intervention]]
+    ) -> list[float]:
+        """Compute the yes margin of one question under each of several changes."""
+        margins: list[float] = []
+        for start in range(0, len(changes), self.batch_size):
+            some = changes[start : start + self.batch_size]
+            logits = view.answer_logits(*[question] * len(some), interventions_per_question=some)
+            margins += yes_minus_no(logits, view.checkpoint.answers).tolist()
+        return margins
+
+
+@dataclass(frozen=True)
 class PeakInTrack:
     """The strongest cell of the map inside the track, frame by frame: the paper's choice."""
 
@@ -58,15 +131,35 @@ class PeakInTrack:
         return when.heatmap.peak_within(track)
 
 
+def score_tracks(
+    rule: TrackRule, view: View, queries: Queries, where: Look, candidates: Sequence[Tube]
+) -> TrackScores:
+    """Score candidates by a rule, whichever form its scores have.
+
+    Args:
+        rule: The rule.
+        view: The video as the model sees it.
+        queries: The query's parts.
+        where: The look for the attribute part.
+        candidates: The tracks.
+
+    Raises:
+        ValueError: if there is no candidate.
+    """
+    if not candidates:
+        raise ValueError("there is no candidate to choose; load or propose tracks first")
+    found = rule(view, queries, where, candidates)
+    if isinstance(found, TrackScores):
+        return found
+    return TrackScores(tuple(float(score) for score in found))
+
+
 def choose_track(candidates: Sequence[Tube], scores: Sequence[float]) -> Tube:
     """Return the candidate with the highest score; of equal ones, the first.
 
     Raises:
-        ValueError: if there is no candidate, not one score for each, or a score that is not a
-            number.
+        ValueError: if there is not one score for each, or a score that is not a number.
     """
-    if not candidates:
-        raise ValueError("there is no candidate to choose; load or propose tracks first")
     if len(scores) != len(candidates):
         raise ValueError(
             f"the track rule gave {len(scores)} scores for {len(candidates)} candidates; it must "
