@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import numpy as np
-import torch
 from jaxtyping import Bool
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -15,7 +14,6 @@ from tyro.conf import arg
 
 from probe.datasets import DataSet, Sample, load_dataset
 from probe.datasets.footage import Footage
-from probe.engine.attention import ON_TUBE
 from probe.engine.grids import VisualGrid
 from probe.engine.model import ORGANISM, VideoLM, load
 from probe.engine.readings import Reading
@@ -131,7 +129,7 @@ class Case:
 
     def on_track(self, grid: VisualGrid) -> Bool[Tensor, "frame row column"]:
         """Return which cells lie on the true track."""
-        return torch.from_numpy(grid.cells.coverage(self.track)) > ON_TUBE
+        return grid.cells.inside(self.track)
 
     def parts(self, reading: Reading) -> list[str]:
         """Name the part of each token in the question, alike for all questions.
