@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,10 @@ from torch import Tensor
 from probe.engine.content import as_tensor, as_xarray, same_content
 from probe.engine.grids import ON_TUBE, Cells
 from probe.files import FileFormat, read_tensors, write_tensors
-from probe.video import Tube
+from probe.video import Tube, Video
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 RELATIVE_FLOOR = 1e-4
 """Keeps relative attention finite where the generic prompt does not look (METHOD: 1e-4)."""
@@ -75,6 +78,34 @@ class Heatmap:
         """
         first = [sources[0] for sources in self.cells.frames]
         return as_xarray(self.to_numpy(), {"frame": first, "row": None, "column": None})
+
+    def plot(self, ax: "Axes | None" = None, video: Video | None = None) -> "Axes":
+        """Draw frames of the map in a row, on one scale, with the strongest cell outlined.
+
+        Args:
+            ax: The axes to draw on; None for a new figure.
+            video: The video that the map was read from, to draw its pictures below the heat.
+
+        Returns:
+            The axes drawn on; the whole figure is their `figure`.
+
+        Raises:
+            ValueError: if a value is not finite, or the video does not have the map's frames.
+        """
+        # Imported where it is drawn: matplotlib takes long to import, and loading a model and
+        # reading it need none of it.
+        from probe.pictures.rows import draw_heat
+
+        cells = self.cells
+        return draw_heat(
+            ax, self.to_numpy(), region=cells.region, sources=cells.frames, video=video
+        )
+
+    def _repr_html_(self) -> str:
+        """Draw the map for Jupyter."""
+        from probe.pictures.html import plot_as_html  # see `plot`
+
+        return plot_as_html(self)
 
     def save(self, path: str | Path) -> None:
         """Write the map as safetensors."""

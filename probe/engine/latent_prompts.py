@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +12,9 @@ from torch import Tensor
 from probe.engine.content import as_tensor, same_content
 from probe.engine.grids import VisualGrid
 from probe.files import FileFormat, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 LATENT_FORMAT = FileFormat(
     "grounding-probe/latent-prompt", 1, "a latent prompt", "LatentPrompt.save"
@@ -83,6 +87,28 @@ class LatentPrompt:
     def to_numpy(self) -> Float[np.ndarray, "visual hidden"]:
         """Return the vectors as an array."""
         return self.vectors.detach().float().cpu().numpy()
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the length of each vector as a map, from black for 0 to yellow for the longest.
+
+        Args:
+            ax: The axes to draw on; None for a new figure.
+
+        Raises:
+            ValueError: if a vector is not finite.
+        """
+        # Imported where it is drawn: matplotlib takes long to import.
+        from probe.pictures.rows import draw_norms
+
+        norms = np.linalg.norm(self.to_numpy(), axis=-1).reshape(self.shape)
+        title = f"length of the vectors at layer {self.layer}, up to {norms.max():.3g}"
+        return draw_norms(ax, norms, title)
+
+    def _repr_html_(self) -> str:
+        """Draw the length of each vector for Jupyter."""
+        from probe.pictures.html import plot_as_html  # see `plot`
+
+        return plot_as_html(self)
 
     def save(self, path: str | Path) -> None:
         """Write the vectors, and what they belong to, as safetensors."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from probe.engine.content import as_xarray, same_content
 from probe.engine.grids import Cells, VisualGrid
 from probe.engine.prompts import AnswerIds, Prompt
 from probe.files import FileFormat, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 READING_FORMAT = FileFormat("grounding-probe/reading", 1, "a reading", "Reading.save")
 
@@ -200,6 +203,46 @@ class AttentionMaps:
         axes = {"layer": self.layers, "head": heads, "token": names, "frame": frames}
         return as_xarray(self.to_numpy(), {**axes, "row": None, "column": None})
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the visual activation of each token as a bar.
+
+        Role tokens are blue; the strongest of them, the grounding token, is orange.
+
+        Args:
+            ax: The axes to draw on; None for a new figure.
+
+        Raises:
+            ValueError: if a value is not finite, or no attention is held.
+        """
+        # Imported where it is drawn: matplotlib takes long to import, and loading a model and
+        # reading it need none of it.
+        from probe.pictures.tokens import draw_token_bars
+
+        table = self.to_frame()
+        activation = table["activation"].to_numpy()
+        roles = self.prompt.indices("role")
+        chosen = [max(roles, key=lambda token: activation[token])] if roles else []
+        return draw_token_bars(
+            ax,
+            list(table["token"]),
+            list(table["kind"]),
+            activation,
+            chosen=chosen,
+            title=self.prompt.question,
+            note=self._note,
+        )
+
+    def _repr_html_(self) -> str:
+        """Draw the tokens' visual activation for Jupyter."""
+        from probe.pictures.html import plot_as_html  # see `plot`
+
+        return plot_as_html(self)
+
+    @property
+    def _note(self) -> str:
+        """Text after the title of a picture."""
+        return ""
+
     def _averaged(
         self, layers: int | Sequence[int] | None, layers_heads: LayersHeads | None
     ) -> Float[Tensor, "layer head token frame row column"]:
@@ -278,6 +321,11 @@ class Reading(AttentionMaps):
                 logits=tensors["logits"],
                 answers=AnswerIds(tuple(record["yes"]), tuple(record["no"])),
             )
+
+    @property
+    def _note(self) -> str:
+        """Text after the title of a picture: the margin."""
+        return f" (yes minus no {self.margin:+.2f})"
 
     @property
     def yes_minus_no(self) -> Float[Tensor, ""]:

@@ -13,7 +13,6 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from probe.datasets import DataSet, load_dataset
-from probe.drawing.figures import CHOSEN_COLOUR
 from probe.evaluation.answer_strips import draw_answer_strip
 from probe.evaluation.page import (
     CaptionedPicture,
@@ -30,6 +29,7 @@ from probe.evaluation.runner import FIGURES, summarise
 from probe.evaluation.runs import QueryResult, StoredRun, read_run
 from probe.files import write_text
 from probe.metrics import paired_difference
+from probe.pictures.style import CHOSEN_COLOUR
 
 REPORT_TITLE = "Grounding Probe: runs"
 

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
 
+from probe.drawing.figures import draw_activation
 from probe.engine.attention import Assembly, Heatmap, assemble
 from probe.engine.grids import Cells
 from probe.engine.readings import Reading, shorten
 from probe.interpret.grounding_tokens import rank_tokens
+from probe.pictures.html import plot_as_html
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +76,22 @@ class Look:
         turned = reverse.heatmap.reversed()
         joined = assemble([self.heatmap, turned], how)
         return replace(self, heatmap=joined, consistency=self.heatmap.consistency(turned))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the visual activation of each token as a bar; those looked through are orange.
+
+        Args:
+            ax: The axes to draw on; None for a new figure.
+
+        Raises:
+            ValueError: if a value is not finite.
+        """
+        note = f" (yes minus no {self.margin:+.2f})"
+        return draw_activation(ax, self.table, self.tokens, title=self.question, note=note)
+
+    def _repr_html_(self) -> str:
+        """Draw the tokens' visual activation for Jupyter."""
+        return plot_as_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return question, tokens with their statistics, and map, in plain values."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import pandas as pd
 import torch
@@ -24,6 +24,10 @@ from probe.engine.readings import shorten
 from probe.engine.view import View
 from probe.files import FileFormat, read_tensors, write_tensors
 from probe.grounding.losses import Loss, attention_layers, exponential
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 REATTENTION_FORMAT = FileFormat(
     "grounding-probe/reattention", 1, "a learned latent prompt", "Reattention.save"
@@ -97,6 +101,31 @@ class Reattention:
     def to_frame(self) -> pd.DataFrame:
         """Return one row a step, with what was measured before the vectors moved."""
         return pd.DataFrame([asdict(step) for step in self.steps])
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the margin by step, each measured before the vectors moved.
+
+        Args:
+            ax: The axes to draw on; None for a new figure.
+
+        Raises:
+            ValueError: if there is no step, or a margin is not finite.
+        """
+        # Imported where it is drawn: matplotlib takes long to import.
+        from probe.pictures.curves import draw_margins
+
+        return draw_margins(ax, [step.margin for step in self.steps], self.latent.question)
+
+    def _repr_html_(self) -> str:
+        """Draw the margin by step and the length of each vector for Jupyter."""
+        from probe.pictures.html import plot_as_html  # see `plot`
+
+        return plot_as_html(self, self._draw, height=3.0)
+
+    def _draw(self, figure: "Figure") -> None:
+        curve, vectors = figure.subplots(2, 1)
+        self.plot(curve)
+        self.latent.plot(vectors)
 
     def save(self, path: str | Path) -> None:
         """Write the prompt and its steps as safetensors."""

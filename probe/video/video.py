@@ -26,6 +26,7 @@ from probe.video.images import (
     read_image,
     to_picture,
 )
+from probe.video.previews import choose_row, write_frames_element, write_times
 
 CONSTANT_RATE_TOLERANCE = 0.002
 """Seconds by which the intervals of a constant rate may differ: Matroska rounds to 1 ms."""
@@ -82,6 +83,13 @@ class Video:
             f"Video({len(self)} of {self.source_length} frames, {in_words((width, height))}, "
             f"{self.fps:.5g} fps, {name})"
         )
+
+    def _repr_html_(self) -> str:
+        """Show sampled frames in a row for Jupyter."""
+        height, width = self.size
+        shown = choose_row(len(self), width / height)
+        captions = write_times(self.times[shown])
+        return write_frames_element(self.frames[shown], captions, repr(self))
 
     @property
     def size(self) -> tuple[int, int]:

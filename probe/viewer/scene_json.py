@@ -16,16 +16,16 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from probe.drawing.overlays import (
+from probe.engine.attention import RELATIVE_FLOOR, Heatmap
+from probe.engine.readings import Reading
+from probe.grounding.answers import Answer
+from probe.pictures.heat import (
     COLD_PERCENTILE,
     DARKEST_HEAT,
     HEAT_COLOURS,
     HEAT_OPACITY,
     HOT_PERCENTILE,
 )
-from probe.engine.attention import RELATIVE_FLOOR, Heatmap
-from probe.engine.readings import Reading
-from probe.grounding.answers import Answer
 from probe.video import Tube, Video
 from probe.viewer.compression import Budget, StrongestCells, WholeMaps, compress_attention
 from probe.viewer.scene import Scene, ShownQuestion

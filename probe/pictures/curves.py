@@ -1,0 +1,44 @@
+"""Curves: yes minus no at each step of learning."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from probe.pictures.style import (
+    CHOSEN_COLOUR,
+    QUIET_COLOUR,
+    TEXT_SIZE,
+    hide_upper_spines,
+    require_finite,
+    take_axes,
+    write_title,
+)
+
+
+def draw_margins(ax: Any, margins: Sequence[float], title: str) -> Axes:
+    """Draw the margin, yes minus no in logits, by the number of steps taken before it.
+
+    Args:
+        ax: The axes to draw on; None for a new figure.
+        margins: The margin before each step.
+        title: Text above the curve, cut if it is long.
+
+    Raises:
+        ValueError: if there is no step, or a margin is not finite.
+    """
+    if not margins:
+        raise ValueError("no step was taken, so there is no margin to draw; learn with steps=1")
+    require_finite("the margin", np.array(margins))
+    ax = take_axes(ax)
+    ax.axhline(0, color=QUIET_COLOUR, lw=0.8)
+    ax.plot(range(len(margins)), margins, marker="o", ms=4, color=CHOSEN_COLOUR)
+    ax.set_xticks(range(len(margins)))
+    ax.set_xlabel("steps taken", fontsize=TEXT_SIZE)
+    ax.set_ylabel("yes minus no", fontsize=TEXT_SIZE)
+    ax.margins(y=0.2)
+    write_title(ax, title)
+    ax.tick_params(labelsize=TEXT_SIZE)
+    hide_upper_spines(ax)
+    return ax

@@ -1,0 +1,190 @@
+"""Frames in a row on one pair of axes: with heat over them, boxes on them, a title above each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from probe.pictures.heat import HEAT_COLOURS, blend, scale_heat
+from probe.pictures.style import (
+    AS_WRITTEN,
+    CHOSEN_COLOUR,
+    PICTURE_WIDTH,
+    TEXT_SIZE,
+    require_finite,
+    take_axes,
+    write_title,
+)
+from probe.video import Box, Video
+from probe.video.previews import GAP, choose_row, write_times
+
+Outline: TypeAlias = tuple[Box | Float[np.ndarray, " 4"], str, float]
+"""A box in pixels of its tile, the colour of its line, and the line's width in points."""
+
+OTHER_BOX_WIDTH, BOX_WIDTH = 0.7, 1.6
+"""Points of the line around other things, and around the one that is asked for."""
+
+HALO_WIDTH = 0.9
+"""Points by which the line below a box is wider, to show the box on pictures of any brightness."""
+
+TITLES_HEIGHT = 0.42
+"""Inches above a row of frames, for its title and for theirs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One picture of a row."""
+
+    picture: UInt8[np.ndarray, "height width 3"]
+
+    title: str
+
+    outlines: tuple[Outline, ...] = ()
+    """Boxes on it, each drawn over those before it."""
+
+    size: tuple[float, float] | None = None
+    """Height and width in which boxes are measured; None for the picture's own pixels."""
+
+
+def draw_row(ax: Axes, tiles: Sequence[Tile], title: str = "") -> None:
+    """Draw pictures of one size in a row; a picture's pixels are the units of the axes.
+
+    Args:
+        ax: The axes to draw on.
+        tiles: The pictures, from left to right.
+        title: Text above all of them, shown as it is.
+    """
+    height, width = tiles[0].size or tiles[0].picture.shape[:2]
+    step = width * (1 + GAP)
+    for number, tile in enumerate(tiles):
+        left = number * step
+        ax.imshow(tile.picture, extent=(left, left + width, height, 0))
+        for (x1, y1, x2, y2), colour, thickness in tile.outlines:
+            _outline(ax, (left + x1, y1, left + x2, y2), colour, thickness)
+    centres = [number * step + width / 2 for number in range(len(tiles))]
+    # As labels of ticks, the titles of tiles are part of the axes: layouts leave room for them.
+    ax.set_xticks(centres, [tile.title for tile in tiles], fontsize=TEXT_SIZE, **AS_WRITTEN)
+    ax.tick_params(bottom=False, labelbottom=False, labeltop=True, pad=1)
+    ax.set(yticks=[], xlim=(0, len(tiles) * step - GAP * width), ylim=(height, 0))
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    write_title(ax, title)
+
+
+def row_height(count: int, aspect: float, width: float = PICTURE_WIDTH) -> float:
+    """Compute the inches that a row takes with its titles, for frames of this width over height."""
+    return width / count / aspect + TITLES_HEIGHT
+
+
+def draw_heat(
+    ax: Any,
+    values: Float[np.ndarray, "frame row column"],
+    *,
+    region: Box,
+    sources: Sequence[Sequence[int]],
+    video: Video | None = None,
+) -> Axes:
+    """Draw frames of a map in a row, on one scale, with the strongest cell outlined.
+
+    If the map has many frames, some of them are drawn, the strongest among them.
+
+    Args:
+        ax: The axes to draw on; None for a new figure.
+        values: The map.
+        region: The pixels of the source frame that the cells tile.
+        sources: The source frames that each frame of the map covers.
+        video: The video that it was read from, to draw its pictures below the heat; None for the
+            map alone.
+
+    Raises:
+        ValueError: if a value is not finite, or the video does not have the map's frames.
+    """
+    require_finite("the heatmap", values)
+    if video is not None and not isinstance(video, Video):
+        raise ValueError(f"a Video is wanted, found {type(video).__name__}; read_video gives one")
+    left, top, right, bottom = region
+    height, width = (bottom - top, right - left) if video is None else video.size
+    strongest = np.unravel_index(int(values.argmax()), values.shape)
+    aspect = width / height
+    shown = put_among(choose_row(len(values), aspect), int(strongest[0]))
+    frames, rows, columns = values.shape
+    # Without a video, pixels count from the corner of the region.
+    corner = (left, top) if video is None else (0.0, 0.0)
+    down, across = (bottom - top) / rows, (right - left) / columns
+    x, y = left - corner[0] + strongest[2] * across, top - corner[1] + strongest[1] * down
+    outline: Outline = ((x, y, x + across, y + down), CHOSEN_COLOUR, 1.4)
+    heat = scale_heat(values)
+    times = [] if video is None else write_times(video.times)
+    tiles = []
+    for number in shown:
+        outlines = (outline,) if number == strongest[0] else ()
+        if video is None:
+            # The word once: in every title it would leave no room for the numbers.
+            title = f"{'' if tiles else 'frame '}{sources[number][0]}"
+            tiles.append(Tile(colour(heat[number]), title, outlines, (height, width)))
+        else:
+            place = _find_picture(video, sources[number])
+            picture = blend(video.frames[place], heat[number], region)
+            tiles.append(Tile(picture, times[place], outlines))
+    counted = "1 frame" if frames == 1 else f"{frames} frames"
+    about = f"{counted} of {rows} x {columns} cells; the strongest is {values.max():.3g}"
+    ax = take_axes(ax, row_height(len(tiles), aspect))
+    draw_row(ax, tiles, about)
+    return ax
+
+
+def draw_norms(ax: Any, norms: Float[np.ndarray, "frame row column"], title: str) -> Axes:
+    """Draw lengths of vectors in a row of maps, from black for 0 to yellow for the longest.
+
+    Args:
+        ax: The axes to draw on; None for a new figure.
+        norms: The length of the vector of each cell.
+        title: Text above the row.
+
+    Raises:
+        ValueError: if a length is not finite.
+    """
+    require_finite("the latent prompt", norms)
+    frames, rows, columns = norms.shape
+    longest = norms.max()
+    scaled = norms / longest if longest > 0 else norms
+    tiles = [
+        Tile(colour(scaled[number]), f"{'' if number else 'map frame '}{number}")
+        for number in choose_row(frames, columns / rows)
+    ]
+    ax = take_axes(ax, row_height(len(tiles), columns / rows))
+    draw_row(ax, tiles, title)
+    return ax
+
+
+def put_among(chosen: list[int], wanted: int) -> list[int]:
+    """Replace the chosen place that is nearest to the wanted one by that."""
+    nearest = int(np.abs(np.array(chosen) - wanted).argmin())
+    return [*chosen[:nearest], wanted, *chosen[nearest + 1 :]]
+
+
+def colour(heat: Float[np.ndarray, "row column"]) -> UInt8[np.ndarray, "row column 3"]:
+    """Turn heat (0 to 1) into colours, from black to yellow."""
+    return (matplotlib.colormaps[HEAT_COLOURS](heat)[..., :3] * 255).round().astype(np.uint8)
+
+
+def _find_picture(video: Video, sources: Sequence[int]) -> int:
+    for source in sources:
+        if source in video.indices:
+            return video.indices.index(source)
+    raise ValueError(
+        f"the heatmap shows source frame {sources[0]}, which is not among the video's sampled "
+        f"frames {video.indices}; draw it on the video that it was read from"
+    )
+
+
+def _outline(ax: Axes, box: Box, colour: str, width: float) -> None:
+    x1, y1, x2, y2 = box
+    halo = "black" if colour == "white" else "white"
+    for edge, thickness in ((halo, width + HALO_WIDTH), (colour, width)):
+        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=edge, lw=thickness))

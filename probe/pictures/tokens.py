@@ -1,0 +1,104 @@
+"""Bars of tokens: how strongly each token of a question looks at the video."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+
+from probe.pictures.style import (
+    AS_WRITTEN,
+    CHOSEN_COLOUR,
+    HIGHLIGHT_COLOUR,
+    QUIET_COLOUR,
+    TEXT_SIZE,
+    hide_upper_spines,
+    measure_width,
+    require_finite,
+    shorten_line,
+    take_axes,
+    write_title,
+)
+
+KIND_COLOURS = {
+    "role": CHOSEN_COLOUR,
+    "word": QUIET_COLOUR,
+    "stop": QUIET_COLOUR,
+    "template": QUIET_COLOUR,
+}
+"""Colours of the kinds of token: the role tokens are told from all others."""
+
+LONGEST_LABEL = 12
+"""Characters after which the text of a token is cut."""
+
+LABEL_WIDTH = 0.13
+"""Inches that the label of a token takes, turned as it is."""
+
+
+def draw_token_bars(  # noqa: PLR0913  the columns of a table of tokens, and what is said of it
+    ax: Any,
+    texts: Sequence[str],
+    kinds: Sequence[str],
+    activation: Float[np.ndarray, " token"],
+    *,
+    chosen: Sequence[int] = (),
+    title: str = "",
+    note: str = "",
+) -> Axes:
+    """Draw the visual activation of each token of a question as a bar.
+
+    Role tokens are blue; the chosen ones are orange. Where there is no room for the texts of all
+    tokens, those of the chosen and the strongest are written.
+
+    Args:
+        ax: The axes to draw on; None for a new figure.
+        texts: The tokens as people read them, in the order of the question.
+        kinds: The kind of each token.
+        activation: The visual activation of each token.
+        chosen: The tokens whose maps were read, as places in the question.
+        title: Text above the bars, cut if it is long.
+        note: Text after the title, which is never cut.
+
+    Raises:
+        ValueError: if a value is not finite.
+    """
+    require_finite("the visual activation", activation)
+    ax = take_axes(ax)
+    bars = ax.bar(
+        range(len(texts)), activation, color=[KIND_COLOURS[kind] for kind in kinds], width=0.8
+    )
+    for token in chosen:
+        bars[token].set(color=HIGHLIGHT_COLOUR)
+    named = _choose_named(ax, activation, chosen)
+    labels = [shorten_line(texts[token], LONGEST_LABEL) for token in named]
+    ax.set_xticks(named, labels, rotation=60, ha="right", rotation_mode="anchor", **AS_WRITTEN)
+    ax.tick_params(labelsize=TEXT_SIZE)
+    ax.tick_params(axis="x", length=2, pad=1)
+    ax.set_ylabel("visual activation", fontsize=TEXT_SIZE)
+    ax.set_xlabel(_explain_colours(kinds, chosen), fontsize=TEXT_SIZE)
+    write_title(ax, title, note)
+    hide_upper_spines(ax)
+    return ax
+
+
+def _explain_colours(kinds: Sequence[str], chosen: Sequence[int]) -> str:
+    parts = []
+    if any(kind == "role" for token, kind in enumerate(kinds) if token not in chosen):
+        parts.append("blue: role tokens")
+    if chosen:
+        parts.append(f"orange: grounding token{'s' if len(chosen) > 1 else ''}")
+    return ", ".join(parts)
+
+
+def _choose_named(
+    ax: Axes, activation: Float[np.ndarray, " token"], chosen: Sequence[int]
+) -> list[int]:
+    """Choose tokens whose labels do not overlap: the chosen first, then the strongest."""
+    # The layout is not known before the figure is drawn; axes do not become much narrower by it.
+    apart = LABEL_WIDTH / measure_width(ax) * len(activation)
+    named: list[int] = []
+    for token in (*chosen, *np.argsort(-activation, kind="stable").tolist()):
+        if all(abs(token - other) >= max(apart, 1) for other in named):
+            named.append(token)
+    return sorted(named)
