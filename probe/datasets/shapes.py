@@ -9,13 +9,19 @@ from types import MappingProxyType
 from probe.datasets.entries import DatasetEntry
 from probe.datasets.footage import Footage
 from probe.datasets.samples import DataSet, Sample
-from probe.organism.benchmark import SHAPES_TEST, SHAPES_VAL, SHAPES_VERSION, Benchmark
+from probe.organism.benchmark import (
+    SHAPES_REPORT_2,
+    SHAPES_TEST,
+    SHAPES_VAL,
+    SHAPES_VERSION,
+    Benchmark,
+)
 from probe.organism.world import LENGTH, RATE, SIDE, Clip
 
 SHAPES_PROTOCOL = "hcstvg-official"
 
 SHAPES_BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
-    {benchmark.name: benchmark for benchmark in (SHAPES_VAL, SHAPES_TEST)}
+    {benchmark.name: benchmark for benchmark in (SHAPES_VAL, SHAPES_TEST, SHAPES_REPORT_2)}
 )
 """The benchmarks by name."""
 
