@@ -28,7 +28,7 @@ class TopHull:
 
     def __call__(self, scores: Float[Tensor, " frame"]) -> range:
         """Return the frames from the first to the last of the top ones."""
-        top = scores.topk(_count_frames(self.share, scores)).indices
+        top = scores.topk(_count_chosen(self.share, scores)).indices
         return range(int(top.min()), int(top.max()) + 1)
 
 
@@ -42,7 +42,7 @@ class GrowFromPeak:
         """Return the frames grown around the peak."""
         first = last = int(scores.argmax())
         values = scores.tolist()
-        while last - first + 1 < _count_frames(self.share, scores):
+        while last - first + 1 < _count_chosen(self.share, scores):
             before = values[first - 1] if first > 0 else float("-inf")
             after = values[last + 1] if last + 1 < len(values) else float("-inf")
             first, last = (first - 1, last) if before > after else (first, last + 1)
@@ -114,5 +114,5 @@ def _check_chosen(chosen: Any, frames: int) -> None:
         )
 
 
-def _count_frames(share: float, scores: Float[Tensor, " frame"]) -> int:
+def _count_chosen(share: float, scores: Float[Tensor, " frame"]) -> int:
     return max(1, round(share * len(scores)))

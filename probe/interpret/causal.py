@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool
-from matplotlib.axes import Axes
 from scipy import stats
 from torch import Tensor
 
@@ -19,6 +19,9 @@ from probe.engine.view import View
 from probe.interpret.grounding_tokens import rank_tokens
 from probe.interpret.knockouts import BATCH_SIZE, Cut
 from probe.metrics import bootstrap_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 CURVE_FRACTIONS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 """Shares of the video's cells at which curves are measured: dense where maps differ most."""
@@ -125,28 +128,34 @@ class Curve:
         """Return one row a point: `fraction` of the cells, and `margin` in logits."""
         return pd.DataFrame({"fraction": self.fractions, "margin": self.margins})
 
-    def plot(self, ax: Axes | None = None, *, label: str | None = None) -> Axes:
+    def plot(self, ax: "Axes | None" = None, *, label: str | None = None) -> "Axes":
         """Draw the margin over the share of the cells.
 
         Args:
-            ax: The axes to draw on, such as those of another curve; new ones by default.
+            ax: The axes to draw on, such as those of another curve; None for a new figure.
             label: A name for the legend.
 
         Returns:
             The axes.
         """
-        if ax is None:
-            # Only pyplot shows a figure by itself at the end of a notebook's cell. It is imported
-            # here, since it takes long and chooses how figures are shown on this machine.
-            from matplotlib import pyplot
+        # Imported where it is drawn: matplotlib takes long to import.
+        from probe.pictures.style import TEXT_SIZE, hide_upper_spines, take_axes
 
-            _, ax = pyplot.subplots(layout="constrained")
+        ax = take_axes(ax)
         ax.plot(self.fractions, self.margins, marker=".", label=label)
-        ax.set_xlabel("share of the cells")
-        ax.set_ylabel("yes minus no (logits)")
+        ax.set_xlabel("share of the cells", fontsize=TEXT_SIZE)
+        ax.set_ylabel("yes minus no", fontsize=TEXT_SIZE)
+        ax.tick_params(labelsize=TEXT_SIZE)
+        hide_upper_spines(ax)
         if label is not None:
-            ax.legend(frameon=False)
+            ax.legend(fontsize=TEXT_SIZE, frameon=False)
         return ax
+
+    def _repr_html_(self) -> str:
+        """Draw the curve for Jupyter."""
+        from probe.pictures.html import plot_as_html  # see `plot`
+
+        return plot_as_html(self)
 
 
 def deletion_curve(

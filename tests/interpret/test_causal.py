@@ -101,6 +101,7 @@ def test_a_curve_is_a_table_a_picture_and_a_line():
     assert first == [[0.0, 1.0], [0.2, 0.0], [1.0, -0.5]]
     assert second == [[0.0, 2.0], [1.0, 3.0]]
     assert ax.get_legend_handles_labels()[1] == ["deletion"]
+    assert "<img" in curve._repr_html_()
     assert repr(curve) == "Curve(margin +1.00 at 0% to -0.50 at 100% of the cells, area -0.100)"
 
 
