@@ -70,18 +70,29 @@ def to_plain(value: Any) -> Any:
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, torch.Tensor | np.ndarray):
-        tensor = torch.as_tensor(value).detach().cpu()
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        return {IDENTITY: TENSOR, "dtype": dtype, "values": tensor.tolist()}
-    if isinstance(value, Mapping):
-        if IDENTITY in value:
-            raise ValueError(f"a mapping with the key {IDENTITY!r} cannot be told from a rule")
-        return {str(key): to_plain(inner) for key, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [to_plain(inner) for inner in value]
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, tuple | list):
+        return [to_plain(inner) for inner in value]
+    if isinstance(value, Mapping):
+        return _convert_mapping(value)
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return _convert_tensor(torch.as_tensor(value))
+    return _convert_rule(value)
+
+
+def _convert_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
+    if IDENTITY in value:
+        raise ValueError(f"a mapping with the key {IDENTITY!r} cannot be told from a rule")
+    return {str(key): to_plain(inner) for key, inner in value.items()}
+
+
+def _convert_tensor(tensor: torch.Tensor) -> dict[str, Any]:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return {IDENTITY: TENSOR, "dtype": dtype, "values": tensor.detach().cpu().tolist()}
+
+
+def _convert_rule(value: Any) -> dict[str, Any]:
     if is_dataclass(value) and not isinstance(value, type):
         content = {
             one.name: to_plain(getattr(value, one.name)) for one in fields(value) if one.init
@@ -127,8 +138,9 @@ def _find_module(identity: str, name: str, importing: bool) -> Any:
     if importing or name == "probe" or name.startswith("probe."):
         try:
             return import_module(name)
-        except ImportError as failure:
-            raise ValueError(f"{identity!r}: cannot import {name!r} ({failure})") from failure
+        except Exception as failure:  # a module of a user may raise anything
+            kind, text = type(failure).__name__, " ".join(str(failure).split())
+            raise ValueError(f"{identity!r}: cannot import {name!r} ({kind}: {text})") from failure
     if name not in sys.modules:
         raise ValueError(f"{identity!r}: its module is not imported; import {name!r} first")
     return sys.modules[name]

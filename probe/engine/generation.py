@@ -26,8 +26,8 @@ def write_answer(model: VideoLM, question: str, *, video: Video | None, max_new_
     if asked + max_new_tokens > checkpoint.context:
         raise ValueError(
             f"a question of {asked} tokens (its video's included) and an answer of "
-            f"{max_new_tokens} do not fit in the {checkpoint.context} tokens of {model.name}; shorten the question, or "
-            "sample fewer frames"
+            f"{max_new_tokens} do not fit in the {checkpoint.context} tokens of {model.name}; "
+            "shorten the question, or sample fewer frames"
         )
     # A checkpoint's generation settings may ask for beams or dice; the most likely words need none.
     (written,) = checkpoint.module.generate(

@@ -156,9 +156,9 @@ CAUSAL = GrounderConfig(
     track=CausalEffect(),
     assembly_when="mean",
 )
-"""Asking by cause: the track is the candidate that the model's own answer hangs on; when is read from
-the attention of all tokens of the action question, at all layers, in both frame orders. No layer,
-head, token or label is chosen, and nothing is learned."""
+"""Asking by cause: the track is the candidate that the model's own answer hangs on; when is read
+from the attention of all tokens of the action question, at all layers, in both frame orders. No
+layer, head, token or label is chosen, and nothing is learned."""
 
 PRESETS: Mapping[str, GrounderConfig] = MappingProxyType(
     {"plain": PLAIN, "best": BEST, "paper": PAPER, "released-code": RELEASED_CODE, "causal": CAUSAL}

@@ -71,8 +71,8 @@ SHAPES_VAL = Benchmark("shapes-val", 90_001, 500)
 """The benchmark on which layers, rates and rules are chosen."""
 
 SHAPES_TEST = Benchmark("shapes-test", 90_002, 1000)
-"""The benchmark of the reports so far. The recipe of the shipped model changed while it was used, so
-it is no longer one on which nothing was chosen."""
+"""The benchmark of the reports so far. The shipped model's recipe changed while it was used, so it
+is no longer one on which nothing was chosen."""
 
 SHAPES_REPORT_2 = Benchmark("shapes-report-2", 611_003, 1000)
 """The benchmark for reports from 26 November 2026 on: nothing is ever chosen on it."""

@@ -169,10 +169,7 @@ def test_questions_learned_for_together_learn_what_each_learns_alone(
     questions = [QUESTION, "Is there a blue cross?", "Does the square slide in this video?"]
     together = learning.learn(view, questions)
     for question, shared in zip(questions, together, strict=True):
-        alone = reattend(
-            view, question, layer=layer, steps=2, rate=Relative(0.05), loss=loss, average_last_two=True,
-            checkpointing=checkpointing,
-        )  # fmt: skip
+        alone = reattend(view, question, learning)
         assert_equal_up_to_rounding(shared.latent.vectors, alone.latent.vectors)
         for step, other in zip(shared.steps, alone.steps, strict=True):
             assert vars(step) == pytest.approx(vars(other), rel=1e-3, abs=1e-5)
