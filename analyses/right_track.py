@@ -26,7 +26,7 @@ from probe.grounder import ground
 from probe.grounding.config import PRESETS
 from probe.metrics import spatial_iou
 
-COMPARED_PRESETS = ("plain", "best", "paper", "released-code")
+COMPARED_PRESETS = {name: PRESETS[name] for name in ("plain", "best", "paper", "released-code")}
 """Presets that choose by attention: the committed numbers compare these."""
 
 
@@ -46,8 +46,7 @@ def measure(measurement: Measurement) -> Numbers:
 def _check_choices(model: VideoLM, case: Case) -> dict[str, float]:
     """Return 1 for each preset and kind of candidates if the right track was chosen, else 0."""
     right = {"chance": 1 / len(case.tracks)}
-    for preset in COMPARED_PRESETS:
-        config = PRESETS[preset]
+    for preset, config in COMPARED_PRESETS.items():
         for kind, tracks in (("true", case.tracks), ("proposed", case.candidates)):
             answer = ground(model, case.video, case.query, tracks, config=config)
             # Overlap and not identity: a proposed track is never the true one itself.

@@ -19,7 +19,7 @@ OF_SHAPES_ONLY = ("organism", "training")
 COMPARED = {
     "choices": ("OPTIONS", "layer_windows"),
     "rate_and_steps": ("LEARNINGS",),
-    "right_track": ("PRESETS",),
+    "right_track": ("COMPARED_PRESETS",),
 }
 """What a script tries one after the other, where that is much: two of a kind show the form."""
 
@@ -214,7 +214,7 @@ def test_given_tracks_stand_beside_the_true_one_which_comes_first(people, tmp_pa
     video = probe.read_video(tmp_path / "7.mp4")
     given = [replace(thing.track(), boxes=thing.track().boxes * SCALE) for thing in clip.things]
     (tmp_path / "tracks").mkdir()
-    save_tracks(tmp_path / "tracks" / "7_a.b-c.json", given[::-1], video)
+    save_tracks(given[::-1], video, tmp_path / "tracks" / "7_a.b-c.json")
     asked = config(data="hcstvg2", root=people, clips=1, tracks=tmp_path / "tracks")
     (case,) = asked.open().measure_cases(itself)
     assert len(case.candidates) == len(given) > 1
