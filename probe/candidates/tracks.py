@@ -1,6 +1,7 @@
 """Candidate tracks: load, save, score, choose. A candidate is a `Tube`."""
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from jaxtyping import Float, Int
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
+from probe.argument_order import accept_path_first
 from probe.engine.attention import Heatmap
 from probe.files import FileFormat, read_json, write_json
 from probe.video import Box, Tube, Video
@@ -22,7 +24,9 @@ EDGE_TOLERANCE = 1.0
 """Pixels by which a box may leave the frame, and is clipped: detectors round their boxes."""
 
 
-def save_tracks(path: str | Path, tracks: Sequence[Tube], video: Video) -> None:
+# No sequence of tracks is a path, so the first argument tells the order.
+@accept_path_first(lambda args, _: isinstance(args[0], str | PathLike))
+def save_tracks(tracks: Sequence[Tube], video: Video, path: str | Path) -> None:
     """Write candidate tracks as JSON that `load_tracks` reads, rounded to 0.01 pixels.
 
     Raises:

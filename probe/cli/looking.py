@@ -95,7 +95,7 @@ class MakePage:
             scene = self._scene(step)
             step()
             make_folder(self.html.parent)
-            save_page(self.html, page(scene))
+            save_page(page(scene), self.html)
             step()
         size = self.html.stat().st_size / 1e6
         print(f"written {self.html} ({size:.1f} MB); open it in a browser")

@@ -29,7 +29,7 @@ from probe.files import FileFormat, read_json, write_json
 from probe.grounding.config import GrounderConfig
 from probe.grounding.looks import Look
 from probe.grounding.queries import Queries
-from probe.pictures.found import draw_found
+from probe.pictures.found import Found, draw_found
 from probe.pictures.html import plot_as_html
 from probe.pictures.style import AS_WRITTEN
 from probe.video import Span, Tube, Video, read_video
@@ -208,8 +208,10 @@ class Answer:
         """Draw the answer for paper or screen: frames and boxes, tokens, frame scores."""
         width, height = frames_size(self.video)
         heights = (height, height, BARS_HEIGHT, SCORES_HEIGHT)
-        figure = Figure((width, QUERY_HEIGHT + sum(heights)), layout="constrained")
-        figure.suptitle(self.queries.whole, fontsize=11, **AS_WRITTEN)
+        lines = [self.queries.whole, *(f"doubt: {doubt}" for doubt in self.doubts)]
+        size = (width, QUERY_HEIGHT * len(lines) + sum(heights))
+        figure = Figure(size, layout="constrained")
+        figure.suptitle("\n".join(lines), fontsize=11, **AS_WRITTEN)
         seen, acted, words, times = stack_rows(figure, heights)
         looks = (
             (seen, self.where, "where", self.track),
@@ -234,7 +236,8 @@ class Answer:
     def _draw(self, figure: Figure) -> None:
         label = f" ({self.track.label})" if self.track.label else ""
         about = f"one of {len(self.candidates)} tracks{label}; {self.model['name']}"
-        draw_found(figure, self.video, self.tube, self.span, query=self.queries.whole, about=about)
+        found = Found(self.tube, self.span, self.queries.whole, about, self.doubts)
+        draw_found(figure, self.video, found)
 
     def figure(self, path: str | Path) -> None:
         """Write the picture that `plot` draws."""

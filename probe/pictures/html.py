@@ -18,6 +18,10 @@ from probe.video.previews import (
     write_text_element,
 )
 
+LARGEST_PNG = 30_000
+"""Bytes of HTML above which a picture shows photos: 256 colours are too few for them, and WebP
+takes less room."""
+
 MARGIN = 0.03
 """Inches around what is drawn."""
 
@@ -47,8 +51,7 @@ def plot_as_html(
 def figure_as_html(figure: Figure, about: str = "") -> str:
     """Write a figure as an HTML image that contains its picture in at most 60 kB.
 
-    Empty space around what is drawn is left out. The picture is a PNG; where that is too large,
-    as of photos, a WebP.
+    Empty space around what is drawn is left out. Drawings become a PNG, photos a WebP.
 
     Args:
         figure: The figure, which is left as it was.
@@ -59,7 +62,7 @@ def figure_as_html(figure: Figure, about: str = "") -> str:
         image = _draw(figure, dpi)
         width = PAGE_DPI * image.width / dpi
         text = write_image_element(_encode_png(image), "png", about, width)
-        if len(text) > MOST_HTML_BYTES:
+        if len(text) > LARGEST_PNG:
             text = write_photo_element(image, about, width)
         if len(text) <= MOST_HTML_BYTES or dpi < 1:
             return text

@@ -70,7 +70,8 @@ def draw_row(ax: Axes, tiles: Sequence[Tile], title: str = "") -> None:
     # As labels of ticks, the titles of tiles are part of the axes: layouts leave room for them.
     ax.set_xticks(centres, [tile.title for tile in tiles], fontsize=TEXT_SIZE, **AS_WRITTEN)
     ax.tick_params(bottom=False, labelbottom=False, labeltop=True, pad=1)
-    ax.set(yticks=[], xlim=(0, len(tiles) * step - GAP * width), ylim=(height, 0))
+    # At the left, where the title is, if the axes are too wide for the pictures.
+    ax.set(yticks=[], xlim=(0, len(tiles) * step - GAP * width), ylim=(height, 0), anchor="W")
     for spine in ax.spines.values():
         spine.set_visible(False)
     write_title(ax, title)

@@ -4,9 +4,13 @@ import base64
 import hashlib
 import html
 import re
+from collections.abc import Mapping
 from importlib import resources
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
+from probe.argument_order import accept_path_first
 from probe.engine.readings import Reading
 from probe.files import write_text
 from probe.grounding.answers import Answer
@@ -79,8 +83,20 @@ def page(
     return "".join(parts.get(piece, piece) for piece in pieces)
 
 
-def save_page(path: str | Path, text: str) -> None:
+def _is_path_first(args: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
+    """Tell whether the path of `save_page` comes first; both may be text, but a page is HTML."""
+    if isinstance(args[0], PathLike) or "text" in named:
+        return True
+    return len(args) > 1 and isinstance(args[1], str) and args[1].lstrip().startswith("<")
+
+
+@accept_path_first(_is_path_first)
+def save_page(text: str, path: str | Path) -> None:
     """Write a page to a file, which is there whole or not at all.
+
+    Args:
+        text: The page, as `page` gives it.
+        path: The file.
 
     Raises:
         ValueError: if the folder does not exist.

@@ -79,10 +79,10 @@ def test_saved_tracks_come_back(tmp_path, video):
     rng = np.random.default_rng(0)
     corners = np.sort(rng.uniform(0, HEIGHT, (4, 3, 2, 2)), axis=2).reshape(4, 3, 4).round(2)
     tracks = [tube(*map(tuple, boxes), label="the dög") for boxes in corners]
-    save_tracks(path, tracks, video)
+    save_tracks(tracks, video, path)
     loaded = load_tracks(str(path), video)
     assert loaded == tuple(tracks)
-    save_tracks(path, loaded, video)
+    save_tracks(loaded, video, path)
     assert load_tracks(path, video) == loaded
 
 
@@ -182,9 +182,9 @@ def test_a_missing_file_is_named(tmp_path, video):
 def test_what_could_not_be_read_again_is_not_written(tmp_path, video):
     path = tmp_path / "tracks.json"
     with pytest.raises(ValueError, match="no tracks to save"):
-        save_tracks(path, [], video)
+        save_tracks([], video, path)
     with pytest.raises(ValueError, match=r"track 0, frame 0: .* leaves the frame"):
-        save_tracks(path, [tube((0, 0, WIDTH + 5, 9))], video)
+        save_tracks([tube((0, 0, WIDTH + 5, 9))], video, path)
     assert not path.exists()
 
 

@@ -321,7 +321,7 @@ def test_tracks_are_read_from_a_folder_by_the_videos_names(organism, tmp_path):
     (tmp_path / "tracks").mkdir()
     side = SIDE * SCALE
     box = Tube(np.array([0, LENGTH - 1]), np.array([[1.0, 2.0, 30.0, 40.0]] * 2), "box")
-    save_tracks(tmp_path / "tracks" / "7_a.b-c.json", [box], dataset[0].recording.read(2).video)
+    save_tracks([box], dataset[0].recording.read(2).video, tmp_path / "tracks" / "7_a.b-c.json")
     published = {
         "sample_frames": [3, 40],
         "dino_sam2_proposals": [

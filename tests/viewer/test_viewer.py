@@ -93,7 +93,7 @@ def opened(browser, tmp_path):
 
     def open_page(text):
         path = tmp_path / "page.html"
-        save_page(path, text)
+        save_page(text, path)
         return open_file(browser, path)
 
     return open_page
