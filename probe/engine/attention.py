@@ -27,7 +27,7 @@ HEATMAP_FORMAT = FileFormat("grounding-probe/heatmap", 1, "a heatmap", "Heatmap.
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """How strongly each cell of each frame is attended to.
+    """The attention that each cell of each frame gets.
 
     Values are shares of attention (0 to 1, summing to less than one over the whole video), or
     ratios of two such shares after `relative_to`.

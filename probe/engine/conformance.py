@@ -57,7 +57,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Conformance:
-    """Whether a checkpoint is read correctly, proof by proof."""
+    """Proofs that a checkpoint is read correctly."""
 
     model: str
     proofs: tuple[Proof, ...]

@@ -21,7 +21,7 @@ States: TypeAlias = Float[Tensor, "token hidden"]
 
 @dataclass(frozen=True)
 class Extent:
-    """How many layers, heads, tokens and cells an intervention can choose from."""
+    """The layers, heads, tokens and cells that an intervention can choose from."""
 
     layers: int
     heads: int
@@ -33,7 +33,7 @@ class Extent:
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """What is changed in one decoder layer while one question is read.
+    """A change of one decoder layer while one question is read.
 
     Functions run inside the trace, in the order of the fields; gradients flow through them.
     """

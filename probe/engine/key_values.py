@@ -25,7 +25,7 @@ class TwoStageGradient:
     """With their graph."""
 
     cut: KeyValues
-    """The same numbers, as leaves of a new graph."""
+    """Keys and values with these numbers, as leaves of a new graph."""
 
     source: Tensor
     """The tensor that the gradient is wanted for."""

@@ -37,7 +37,7 @@ class VideoLM:
     """The revision asked for, or the commit that the hub resolved it to."""
 
     decoder: Decoder
-    """What runs it."""
+    """The passes through it."""
 
     quantized: str | None = None
     """The bits that its weights were opened in, such as "4bit"; None for all they have."""

@@ -58,7 +58,7 @@ class TokenInput:
     """The entry of the first token after the video: text, as a question's tokens are."""
 
     counted: bool
-    """Whether entries count on; otherwise those of a question repeat the following one."""
+    """True if entries count on; otherwise those of a question repeat the following one."""
 
     def after(self, lengths: Sequence[int]) -> Tensor:
         """Make the entries of questions, each of which goes on as if it were alone."""
@@ -73,7 +73,7 @@ class TokenInput:
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """What enters the decoder before any question: text of the template, and visual tokens."""
+    """The tokens that enter the decoder before any question: template text and visual tokens."""
 
     embeddings: Float[Tensor, "token hidden"]
 

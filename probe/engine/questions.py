@@ -16,7 +16,7 @@ class QuestionTokens:
     """The tokens of questions, to be read after what is in the cache."""
 
     states: Float[Tensor, "token hidden"]
-    """What enters layer `first`: the embeddings where that is layer 0."""
+    """The states that enter layer `first`: the embeddings where that is layer 0."""
 
     positions: Int[Tensor, "axis token"]
     """Place of each of them in the positional encoding."""
@@ -60,7 +60,7 @@ class AttentionSelection:
 
 @dataclass(frozen=True)
 class PackedQuestions:
-    """Where questions of different lengths lie in one row after a shared prefix."""
+    """Questions of different lengths in one row after a shared prefix: where each of them lies."""
 
     lengths: tuple[int, ...]
     """Tokens of each question."""

@@ -33,7 +33,7 @@ SomeMaps = TypeVar("SomeMaps", bound="AttentionMaps")
 
 @dataclass(frozen=True, eq=False)
 class AttentionMaps:
-    """Where the tokens of one question attend in the video."""
+    """The attention of the tokens of one question to the video."""
 
     prompt: Prompt
     """The question's tokens, or those that were asked for; positions in `attention` and `tokens`
@@ -273,7 +273,7 @@ class AttentionMaps:
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Reading(AttentionMaps):
-    """What the model did with one question: where its tokens attend, and what it would answer."""
+    """The attention of one question's tokens, and the answer that the model would give."""
 
     logits: Float[Tensor, " word"]
     """Next-token logits at the first answer position."""

@@ -45,19 +45,19 @@ class View:
     video: Video
     grid: VisualGrid
     prefix: Prefix
-    """What enters the decoder up to and including the last visual token."""
+    """The tokens that enter the decoder, up to and including the last visual token."""
 
     cache: PrefixCache
-    """What has been computed of the prefix; it changes, and views of the same prefix share it."""
+    """The cache of the prefix; it changes, and views of the same prefix share it."""
 
     plain: "View | None" = None
-    """The same view without latent prompts; None where this is it."""
+    """This view without latent prompts; None where it has none."""
 
     latents: tuple[LatentPrompt, ...] = ()
-    """What is added to the visual tokens, and at which layers."""
+    """The latent prompts that are added to the visual tokens."""
 
     interventions: tuple[Intervention, ...] = ()
-    """What is done to the model while it reads any question."""
+    """The interventions on the model while it reads any question."""
 
     @classmethod
     def of(

@@ -14,7 +14,7 @@ from probe.metrics import PROTOCOLS
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """What to evaluate, in names and plain values, so that other processes can open the same.
+    """Everything to evaluate, in names and plain values, so that other processes can open the same.
 
     >>> EvaluationConfig("shapes-val", method="centre").load_dataset().name
     'shapes-val'

@@ -35,7 +35,7 @@ class Task:
 
     candidates: tuple[Tube, ...]
     closed: bool
-    """Whether one of the candidates must be the answer."""
+    """True if one of the candidates must be the answer."""
 
     @property
     def query(self) -> str:

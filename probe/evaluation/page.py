@@ -43,7 +43,7 @@ class Row:
 
     cells: tuple[str, ...]
     quiet: bool = False
-    """Whether it is shown in grey, as published figures are: for comparison only."""
+    """True to show it in grey, as published figures are: for comparison only."""
 
 
 @dataclass(frozen=True)

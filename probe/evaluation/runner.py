@@ -71,7 +71,7 @@ class Outcome:
     """The figures and counts that `summary.json` holds."""
 
     stopped: bool
-    """Whether someone stopped it before its end."""
+    """True if someone stopped it before its end."""
 
 
 def evaluate(

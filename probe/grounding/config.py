@@ -59,16 +59,16 @@ class GrounderConfig:
     """The rule for choosing consecutive frames by their scores."""
 
     learn_where: Learning | None = None
-    """How the latent prompt of the attribute branch is learned; None for none."""
+    """Learning of the attribute branch's latent prompt; None for none."""
 
     learn_when: Learning | None = None
-    """How the latent prompt of the action branch is learned; None for none."""
+    """Learning of the action branch's latent prompt; None for none."""
 
     assembly: Assembly | None = None
-    """How the attribute maps of both frame orders become one; None to read one order only."""
+    """Rule that joins the attribute maps of both frame orders; None to read one order only."""
 
     assembly_when: Assembly | None = None
-    """How the action maps of both frame orders become one; None to read one order only."""
+    """Rule that joins the action maps of both frame orders; None to read one order only."""
 
     ask_whole: bool = False
     """True to read the final maps with the whole query; a latent prompt is always learned for the
@@ -78,7 +78,7 @@ class GrounderConfig:
     """True to read the generic prompt's map, too, on the prompted visual tokens."""
 
     interventions: tuple[Intervention, ...] = ()
-    """What is done to the model while it reads any question: to test what an answer rests on."""
+    """Interventions on the model while it reads any question: to test what an answer rests on."""
 
     def __post_init__(self) -> None:
         if self.layers is not None:

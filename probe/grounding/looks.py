@@ -20,10 +20,10 @@ from probe.pictures.html import plot_as_html
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """Where the model attended for one question, and through which tokens."""
+    """The map of one question, and the tokens that it was read through."""
 
     reading: Reading | None
-    """What the model did with the question; None for a look that was loaded from a file, which
+    """The reading of the question; None for a look that was loaded from a file, which
     keeps the statistics of its tokens and the map."""
 
     tokens: tuple[int, ...]
@@ -35,7 +35,7 @@ class Look:
     """Correlation of the maps of both frame orders, where they were assembled (-1 to 1)."""
 
     stored: Mapping[str, Any] | None = None
-    """What `to_dict` wrote, for a look that was loaded."""
+    """The content of the file, for a look that was loaded."""
 
     def __repr__(self) -> str:
         through = ", ".join(repr(self.token_texts[token]) for token in self.tokens)

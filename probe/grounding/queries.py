@@ -34,7 +34,7 @@ class Queries:
     """Which object: the subject with its looks and its place."""
 
     action: str
-    """What the object does: the subject without its attributes, and the rest of the query."""
+    """The action of the object: the subject without its attributes, and the rest of the query."""
 
     source: Source
     """Who split the query."""

@@ -36,7 +36,7 @@ REATTENTION_FORMAT = FileFormat(
 
 @runtime_checkable
 class Rate(Protocol):
-    """How far a step goes: any object with this method."""
+    """Length of a gradient step: any object with this method."""
 
     def step(
         self, gradient: Float[Tensor, "visual hidden"], visual: Float[Tensor, "visual hidden"]
@@ -75,7 +75,7 @@ class Relative:
 
 @dataclass(frozen=True)
 class LearningStep:
-    """What one gradient step measured before it moved the vectors."""
+    """Measurements of one gradient step, before it moved the vectors."""
 
     loss: float
     margin: float
@@ -172,16 +172,16 @@ _Found: TypeAlias = tuple[Float[Tensor, "visual hidden"], LearningStep]
 
 @dataclass(frozen=True)
 class Learning:
-    """How latent prompts are learned."""
+    """Choices for learning latent prompts."""
 
     layer: int = 0
     """The decoder layer that the vectors enter; only the layers above it run."""
     steps: int = 1
     """Gradient steps; 0 gives the prompt that changes nothing."""
     rate: Rate | float = field(default_factory=Relative)
-    """How far a step goes; a number is taken as `Absolute`."""
+    """Length of a step; a number is taken as `Absolute`."""
     loss: Loss = exponential
-    """What a step makes smaller; see `probe.losses`."""
+    """The quantity that a step makes smaller; see `probe.losses`."""
     average_last_two: bool = False
     """True to apply the mean of the newest vectors and those before, as the released code does."""
     checkpointing: bool = False

@@ -60,7 +60,7 @@ class AttentionPeak:
 
 @dataclass(frozen=True)
 class CausalEffect:
-    """What the model's own answer hangs on: no layer, head, token or label is chosen.
+    """The effect of each candidate's cells on the model's own answer.
 
     The question is asked with nothing of the video visible but one candidate's cells, and again
     with these cells cut away, for each candidate. Its score is the rise of the yes margin over that

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 # with other names, a stopped run could not be continued.
 @dataclass(frozen=True)
 class CutShares:
-    """How often edges of the attention are cut."""
+    """Shares of the steps in which edges of the attention are cut."""
 
     local: float
     """Share of clips whose visual tokens attend only to their neighbourhood."""

@@ -33,7 +33,7 @@ FADED = 0.55
 
 @dataclass(frozen=True)
 class Found:
-    """What is written around the picture, and what is drawn into it."""
+    """Text around the picture, and lines drawn into it."""
 
     tube: Tube
     """The box of each frame."""

@@ -25,7 +25,7 @@ the number of levels for a value at the peak, and falls with the root of the val
 
 @dataclass(frozen=True)
 class Budget:
-    """How much of the attention a page holds; small readings fit whole."""
+    """The amount of attention that a page holds; small readings fit whole."""
 
     layer_cells: int = 1_200_000
     """Cells kept of all layers' maps together; divided evenly among maps."""

@@ -39,7 +39,7 @@ class ShownQuestion:
     """The map that the answer was read from, if it is not one token's map of this reading."""
 
     before: "ShownQuestion | None" = None
-    """The same question without latent prompts."""
+    """The reading of the same question without latent prompts."""
 
     def __post_init__(self) -> None:
         others = {"generic prompt": self.generic, "reading before": None}
