@@ -34,7 +34,7 @@ LEAK = 1e-3
 """The most that tokens of other frames may have of a change, as a share of all of it."""
 
 LEAK_8BIT = 0.5
-"""The same for weights in 8 bits, where the largest features of one frame set the scale of all."""
+"""The most for weights in 8 bits, where the largest features of one frame set the scale of all."""
 
 HITS = 0.6
 """The least share of painted cells that must change their own token most: a vision tower may

@@ -23,7 +23,7 @@ from probe.engine.grids import Cells, VisualGrid
 from probe.video import Box, Video
 
 Inputs: TypeAlias = dict[str, Any]
-"""What a processor made of a video and a text."""
+"""The inputs that a processor made of a video and a text."""
 
 
 @dataclass(frozen=True)

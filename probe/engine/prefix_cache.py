@@ -11,7 +11,7 @@ from probe.engine.prefix import Prefix
 from probe.engine.questions import QuestionTokens
 
 Added = Mapping[int, Float[Tensor, "token hidden"]]
-"""What latent prompts add to the states that enter a layer, by layer."""
+"""The vectors that latent prompts add to the states that enter a layer, by layer."""
 
 
 class PrefixCache:

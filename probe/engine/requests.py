@@ -16,7 +16,7 @@ from probe.engine.questions import AttentionSelection, PackedQuestions, Question
 from probe.engine.readings import AttentionMaps, Reading
 
 Interventions = Sequence[Sequence[Intervention]]
-"""What is done to the model while it reads each of several questions."""
+"""Interventions on the model while it reads each of several questions."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -147,7 +147,7 @@ PLAIN = GrounderConfig()
 """Probes alone: grounding token, relative attention and sub-queries, with nothing learned."""
 
 BEST = GrounderConfig(layers=(2,), token=AllOf(), relative=False)
-"""What does best on `shapes-val` with the shipped model (`analyses/choices.py`): layer 2 grounds,
+"""The best choices on `shapes-val` with the shipped model (`analyses/choices.py`): layer 2 grounds,
 and most of its role tokens do. Chosen for that model; on another, choose anew."""
 
 CAUSAL = GrounderConfig(

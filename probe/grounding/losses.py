@@ -15,7 +15,7 @@ from torch import Tensor
 from probe.engine.readings import Reading
 
 Loss: TypeAlias = Callable[[Reading, Reading], Tensor]
-"""Of the reading of a question and that of the generic prompt; smaller is better."""
+"""Function of the readings of a question and of the generic prompt; smaller is better."""
 
 
 def attention_layers(loss: Loss) -> tuple[int, ...]:
