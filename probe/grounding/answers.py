@@ -1,4 +1,4 @@
-"""Answers: what the grounder found, and everything it was read from; as JSON, as a video, as a figure."""
+"""Answers: what the grounder found, and all it was read from; as JSON, as a video, as a figure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
