@@ -1,4 +1,4 @@
-"""From the command line: sub-queries by rules, model or file; candidates by file or detector."""
+"""Sub-queries by rules, model or file, candidates by file or detector, from the command line."""
 
 import contextlib
 import json
@@ -8,6 +8,7 @@ import pytest
 from tiny_detectors import save_tiny_finder, save_tiny_tracker
 
 from probe.cli import main
+from probe.grounding.sources import split_by_asking
 from probe.organism.world import make_clip
 
 QUERY = "the red circle that jumps"
@@ -117,3 +118,10 @@ def test_bad_options_are_one_line_and_leave_nothing(run, folder, tmp_path):
         assert len(errors) == 1, errors
         assert named in errors[0]
         assert not (tmp_path / "out").exists()
+
+
+def test_a_split_that_the_model_cannot_do_falls_back_and_is_marked(tiny):
+    asked = split_by_asking(tiny, "the red circle that jumps")
+    assert asked.source == "model"
+    assert asked.fallbacks == ("attribute", "action")
+    assert asked.attribute == asked.action == asked.whole

@@ -1,4 +1,4 @@
-"""Asking in words: the answer is the model's most likely one, and a split that fails says so."""
+"""An answer in words is the model's most likely one."""
 
 import dataclasses
 
@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from probe.engine.generation import write_answer
-from probe.grounding.sources import split_by_asking
 
 QUESTION = "What does the red circle do?"
 
@@ -68,10 +67,3 @@ def test_what_cannot_be_asked_is_refused_in_one_line(tiny, video, shown):
         with pytest.raises(ValueError, match=words) as refused:
             write_answer(tiny, question, video=shown, max_new_tokens=longest)
         assert "\n" not in str(refused.value)
-
-
-def test_a_split_that_the_model_cannot_do_falls_back_and_is_marked(tiny):
-    asked = split_by_asking(tiny, "the red circle that jumps")
-    assert asked.source == "model"
-    assert asked.fallbacks == ("attribute", "action")
-    assert asked.attribute == asked.action == asked.whole
