@@ -12,6 +12,9 @@ CHOSEN_COLOUR, QUIET_COLOUR = "#0072B2", "#c8c8c8"
 HIGHLIGHT_COLOUR = "#E69F00"
 """Orange of the same palette: the grounding token."""
 
+LONGEST_TITLE = 200
+"""Characters of a title in any figure."""
+
 TITLE_SIZE, TEXT_SIZE = 9.0, 8.0
 """Points. In a notebook, a point is 1.3 pixels of the page."""
 
@@ -23,11 +26,9 @@ AS_WRITTEN: dict[str, Any] = {"parse_math": False, "usetex": False}
 between two dollar signs as mathematics, and fails if it is none."""
 
 
-CHARACTER_WIDTH = 0.0072
-"""Inches of a usual character, for each point of its size."""
-
-LAID_OUT = 1.13
-"""Width of axes in a constrained layout over their width before it: that leaves less space."""
+CELL_WIDTH, LABELS_WIDTH = 1.29, 0.6
+"""Width of the part of a figure that axes lie in, over theirs, as matplotlib makes them; and the
+inches of it that labels of the vertical axis take."""
 
 
 def take_axes(ax: Any, height: float = PICTURE_HEIGHT) -> Axes:
@@ -48,16 +49,23 @@ def take_axes(ax: Any, height: float = PICTURE_HEIGHT) -> Axes:
 
 def write_title(ax: Axes, text: str, note: str = "") -> None:
     """Write a title at the left, the text cut so that it and the note after it fit in the axes."""
-    room = round(measure_width(ax) / (CHARACTER_WIDTH * TITLE_SIZE)) - len(note)
-    title = shorten_line(text, max(room, 1)) + note
-    ax.set_title(title, fontsize=TITLE_SIZE, loc="left", **AS_WRITTEN)
+    room, most = measure_width(ax) * ax.figure.dpi, LONGEST_TITLE
+    while True:
+        line = shorten_line(text, most)
+        title = ax.set_title(line + note, fontsize=TITLE_SIZE, loc="left", **AS_WRITTEN)
+        width = title.get_window_extent().width
+        if width <= room or len(line) <= 1:
+            return
+        # Characters differ in width: this guess is mostly right, and always smaller.
+        over = (width - room) / width * len(line + note)
+        most = max(1, len(line) - max(1, round(over)))
 
 
 def measure_width(ax: Axes) -> float:
     """Measure the width of axes in inches, before the figure is drawn."""
-    # Axes that are laid out when they are drawn are then at least so much wider.
-    wider = LAID_OUT if ax.figure.get_layout_engine() else 1.0
-    return wider * ax.bbox.width / ax.figure.dpi
+    width = ax.bbox.width / ax.figure.dpi
+    # A layout, which is made when the figure is drawn, gives axes all room that labels leave.
+    return max(width, CELL_WIDTH * width - LABELS_WIDTH) if ax.figure.get_layout_engine() else width
 
 
 def hide_upper_spines(ax: Axes) -> None:

@@ -1,6 +1,9 @@
 """Candidate tracks: what is written is read, what is wrong is named, the best is the best."""
 
 import json
+import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,6 +189,26 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path, video):
     with pytest.raises(ValueError, match=r"track 0, frame 0: .* leaves the frame"):
         save_tracks([tube((0, 0, WIDTH + 5, 9))], video, path)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("as_type", [str, Path])
+def test_the_path_may_come_first_as_it_once_did(tmp_path, video, as_type):
+    new, old, mixed = (tmp_path / name for name in ("new", "old", "mixed"))
+    tracks = [tube((0, 0, 9, 9), label="a")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_tracks(tracks, video, as_type(new))
+        save_tracks(path=as_type(new), video=video, tracks=tracks)
+    last = r"^save_tracks takes its path last now: save_tracks\(tracks, video, path\)$"
+    # The arguments as they once were, which the types of today do not have.
+    calls: list[tuple[Any, Any]] = [
+        ((as_type(old), tracks, video), {}),
+        ((as_type(mixed), tracks), {"video": video}),
+    ]
+    for arguments, names in calls:
+        with pytest.warns(DeprecationWarning, match=last):
+            save_tracks(*arguments, **names)
+    assert new.read_bytes() == old.read_bytes() == mixed.read_bytes()
 
 
 def random_map(seed: int) -> Heatmap:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import probe.drawing.overlays
-from probe.drawing.overlays import ANSWER_COLOUR, HeatScale, blend, fit_text, overlay
+from probe.drawing.overlays import ANSWER_COLOUR, HeatScale, fit_text, overlay
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.video import Span, Tube, Video, read_video, source_frames
@@ -105,37 +105,6 @@ def test_an_even_map_draws_nothing(tmp_path, video):
     flat = Heatmap(torch.full((6, 4, 4), 0.01), map_with(0, 0, 0).cells)
     overlay(tmp_path / "out.mp4", video, flat, None, None)
     assert change(frames_of(tmp_path / "out.mp4")).max() < 8
-
-
-def test_outside_the_region_the_picture_stays_as_it_is():
-    picture = np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8)
-    before = picture.copy()
-    mixed = blend(picture, np.ones((3, 3)), (10.0, 5.0, 60.0, 45.0))
-    inside = np.zeros((50, 70), bool)
-    inside[5:45, 10:60] = True
-    assert (mixed[~inside] == picture[~inside]).all()
-    assert (mixed[inside] != picture[inside]).any(-1).mean() > 0.9
-    assert (picture == before).all()
-
-
-def test_a_region_that_reaches_beyond_the_picture_is_cut_at_its_edge():
-    picture = np.full((40, 60, 3), GREY, np.uint8)
-    heat = np.zeros((6, 6))
-    heat[0] = 1  # rows 0 to 10 of a region that starts 10 pixels above the picture
-    mixed = blend(picture, heat, (0.0, -10.0, 60.0, 50.0))
-    assert (mixed[20:] == GREY).all()
-
-
-def test_more_heat_changes_the_picture_more():
-    picture = np.full((40, 40, 3), GREY, np.uint8)
-    changes = [
-        np.abs(
-            blend(picture, np.full((2, 2), level), (0.0, 0.0, 40.0, 40.0)).astype(int) - GREY
-        ).sum()
-        for level in (0.0, 0.4, 0.7, 1.0)
-    ]
-    assert changes[0] == 0
-    assert changes == sorted(set(changes))
 
 
 def test_the_box_is_drawn_in_every_frame_of_the_span_and_in_no_other(tmp_path, video):

@@ -8,6 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from matplotlib import pyplot
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from shown import elements_of, image_of
 
 from probe.engine.attention import Heatmap
 from probe.engine.latent_prompts import LatentPrompt
@@ -16,9 +20,11 @@ from probe.grounder import ground
 from probe.grounding.answers import Answer
 from probe.grounding.config import BEST, PAPER
 from probe.grounding.reattention import Reattention, reattend
+from probe.interpret.grounding_tokens import grounding_token
 from probe.interpret.heads import HeadList
 from probe.interpret.knockouts import Cut, knock_out
 from probe.video import read_video
+from probe.video.previews import MOST_HTML_BYTES
 
 QUESTION = "Is there a red circle in this video?"
 MOST_CHARACTERS = 300
@@ -265,6 +271,8 @@ WRONG = {
     "probe.ground(model, video, 'the red circle', [])": "there is no candidate",
     "probe.ground(model, video, 'the red circle', 'gone.json')": "gone.json",
     "probe.ground(model, video, '')": "empty",
+    "reading.plot(video)": "axes of matplotlib are wanted, found Video",
+    "reading.heatmap(0).plot(video=5)": "a Video is wanted, found int",
     "probe.Tube([0, 1], [[0, 0, 1]])": "",
     "probe.Tube('frames', 'boxes')": "",
     "probe.Span('0', 3)": "",
@@ -311,3 +319,124 @@ def test_a_wrong_call_is_answered_in_one_line(said, call):
     assert not said[call].startswith(("raised", "nothing")), said[call]
     assert len(said[call].splitlines()) == 1
     assert WRONG[call] in said[call]
+
+
+# Pictures
+
+DRAWN = ("reading", "maps", "heatmap", "latent", "reattention", "look")
+SHOWN = (*DRAWN, "answer", "video")
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_jupyter_shows_a_small_picture(results, kind):
+    html = results[kind]._repr_html_()
+    assert len(html) <= MOST_HTML_BYTES
+    attributes, picture = image_of(html)
+    assert attributes["alt"] == repr(results[kind])
+    assert picture.width <= 6.2 * 96 * 1.5
+    assert picture.height <= 3.2 * 96 * 1.5
+    assert np.asarray(picture).std() > 10
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_a_result_is_drawn_on_the_axes_that_are_given(results, kind):
+    first, second = Figure().subplots(1, 2)
+    assert results[kind].plot(ax=second) is second
+    assert second.has_data()
+    assert not first.has_data()
+    untouched = set(pyplot.get_fignums())
+    drawn = results[kind].plot()
+    assert drawn.figure.axes == [drawn]
+    (made,) = set(pyplot.get_fignums()) - untouched
+    pyplot.close(made)
+
+
+def with_value(result, kind, value):
+    """A result in which a number is this one."""
+
+    def spoil(tensor):
+        spoilt = tensor.detach().clone()
+        spoilt.view(-1)[0] = value
+        return spoilt
+
+    match kind:
+        case "reading" | "maps":
+            return replace(result, attention=spoil(result.attention))
+        case "heatmap":
+            return replace(result, values=spoil(result.values))
+        case "latent":
+            return replace(result, vectors=spoil(result.vectors))
+        case "reattention":
+            return replace(result, latent=with_value(result.latent, "latent", value))
+    return replace(result, reading=with_value(result.reading, "reading", value))
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_shown_as_a_line(results, kind, value):
+    wrong = with_value(results[kind], kind, value)
+    found, text = elements_of(wrong._repr_html_())
+    assert [tag for tag, _ in found] == ["pre"]
+    assert text == repr(wrong)
+
+
+def test_nothing_to_draw_is_shown_as_a_line(results):
+    untaught = replace(results["reattention"], steps=())
+    unread = replace(results["reading"], attention=results["reading"].attention[:0], layers=())
+    for result in (untaught, unread):
+        found, text = elements_of(result._repr_html_())
+        assert [tag for tag, _ in found] == ["pre"]
+        assert text == repr(result)
+
+
+def test_the_orange_bar_is_the_grounding_token(results):
+    reading = results["reading"]
+    ax = reading.plot(Figure().subplots())
+    orange = [n for n, bar in enumerate(ax.patches) if to_hex(bar.get_facecolor()) == "#e69f00"]
+    assert orange == [grounding_token(reading)]
+    assert f"yes minus no {reading.margin:+.2f}" in ax.get_title(loc="left")
+    assert "yes minus no" not in results["maps"].plot(Figure().subplots()).get_title(loc="left")
+
+
+def test_the_curve_of_learning_is_the_margin_by_step(results):
+    learned = results["reattention"]
+    _, curve = learned.plot(Figure().subplots()).lines
+    assert np.allclose(curve.get_ydata(), [step.margin for step in learned.steps])
+
+
+def test_a_loaded_look_is_drawn_as_a_fresh_one(results, tmp_path):
+    results["answer"].save(tmp_path / "answer.json")
+    loaded = Answer.load(tmp_path / "answer.json", results["video"]).where
+    one, other = (look.plot(Figure().subplots()) for look in (results["look"], loaded))
+    heights = [[bar.get_extents().height for bar in ax.patches] for ax in (one, other)]
+    assert np.allclose(*heights, atol=0.1)  # pixels; a file holds six decimals
+    assert one.get_title(loc="left") == other.get_title(loc="left")
+
+
+UNSAFE = "$x$ \\frac{$ <script>alert(1)</script>"
+
+
+def test_a_question_is_shown_as_it_is_in_every_picture(results):
+    prompt = replace(results["reading"].prompt, question=UNSAFE)
+    learned = results["reattention"]
+    odd = {
+        "reading": replace(results["reading"], prompt=prompt),
+        "maps": replace(results["maps"], prompt=prompt),
+        "reattention": replace(learned, latent=replace(learned.latent, question=UNSAFE)),
+        "answer": replace(
+            results["answer"], queries=replace(results["answer"].queries, whole=UNSAFE)
+        ),
+    }
+    for result in odd.values():
+        attributes, _ = image_of(result._repr_html_())
+        assert UNSAFE.replace("\\", "\\\\") in attributes["alt"]
+    for kind in ("reading", "maps", "reattention"):
+        ax = odd[kind].plot(Figure().subplots())
+        assert UNSAFE in ax.get_title(loc="left")
+        assert not ax._left_title.get_parse_math()
+
+
+@pytest.mark.slow
+def test_loading_a_model_does_not_import_matplotlib():
+    program = "import probe, sys; probe.load(); assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -641,3 +643,29 @@ def test_the_command_refuses_questions_beside_an_answer(learned, command, capsys
         command(folder, "and this?")
     assert stop.value.code == 2
     assert "brings its own questions" in capsys.readouterr().err
+
+
+def test_the_path_may_come_first_as_it_once_did(tmp_path, asked, small_video):
+    text = page(asked, small_video)
+    new, old, named = (tmp_path / name for name in ("new.html", "old.html", "named.html"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_page(text, new)
+        save_page(text, str(new))
+        save_page(text="not HTML", path=named)
+    last = r"^save_page takes its path last now: save_page\(text, path\)$"
+    # The arguments as they once were, which the types of today do not have.
+    calls: list[tuple[Any, Any]] = [
+        ((old, text), {}),
+        ((str(old), text), {}),
+        ((named,), {"text": text}),
+    ]
+    for arguments, names in calls:
+        with pytest.warns(DeprecationWarning, match=last):
+            save_page(*arguments, **names)
+    assert new.read_text() == old.read_text() == named.read_text() == text
+
+
+def test_a_page_is_not_saved_where_there_is_no_folder(tmp_path):
+    with pytest.raises(ValueError, match="gone does not exist; make it first"):
+        save_page("<p>", tmp_path / "gone" / "page.html")
