@@ -1,13 +1,10 @@
+"""What tests share. The package is imported in fixtures, for which parallel runs need not wait."""
+
 import sys
 from collections import Counter
 
 import beartype  # noqa: F401  before nnsight, which mounts `save` on `object`
 import pytest
-import torch
-
-from probe.cli import main
-from probe.engine.model import load
-from probe.organism.world import make_clip
 
 SLOW = 50
 """How many usual tests a slow one lasts, roughly."""
@@ -29,6 +26,8 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(scope="session")
 def organism():
     """The shipped model."""
+    from probe.engine.model import load
+
     return load()
 
 
@@ -44,11 +43,15 @@ def tiny_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny(tiny_folder):
+    from probe.engine.model import load
+
     return load(tiny_folder, dtype="float32")
 
 
 @pytest.fixture(scope="session")
 def clip():
+    from probe.organism.world import make_clip
+
     return make_clip(7)
 
 
@@ -60,6 +63,10 @@ def video(clip):
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Run the command line in this process: exit code, output, errors."""
+    import torch
+
+    from probe.cli import main
+
     threads = torch.get_num_threads()
 
     def run(*words):

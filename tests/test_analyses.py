@@ -108,6 +108,7 @@ def test_what_is_measured_on_another_data_set_has_the_shape_of_what_is_stored(
     assert asked.draw(found).axes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["organism", "reversal"])
 def test_what_is_measured_on_the_shapes_has_the_shape_of_what_is_stored(script):
     asked = claim(script)
@@ -185,6 +186,7 @@ def test_a_clip_that_cannot_be_read_is_counted_listed_and_shown(broken):
     assert "2 of them failed" in claim("reversal").draw(numbers).get_supxlabel()
 
 
+@pytest.mark.slow
 def test_a_clip_that_cannot_be_read_scores_zero(broken):
     tables = importlib.import_module("tables")
 

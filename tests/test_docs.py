@@ -107,6 +107,7 @@ def my_rules(tmp_path, monkeypatch):
     del sys.modules["my_rules"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("clips", "my_rules")
 def test_the_examples_of_your_own_rules_run_in_the_grounder_and_in_an_evaluation():
     uses = [
@@ -122,6 +123,7 @@ def test_the_examples_of_your_own_rules_run_in_the_grounder_and_in_an_evaluation
     assert (summary["queries"], summary["failed"]) == (2, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -150,6 +152,7 @@ def test_a_single_rule_of_your_own_goes_into_a_preset_by_its_name():
     assert not evaluate(config, "runs/words", limit=1).summary["failed"]
 
 
+@pytest.mark.slow
 def test_the_readmes_example_runs_and_its_answer_is_read_as_the_page_says(tmp_path, monkeypatch):
     (example,) = blocks(ROOT / "README.md")
     (reading,) = blocks(DOCS / "how-to/read-an-answer.md")

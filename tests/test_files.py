@@ -169,6 +169,7 @@ print(json.dumps([torn, partials]))
 """
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_moment_leaves_nothing_half_written_under_the_name(tmp_path):
     torn, partials = json.loads(run_python(KILLED_AT_ANY_MOMENT, tmp_path))
     assert torn == []
@@ -184,6 +185,7 @@ for version in range(40):
 """
 
 
+@pytest.mark.slow
 def test_several_processes_may_write_one_file_while_another_reads_it(tmp_path):
     path = tmp_path / "shared.json"
     write_json(path, ["none"] * 20_000)

@@ -46,6 +46,7 @@ def test_the_branches_ask_their_own_part_of_the_query(answer, clip):
     assert thing.action in answer.when.question
 
 
+@pytest.mark.slow
 def test_the_released_code_reads_a_fixed_token(organism, video, clip):
     found = ground(organism, video, clip.things[0].query, config=RELEASED_CODE)
     tokens = found.where.token_texts
@@ -53,6 +54,7 @@ def test_the_released_code_reads_a_fixed_token(organism, video, clip):
     assert tokens[-5] == "A"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_answers_and_can_be_written_down(organism, video, clip, preset):
     found = ground(organism, video, clip.things[0].query, config=PRESETS[preset])
@@ -61,6 +63,7 @@ def test_every_preset_answers_and_can_be_written_down(organism, video, clip, pre
     assert 0 < len(found.span) <= video.source_length
 
 
+@pytest.mark.slow
 def test_the_paper_learns_for_the_part_and_reads_with_the_whole_query(organism, video, clip):
     thing = clip.things[0]
     found = ground(organism, video, thing.query, config=PAPER)

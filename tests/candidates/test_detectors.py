@@ -119,6 +119,7 @@ def test_boxes_are_in_pixels_of_a_picture_that_is_not_square(detector, video):
         assert_equal_up_to_rounding(same.box, np.clip(box.numpy(), 0, limits), scale=limits)
 
 
+@pytest.mark.slow
 def test_a_single_phrase_may_be_given_as_it_is(detector, video):
     alone, listed = (detect_tracks(detector, video, one, config=LOW) for one in ("man", ["man"]))
     assert plain(alone) == plain(listed) != []
@@ -152,6 +153,7 @@ def followed_by_the_book(tracker, pictures, start, boxes):
     return [masks[place][:, 0].numpy() for place in range(len(pictures))]
 
 
+@pytest.mark.slow
 def test_objects_are_followed_as_by_sam_2s_own_loops_with_no_picture_kept(detector, video):
     pictures = {
         frame: picture for frame, picture in enumerate(source_frames(video)) if frame % 4 == 0

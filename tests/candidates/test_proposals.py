@@ -192,6 +192,7 @@ def test_an_object_has_one_track_whatever_it_does(action):
     assert mean_iou(track, truth(thing, video)) > 0.6
 
 
+@pytest.mark.slow
 def test_large_pictures_are_answered_in_their_own_pixels():
     clip = [
         Thing("circle", COLOURS[0], "slide", 20, 15, 5),

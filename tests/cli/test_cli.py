@@ -71,6 +71,7 @@ def test_grounding_any_video_gives_a_well_formed_answer_and_a_warning(run, tmp_p
     assert tube["frames"] == list(range(span["start_frame"], span["stop_frame"]))
 
 
+@pytest.mark.slow
 def test_tokens_writes_a_table_and_a_figure(run, tmp_path, clip_file):
     code, out, err = run("tokens", clip_file, "Is there a red circle?", "--out", tmp_path / "t")
     assert code == 0, err

@@ -68,6 +68,7 @@ def root(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_function_of_the_user_gives_a_data_set(module, root):
     dataset = load_dataset(f"{module(READER)}:read", root)
     assert (dataset.name, dataset.ids, len(dataset)) == ("mine", ("7", "8"), 2)

@@ -67,6 +67,7 @@ def test_frames_keep_their_times(tmp_path):
     assert read_video(tmp_path / "out.mp4", 2).source_times == pytest.approx(times)
 
 
+@pytest.mark.slow
 def test_heat_is_drawn_in_its_cell_and_its_frames_only(tmp_path, video):
     overlay(tmp_path / "out.mp4", video, map_with(2, 1, 3), None, None)
     changed = change(frames_of(tmp_path / "out.mp4"))

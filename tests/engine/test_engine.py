@@ -251,6 +251,7 @@ STEPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_what_is_done_with_is_let_go_of_without_collecting_cycles(tiny, video, step):
     STEPS[step](tiny, video)

@@ -159,6 +159,7 @@ def test_each_step_says_how_strongly_the_role_tokens_look_before_it(view, checkp
     assert_differ_beyond_rounding(learned.steps[1].peak, learned.steps[0].peak)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [0, 2])
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("loss", [exponential, contrast])

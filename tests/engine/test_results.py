@@ -120,6 +120,7 @@ def test_results_that_differ_in_one_number_are_not_equal(results):
     assert results["reading"] != results["maps"]
 
 
+@pytest.mark.slow
 def test_a_loaded_answer_is_drawn_and_used_as_a_fresh_one(results, tmp_path):
     answer = results["answer"]
     answer.save(tmp_path / "answer.json")
@@ -138,6 +139,7 @@ def test_a_loaded_answer_is_drawn_and_used_as_a_fresh_one(results, tmp_path):
     assert (tmp_path / "answer.mp4").stat().st_size
 
 
+@pytest.mark.slow
 def test_an_answer_finds_its_video_next_to_it_and_says_where_it_is_not(results, tmp_path, clip):
     clip.write(tmp_path / "clip.mp4")
     answer = results["answer"]
@@ -154,6 +156,7 @@ def test_an_answer_finds_its_video_next_to_it_and_says_where_it_is_not(results, 
         Answer.load(tmp_path / "nowhere.json", read_video(tmp_path / "clip.mp4", 5))
 
 
+@pytest.mark.slow
 def test_an_assembled_answer_survives_too(organism, clip, results, tmp_path):
     answer = ground(organism, results["video"], clip.things[0].query, config=PAPER)
     answer.save(tmp_path / "answer.json")

@@ -101,6 +101,7 @@ def test_where_nothing_is_found_the_query_fails_alone_and_counts_as_zero(evaluat
     assert (first.score.viou, first.score.tiou, second.error) == (0, 0, None)
 
 
+@pytest.mark.slow
 def test_of_a_part_only_its_own_frames_are_searched(folder, organism):
     search = Search(str(folder / "finder"), str(folder / "tracker"))
     config = EvaluationConfig(
@@ -119,6 +120,7 @@ def test_of_a_part_only_its_own_frames_are_searched(folder, organism):
         assert set(track.frames.tolist()) <= {0, 10, 20, 30, 31}
 
 
+@pytest.mark.slow
 def test_the_file_of_sub_queries_is_what_is_asked(evaluated, folder):
     words = ("--split", folder / "split.json", "--oracle")
     code, _, run = evaluated("hcstvg1", *words, finder=None)
@@ -142,6 +144,7 @@ def test_a_detector_looks_for_the_subject_that_the_split_names(evaluated, folder
     assert make_clip(7).things[0].shape != "circle"
 
 
+@pytest.mark.slow
 def test_the_model_itself_may_split(evaluated):
     code, _, run = evaluated(
         "vidstg", "--split", "model", "--oracle", "--method", "plain", finder=None

@@ -126,6 +126,7 @@ def test_the_summary_holds_the_means_of_the_lines_with_their_intervals(whole):
     assert (summary["queries"], summary["of"], summary["oracle"]) == (LIMIT, 500, False)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_by_an_error_goes_on_and_repeats_nothing(evaluator, whole, tmp_path):
     def fall_over():
         raise MemoryError
@@ -257,6 +258,7 @@ def test_a_perfect_answer_scores_what_each_protocol_says(
     assert result.score.viou == pytest.approx(1 - lost / len(truth), abs=2e-3)  # boxes are rounded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "method"), [("hcstvg1", "best"), ("hcstvg2", "centre"), ("vidstg", "random-track")]
 )
@@ -290,6 +292,7 @@ def test_answers_about_a_part_are_in_source_frames(command, tmp_path):
     assert result.track.span == Span(16, 48)
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_listed_and_counts_as_zero(command, tmp_path):
     root = tmp_path / "data"
     write_hcstvg(root, 1)

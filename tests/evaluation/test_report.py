@@ -139,6 +139,7 @@ def test_a_report_needs_runs_with_results(runs, tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_the_command_writes_both_pages(command, runs, tmp_path):
     page = tmp_path / "new" / "page.html"
     code, out, err = command("report", runs / "shapes", "--out", page)

@@ -125,6 +125,7 @@ def spans(folder):
     return [result.span for result in results]
 
 
+@pytest.mark.slow
 def test_a_data_set_of_the_user_is_evaluated_and_reported_from_the_current_folder(
     command, module, root, tmp_path
 ):
@@ -147,6 +148,7 @@ def test_a_data_set_of_the_user_is_evaluated_and_reported_from_the_current_folde
         assert (f"give --dataset {name} to run it" in page) == (pictures == 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["first_second", "Last", "CONFIG"])
 def test_a_method_of_the_user_answers_and_goes_by_its_name(command, module, root, tmp_path, method):
     name = f"{module}:{method}"
@@ -195,6 +197,7 @@ def test_rules_of_the_user_take_the_place_of_the_presets(imported):
     assert RuleNames().replace_in(PAPER) == PAPER
 
 
+@pytest.mark.slow
 def test_the_command_evaluates_with_rules_of_the_user(command, module, root, tmp_path):
     words = ("--root", root, "--oracle", "--out", "run", "--method", "plain")
     rules = ("--token", f"{module}:last_token", "--span", f"{module}:first_frame")
@@ -212,6 +215,7 @@ def test_the_command_evaluates_with_rules_of_the_user(command, module, root, tmp
     assert (code, "was begun with method.rules.token" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_one_query_is_grounded_with_rules_of_the_user(command, module, root, tmp_path):
     words = ("--span", f"{module}:first_frame", "--track", f"{module}:last_candidate")
     query = make_clip(7).things[0].query
@@ -226,6 +230,7 @@ def test_one_query_is_grounded_with_rules_of_the_user(command, module, root, tmp
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_a_loss_on_attention_is_learned_with(imported, root, organism, tmp_path):
     config = EvaluationConfig(
         f"{imported}:read", root, method="paper", candidates=Oracle(),

@@ -216,6 +216,7 @@ def test_checkpointing_survives_the_round_trip():
     assert GrounderConfig.from_dict(config.to_dict()) == config
 
 
+@pytest.mark.slow
 def test_an_answer_with_rules_of_the_users_own_is_loaded_as_it_was(
     config, grounded, video, tmp_path
 ):

@@ -102,6 +102,7 @@ def test_rules_split_and_a_detector_gives_candidates_labelled_with_the_subject(
     assert "the detector finds no 'circle'" in error
 
 
+@pytest.mark.slow
 def test_bad_options_are_one_line_and_leave_nothing(run, folder, tmp_path):
     wrong = [
         (("--tracks", "a.json", "--detector", "b"), "leave out one of them"),

@@ -55,6 +55,7 @@ def test_the_causal_effect_is_that_of_readings_one_at_a_time(
     assert found.doubts == ()
 
 
+@pytest.mark.slow
 def test_the_answer_hangs_on_the_right_object_in_nearly_all_clips(organism):
     """Chance is about a third; 0.97 was measured on 400 clips (SCIENCE, 25 November 2026)."""
     right = 0

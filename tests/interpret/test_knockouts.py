@@ -214,6 +214,7 @@ def test_a_reference_mean_is_that_of_its_questions(view_of_tiny):
     )
 
 
+@pytest.mark.slow
 def test_noise_follows_its_seed_and_keeps_the_heads_mean_and_spread(view_of_tiny):
     def heard(seed):
         after = HeadRecord()

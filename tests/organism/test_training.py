@@ -85,6 +85,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run, tmp_path, monkeypatch):
         assert torch.equal(weights, stopped[name]), name
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_is_continued(run, tmp_path):
     folder = tmp_path / "earlier"
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("checkpoint"))
@@ -107,6 +108,7 @@ def test_a_folder_keeps_to_its_recipe(run):
         train(run, replace(SHORT, seed=1))
 
 
+@pytest.mark.slow
 def test_an_organism_that_answers_nothing_right_is_examined_all_the_same(tmp_path):
     save_checkpoint(make_network(1), tmp_path)  # untrained, it says no to both
     found = examine(load(tmp_path, dtype="float32"), SHAPES_TEST, 2)
@@ -184,6 +186,7 @@ def test_a_local_tower_has_no_register():
     assert mask[0, 0, 1:, 1:].sum(-1).max() == 9
 
 
+@pytest.mark.slow
 def test_scores_name_the_questions_that_were_asked(organism):
     table = measure_answers(organism, 4, 3)
     for index, rows in table.groupby("clip"):

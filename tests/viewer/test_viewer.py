@@ -622,6 +622,7 @@ def command(monkeypatch, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_the_command_makes_a_page_of_an_answer(learned, command):
     answer, folder = learned
     scene = command(folder)
@@ -629,6 +630,7 @@ def test_the_command_makes_a_page_of_an_answer(learned, command):
     assert scene["title"] == answer.queries.whole
 
 
+@pytest.mark.slow
 def test_the_command_makes_a_page_of_a_question(learned, command):
     _, folder = learned
     question = "Is there a red circle in this video?"
