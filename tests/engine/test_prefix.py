@@ -30,7 +30,7 @@ def model(tmp_path_factory):
     plain, whole = type(decoder).forward, module.model.forward
     given = {}
 
-    def forward(self, inputs_embeds=None, mm_token_type_ids=None, **inputs):
+    def forward(self, *, inputs_embeds, mm_token_type_ids=None, **inputs):
         if mm_token_type_ids is not None:
             # The two kinds of token are told apart by a vector each, so that what a question is
             # told about its own tokens and the video's changes what it reads.

@@ -105,6 +105,7 @@ def test_both_frame_orders_make_the_map_for_when(organism, video, clip, tracks):
     both = ground(organism, video, query, tracks, config=CAUSAL)
     one = ground(organism, video, query, tracks, config=replace(CAUSAL, assembly_when=None))
     assert one.when.consistency is None
+    assert both.when.consistency is not None
     assert -1 <= both.when.consistency <= 1
     assert both.when.tokens == tuple(range(len(both.when.token_texts)))
     turned = organism.watch(video).reversed()
