@@ -6,6 +6,8 @@ from collections import Counter
 import beartype  # noqa: F401  before nnsight, which mounts `save` on `object`
 import pytest
 
+import probe  # noqa: F401  before transformers: torchvision may need its operators declared
+
 SLOW = 50
 """How many usual tests a slow one lasts, roughly."""
 
