@@ -177,6 +177,7 @@ def broken(tmp_path):
     return config(data="hcstvg2", root=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_clip_that_cannot_be_read_is_counted_listed_and_shown(broken):
     numbers = claim("reversal").measure(broken.open())
     assert numbers["cases"] == 3

@@ -145,6 +145,7 @@ def test_each_rule_of_the_page_has_a_part_in_the_answer(organism, my_rules, chan
     assert any(mine[part] != other[part] for part in parts)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("clips", "my_rules")
 def test_a_single_rule_of_your_own_goes_into_a_preset_by_its_name():
     rules = RuleNames(token="my_rules:active_words")

@@ -43,6 +43,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
         getattr(probe, "gaze")  # noqa: B009  pyright knows that it is not there
 
 
+@pytest.mark.slow
 def test_short_module_names_stay():
     names = {"video": "read_video", "tubes": "Tube", "metrics": "score", "model": "load"}
     code = "; ".join(f"from probe.{module} import {name}" for module, name in names.items())

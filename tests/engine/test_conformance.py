@@ -83,6 +83,7 @@ def test_a_true_entry_is_proved(model):
     assert eager["error"] <= tolerance(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [transposed, sideways, late, early, swapped])
 def test_a_wrong_grid_fails_through_the_painted_cells(model, fault):
     inputs = model.checkpoint.process(mosaic(), model.checkpoint.writer(before=0).text("?"))

@@ -317,6 +317,7 @@ def said(clip_file):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", WRONG)
 def test_a_wrong_call_is_answered_in_one_line(said, call):
     assert not said[call].startswith(("raised", "nothing")), said[call]

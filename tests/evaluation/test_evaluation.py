@@ -317,6 +317,7 @@ def test_what_is_missing_is_listed_and_counts_as_zero(command, tmp_path):
     assert summary["figures"]["all"]["m_tiou"]["mean"] == pytest.approx(sum(scores) / 3)
 
 
+@pytest.mark.slow
 def test_tracks_are_read_from_a_folder_by_the_videos_names(organism, tmp_path):
     """The authors' format and ours; a video without a file fails, and only that one."""
     write_hcstvg(tmp_path / "data", 1, (7, 8, 9))

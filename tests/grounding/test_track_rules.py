@@ -44,6 +44,7 @@ def by_hand(view, question, tracks):
     return scores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 3, 16])
 def test_the_causal_effect_is_that_of_readings_one_at_a_time(
     organism, video, clip, tracks, where, batch_size

@@ -46,6 +46,7 @@ def test_a_label_stays_text_whatever_is_in_it():
     assert attributes["alt"] == UNSAFE
 
 
+@pytest.mark.slow
 def test_the_worst_picture_fits_and_fills_its_figure():
     noise = np.random.default_rng(0).random((600, 1200, 3))
     text = figure_as_html(filled_with(noise, (8, 4)))
@@ -72,6 +73,7 @@ def test_a_figure_can_be_shown_again_and_is_left_as_it_was():
     assert (tuple(figure.get_size_inches()), figure.dpi) == (size, dpi)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "side", "kind"), [(60, 3, "png"), (500, 15, "webp")], ids=["drawing", "photo"]
 )
