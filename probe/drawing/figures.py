@@ -21,8 +21,8 @@ from probe.pictures.rows import (
     OTHER_BOX_WIDTH,
     Outline,
     Tile,
+    compute_row_height,
     draw_row,
-    row_height,
 )
 from probe.pictures.style import (
     AS_WRITTEN,
@@ -30,6 +30,7 @@ from probe.pictures.style import (
     TEXT_SIZE,
     TITLE_SIZE,
     hide_upper_spines,
+    shorten_line,
 )
 from probe.pictures.tokens import draw_token_bars
 from probe.video import Span, Tube, Video
@@ -47,8 +48,11 @@ HIGHEST_ROW = 2.4
 BARS_HEIGHT, SCORES_HEIGHT = 2.2, 1.5
 """Inches of a part with the bars of tokens, and of one with the scores of frames."""
 
-QUERY_HEIGHT = 0.3
-"""Inches of the query above a figure."""
+HEADING_SIZE, HEADING_HEIGHT = 11.0, 0.3
+"""Points of the text above a figure, and inches of a line of it."""
+
+HEADING_WIDTH = 0.09
+"""Inches of a usual character of it, and a little more."""
 
 FIGURE_DPI = 150
 """Pixels an inch of saved figures: sharp on a screen of twice the usual density."""
@@ -149,10 +153,10 @@ def draw_token_figure(video: Video, reading: Reading, token: int) -> Figure:
     activation = visual_activation(reading)
     strongest = [int(index) for index in activation.topk(min(3, len(activation))).indices]
     drawn = list(dict.fromkeys([token, *strongest]))  # each once, in this order
-    width, height = frames_size(video)
-    size = (width, QUERY_HEIGHT + BARS_HEIGHT + len(drawn) * height)
+    width, height = compute_frames_size(video)
+    size = (width, HEADING_HEIGHT + BARS_HEIGHT + len(drawn) * height)
     figure = Figure(size, layout="constrained")
-    figure.suptitle(reading.prompt.question, fontsize=11, **AS_WRITTEN)
+    write_heading(figure, [reading.prompt.question])
     bars, *rows = stack_rows(figure, [BARS_HEIGHT, *([height] * len(drawn))])
     draw_activation(bars.subplots(), rank_tokens(reading), [token])
     for row, index in zip(rows, drawn, strict=True):
@@ -169,7 +173,7 @@ def compare_maps(video: Video, maps: Mapping[str, Heatmap], tube: Tube | None = 
         maps: The maps by name; each is drawn on its own scale.
         tube: A tube to outline in all of them.
     """
-    width, height = frames_size(video)
+    width, height = compute_frames_size(video)
     figure = Figure((width, height * len(maps)), layout="constrained")
     rows = stack_rows(figure, [1.0] * len(maps))
     for row, (name, heatmap) in zip(rows, maps.items(), strict=True):
@@ -177,12 +181,19 @@ def compare_maps(video: Video, maps: Mapping[str, Heatmap], tube: Tube | None = 
     return figure
 
 
-def frames_size(video: Video) -> tuple[float, float]:
-    """Return the width and height in inches of a row of a video's frames with its titles."""
+def compute_frames_size(video: Video) -> tuple[float, float]:
+    """Compute the width and height in inches of a row of a video's frames with its titles."""
     count = min(len(video), MOST_FRAMES)
     width = max(LEAST_WIDTH, FRAME_WIDTH * count)
     height, across = video.size
-    return width, min(row_height(count, across / height, width), HIGHEST_ROW)
+    return width, min(compute_row_height(count, across / height, width), HIGHEST_ROW)
+
+
+def write_heading(figure: Figure, lines: Sequence[str]) -> None:
+    """Write lines of text above a figure as they are, each cut if it is too long."""
+    most = int(figure.get_figwidth() / HEADING_WIDTH)
+    text = "\n".join(shorten_line(line, most) for line in lines)
+    figure.suptitle(text, fontsize=HEADING_SIZE, **AS_WRITTEN)
 
 
 def stack_rows(figure: Figure, heights: Sequence[float]) -> list[SubFigure]:

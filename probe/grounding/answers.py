@@ -15,14 +15,15 @@ from torch import Tensor
 
 from probe.drawing.figures import (
     BARS_HEIGHT,
-    QUERY_HEIGHT,
+    HEADING_HEIGHT,
     SCORES_HEIGHT,
+    compute_frames_size,
     draw_activation,
     draw_frame_scores,
     draw_frames,
-    frames_size,
     save_figure,
     stack_rows,
+    write_heading,
 )
 from probe.drawing.overlays import overlay
 from probe.files import FileFormat, read_json, write_json
@@ -31,7 +32,6 @@ from probe.grounding.looks import Look
 from probe.grounding.queries import Queries
 from probe.pictures.found import Found, draw_found
 from probe.pictures.html import plot_as_html
-from probe.pictures.style import AS_WRITTEN
 from probe.video import Span, Tube, Video, read_video
 
 LIBRARIES = ("grounding-probe", "torch", "transformers", "nnsight", "numpy", "scipy", "av")
@@ -206,12 +206,12 @@ class Answer:
 
     def plot(self) -> Figure:
         """Draw the answer for paper or screen: frames and boxes, tokens, frame scores."""
-        width, height = frames_size(self.video)
+        width, height = compute_frames_size(self.video)
         heights = (height, height, BARS_HEIGHT, SCORES_HEIGHT)
         lines = [self.queries.whole, *(f"doubt: {doubt}" for doubt in self.doubts)]
-        size = (width, QUERY_HEIGHT * len(lines) + sum(heights))
+        size = (width, HEADING_HEIGHT * len(lines) + sum(heights))
         figure = Figure(size, layout="constrained")
-        figure.suptitle("\n".join(lines), fontsize=11, **AS_WRITTEN)
+        write_heading(figure, lines)
         seen, acted, words, times = stack_rows(figure, heights)
         looks = (
             (seen, self.where, "where", self.track),

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from probe.pictures.rows import BOX_WIDTH, TITLES_HEIGHT, Tile, draw_row, put_among, row_height
+from probe.pictures.rows import (
+    BOX_WIDTH,
+    TITLES_HEIGHT,
+    Tile,
+    compute_row_height,
+    draw_row,
+    put_among,
+)
 from probe.pictures.style import (
     AS_WRITTEN,
     CHOSEN_COLOUR,
@@ -65,7 +72,7 @@ def draw_found(figure: Figure, video: Video, found: Found) -> None:
     height, width = video.size
     shown = choose_row(len(video), width / height)
     below = BAR_HEIGHT + LINE_HEIGHT * (2 + len(found.doubts))  # one of them for space
-    frames = min(row_height(len(shown), width / height), HIGHEST_PICTURE - below)
+    frames = min(compute_row_height(len(shown), width / height), HIGHEST_PICTURE - below)
     figure.set_size_inches(PICTURE_WIDTH, frames + below)
     row, bar = figure.subplots(2, 1, height_ratios=(frames - TITLES_HEIGHT, BAR_HEIGHT))
     inside = [place for place, index in enumerate(video.indices) if index in span]

@@ -22,7 +22,7 @@ LARGEST_PNG = 30_000
 """Bytes of HTML above which a picture shows photos: 256 colours are too few for them, and WebP
 takes less room."""
 
-MARGIN = 0.03
+PICTURE_MARGIN = 0.03
 """Inches around what is drawn."""
 
 
@@ -74,7 +74,12 @@ def _draw(figure: Figure, dpi: float) -> Image.Image:
     drawn = io.BytesIO()
     # White, because a notebook may be dark but the text is black.
     figure.savefig(
-        drawn, dpi=dpi, format="png", facecolor="white", bbox_inches="tight", pad_inches=MARGIN
+        drawn,
+        dpi=dpi,
+        format="png",
+        facecolor="white",
+        bbox_inches="tight",
+        pad_inches=PICTURE_MARGIN,
     )
     return Image.open(drawn).convert("RGB")
 

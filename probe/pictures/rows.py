@@ -1,7 +1,7 @@
 """Frames in a row on one pair of axes: with heat over them, boxes on them, a title above each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import matplotlib
@@ -21,15 +21,15 @@ from probe.pictures.style import (
     write_title,
 )
 from probe.video import Box, Video
-from probe.video.previews import GAP, choose_row, write_times
+from probe.video.previews import FRAME_GAP, choose_row, write_times
 
 Outline: TypeAlias = tuple[Box | Float[np.ndarray, " 4"], str, float]
 """A box in pixels of its tile, the colour of its line, and the line's width in points."""
 
-OTHER_BOX_WIDTH, BOX_WIDTH = 0.7, 1.6
-"""Points of the line around other things, and around the one that is asked for."""
+OTHER_BOX_WIDTH, BOX_WIDTH, CELL_BOX_WIDTH = 0.7, 1.6, 1.4
+"""Points of the line around other things, the one that is asked for, and the strongest cell."""
 
-HALO_WIDTH = 0.9
+BOX_HALO_WIDTH = 0.9
 """Points by which the line below a box is wider, to show the box on pictures of any brightness."""
 
 TITLES_HEIGHT = 0.42
@@ -60,7 +60,7 @@ def draw_row(ax: Axes, tiles: Sequence[Tile], title: str = "") -> None:
         title: Text above all of them, shown as it is.
     """
     height, width = tiles[0].size or tiles[0].picture.shape[:2]
-    step = width * (1 + GAP)
+    step = width * (1 + FRAME_GAP)
     for number, tile in enumerate(tiles):
         left = number * step
         ax.imshow(tile.picture, extent=(left, left + width, height, 0))
@@ -71,13 +71,13 @@ def draw_row(ax: Axes, tiles: Sequence[Tile], title: str = "") -> None:
     ax.set_xticks(centres, [tile.title for tile in tiles], fontsize=TEXT_SIZE, **AS_WRITTEN)
     ax.tick_params(bottom=False, labelbottom=False, labeltop=True, pad=1)
     # At the left, where the title is, if the axes are too wide for the pictures.
-    ax.set(yticks=[], xlim=(0, len(tiles) * step - GAP * width), ylim=(height, 0), anchor="W")
+    ax.set(yticks=[], xlim=(0, len(tiles) * step - FRAME_GAP * width), ylim=(height, 0), anchor="W")
     for spine in ax.spines.values():
         spine.set_visible(False)
     write_title(ax, title)
 
 
-def row_height(count: int, aspect: float, width: float = PICTURE_WIDTH) -> float:
+def compute_row_height(count: int, aspect: float, width: float = PICTURE_WIDTH) -> float:
     """Compute the inches that a row takes with its titles, for frames of this width over height."""
     return width / count / aspect + TITLES_HEIGHT
 
@@ -110,31 +110,24 @@ def draw_heat(
         raise ValueError(f"a Video is wanted, found {type(video).__name__}; read_video gives one")
     left, top, right, bottom = region
     height, width = (bottom - top, right - left) if video is None else video.size
-    strongest = np.unravel_index(int(values.argmax()), values.shape)
-    aspect = width / height
-    shown = put_among(choose_row(len(values), aspect), int(strongest[0]))
-    frames, rows, columns = values.shape
-    # Without a video, pixels count from the corner of the region.
-    corner = (left, top) if video is None else (0.0, 0.0)
-    down, across = (bottom - top) / rows, (right - left) / columns
-    x, y = left - corner[0] + strongest[2] * across, top - corner[1] + strongest[1] * down
-    outline: Outline = ((x, y, x + across, y + down), CHOSEN_COLOUR, 1.4)
+    frame, row, column = np.unravel_index(int(values.argmax()), values.shape)
+    shown = put_among(choose_row(len(values), width / height), int(frame))
     heat = scale_heat(values)
-    times = [] if video is None else write_times(video.times)
-    tiles = []
-    for number in shown:
-        outlines = (outline,) if number == strongest[0] else ()
-        if video is None:
-            # The word once: in every title it would leave no room for the numbers.
-            title = f"{'' if tiles else 'frame '}{sources[number][0]}"
-            tiles.append(Tile(colour(heat[number]), title, outlines, (height, width)))
-        else:
-            place = _find_picture(video, sources[number])
-            picture = blend(video.frames[place], heat[number], region)
-            tiles.append(Tile(picture, times[place], outlines))
+    if video is None:
+        titles = "frame", [covered[0] for covered in sources]
+        tiles = _colour_tiles(heat, shown, titles, (height, width))
+        left, top = 0.0, 0.0  # these tiles show the region and nothing else
+    else:
+        tiles = _blend_tiles(heat, shown, sources, region, video)
+    frames, rows, columns = values.shape
+    across, down = (right - region[0]) / columns, (bottom - region[1]) / rows
+    x, y = left + column * across, top + row * down
+    outline: Outline = ((x, y, x + across, y + down), CHOSEN_COLOUR, CELL_BOX_WIDTH)
+    strongest = shown.index(int(frame))
+    tiles[strongest] = replace(tiles[strongest], outlines=(outline,))
     counted = "1 frame" if frames == 1 else f"{frames} frames"
     about = f"{counted} of {rows} x {columns} cells; the strongest is {values.max():.3g}"
-    ax = take_axes(ax, row_height(len(tiles), aspect))
+    ax = take_axes(ax, compute_row_height(len(tiles), width / height))
     draw_row(ax, tiles, about)
     return ax
 
@@ -154,11 +147,11 @@ def draw_norms(ax: Any, norms: Float[np.ndarray, "frame row column"], title: str
     frames, rows, columns = norms.shape
     longest = norms.max()
     scaled = norms / longest if longest > 0 else norms
-    tiles = [
-        Tile(colour(scaled[number]), f"{'' if number else 'map frame '}{number}")
-        for number in choose_row(frames, columns / rows)
-    ]
-    ax = take_axes(ax, row_height(len(tiles), columns / rows))
+    size = float(rows), float(columns)
+    shown = choose_row(frames, columns / rows)
+    # Not of the source: a latent prompt does not know which frames were sampled.
+    tiles = _colour_tiles(scaled, shown, ("map frame", range(frames)), size)
+    ax = take_axes(ax, compute_row_height(len(tiles), columns / rows))
     draw_row(ax, tiles, title)
     return ax
 
@@ -169,9 +162,39 @@ def put_among(chosen: list[int], wanted: int) -> list[int]:
     return [*chosen[:nearest], wanted, *chosen[nearest + 1 :]]
 
 
-def colour(heat: Float[np.ndarray, "row column"]) -> UInt8[np.ndarray, "row column 3"]:
-    """Turn heat (0 to 1) into colours, from black to yellow."""
-    return (matplotlib.colormaps[HEAT_COLOURS](heat)[..., :3] * 255).round().astype(np.uint8)
+def _colour_tiles(
+    heat: Float[np.ndarray, "frame row column"],
+    shown: Sequence[int],
+    titles: tuple[str, Sequence[int]],
+    size: tuple[float, float],
+) -> list[Tile]:
+    """Turn chosen frames of a map into colours, from black for 0 to yellow for 1.
+
+    Titles are a word, and the number of each frame.
+    """
+    word, numbers = titles
+    tiles = []
+    for place in shown:
+        colours = matplotlib.colormaps[HEAT_COLOURS](heat[place])[..., :3]
+        # The word once: in every title it would leave no room for the numbers.
+        title = f"{numbers[place]}" if tiles else f"{word} {numbers[place]}"
+        tiles.append(Tile((colours * 255).round().astype(np.uint8), title, size=size))
+    return tiles
+
+
+def _blend_tiles(
+    heat: Float[np.ndarray, "frame row column"],
+    shown: Sequence[int],
+    sources: Sequence[Sequence[int]],
+    region: Box,
+    video: Video,
+) -> list[Tile]:
+    """Lay chosen frames of a map over the pictures that they were read from."""
+    times, tiles = write_times(video.times), []
+    for place in shown:
+        picture = _find_picture(video, sources[place])
+        tiles.append(Tile(blend(video.frames[picture], heat[place], region), times[picture]))
+    return tiles
 
 
 def _find_picture(video: Video, sources: Sequence[int]) -> int:
@@ -187,5 +210,5 @@ def _find_picture(video: Video, sources: Sequence[int]) -> int:
 def _outline(ax: Axes, box: Box, colour: str, width: float) -> None:
     x1, y1, x2, y2 = box
     halo = "black" if colour == "white" else "white"
-    for edge, thickness in ((halo, width + HALO_WIDTH), (colour, width)):
+    for edge, thickness in ((halo, width + BOX_HALO_WIDTH), (colour, width)):
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=edge, lw=thickness))

@@ -32,7 +32,7 @@ KIND_COLOURS = {
 LONGEST_LABEL = 12
 """Characters after which the text of a token is cut."""
 
-SIDE = 0.7
+BARS_MARGIN = 0.7
 """Free space on either side of the bars, for which the space between two of them is 1."""
 
 LABEL_WIDTH = 0.13
@@ -71,7 +71,7 @@ def draw_token_bars(  # noqa: PLR0913  the columns of a table of tokens, and wha
     bars = ax.bar(
         range(len(texts)), activation, color=[KIND_COLOURS[kind] for kind in kinds], width=0.8
     )
-    ax.set_xlim(-SIDE, len(texts) - 1 + SIDE)
+    ax.set_xlim(-BARS_MARGIN, len(texts) - 1 + BARS_MARGIN)
     for token in chosen:
         bars[token].set(color=HIGHLIGHT_COLOUR)
     named = _choose_named(ax, activation, chosen)
@@ -99,8 +99,7 @@ def _choose_named(
     ax: Axes, activation: Float[np.ndarray, " token"], chosen: Sequence[int]
 ) -> list[int]:
     """Choose tokens whose labels do not overlap: the chosen first, then the strongest."""
-    # The layout is not known before the figure is drawn; axes do not become much narrower by it.
-    apart = LABEL_WIDTH / measure_width(ax) * (len(activation) - 1 + 2 * SIDE)
+    apart = LABEL_WIDTH / measure_width(ax) * (len(activation) - 1 + 2 * BARS_MARGIN)
     named: list[int] = []
     for token in (*chosen, *np.argsort(-activation, kind="stable").tolist()):
         if all(abs(token - other) >= max(apart, 1) for other in named):

@@ -24,7 +24,7 @@ ROW_WIDTH, ROW_HEIGHT = 6.0, 1.1
 FEWEST_IN_ROW, MOST_IN_ROW = 5, 8
 """Frames that are shown in a row, if there are as many."""
 
-GAP = 0.04
+FRAME_GAP = 0.04
 """Space between two frames of a row, as a share of their width."""
 
 PREVIEW_QUALITIES = (85, 70, 50, 30)
@@ -125,8 +125,8 @@ def _draw_row(
 ) -> Image.Image:
     count, height, width, _ = frames.shape
     page = SHARPEST * PAGE_DPI
-    across = min(page * ROW_WIDTH / (count * (1 + GAP)), page * ROW_HEIGHT * width / height)
-    gap, down = round(GAP * across), max(1, round(across * height / width))
+    across = min(page * ROW_WIDTH / (count * (1 + FRAME_GAP)), page * ROW_HEIGHT * width / height)
+    gap, down = round(FRAME_GAP * across), max(1, round(across * height / width))
     across = max(1, round(across))
     font = ImageFont.load_default(SHARPEST * CAPTION_PIXELS)
     above = round(1.5 * SHARPEST * CAPTION_PIXELS)

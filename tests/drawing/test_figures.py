@@ -10,11 +10,11 @@ from matplotlib.text import Text
 from shown import drawn
 from staged import staged_reading, staged_video
 
-from probe.drawing.figures import compare_maps, draw_frames, draw_token_figure
+from probe.drawing.figures import HEADING_SIZE, compare_maps, draw_frames, draw_token_figure
 from probe.grounder import ground
 from probe.grounding.config import PLAIN
 from probe.video import Tube
-from probe.video.previews import GAP
+from probe.video.previews import FRAME_GAP
 
 ODD = ["$x$", "\\frac{$", "<script>alert(1)</script>", "100%_of^it"]
 
@@ -44,10 +44,20 @@ def shown_as_written(figure, wanted):
     return not any(text.get_parse_math() for text in signs)
 
 
+@pytest.mark.slow
 def test_tokens_of_any_text_are_drawn_as_they_are(video, reading):
     assert shown_as_written(draw_token_figure(video, reading, 7), "$x$")
 
 
+def test_a_long_question_is_cut_to_the_width_of_its_figure(video):
+    long = staged_reading(video, ["why", "would", "anyone"] * 30, layers=1, heads=1, side=4)
+    figure = draw_token_figure(video, long, 3)
+    figure.draw_without_rendering()
+    (heading,) = [text for text in texts(figure) if text.get_fontsize() == HEADING_SIZE]
+    assert 0.6 * figure.bbox.width < heading.get_window_extent().width < figure.bbox.width
+
+
+@pytest.mark.slow
 def test_names_of_maps_of_any_text_are_drawn_as_they_are(video, reading):
     maps = {name: reading.heatmap(number) for number, name in enumerate(ODD)}
     figure = compare_maps(video, maps)
@@ -55,6 +65,7 @@ def test_names_of_maps_of_any_text_are_drawn_as_they_are(video, reading):
         assert shown_as_written(figure, name)
 
 
+@pytest.mark.slow
 def test_an_answer_to_any_query_is_drawn_as_it_is(organism, clip):
     answer = ground(organism, clip.video(6), clip.things[0].query, config=PLAIN)
     odd = replace(answer.queries, whole="the $\\frac{$ thing at 5$ <script>")
@@ -76,7 +87,7 @@ def test_tracks_are_outlined_while_they_last(video):
     draw_frames(ax, video, None, here, [here, there])
     outlined = [[], []]
     for left in (patch.get_x() for patch in ax.patches if isinstance(patch, Rectangle)):
-        tile, x1 = divmod(left, 160 * (1 + GAP))
+        tile, x1 = divmod(left, 160 * (1 + FRAME_GAP))
         outlined[0 if x1 == pytest.approx(10) else 1].append(int(tile))
     # Lines are drawn twice, one wider below, and the answer is also among the candidates.
     assert [sorted(set(tiles)) for tiles in outlined] == [[0, 1, 2], [3, 4, 5]]

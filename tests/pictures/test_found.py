@@ -9,7 +9,7 @@ from staged import staged_video
 
 from probe.pictures.found import Found, draw_found
 from probe.video import Span, Tube
-from probe.video.previews import GAP
+from probe.video.previews import FRAME_GAP
 
 ODD = "the $red$ thing \\frac{$ <script>alert(1)</script>"
 
@@ -38,12 +38,12 @@ def test_boxes_are_drawn_in_the_frames_of_the_span_and_in_no_other(video, span):
     times = [float(label.get_text()[:-2]) for label in row.get_xticklabels()]
     frames = [video.indices[int(np.abs(video.times - time).argmin())] for time in times]
     lefts = [patch.get_x() for patch in row.patches if isinstance(patch, Rectangle)]
-    boxed = {int(left // (160 * (1 + GAP))) for left in lefts}
+    boxed = {int(left // (160 * (1 + FRAME_GAP))) for left in lefts}
     assert [frame in span for frame in frames] == [n in boxed for n in range(len(frames))]
     sampled = any(index in span for index in video.indices)
     assert bool(boxed) == sampled
     for left in lefts:
-        tile, x1 = divmod(left, 160 * (1 + GAP))
+        tile, x1 = divmod(left, 160 * (1 + FRAME_GAP))
         assert x1 == pytest.approx(frames[int(tile)] / 4)
 
 

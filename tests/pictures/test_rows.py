@@ -15,7 +15,7 @@ from probe.engine.attention import Heatmap
 from probe.pictures.html import figure_as_html
 from probe.pictures.rows import Tile, draw_norms, draw_row
 from probe.video import Video
-from probe.video.previews import GAP, MOST_HTML_BYTES
+from probe.video.previews import FRAME_GAP, MOST_HTML_BYTES
 
 ODD = "two $ signs $\\frac{$ <b>\nand a line end"
 
@@ -51,7 +51,7 @@ def test_tiles_lie_side_by_side_with_their_boxes_and_titles(ax):
         ax, [Tile(picture, f"{n}", (((5.0, 6.0, 15.0, 16.0), "white", 1.0),)) for n in range(3)]
     )
     lefts = [image.get_extent()[0] for image in ax.images]
-    assert lefts == pytest.approx([0, 40 * (1 + GAP), 80 * (1 + GAP)])
+    assert lefts == pytest.approx([0, 40 * (1 + FRAME_GAP), 80 * (1 + FRAME_GAP)])
     assert boxes(ax) == pytest.approx(np.array([[x + 5, 6, x + 15, 16] for x in lefts]))
     assert titles(ax) == ["0", "1", "2"]
     assert list(ax.get_xticks()) == pytest.approx([left + 20 for left in lefts])
@@ -92,9 +92,9 @@ def test_the_strongest_frame_is_among_those_drawn_and_its_cell_is_outlined(
         ax.clear()
         assert one.plot(ax, video=shown) is ax
         (box,) = boxes(ax)
-        tile = int(box[0] // (160 * (1 + GAP)))
+        tile = int(box[0] // (160 * (1 + FRAME_GAP)))
         assert titles(ax)[tile].removeprefix("frame ") == wanted
-        inside = box - np.array([1, 0, 1, 0]) * tile * 160 * (1 + GAP)
+        inside = box - np.array([1, 0, 1, 0]) * tile * 160 * (1 + FRAME_GAP)
         assert inside == pytest.approx(one.cells.box(2, 4))
         assert "the strongest is 1" in ax.get_title(loc="left")
 
@@ -130,6 +130,7 @@ def test_heat_is_laid_over_the_pictures(video, heatmap, ax):
         assert changed[45:].max() == changed[:, 80:].max() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(90, 160), (160, 90), (64, 64)])
 @pytest.mark.parametrize("frames", [1, 2, 9])
 def test_maps_of_any_shape_and_length_fit(size, frames):
@@ -176,6 +177,7 @@ def test_lengths_of_vectors_are_drawn_from_black_to_yellow(ax):
     norms[1, 2, 3], norms[2, 0, 0] = 2.0, 1.0
     draw_norms(ax, norms, ODD)
     brightness = [np.asarray(image.get_array()).astype(int).sum(-1) for image in ax.images]
+    assert titles(ax) == ["map frame 0", "1", "2"]
     assert brightness[1][2, 3] > brightness[2][0, 0] > 100 > brightness[0].max()
 
 
