@@ -72,4 +72,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv build docs/_build *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build docs/_build *.egg-info .pytest_cache .ruff_cache .coverage $(LINT_JS)/node_modules
