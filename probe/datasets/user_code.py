@@ -11,13 +11,7 @@ def find_user_object(identity: str) -> Any:
     Raises:
         ValueError: if there is no such module or name, or the module fails when it is imported.
     """
-    try:
-        return find(identity, importing=True)
-    except ValueError:
-        raise
-    except Exception as failure:  # a module of the user may raise anything
-        kind, text = type(failure).__name__, " ".join(str(failure).split())
-        raise ValueError(f"{identity}: its module cannot be imported ({kind}: {text})") from failure
+    return find(identity, importing=True)
 
 
 def make_instance(name: str, found: Any) -> Any:
