@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import resource
-import signal
 import stat
 import struct
 import subprocess
