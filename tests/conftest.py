@@ -12,11 +12,16 @@ SLOW = 50
 """How many usual tests a slow one lasts, roughly."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked slow
 def pytest_collection_modifyitems(config, items):
-    """Order the files that parallel workers share: those with the most slow tests come first.
+    """Mark tests in a browser as slow, and order the files that parallel workers share.
 
-    A long file that starts last would leave all other workers without work.
+    Those with the most slow tests come first: a long file that starts last would leave all other
+    workers without work.
     """
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
     if not hasattr(config, "workerinput"):  # one process runs them in the order of their names
         return
     costs = Counter()

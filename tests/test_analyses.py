@@ -212,6 +212,7 @@ def test_where_all_clips_fail_the_first_reason_is_given(broken):
 # What a claim is told of a clip
 
 
+@pytest.mark.slow
 def test_given_tracks_stand_beside_the_true_one_which_comes_first(people, tmp_path):
     clip = write_clip(tmp_path / "7.mp4", 7)
     video = probe.read_video(tmp_path / "7.mp4")

@@ -420,6 +420,7 @@ def test_a_loaded_look_is_drawn_as_a_fresh_one(results, tmp_path):
 UNSAFE = "$x$ \\frac{$ <script>alert(1)</script>"
 
 
+@pytest.mark.slow
 def test_a_question_is_shown_as_it_is_in_every_picture(results):
     prompt = replace(results["reading"].prompt, question=UNSAFE)
     learned = results["reattention"]

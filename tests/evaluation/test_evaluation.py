@@ -196,6 +196,7 @@ def test_the_cache_gives_the_same_candidates_and_keeps_them_once(evaluator, tmp_
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_failed_query_counts_as_zero_and_is_asked_again_only_on_request(
     evaluator, whole, tmp_path, monkeypatch
 ):
