@@ -185,7 +185,7 @@ def describe_environment(config: EvaluationConfig) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "versions": library_versions(),
+        "versions": dict(library_versions()),
     }
 
 
