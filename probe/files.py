@@ -168,7 +168,7 @@ class FileFormat:
 
     version: int
     contents: str
-    """What is in it, for people: "candidate tracks"."""
+    """The contents, for people: "candidate tracks"."""
 
     writer: str
     """The function that writes it: "save_tracks"."""

@@ -31,7 +31,7 @@ class Sources:
     in the user's cache folder by default."""
 
     split: Annotated[str, arg(metavar="{rules,model,PATH}")] = "rules"
-    """How the query is split into who it is and what they do: by rules of grammar, by the model
+    """The way the query is split into who it is and what they do: by rules of grammar, by the model
     itself, or by a JSON file of sub-queries by video (write ./rules for a file of that name)."""
 
     def check(self) -> None:

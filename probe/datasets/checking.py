@@ -15,7 +15,7 @@ class Finding:
     sample: str
     text: str
     fatal: bool
-    """Whether its query cannot be answered and will count as zero."""
+    """True if its query cannot be answered and will count as zero."""
 
 
 def check_samples(dataset: DataSet, limit: int | None = None) -> Iterator[Finding | None]:

@@ -18,4 +18,4 @@ class DatasetEntry:
     name: str
     read: DatasetReader
     needs_root: bool = True
-    """Whether the user has to give its folder, because we may not or need not ship it."""
+    """True if the user has to give its folder, because we may not ship it."""

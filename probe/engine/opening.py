@@ -1,4 +1,4 @@
-"""How a checkpoint of any kind is opened: number type, device, folder, errors in one line.
+"""Opening a checkpoint of any kind: number type, device, folder, errors in one line.
 
 Used for models and for detectors alike; it knows nothing of either.
 """

@@ -34,7 +34,7 @@ class MostActive:
 
 @dataclass(frozen=True)
 class Fixed:
-    """The same token of every question: the released code's choice."""
+    """One fixed token of every question: the released code's choice."""
 
     index: int
     """Counted from the end: -1 is the last token before the answer."""

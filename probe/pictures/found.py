@@ -1,4 +1,4 @@
-"""What was found in a video, small: frames with the box, and a bar of time with the span."""
+"""Small pictures of what was found: frames with the box, and a bar of time with the span."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ HEAT_COLOURS = "inferno"
 it."""
 
 DARKEST_HEAT = 0.25
-"""Where on the colour map the weakest attention starts: black would only darken the picture."""
+"""Start of the weakest attention on the colour map: black would only darken the picture."""
 
 HEAT_OPACITY = 0.7
 """Opacity of the strongest attention; the picture stays visible below it."""
