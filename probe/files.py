@@ -204,7 +204,8 @@ class FileFormat:
             yield
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as failure:
             raise ValueError(
-                f"{path}: damaged {self.contents} ({type(failure).__name__}: {failure}); give a "
+                f"{path}: damaged; cannot be read as {self.contents} "
+                f"({type(failure).__name__}: {failure}); give a "
                 f"file that {self.writer} wrote"
             ) from failure
 

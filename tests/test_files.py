@@ -592,7 +592,7 @@ def test_an_entry_that_is_missing_or_of_another_type_is_said_in_one_line(search)
         with TOYS.reading("a.json"):
             search(content)
 
-    assert "damaged toys" in one_line(look, of="a.json")
+    assert "damaged; cannot be read as toys" in one_line(look, of="a.json")
 
 
 def test_reading_and_writing_json_does_not_import_torch(tmp_path):

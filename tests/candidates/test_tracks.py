@@ -140,8 +140,11 @@ BAD = {
     "NaN": (own([0, 9], [BOX, [1, NAN, 2, 2]]), r"track 0, frame 9: .*nan.* not finite"),
     "inside out": (own([9], [[5, 1, 2, 2]]), r"track 0, frame 9: .*5\.0, 1\.0.* inside out"),
     "out of the frame": (own([9], [[0, 0, 61.5, 9]]), r"track 0, frame 9: .*61\.5.*60 x 40"),
-    "frame too large": (own([10**30], [BOX]), "damaged candidate tracks .*too large"),
-    "number too large": (own([9], [[0, 0, 10**400, 9]]), "damaged candidate tracks .*too large"),
+    "frame too large": (own([10**30], [BOX]), "cannot be read as candidate tracks .*too large"),
+    "number too large": (
+        own([9], [[0, 0, 10**400, 9]]),
+        "cannot be read as candidate tracks .*too large",
+    ),
     "number infinite": (own([9], [[0, 0, 9, float("inf")]]), "frame 9: .*inf.* not finite"),
     "three numbers": (own([9], [[1, 2, 3]]), "track 0, frame 9: .*not four numbers"),
     "published: another size": (published(BOX, img_width=61), r"track 0 .*\[40, 61\]"),
