@@ -15,6 +15,7 @@ from probe.engine.view import View
 from probe.grounding.answers import Answer
 from probe.grounding.config import PLAIN, GrounderConfig, as_config
 from probe.grounding.looks import Look
+from probe.grounding.presence import measure_presence
 from probe.grounding.queries import Queries, as_question, decompose
 from probe.grounding.reattention import Learning, prompt_views
 from probe.grounding.span_rules import best_span
@@ -54,6 +55,7 @@ def ground(
     config, watch = as_config(config), Stopwatch()
     asked = queries or decompose(query)
     view = model.watch(video).under(*config.interventions)
+    (presence,) = measure_presence(view, asked.whole)
     watch.mark("watch")
 
     branches = config.branches(asked)
@@ -94,6 +96,7 @@ def ground(
         model=model.identity,
         config=config,
         timings=watch.seconds,
+        presence=presence,
         doubts=scores.doubts,
     )
 

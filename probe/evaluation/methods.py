@@ -19,6 +19,7 @@ from probe.evaluation.direct import DirectAnswer, ask_directly
 from probe.grounder import ground
 from probe.grounding.answers import Answer
 from probe.grounding.config import BEST, CAUSAL, PAPER, PLAIN, RELEASED_CODE, GrounderConfig
+from probe.grounding.presence import measure_presence
 from probe.grounding.queries import Queries
 from probe.interpret.token_rules import AllOf
 from probe.video import Span, Tube, Video
@@ -54,6 +55,10 @@ class Prediction:
     details: Mapping[str, Any] = field(default_factory=dict)
     """The evidence for the answer, in plain values; kept with the result."""
 
+    presence: float | None = None
+    """How sure the method is that the thing is there; greater is surer, of any scale. For the
+    grounder it is the whole query's margin in logits. None if the method does not say."""
+
 
 @runtime_checkable
 class Method(Protocol):
@@ -61,6 +66,17 @@ class Method(Protocol):
 
     def __call__(self, model: VideoLM, task: Task) -> Prediction:
         """Answer a task."""
+        ...
+
+
+@runtime_checkable
+class PresenceMethod(Protocol):
+    """A method that can also say how sure it is that things are there, without finding them."""
+
+    def measure_presence(
+        self, model: VideoLM, video: Video, queries: Sequence[str]
+    ) -> Sequence[float]:
+        """Return for each query what `Prediction.presence` would be."""
         ...
 
 
@@ -88,7 +104,14 @@ class Grounding:
             "where_tokens": [answer.where.token_texts[token] for token in answer.where.tokens],
             "when_tokens": [answer.when.token_texts[token] for token in answer.when.tokens],
         }
-        return Prediction(answer.span, answer.track, details)
+        return Prediction(answer.span, answer.track, details, answer.presence)
+
+    def measure_presence(
+        self, model: VideoLM, video: Video, queries: Sequence[str]
+    ) -> Sequence[float]:
+        """Return the margin of each whole query, in logits."""
+        view = model.watch(video).under(*self.config.interventions)
+        return measure_presence(view, *queries)
 
     def _ground(self, model: VideoLM, task: Task, candidates: Sequence[Tube]) -> Answer:
         return ground(

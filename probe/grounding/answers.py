@@ -88,6 +88,10 @@ class Answer:
 
     versions: Mapping[str, str] = field(default_factory=library_versions)
 
+    presence: float | None = None
+    """The whole query's margin, yes minus no in logits: how clearly the model says that the thing
+    is there. None in answers of versions that did not measure it."""
+
     doubts: tuple[str, ...] = ()
     """Sentences that say why a reader should doubt the answer; none where nothing was noticed."""
 
@@ -151,6 +155,7 @@ class Answer:
             "where": self.where.to_dict(),
             "when": self.when.to_dict(),
             "frame_scores": [round(score, 6) for score in self.frame_scores.tolist()],
+            "presence": None if self.presence is None else round(self.presence, 4),
             "doubts": list(self.doubts),
             "timings": {name: round(value, 4) for name, value in self.timings.items()},
             "versions": dict(self.versions),
@@ -200,6 +205,7 @@ class Answer:
                 config=GrounderConfig.from_dict(record["config"]),
                 timings=record["timings"],
                 versions=record["versions"],
+                presence=record.get("presence"),
                 doubts=tuple(record["doubts"]),
             )
 
