@@ -203,6 +203,18 @@ class Clause:
             return None
         return self._skip_adverbs(nested)
 
+    @property
+    def noun(self) -> str:
+        """The head noun of the subject, of the first one of several; "" if nothing is named.
+
+        >>> Clause("the bald man and the woman in red run".split()).noun
+        'man'
+        """
+        subject = self.bare_subject(self.action_start or len(self.words))
+        joined = next((i for i, word in enumerate(subject) if word.lower() == "and"), len(subject))
+        noun = subject[joined - 1].strip(EDGES) if joined else ""
+        return "" if noun.lower() in SMALL else noun
+
     def keep_action(self) -> list[str]:
         """Return the bare subject and what it does; all words if nothing is done.
 

@@ -107,6 +107,28 @@ def as_question(sub_query: str) -> str:
     return f"Is there {trim(sub_query)} in this video?"
 
 
+def find_noun(question: str) -> str:
+    """Find the bare noun of the subject of a yes-or-no question or a query, as it is written there.
+
+    Of a joined subject, such as "the man and the woman", it is the first noun.
+
+    >>> find_noun("Is there the red circle that jumps in this video?")
+    'circle'
+    >>> find_noun("the man to the left of the car")
+    'man'
+
+    Raises:
+        ValueError: if nothing is named, as in "who opens the door", or the question is empty.
+    """
+    noun = Clause(as_statement(question).split()).noun
+    if not noun:
+        raise ValueError(
+            f"{shorten(question)!r} names no object; give a query with a noun, such as 'the man "
+            "who opens the door'"
+        )
+    return noun
+
+
 def decompose(query: str) -> Queries:
     """Split a query by rules of English grammar, without any model.
 

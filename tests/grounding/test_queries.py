@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from probe.grounding.grammar import Clause, as_statement
-from probe.grounding.queries import Decompositions, as_question, decompose, decompose_with_model
+from probe.grounding.queries import (
+    Decompositions,
+    as_question,
+    decompose,
+    decompose_with_model,
+    find_noun,
+)
 
 PAPER = "The man in purple clothes takes a step forward and sits on the bench."
 
@@ -241,6 +247,41 @@ def test_the_subject_of_a_question_is_what_it_asks_for(query: str, subject: str)
 def test_the_subject_of_a_split_from_elsewhere_is_read_from_its_attribute():
     split = "attribute: the bald man in a suit\naction: the man nods"
     assert decompose_with_model(lambda _: split, "The bald man nods.").subject == "man"
+
+
+@pytest.mark.parametrize(("query", "bare"), [(query, bare) for query, _, bare in CAPTIONS])
+def test_the_noun_of_a_query_is_the_head_of_its_bare_subject(query: str, bare: str):
+    noun = find_noun(query)
+    assert noun == bare.split(" and ")[0].split()[-1]
+    assert find_noun(as_question(query)) == noun, "the question around a query does not matter"
+
+
+@pytest.mark.parametrize(
+    ("question", "noun"),
+    [
+        ("Is there the red circle that jumps in this video?", "circle"),
+        ("Is there a red circle in this video?", "circle"),
+        ("Is there the man to the left of the car in this video?", "man"),
+        ("the man to the left of the car", "man"),
+        ("the circle next to the green square that jumps", "circle"),
+        ("What does the red circle do?", "circle"),
+        ("Which dog chases the ball?", "dog"),
+        ("Messi kicks the ball", "Messi"),
+    ],
+)
+def test_the_noun_of_a_question_is_one_word_as_it_is_written(question: str, noun: str):
+    assert find_noun(question) == noun
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["who opens the door", "Is there someone who opens the door in this video?", "what licks it?",
+     "the", "?"],
+)  # fmt: skip
+def test_a_question_that_names_nothing_has_no_noun_and_says_so_in_a_line(question: str):
+    with pytest.raises(ValueError, match="names no object; give a query with a noun") as refused:
+        find_noun(question)
+    assert "\n" not in str(refused.value)
 
 
 def test_queries_survive_json():
