@@ -14,11 +14,11 @@ from tyro.conf import arg
 
 from probe.datasets import DataSet, Sample, load_dataset
 from probe.datasets.footage import Footage
+from probe.engine.fingerprint import identify_weights
 from probe.engine.grids import VisualGrid
 from probe.engine.model import ORGANISM, VideoLM, load
 from probe.engine.readings import Reading
 from probe.evaluation.candidates import Stored
-from probe.evaluation.evaluator import identify_weights
 from probe.grounding.grammar import DETERMINERS, RELATIVES, as_statement
 from probe.grounding.queries import Queries, as_question, decompose
 from probe.metrics import spatial_iou

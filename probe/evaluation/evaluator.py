@@ -3,19 +3,17 @@
 It knows nothing of runs. If anything goes wrong with a query, the error becomes part of its result.
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property, lru_cache
-from importlib import resources
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from probe.datasets import DataSet, Footage, Recording, Sample
 from probe.datasets.footage import read_recording
+from probe.engine.fingerprint import identify_weights
 from probe.engine.model import VideoLM, load
 from probe.evaluation.candidates import Finder
 from probe.evaluation.config import EvaluationConfig
@@ -226,25 +224,6 @@ class Evaluator:
             tracks={sample.id: track.interpolated(shown)},
         )
         return replace(result, score=figures.per_query[sample.id])
-
-
-def identify_weights(model: VideoLM) -> str:
-    """Return a hash of the model's weight files if they are in a folder here, else its commit."""
-    if model.is_organism:
-        with resources.as_file(resources.files("probe.organism") / "weights") as folder:
-            return _hash_weights(folder)
-    # A folder's content may change under the same name; a commit on the hub cannot.
-    if Path(model.name).is_dir():
-        return _hash_weights(Path(model.name))
-    return str(model.revision)
-
-
-def _hash_weights(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _make_result(sample: Sample, **found: Any) -> QueryResult:
