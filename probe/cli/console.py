@@ -7,11 +7,36 @@ from typing import NoReturn
 
 from tqdm.auto import tqdm
 
+from probe.pictures.escapes import escape
+
+LONGEST_MESSAGE = 2000
+"""Characters of an error or a note; more would hide the line in its own text."""
+
+
+def show(line: str = "") -> None:
+    """Print a line as it is written: no sign in it moves the cursor, sets colours or ends it.
+
+    All commands print with this, since any line may hold text of users or of a model.
+    """
+    print(escape(line))
+
 
 def fail(message: str, code: int = 2) -> NoReturn:
     """Print in one line what is wrong, and exit with this code."""
-    print(f"probe: {message}", file=sys.stderr)
+    print(f"probe: {summarise(message)}", file=sys.stderr)
     sys.exit(code)
+
+
+def summarise(message: str) -> str:
+    r"""Put a message on one line: its first that is not blank, with signs of control escaped.
+
+    >>> summarise("\nCould not open \x1b[31mit\nbecause of that")
+    'Could not open \\x1b[31mit'
+    """
+    # Our own errors are one line; those of libraries may be many, the first of them the reason.
+    lines = [line for line in message.split("\n") if line.strip()]
+    line = escape(lines[0].strip()) if lines else ""
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 1]}…"
 
 
 def silence_libraries() -> None:
@@ -61,4 +86,4 @@ def strip_box(text: str) -> str:
 
 def print_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning as a note; replaces `warnings.showwarning`, which prints where it arose."""
-    print(f"probe: note: {message}", file=sys.stderr)
+    print(f"probe: note: {summarise(str(message))}", file=sys.stderr)
