@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from probe.cli.console import show_progress
 from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions, PresetName, open_model_and_video
-from probe.cli.outputs import check_writable, make_folder
+from probe.cli.outputs import check_writable, make_folder, write_together
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
 
@@ -114,7 +114,7 @@ def choose_config(
         ValueError: if there is no such rule.
     """
     from probe.engine.model import ORGANISM
-    from probe.grounding.config import PRESETS
+    from probe.grounding.presets import PRESETS
 
     add_current_folder()
     chosen = preset or ("best" if options.model == ORGANISM else "paper")
@@ -167,13 +167,12 @@ def answer_query(
 
 def write_results(answer: "Answer", out: Path) -> None:
     """Write answer.json, answer.mp4 and answer.png to a folder."""
-    make_folder(out)
-    with show_progress("json", "video", "figure") as step:
-        answer.save(out / "answer.json")
+    with write_together(out) as folder, show_progress("json", "video", "figure") as step:
+        answer.save(folder / "answer.json")
         step()
-        answer.overlay(out / "answer.mp4")
+        answer.overlay(folder / "answer.mp4")
         step()
-        answer.figure(out / "answer.png")
+        answer.figure(folder / "answer.png")
         step()
 
 

@@ -1,7 +1,16 @@
-"""Check folders for results before any work is done; make them when there is a result to keep."""
+"""Check folders for results before any work is done; write the files of one command together."""
 
 import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from probe.files import write_atomically
+
+UNFINISHED = ".unfinished-"
+"""Prefix of the folder for files that are being written together."""
 
 
 def check_writable(folder: Path) -> None:
@@ -31,3 +40,39 @@ def make_folder(folder: Path) -> None:
         raise ValueError(
             f"{folder}: cannot write there ({reason}); give --out another folder"
         ) from failure
+
+
+@contextmanager
+def write_together(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder to write to, and move its files into `folder` when the block ended.
+
+    Files of one command belong together: an answer and the picture of another would mislead. If the
+    block raises an error, none of its files appear, and those of an earlier command stay. All files
+    are whole and on the disk before the first is renamed, so that hardly any time is left in which
+    a program that is killed could leave new ones next to old ones. They are renamed from the last
+    name in the alphabet to the first: where `answer.json` is new, its pictures are.
+
+    Raises:
+        ValueError: if the folder or one of the files cannot be written.
+    """
+    was_there = folder.exists()
+    make_folder(folder)
+    # Within the folder: files can only be renamed inside one file system.
+    temporary = folder / f"{UNFINISHED}{uuid.uuid4().hex[:12]}"
+    make_folder(temporary)
+    try:
+        yield temporary
+        with ExitStack() as renaming:  # leaves its blocks from the last to the first
+            for path in sorted(temporary.iterdir()):
+                path.replace(renaming.enter_context(write_atomically(folder / path.name)))
+    except ValueError as failure:
+        if str(temporary) not in str(failure):
+            raise
+        # Nobody has heard of the temporary folder, in which the failed file was written.
+        message = str(failure).replace(str(temporary), str(folder))
+        raise ValueError(message) from failure
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not was_there:
+            with suppress(OSError):  # it is not empty, so the results are there
+                folder.rmdir()

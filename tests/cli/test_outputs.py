@@ -1,0 +1,84 @@
+"""Files of one command: all of them, or those that were there before."""
+
+import errno
+import os
+
+import pytest
+
+from probe.cli.outputs import write_together
+from probe.files import write_text
+
+NAMES = ("answer.json", "answer.mp4", "answer.png")
+
+
+def write_all(folder, content):
+    for name in NAMES:
+        write_text(folder / name, f"{content} {name}")
+
+
+def contents(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_files_appear_together_when_the_block_has_ended(tmp_path):
+    with write_together(tmp_path / "new" / "out") as folder:
+        write_all(folder, "first")
+        assert not [name for name in NAMES if (tmp_path / "new" / "out" / name).exists()]
+    assert contents(tmp_path / "new" / "out") == {name: f"first {name}" for name in NAMES}
+
+
+@pytest.mark.parametrize("written", range(4))
+@pytest.mark.parametrize("failure", [ValueError, KeyError, KeyboardInterrupt])
+def test_after_a_failure_an_older_set_is_there_whole(tmp_path, written, failure):
+    with write_together(tmp_path) as folder:
+        write_all(folder, "old")
+    with pytest.raises(failure), write_together(tmp_path) as folder:  # noqa: PT012
+        for name in NAMES[:written]:
+            write_text(folder / name, "new")
+        raise failure
+    assert contents(tmp_path) == {name: f"old {name}" for name in NAMES}
+
+
+def test_a_failure_leaves_no_folder_that_was_not_there(tmp_path):
+    with pytest.raises(ValueError, match="odd"), write_together(tmp_path / "out") as folder:  # noqa: PT012
+        write_all(folder, "new")
+        raise ValueError("odd")
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_files_of_the_folder_stay(tmp_path):
+    (tmp_path / "clip.mp4").write_text("a clip")
+    with write_together(tmp_path) as folder:
+        write_all(folder, "new")
+    assert (tmp_path / "clip.mp4").read_text() == "a clip"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_replaced_if_one_of_the_files_cannot_be(tmp_path, name):
+    with write_together(tmp_path) as folder:
+        write_all(folder, "old")
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(ValueError, match="a folder"), write_together(tmp_path) as folder:
+        write_all(folder, "new")
+    others = [other for other in NAMES if other != name]
+    assert all((tmp_path / other).read_text() == f"old {other}" for other in others)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+
+
+def test_errors_name_the_folder_that_was_given(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(ValueError, match="No space left") as caught, write_together(tmp_path) as f:  # noqa: PT012
+        monkeypatch.setattr(os, "fsync", refuse)
+        write_text(f / "answer.json", "{}")
+    assert str(caught.value).startswith(f"{tmp_path / 'answer.json'}: ")
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path):
+    (tmp_path / "plain").write_text("")
+    with write_together(tmp_path) as folder:
+        write_text(folder / "answer.json", "{}")
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
