@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from measurement import Measurement, MeasurementConfig
 from tables import Comparison, score_configs
 
-from probe.grounding.config import PLAIN
+from probe.grounding.presets import PLAIN
 from probe.grounding.span_rules import BestContrast, GrowFromPeak, TopHull
 from probe.interpret.token_rules import AllOf, Fixed, MostActive
 

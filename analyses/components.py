@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from measurement import Measurement, MeasurementConfig
 from tables import Comparison, describe_learning, draw_differences, score_configs
 
-from probe.grounding.config import BEST, GrounderConfig
+from probe.grounding.config import GrounderConfig
+from probe.grounding.presets import BEST
 from probe.grounding.reattention import Learning
 from probe.interpret.token_rules import AllOf, MostActive
 

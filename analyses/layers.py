@@ -21,7 +21,7 @@ from tables import Comparison, draw_differences, score_configs
 
 from probe.engine.model import VideoLM
 from probe.engine.view import Reading
-from probe.grounding.config import BEST
+from probe.grounding.presets import BEST
 from probe.grounding.reattention import Learning
 from probe.interpret.grounding_tokens import grounding_token
 

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from measurement import Measurement, MeasurementConfig
 from tables import Comparison, draw_differences, score_configs
 
-from probe.grounding.config import BEST, GrounderConfig
+from probe.grounding.config import GrounderConfig
+from probe.grounding.presets import BEST
 from probe.grounding.losses import contrast, entropy
 from probe.grounding.reattention import Absolute, Learning, Relative
 

@@ -23,7 +23,7 @@ from measurement import SAME_OBJECT_OVERLAP, Case, Measurement, MeasurementConfi
 
 from probe.engine.model import VideoLM
 from probe.grounder import ground
-from probe.grounding.config import PRESETS
+from probe.grounding.presets import PRESETS
 from probe.metrics import spatial_iou
 
 COMPARED_PRESETS = {name: PRESETS[name] for name in ("plain", "best", "paper", "released-code")}

@@ -36,7 +36,8 @@ from probe.engine.prompts import answer_ids
 from probe.engine.readings import yes_minus_no
 from probe.grounder import ground
 from probe.grounding.answers import Answer
-from probe.grounding.config import PRESETS, GrounderConfig
+from probe.grounding.config import GrounderConfig
+from probe.grounding.presets import PRESETS
 from probe.grounding.losses import contrast
 from probe.grounding.queries import Queries, as_question, decompose
 from probe.grounding.reattention import Learning

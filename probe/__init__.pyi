@@ -27,11 +27,13 @@ from probe.grounding.reattention import Reattention as Reattention
 from probe.grounding.reattention import Learning as Learning
 from probe.grounder import ground as ground
 from probe.grounding.config import GrounderConfig as GrounderConfig
-from probe.grounding.config import PAPER as PAPER
-from probe.grounding.config import RELEASED_CODE as RELEASED_CODE
-from probe.grounding.config import PLAIN as PLAIN
-from probe.grounding.config import BEST as BEST
-from probe.grounding.config import CAUSAL as CAUSAL
+from probe.grounding.presets import CAUSAL as CAUSAL
+from probe.grounding.presets import NOUN as NOUN
+from probe.grounding.presets import BEST as BEST
+from probe.grounding.presets import ENTROPY_GRADIENT as ENTROPY_GRADIENT
+from probe.grounding.presets import PLAIN as PLAIN
+from probe.grounding.presets import PAPER as PAPER
+from probe.grounding.presets import RELEASED_CODE as RELEASED_CODE
 from probe.grounding.answers import Answer as Answer
 from probe.grounding.queries import decompose as decompose
 from probe.grounding.queries import Queries as Queries
@@ -123,11 +125,13 @@ __all__ = [
     "Learning",
     "ground",
     "GrounderConfig",
+    "CAUSAL",
+    "NOUN",
+    "BEST",
+    "ENTROPY_GRADIENT",
+    "PLAIN",
     "PAPER",
     "RELEASED_CODE",
-    "PLAIN",
-    "BEST",
-    "CAUSAL",
     "Answer",
     "decompose",
     "Queries",

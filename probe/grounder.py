@@ -8,16 +8,17 @@ the video, and read where that token attends.
 from collections.abc import Sequence
 from pathlib import Path
 
-from probe.candidates.proposals import propose_tracks, with_heatmap_tracks
-from probe.candidates.tracks import load_tracks
+from probe.candidates.given import as_candidates
 from probe.engine.model import VideoLM
 from probe.engine.view import View
 from probe.grounding.answers import Answer
-from probe.grounding.config import PLAIN, GrounderConfig, as_config
+from probe.grounding.config import GrounderConfig, Part
+from probe.grounding.doubts import AskedPart, Evidence, list_doubts
 from probe.grounding.looks import Look
 from probe.grounding.presence import measure_presence
-from probe.grounding.queries import Queries, as_question, decompose
-from probe.grounding.reattention import Learning, prompt_views
+from probe.grounding.presets import CAUSAL, as_config
+from probe.grounding.queries import Queries, decompose
+from probe.grounding.reattention import prompt_views
 from probe.grounding.span_rules import best_span
 from probe.grounding.stopwatch import Stopwatch
 from probe.grounding.track_rules import choose_track, score_tracks
@@ -31,7 +32,7 @@ def ground(
     candidates: Sequence[Tube] | Tube | str | Path | None = None,
     *,
     queries: Queries | None = None,
-    config: GrounderConfig | str = PLAIN,
+    config: GrounderConfig | str = CAUSAL,
 ) -> Answer:
     """Find the tube of the video that a query describes.
 
@@ -55,34 +56,39 @@ def ground(
     config, watch = as_config(config), Stopwatch()
     asked = queries or decompose(query)
     view = model.watch(video).under(*config.interventions)
-    (presence,) = measure_presence(view, asked.whole)
     watch.mark("watch")
 
-    branches = config.branches(asked)
-    where, when = look_each(view, asked, branches, config)
-    if config.assembly is not None:
-        view.cache.clear()  # two frame orders need not be held in memory at once
-        (back,) = look_each(view.reversed(), asked, branches[:1], config)
-        where = where.assemble_with(back, config.assembly)
+    margins = ask_parts(view, asked)
+    turned = view.reversed()  # nothing of it is computed before it is read
+    parts = config.parts(asked)
+    where, when = look_each(view, parts, config)
+    where = join_orders(where, parts[0], view, turned, config)
+    if config.fuse is not None:
+        where = where.fuse_with(config.fuse(view, where.question))
     watch.mark("look")
 
-    if candidates is None:
-        candidates = with_heatmap_tracks(propose_tracks(view.video), where.heatmap)
-    elif isinstance(candidates, str | Path):
-        candidates = load_tracks(candidates, view.video)
-    elif isinstance(candidates, Tube):
-        candidates = (candidates,)
+    proposed = candidates is None
+    candidates = as_candidates(candidates, view.video, where.heatmap)
     watch.mark("propose")
 
     scores = score_tracks(config.track, view, asked, where, candidates)
     track = choose_track(candidates, scores.values)
-    if config.assembly_when is not None:
-        view.cache.clear()
-        (back,) = look_each(view.reversed(), asked, branches[1:], config)
-        when = when.assemble_with(back, config.assembly_when)
+    when = join_orders(when, parts[1], view, turned, config)
     frame_scores = config.frames(view, asked, when, track)
     span = best_span(frame_scores, when.heatmap.cells, view.video.source_length, config.span)
     watch.mark("choose")
+    doubts = list_doubts(
+        Evidence(
+            video=view.video,
+            queries=asked,
+            tokenizer=view.checkpoint.processor.tokenizer,
+            margins=margins,
+            proposed=proposed,
+            candidates=candidates,
+            track=track,
+            looks={"the track": where, "the time": when},
+        )
+    )
     return Answer(
         video=view.video,
         queries=asked,
@@ -96,32 +102,47 @@ def ground(
         model=model.identity,
         config=config,
         timings=watch.seconds,
-        presence=presence,
-        doubts=scores.doubts,
+        presence=margins["whole"],
+        doubts=(*doubts, *scores.doubts),
     )
 
 
-def look_each(
-    view: View,
-    asked: Queries,
-    branches: Sequence[tuple[str, Learning | None]],
-    config: GrounderConfig,
-) -> list[Look]:
+def ask_parts(view: View, asked: Queries) -> dict[AskedPart, float]:
+    """Ask whether the queried thing is there at all: the yes margin of each part, in logits."""
+    parts: dict[AskedPart, str] = {
+        "whole": asked.whole,
+        "attribute": asked.attribute,
+        "action": asked.action,
+    }
+    return dict(zip(parts, measure_presence(view, *parts.values()), strict=True))
+
+
+def look_each(view: View, parts: Sequence[Part], config: GrounderConfig) -> list[Look]:
     """Look for some parts of a query, each with a latent prompt of its own."""
-    views = prompt_views(view, branches, config.generic)
-    whole = as_question(asked.whole) if config.ask_whole else None
-    pairs = zip(branches, views, strict=True)
-    return [look(prompted, whole or part, config) for (part, _), prompted in pairs]
+    learned = [(part.learned_for, part.learning) for part in parts]
+    views = prompt_views(view, learned, config.generic)
+    return [look(prompted, part, config) for part, prompted in zip(parts, views, strict=True)]
 
 
-def look(view: View, question: str, config: GrounderConfig) -> Look:
+def look(view: View, part: Part, config: GrounderConfig) -> Look:
     """Read where the model attends for a question, beyond where it always attends."""
-    (read,) = view.read(question, layers=config.layers)
+    (read,) = view.read(part.question, layers=config.layers)
     reading = read.through(config.layers_heads)
-    tokens = tuple(reading.find(config.token(reading)))
+    tokens = tuple(reading.find(part.token(reading)))
     if not config.relative:
         return Look(reading, tokens, reading.heatmap(tokens))
     shown = view if config.prompt_generic else view.plain or view
     (base,) = shown.read(config.generic, layers=config.layers)
     generic = base.through(config.layers_heads)
     return Look(reading, tokens, reading.relative_heatmap(tokens, generic))
+
+
+def join_orders(
+    forward: Look, part: Part, view: View, turned: View, config: GrounderConfig
+) -> Look:
+    """Join the map of a part with that of the reversed frame order, if the part asks for it."""
+    if part.assembly is None:
+        return forward
+    view.cache.clear()  # two frame orders need not be held in memory at once
+    (back,) = look_each(turned, [part], config)
+    return forward.assemble_with(back, part.assembly)

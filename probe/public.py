@@ -28,7 +28,11 @@ PUBLIC: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("grounding.reattention", ("reattend", "Reattention", "Learning")),
     # The grounder.
     ("grounder", ("ground",)),
-    ("grounding.config", ("GrounderConfig", "PAPER", "RELEASED_CODE", "PLAIN", "BEST", "CAUSAL")),
+    ("grounding.config", ("GrounderConfig",)),
+    (
+        "grounding.presets",
+        ("CAUSAL", "NOUN", "BEST", "ENTROPY_GRADIENT", "PLAIN", "PAPER", "RELEASED_CODE"),
+    ),
     ("grounding.answers", ("Answer",)),
     ("grounding.queries", ("decompose", "Queries")),
     ("candidates.proposals", ("propose_tracks",)),

@@ -10,7 +10,7 @@ from tolerances import assert_differ_beyond_rounding, tolerance
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from probe.grounding.config import PAPER
+from probe.grounding.presets import PAPER
 from probe.organism.world import make_clip
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

@@ -6,7 +6,7 @@ import pytest
 
 from probe.candidates.tracks import best_track
 from probe.grounder import ground
-from probe.grounding.config import BEST, PAPER, PLAIN, PRESETS, RELEASED_CODE
+from probe.grounding.presets import BEST, PAPER, PLAIN, PRESETS, RELEASED_CODE
 from probe.grounding.queries import Queries
 from probe.grounding.span_rules import BestContrast
 from probe.interpret.token_rules import Fixed

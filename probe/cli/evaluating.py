@@ -234,7 +234,7 @@ def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
     from probe.datasets.shapes import SHAPES_BENCHMARKS
     from probe.evaluation.evaluator import Evaluator
     from probe.files import read_json, write_json
-    from probe.grounding.config import PRESETS
+    from probe.grounding.presets import PRESETS
     from probe.organism.exam import examine, format_exam, knows_shapes
 
     benchmark = SHAPES_BENCHMARKS.get(answerer.config.dataset)

@@ -18,7 +18,8 @@ from probe.engine.model import VideoLM
 from probe.evaluation.direct import DirectAnswer, ask_directly
 from probe.grounder import ground
 from probe.grounding.answers import Answer
-from probe.grounding.config import BEST, CAUSAL, PAPER, PLAIN, RELEASED_CODE, GrounderConfig
+from probe.grounding.config import GrounderConfig
+from probe.grounding.presets import BEST, CAUSAL, PAPER, PLAIN, RELEASED_CODE
 from probe.grounding.presence import measure_presence
 from probe.grounding.queries import Queries
 from probe.interpret.token_rules import AllOf

@@ -1,5 +1,6 @@
 """Answers: what the grounder found, and all it was read from; as JSON, as a video, as a figure."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -149,7 +150,7 @@ class Answer:
             "score": self.score,
             "track": _exact(self.track),
             "candidates": [
-                {"score": score, "chosen": track is self.track, **_exact(track)}
+                {"score": _finite(score), "chosen": track is self.track, **_exact(track)}
                 for score, track in zip(self.scores, self.candidates, strict=True)
             ],
             "where": self.where.to_dict(),
@@ -197,7 +198,7 @@ class Answer:
                 span=Span(record["span"]["start_frame"], record["span"]["stop_frame"]),
                 track=Tube.from_dict(record["track"]) if track is None else track,
                 candidates=candidates,
-                scores=tuple(float(one["score"]) for one in record["candidates"]),
+                scores=tuple(_read_score(one["score"]) for one in record["candidates"]),
                 where=Look.from_dict(record["where"]),
                 when=Look.from_dict(record["when"]),
                 frame_scores=torch.tensor(record["frame_scores"]),
@@ -269,6 +270,15 @@ def _exact(track: Tube) -> dict[str, Any]:
     """Convert a track to plain values without rounding, so that it is the same when loaded."""
     boxes = track.boxes.astype(np.float64)
     return {"label": track.label, "frames": track.frames.tolist(), "boxes": boxes.tolist()}
+
+
+def _finite(score: float) -> float | None:
+    """Write minus infinity, the score of a candidate that was not asked about, as null."""
+    return None if score == -math.inf else score
+
+
+def _read_score(score: float | None) -> float:
+    return -math.inf if score is None else float(score)
 
 
 def _find_video(path: str | Path, about: Mapping[str, Any]) -> Video:

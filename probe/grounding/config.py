@@ -1,27 +1,44 @@
-"""The choices that the grounder leaves open, and the presets that make them."""
+"""The choices that the grounder leaves open; `presets` has those that go by a name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
-from probe.engine.attention import Assembly
+from probe.engine.attention import Assembly, Heatmap
 from probe.engine.interventions import Intervention
-from probe.engine.prompts import GENERIC, GENERIC_RELEASED
+from probe.engine.prompts import GENERIC
 from probe.engine.requests import as_numbers
-from probe.grounding.losses import contrast, exponential
+from probe.engine.view import View
 from probe.grounding.queries import Queries, as_question
-from probe.grounding.reattention import Absolute, Learning
-from probe.grounding.span_rules import GrowFromPeak, SpanRule, TopHull
-from probe.grounding.track_rules import (
-    AttentionPeak,
-    CausalEffect,
-    FrameRule,
-    PeakInTrack,
-    TrackRule,
-)
-from probe.interpret.token_rules import AllOf, Fixed, MostActive, TokenRule
+from probe.grounding.reattention import Learning
+from probe.grounding.span_rules import SpanRule, TopHull
+from probe.grounding.track_rules import AttentionPeak, FrameRule, PeakInTrack, TrackRule
+from probe.interpret.token_rules import MostActive, TokenRule
 from probe.plain import from_plain, to_plain
+
+
+MapRule: TypeAlias = Callable[[View, str], Heatmap]
+"""Makes a map of a question about a video, such as `probe.interpret.baseline_maps` has."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a query, and how it is looked for."""
+
+    question: str
+    """The question that its map is read with."""
+
+    token: TokenRule
+    """The rule for the tokens whose maps are read."""
+
+    learned_for: str
+    """The question that a latent prompt is learned for."""
+
+    learning: Learning | None = None
+    """Learning of the latent prompt; None for none."""
+
+    assembly: Assembly | None = None
+    """Rule that joins the maps of both frame orders; None to read one order only."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +65,12 @@ class GrounderConfig:
 
     token: TokenRule = field(default_factory=MostActive)
     """The rule for the tokens whose maps are read."""
+
+    token_when: TokenRule | None = None
+    """The rule for those of the action branch, where it is another; None for the same."""
+
+    fuse: MapRule | None = None
+    """Rule for a map by which the attribute map is multiplied, cell by cell; None for none."""
 
     track: TrackRule = field(default_factory=AttentionPeak)
     """The rule for scoring candidate tracks."""
@@ -89,19 +112,23 @@ class GrounderConfig:
         several = self.interventions
         alone = isinstance(several, Intervention)
         object.__setattr__(self, "interventions", (several,) if alone else tuple(several))
-        for name in ("token", "track", "frames", "span"):
-            if not callable(rule := getattr(self, name)):
+        for name in ("token", "token_when", "fuse", "track", "frames", "span"):
+            rule = getattr(self, name)
+            if not callable(rule) and not (rule is None and name in ("token_when", "fuse")):
                 raise ValueError(
                     f"the {name} rule is {rule!r}; give a callable, such as one of "
                     f"probe.token_rules, probe.track_rules or probe.span_rules"
                 )
 
-    def branches(self, asked: Queries) -> list[tuple[str, Learning | None]]:
-        """Return the question of each branch, and how its latent prompt is learned."""
-        return [
-            (as_question(asked.attribute), self.learn_where),
-            (as_question(asked.action), self.learn_when),
-        ]
+    def parts(self, asked: Queries) -> "tuple[Part, Part]":
+        """Return how the attribute part and the action part of a query are looked for."""
+        where, when = as_question(asked.attribute), as_question(asked.action)
+        whole = as_question(asked.whole) if self.ask_whole else None
+        token_when = self.token_when or self.token
+        return (
+            Part(whole or where, self.token, where, self.learn_where, self.assembly),
+            Part(whole or when, token_when, when, self.learn_when, self.assembly_when),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the choices in plain values; rules carry their identity and their fields."""
@@ -118,62 +145,3 @@ class GrounderConfig:
         if not isinstance(made, cls):
             raise ValueError("this is no configuration of the grounder; give one that it wrote")
         return made
-
-
-_PAPER_LEARNING = Learning(layer=0, steps=1, rate=Absolute(8.0), loss=exponential)
-_RELEASED_LEARNING = Learning(steps=2, rate=Absolute(8.0), loss=contrast, average_last_two=True)
-
-PAPER = GrounderConfig(
-    learn_where=_PAPER_LEARNING,
-    learn_when=_PAPER_LEARNING,
-    assembly="mean",
-    ask_whole=True,
-)
-"""The choices of the paper. Its rate of 8 belongs to the scale of a model of 7B."""
-
-RELEASED_CODE = GrounderConfig(
-    generic=GENERIC_RELEASED,
-    token=Fixed(-5),
-    span=GrowFromPeak(),
-    learn_where=_RELEASED_LEARNING,
-    learn_when=_RELEASED_LEARNING,
-    assembly="mean",
-    prompt_generic=True,
-)
-"""The choices of the authors' released code, if it ran: a fixed token (that of LLaVA-NeXT-Video),
-its own generic prompt, loss and span. Its layers [-26:-6] belong to a model of 32."""
-
-PLAIN = GrounderConfig()
-"""Probes alone: grounding token, relative attention and sub-queries, with nothing learned."""
-
-BEST = GrounderConfig(layers=(2,), token=AllOf(), relative=False)
-"""The best choices on `shapes-val` with the shipped model (`analyses/choices.py`): layer 2 grounds,
-and most of its role tokens do. Chosen for that model; on another, choose anew."""
-
-CAUSAL = GrounderConfig(
-    token=AllOf(("template", "word", "stop", "role")),
-    relative=False,
-    track=CausalEffect(),
-    assembly_when="mean",
-)
-"""Asking by cause: the track is the candidate that the model's own answer hangs on; when is read
-from the attention of all tokens of the action question, at all layers, in both frame orders. No
-layer, head, token or label is chosen, and nothing is learned."""
-
-PRESETS: Mapping[str, GrounderConfig] = MappingProxyType(
-    {"plain": PLAIN, "best": BEST, "paper": PAPER, "released-code": RELEASED_CODE, "causal": CAUSAL}
-)
-"""The presets, by the names that command line and `ground` know them under."""
-
-
-def as_config(config: GrounderConfig | str) -> GrounderConfig:
-    """Return a configuration, or the preset of a name.
-
-    Raises:
-        ValueError: if there is no such preset.
-    """
-    if isinstance(config, GrounderConfig):
-        return config
-    if not isinstance(config, str) or config not in PRESETS:
-        raise ValueError(f"no preset is called {config!r}; there are {', '.join(PRESETS)}")
-    return PRESETS[config]

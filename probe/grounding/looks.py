@@ -77,6 +77,10 @@ class Look:
         joined = assemble([self.heatmap, turned], how)
         return replace(self, heatmap=joined, consistency=self.heatmap.consistency(turned))
 
+    def fuse_with(self, other: Heatmap) -> "Look":
+        """Multiply this map by another of the same cells."""
+        return replace(self, heatmap=assemble([self.heatmap, other], "product"))
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the visual activation of each token as a bar; those looked through are orange.
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from probe.candidates.tracks import track_scores
 from probe.engine.interventions import Intervention
-from probe.engine.readings import yes_minus_no
 from probe.engine.view import View
 from probe.grounding.looks import Look
+from probe.grounding.presence import QUESTIONS_A_PASS, read_margins
 from probe.grounding.queries import Queries, as_question
 from probe.interpret.knockouts import Cut
 from probe.video import Tube
@@ -59,6 +59,33 @@ class AttentionPeak:
 
 
 @dataclass(frozen=True)
+class AttentionBySize:
+    """The attention inside each candidate over the square root of its size, over all frames.
+
+    `AttentionPeak` gives a candidate that contains another the same peak, and so cannot choose
+    between nested boxes, which detectors produce. Here each cell of a larger candidate has to bring
+    attention of its own.
+    """
+
+    def __call__(
+        self,
+        view: View,  # noqa: ARG002
+        queries: Queries,  # noqa: ARG002
+        where: Look,
+        candidates: Sequence[Tube],
+    ) -> Float[Tensor, " track"]:
+        """Score each candidate by its attention; a cell partly inside counts in part."""
+        values = where.heatmap.values
+        shares = [
+            torch.from_numpy(where.heatmap.cells.coverage(track)).to(values) for track in candidates
+        ]
+        # A candidate that covers no cell has no attention: 0, and not 0 over 0.
+        sizes = [share.sum().clamp_min(1.0) for share in shares]
+        pairs = zip(shares, sizes, strict=True)
+        return torch.stack([(values * share).sum() / size.sqrt() for share, size in pairs])
+
+
+@dataclass(frozen=True)
 class CausalEffect:
     """The effect of each candidate's cells on the model's own answer.
 
@@ -72,48 +99,61 @@ class CausalEffect:
     both, the attention map decides, which is told as a doubt.
     """
 
-    batch_size: int = 16
-    """Questions read in one pass. A pass costs their number squared, so memory does not grow with
-    the number of candidates."""
+    batch_size: int = QUESTIONS_A_PASS
+    """Questions read in one pass."""
+
+    limit: int = 300
+    """Most candidates that are asked about. Of more, those with the strongest cell of the attention
+    map are, which is told as a doubt; the others have no score (minus infinity)."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "limit"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
 
     def __call__(
         self, view: View, queries: Queries, where: Look, candidates: Sequence[Tube]
     ) -> TrackScores:
         """Score each candidate by what its cells are worth to the answer, in logits."""
+        peaks = track_scores(candidates, where.heatmap)
         asked = self._choose_question(view, queries)
         if asked is None:
-            values = track_scores(candidates, where.heatmap).tolist()
             doubt = "the model says no to the query and to its attributes: its attention chose"
-            return TrackScores(tuple(values), (doubt,))
-        cells = [view.grid.cells.inside(track) for track in candidates]
-        changes: list[Sequence[Intervention]] = [(), (Cut(),)]
-        changes += [(Cut(cells=~own),) for own in cells]
-        changes += [(Cut(cells=own),) for own in cells]
-        margins = np.array(self._margins(view, asked, changes))
-        seeing, blind = margins[:2]
-        alone, without = margins[2:].reshape(2, len(cells))
-        sizes = np.array([max(1, int(own.sum())) for own in cells])
-        return TrackScores(tuple(((alone - blind + seeing - without) / np.sqrt(sizes)).tolist()))
+            return TrackScores(tuple(peaks.tolist()), (doubt,))
+        kept = sorted(peaks.argsort(descending=True, stable=True)[: self.limit].tolist())
+        values = np.full(len(candidates), -np.inf)
+        values[kept] = self._measure_effects(view, asked, [candidates[place] for place in kept])
+        return TrackScores(tuple(values.tolist()), self._tell_thinned(len(candidates)))
 
     def _choose_question(self, view: View, queries: Queries) -> str | None:
         """Return the first of the whole query and its attribute part that the model says yes to."""
         for part in dict.fromkeys((queries.whole, queries.attribute)):
             question = as_question(part)
-            if self._margins(view, question, [()])[0] > 0:
+            if read_margins(view, [question])[0] > 0:
                 return question
         return None
 
-    @torch.no_grad()
-    def _margins(
-        self, view: View, question: str, changes: Sequence[Sequence[Intervention]]
-    ) -> list[float]:
-        """Compute the yes margin of one question under each of several changes."""
-        margins: list[float] = []
-        for start in range(0, len(changes), self.batch_size):
-            some = changes[start : start + self.batch_size]
-            logits = view.answer_logits(*[question] * len(some), interventions_per_question=some)
-            margins += yes_minus_no(logits, view.checkpoint.answers).tolist()
-        return margins
+    def _measure_effects(
+        self, view: View, question: str, candidates: Sequence[Tube]
+    ) -> Float[np.ndarray, " track"]:
+        """Measure the effect of each candidate on the answer, over the root of its size."""
+        cells = [view.grid.cells.inside(track) for track in candidates]
+        changes: list[Sequence[Intervention]] = [(), (Cut(),)]
+        changes += [(Cut(cells=~own),) for own in cells]
+        changes += [(Cut(cells=own),) for own in cells]
+        questions = [question] * len(changes)
+        margins = np.array(read_margins(view, questions, changes, batch_size=self.batch_size))
+        seeing, blind = margins[:2]
+        alone, without = margins[2:].reshape(2, len(cells))
+        sizes = np.array([max(1, int(own.sum())) for own in cells])
+        return (alone - blind + seeing - without) / np.sqrt(sizes)
+
+    def _tell_thinned(self, count: int) -> tuple[str, ...]:
+        if count <= self.limit:
+            return ()
+        return (
+            f"of {count} candidates, the {self.limit} that the model looks at most were asked about",
+        )
 
 
 @dataclass(frozen=True)

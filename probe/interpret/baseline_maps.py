@@ -5,6 +5,7 @@ out through all layers, gradient times attention, and the words that visual toke
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import nnsight
 import torch
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.attention import Heatmap, attention_rows
+from probe.engine.latent_prompts import zero_prompt
 from probe.engine.prompts import surfaces
 from probe.engine.readings import AttentionMaps, TokenChoice, yes_minus_no
 from probe.engine.requests import choose_numbers
@@ -122,6 +124,25 @@ def attention_gradients(
         by_head = visual.repeat_interleave(heads // len(visual), dim=0)
         gradients.append(torch.einsum("thw,hvw->htv", by_output, by_head))
     return view.grid.fold(torch.stack(gradients).float().cpu())
+
+
+def entropy_gradient(view: View, question: str) -> Heatmap:
+    """Measure how much each visual token could change how undecided the model is.
+
+    Returns:
+        The norm, cell by cell, of the gradient of the next-token entropy (in nats) with respect to
+        the visual tokens that enter the decoder.
+
+    Raises:
+        ValueError: if the question is empty, too long or unsafe.
+    """
+    blank = zero_prompt(view.model, view.grid, view.prefix.embeddings.shape[1], 0)
+    vectors = blank.vectors.requires_grad_()
+    logits = view.with_latent(replace(blank, vectors=vectors)).answer_logits(question)[0]
+    log_probability = logits.float().log_softmax(-1)
+    entropy = -(log_probability.exp() * log_probability).sum()
+    (gradient,) = torch.autograd.grad(entropy, vectors)
+    return Heatmap(view.grid.fold(gradient.norm(dim=-1).float().cpu()), view.grid.cells)
 
 
 def logit_lens(view: View, word: str, layer: int) -> Heatmap:

@@ -89,8 +89,8 @@ def read_answer(answer: Answer, view: View, *, truth: Tube | None = None) -> Sce
             f"{list(view.video.indices)}; give its video, with as many frames sampled"
         )
     config = answer.config
-    branches = config.branches(answer.queries)
-    views = prompt_views(view.under(*config.interventions), branches, config.generic)
+    learned = [(part.learned_for, part.learning) for part in config.parts(answer.queries)]
+    views = prompt_views(view.under(*config.interventions), learned, config.generic)
     looks = zip(("where", "when"), (answer.where, answer.when), views, strict=True)
     questions = tuple(_read_look(*look, config) for look in looks)
     title, model = answer.queries.whole, str(answer.model["name"])

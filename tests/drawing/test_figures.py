@@ -12,7 +12,7 @@ from staged import staged_reading, staged_video
 
 from probe.drawing.figures import HEADING_SIZE, compare_maps, draw_frames, draw_token_figure
 from probe.grounder import ground
-from probe.grounding.config import PLAIN
+from probe.grounding.presets import PLAIN
 from probe.video import Tube
 from probe.video.previews import FRAME_GAP
 

@@ -18,7 +18,7 @@ from probe.engine.latent_prompts import LatentPrompt
 from probe.engine.readings import Reading
 from probe.grounder import ground
 from probe.grounding.answers import Answer
-from probe.grounding.config import BEST, PAPER
+from probe.grounding.presets import BEST, PAPER
 from probe.grounding.reattention import Reattention, reattend
 from probe.interpret.grounding_tokens import grounding_token
 from probe.interpret.heads import HeadList

@@ -27,7 +27,7 @@ from probe.evaluation import (
 )
 from probe.evaluation.runner import summarise
 from probe.grounder import ground
-from probe.grounding.config import BEST
+from probe.grounding.presets import BEST
 from probe.grounding.queries import decompose
 from probe.metrics import score
 from probe.organism.world import LENGTH, SIDE, make_clip

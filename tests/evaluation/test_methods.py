@@ -9,7 +9,7 @@ from probe.datasets import NAMES
 from probe.evaluation.direct import parse_answer
 from probe.evaluation.methods import METHODS, CentredWindow, Grounding, RandomTrack, Task
 from probe.grounder import ground
-from probe.grounding.config import BEST, PRESETS
+from probe.grounding.presets import BEST, PRESETS
 from probe.grounding.queries import decompose
 from probe.metrics import PROTOCOLS
 from probe.video import Span, Tube, Video

@@ -12,7 +12,7 @@ from probe.evaluation import EvaluationConfig, Evaluator, Oracle, RuleNames, eva
 from probe.evaluation.methods import Grounding, find_method
 from probe.evaluation.rules import SHIPPED_RULES, find_rule
 from probe.grounding import losses, span_rules
-from probe.grounding.config import BEST, PAPER, PLAIN
+from probe.grounding.presets import BEST, PAPER, PLAIN
 from probe.interpret import token_rules
 from probe.organism.world import make_clip
 from probe.plain import IDENTITY
@@ -24,7 +24,7 @@ import torch
 
 from probe.datasets import DataSet, Sample, StoredVideo
 from probe.evaluation import Prediction
-from probe.grounding.config import BEST
+from probe.grounding.presets import BEST
 from probe.organism.world import make_clip
 from probe.video import Span
 

@@ -15,7 +15,8 @@ from probe.engine.prompts import GENERIC
 from probe.engine.readings import yes_minus_no
 from probe.grounder import ground
 from probe.grounding.answers import Answer
-from probe.grounding.config import BEST, PAPER, PRESETS, GrounderConfig
+from probe.grounding.config import GrounderConfig
+from probe.grounding.presets import BEST, PAPER, PRESETS
 from probe.grounding.reattention import Learning, Relative, reattend
 from probe.plain import find
 

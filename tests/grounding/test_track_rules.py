@@ -10,7 +10,7 @@ from tolerances import assert_equal_up_to_rounding
 from probe.engine.readings import yes_minus_no
 from probe.grounder import ground
 from probe.grounding.answers import Answer
-from probe.grounding.config import BEST, CAUSAL
+from probe.grounding.presets import BEST, CAUSAL
 from probe.grounding.queries import as_question, decompose
 from probe.grounding.track_rules import CausalEffect, TrackScores, score_tracks
 from probe.interpret.knockouts import Cut

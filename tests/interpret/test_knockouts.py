@@ -12,7 +12,8 @@ from probe.engine.interventions import Extent
 from probe.engine.model import load
 from probe.engine.readings import yes_minus_no
 from probe.grounder import ground
-from probe.grounding.config import BEST, GrounderConfig
+from probe.grounding.config import GrounderConfig
+from probe.grounding.presets import BEST
 from probe.interpret.grounding_tokens import grounding_token
 from probe.interpret.knockouts import (
     Cut,

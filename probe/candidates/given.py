@@ -1,0 +1,29 @@
+"""Candidates in whatever form they are given: tracks, a file of them, or none."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from probe.candidates.proposals import propose_tracks, with_heatmap_tracks
+from probe.candidates.tracks import load_tracks
+from probe.engine.attention import Heatmap
+from probe.video import Tube, Video
+
+
+def as_candidates(
+    given: Sequence[Tube] | Tube | str | Path | None, video: Video, heatmap: Heatmap
+) -> Sequence[Tube]:
+    """Return the given tracks; without any, whatever differs from its background.
+
+    Args:
+        given: Tracks, one track, a file of tracks, or None to propose them.
+        video: The video that they lie in.
+        heatmap: The map for the object: where it is brightest there must be a proposed track.
+
+    Raises:
+        ValueError: if the file cannot be read or holds no track.
+    """
+    if given is None:
+        return with_heatmap_tracks(propose_tracks(video), heatmap)
+    if isinstance(given, str | Path):
+        return load_tracks(given, video)
+    return (given,) if isinstance(given, Tube) else given

@@ -1,0 +1,122 @@
+"""Doubts: sentences for people that say why an answer may be wrong, though it looks like any other.
+
+Each check looks at the evidence of one answer and gives no sentence where it notices nothing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from probe.grounding.looks import Look
+from probe.grounding.queries import Queries
+from probe.video import Tube, Video
+
+AskedPart: TypeAlias = Literal["whole", "attribute", "action"]
+"""A part of the query that the model was asked about: the query itself, or a sub-query."""
+
+NEARLY_WHOLE = 0.9
+"""Share of the frame above which a box says nothing about the place."""
+
+DISAGREEING = 0.0
+"""Correlation of the maps of both frame orders below which they show different things."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All that the checks look at."""
+
+    video: Video
+    queries: Queries
+    tokenizer: Any
+    margins: Mapping[AskedPart, float]
+    """Yes minus no in logits, by the part of the query that was asked about."""
+
+    proposed: bool
+    """True if the candidates are whatever differs from its background."""
+
+    candidates: Sequence[Tube]
+    track: Tube
+    """The chosen candidate."""
+
+    looks: Mapping[str, Look]
+    """The look that chose the track, and the one that chose the span, by what they chose."""
+
+
+def list_doubts(evidence: Evidence) -> tuple[str, ...]:
+    """List what should make a reader doubt an answer; nothing if nothing was noticed."""
+    return tuple(sentence for check in CHECKS for sentence in check(evidence))
+
+
+def find_denied_parts(evidence: Evidence) -> Iterator[str]:
+    """Tell which parts of the query the model says no to."""
+    names = {"whole": "the whole query", "attribute": "its attributes", "action": "its action"}
+    denied = [
+        f"{names[part]} ({margin:+.1f})"
+        for part, margin in evidence.margins.items()
+        if margin <= 0 and not _is_whole_query(part, evidence.queries)
+    ]
+    if denied:
+        listed = " and ".join([", ".join(denied[:-1]), denied[-1]] if denied[1:] else denied)
+        yield f"the model says no to {listed}; yes minus no, in logits"
+
+
+def find_missing_parts(evidence: Evidence) -> Iterator[str]:
+    """Tell which parts were not found in the query, so that the whole of it was asked."""
+    names = {"attribute": "which object is meant", "action": "what it does"}
+    missing = [names[branch] for branch in evidence.queries.fallbacks]
+    if missing:
+        yield f"the query could not be split: for {' and '.join(missing)} the whole of it was asked"
+
+
+def find_unknown_words(evidence: Evidence) -> Iterator[str]:
+    """Tell which words of the query the tokenizer has no token for."""
+    unknown = evidence.tokenizer.unk_token_id
+    words = [word.strip(".,;:!?\"'()") for word in evidence.queries.whole.split()]
+    ids = {word: evidence.tokenizer(word, add_special_tokens=False).input_ids for word in words}
+    # Byte-level tokenizers know every word, and have no token for unknown ones.
+    lost = [] if unknown is None else [repr(word) for word in ids if unknown in ids[word]]
+    if lost:
+        yield f"the model does not know {len(lost)} of {len(ids)} words: {', '.join(lost)}"
+
+
+def find_boxes_of_whole_frame(evidence: Evidence) -> Iterator[str]:
+    """Tell whether there was no candidate, or one was chosen that is nearly the whole frame."""
+    height, width = evidence.video.size
+    share = float(_areas(evidence.track).mean()) / (height * width)
+    if share <= NEARLY_WHOLE:
+        return
+    if evidence.proposed and len(evidence.candidates) == 1:
+        yield "no object differs from its background: the only candidate is the whole frame"
+    else:
+        yield f"the chosen candidate is nearly the whole frame ({share:.0%} of it)"
+
+
+def find_disagreeing_orders(evidence: Evidence) -> Iterator[str]:
+    """Tell whether the maps of both frame orders show different things."""
+    for name, look in evidence.looks.items():
+        if look.consistency is not None and look.consistency < DISAGREEING:
+            yield (
+                f"the maps of both frame orders that chose {name} disagree (correlation "
+                f"{look.consistency:.2f})"
+            )
+
+
+CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
+    find_denied_parts,
+    find_missing_parts,
+    find_unknown_words,
+    find_boxes_of_whole_frame,
+    find_disagreeing_orders,
+)
+"""The checks in the order in which their sentences are told."""
+
+
+def _is_whole_query(part: AskedPart, queries: Queries) -> bool:
+    """Tell whether a part was asked about with the words of the whole query."""
+    return part in queries.fallbacks
+
+
+def _areas(track: Tube) -> np.ndarray:
+    return (track.boxes[:, 2:] - track.boxes[:, :2]).prod(axis=1)
