@@ -188,7 +188,7 @@ class Evaluator:
         )
         try:
             prediction = self._predict(task)
-            return self._score(sample, footage, prediction)
+            return score_prediction(sample, footage, prediction, self.protocol)
         except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
             return _make_result(
                 sample, error=_explain(failure), remarks=sample.list_remarks(footage)
@@ -202,28 +202,38 @@ class Evaluator:
             raise ValueError(f"the method {self.config.method} returned a {kind}, not a Prediction")
         return found
 
-    def _score(self, sample: Sample, footage: Footage, prediction: Prediction) -> QueryResult:
-        """Score a prediction and return the result as it will be written down."""
-        start, offset = prediction.span.start + footage.offset, footage.offset
-        # Writing rounds the boxes. Scored before that, a line would not give its own score again.
-        track = Tube.from_dict(footage.to_source(prediction.track).to_dict())
-        result = _make_result(
-            sample,
-            span=Span(start, start + len(prediction.span)),
-            track=track,
-            sampled=tuple(offset + index for index in footage.video.indices),
-            remarks=sample.list_remarks(footage),
-            details=prediction.details,
-        )
-        shown = range(offset, offset + footage.video.source_length)
-        figures = score(
-            {sample.id: result.tube},
-            {sample.id: sample.truth},
-            self.protocol,
-            {sample.id: result.sampled},
-            tracks={sample.id: track.interpolated(shown)},
-        )
-        return replace(result, score=figures.per_query[sample.id])
+
+def score_prediction(
+    sample: Sample, footage: Footage, prediction: Prediction, protocol: str
+) -> QueryResult:
+    """Score a prediction and return the result as it will be written down.
+
+    Args:
+        sample: The query with its truth.
+        footage: The pictures that the prediction is about, in whose frames it counts.
+        prediction: The predicted time and object.
+        protocol: A name in `probe.metrics.PROTOCOLS`.
+    """
+    start, offset = prediction.span.start + footage.offset, footage.offset
+    # Writing rounds the boxes. Scored before that, a line would not give its own score again.
+    track = Tube.from_dict(footage.to_source(prediction.track).to_dict())
+    result = _make_result(
+        sample,
+        span=Span(start, start + len(prediction.span)),
+        track=track,
+        sampled=tuple(offset + index for index in footage.video.indices),
+        remarks=sample.list_remarks(footage),
+        details=prediction.details,
+    )
+    shown = range(offset, offset + footage.video.source_length)
+    figures = score(
+        {sample.id: result.tube},
+        {sample.id: sample.truth},
+        protocol,
+        {sample.id: result.sampled},
+        tracks={sample.id: track.interpolated(shown)},
+    )
+    return replace(result, score=figures.per_query[sample.id])
 
 
 def _make_result(sample: Sample, **found: Any) -> QueryResult:
