@@ -116,6 +116,18 @@ def to_json(content: Any) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
+def read_text(path: str | Path) -> str:
+    """Read a UTF-8 file, whatever the locale, with or without a byte order mark.
+
+    Raises:
+        ValueError: if there is no such file, or it is not UTF-8.
+    """
+    try:
+        return _read(Path(path)).decode("utf-8-sig")
+    except UnicodeDecodeError as failure:
+        raise ValueError(f"{path}: not a text in UTF-8 ({failure}); save it as one") from failure
+
+
 def read_json(path: str | Path) -> Any:
     """Read a JSON file in UTF-8, with or without a byte order mark, or in UTF-16 or UTF-32.
 
