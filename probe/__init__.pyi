@@ -35,6 +35,8 @@ from probe.grounding.presets import PLAIN as PLAIN
 from probe.grounding.presets import PAPER as PAPER
 from probe.grounding.presets import RELEASED_CODE as RELEASED_CODE
 from probe.grounding.answers import Answer as Answer
+from probe.grounding.absence import Absence as Absence
+from probe.grounding.absence import AbsenceError as AbsenceError
 from probe.grounding.queries import decompose as decompose
 from probe.grounding.queries import Queries as Queries
 from probe.candidates.proposals import propose_tracks as propose_tracks
@@ -133,6 +135,8 @@ __all__ = [
     "PAPER",
     "RELEASED_CODE",
     "Answer",
+    "Absence",
+    "AbsenceError",
     "decompose",
     "Queries",
     "propose_tracks",

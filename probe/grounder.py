@@ -1,21 +1,23 @@
 """Zero-shot spatio-temporal video grounding: when and where is what a sentence describes?
 
-READ THIS FILE FIRST. The method (Yang, Liu, Hancke and Lau, NeurIPS 2025) is `ground` and `look`:
-ask a video language model whether the thing is there, find the token through which it attends to
-the video, and read where that token attends.
+READ THIS FILE FIRST. The method is `ground` and `look`: ask a video language model whether the
+thing is there, read where the tokens of the question attend, choose among candidate tracks by that
+attention (Yang, Liu, Hancke and Lau, NeurIPS 2025) or by what the model's own answer depends on,
+and choose the time by the attention inside the track.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from probe.candidates.given import as_candidates
 from probe.engine.model import VideoLM
 from probe.engine.view import View
+from probe.grounding.absence import require_presence
 from probe.grounding.answers import Answer
 from probe.grounding.config import GrounderConfig, Part
-from probe.grounding.doubts import AskedPart, Evidence, list_doubts
+from probe.grounding.doubts import ask_parts, list_doubts
 from probe.grounding.looks import Look
-from probe.grounding.presence import measure_presence
 from probe.grounding.presets import CAUSAL, as_config
 from probe.grounding.queries import Queries, decompose
 from probe.grounding.reattention import prompt_views
@@ -49,6 +51,8 @@ def ground(
         config: What the method leaves open: a configuration, or the name of a preset.
 
     Raises:
+        AbsenceError: if the model does not say clearly enough that the thing is there, where the
+            configuration requires that.
         ValueError: if the query is empty, too long or holds control tokens, or an empty list of
             candidates is given; or a token is further from the end than the generic prompt is
             long, where maps are divided by that prompt's.
@@ -56,9 +60,10 @@ def ground(
     config, watch = as_config(config), Stopwatch()
     asked = queries or decompose(query)
     view = model.watch(video).under(*config.interventions)
+    evidence = ask_parts(view, asked)
+    require_presence(evidence, config.require_presence, model.identity)
     watch.mark("watch")
 
-    margins = ask_parts(view, asked)
     turned = view.reversed()  # nothing of it is computed before it is read
     parts = config.parts(asked)
     where, when = look_each(view, parts, config)
@@ -67,34 +72,25 @@ def ground(
         where = where.fuse_with(config.fuse(view, where.question))
     watch.mark("look")
 
-    proposed = candidates is None
-    candidates = as_candidates(candidates, view.video, where.heatmap)
+    found = as_candidates(candidates, view.video, where.heatmap)
     watch.mark("propose")
 
-    scores = score_tracks(config.track, view, asked, where, candidates)
-    track = choose_track(candidates, scores.values)
+    scores = score_tracks(config.track, view, asked, where, found)
+    track = choose_track(found, scores.values)
     when = join_orders(when, parts[1], view, turned, config)
     frame_scores = config.frames(view, asked, when, track)
     span = best_span(frame_scores, when.heatmap.cells, view.video.source_length, config.span)
     watch.mark("choose")
-    doubts = list_doubts(
-        Evidence(
-            video=view.video,
-            queries=asked,
-            tokenizer=view.checkpoint.processor.tokenizer,
-            margins=margins,
-            proposed=proposed,
-            candidates=candidates,
-            track=track,
-            looks={"the track": where, "the time": when},
-        )
+    looks = {"the track": where, "the time": when}
+    evidence = replace(
+        evidence, proposed=candidates is None, candidates=found, track=track, looks=looks
     )
     return Answer(
         video=view.video,
         queries=asked,
         span=span,
         track=track,
-        candidates=tuple(candidates),
+        candidates=tuple(found),
         scores=scores.values,
         where=where,
         when=when,
@@ -102,19 +98,9 @@ def ground(
         model=model.identity,
         config=config,
         timings=watch.seconds,
-        presence=margins["whole"],
-        doubts=(*doubts, *scores.doubts),
+        presence=evidence.margins["whole"],
+        doubts=(*list_doubts(evidence), *scores.doubts),
     )
-
-
-def ask_parts(view: View, asked: Queries) -> dict[AskedPart, float]:
-    """Ask whether the queried thing is there at all: the yes margin of each part, in logits."""
-    parts: dict[AskedPart, str] = {
-        "whole": asked.whole,
-        "attribute": asked.attribute,
-        "action": asked.action,
-    }
-    return dict(zip(parts, measure_presence(view, *parts.values()), strict=True))
 
 
 def look_each(view: View, parts: Sequence[Part], config: GrounderConfig) -> list[Look]:

@@ -34,6 +34,7 @@ PUBLIC: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("CAUSAL", "NOUN", "BEST", "ENTROPY_GRADIENT", "PLAIN", "PAPER", "RELEASED_CODE"),
     ),
     ("grounding.answers", ("Answer",)),
+    ("grounding.absence", ("Absence", "AbsenceError")),
     ("grounding.queries", ("decompose", "Queries")),
     ("candidates.proposals", ("propose_tracks",)),
     ("candidates.tracks", ("load_tracks", "save_tracks")),

@@ -137,7 +137,7 @@ class Answer:
             **ANSWER_FORMAT.header,
             "query": self.queries.whole,
             "queries": self.queries.to_dict(),
-            "video": self._video(),
+            "video": describe_video(self.video),
             "model": dict(self.model),
             "config": self.config.to_dict(),
             "span": {
@@ -253,17 +253,19 @@ class Answer:
         """Write the picture that `plot` draws."""
         save_figure(self.plot(), Path(path))
 
-    def _video(self) -> dict[str, Any]:
-        height, width = self.video.size
-        # Read again from its path, a part would be the whole.
-        readable = self.video.path is not None and self.video.part is None
-        return {
-            "path": str(self.video.path) if readable else None,
-            "size": [height, width],
-            "frames": self.video.source_length,
-            "fps": round(self.video.fps, 4),
-            "sampled_frames": list(self.video.indices),
-        }
+
+def describe_video(video: Video) -> dict[str, Any]:
+    """Describe a video in plain values: its file, and which frames of it were seen."""
+    height, width = video.size
+    # Read again from its path, a part would be the whole.
+    readable = video.path is not None and video.part is None
+    return {
+        "path": str(video.path) if readable else None,
+        "size": [height, width],
+        "frames": video.source_length,
+        "fps": round(video.fps, 4),
+        "sampled_frames": list(video.indices),
+    }
 
 
 def _exact(track: Tube) -> dict[str, Any]:

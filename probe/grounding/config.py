@@ -16,7 +16,6 @@ from probe.grounding.track_rules import AttentionPeak, FrameRule, PeakInTrack, T
 from probe.interpret.token_rules import MostActive, TokenRule
 from probe.plain import from_plain, to_plain
 
-
 MapRule: TypeAlias = Callable[[View, str], Heatmap]
 """Makes a map of a question about a video, such as `probe.interpret.baseline_maps` has."""
 
@@ -99,6 +98,10 @@ class GrounderConfig:
 
     prompt_generic: bool = False
     """True to read the generic prompt's map, too, on the prompted visual tokens."""
+
+    require_presence: float | None = None
+    """The least presence, yes minus no of the whole query in logits, with which a tube is looked
+    for; None to look always."""
 
     interventions: tuple[Intervention, ...] = ()
     """Interventions on the model while it reads any question: to test what an answer rests on."""

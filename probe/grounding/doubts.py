@@ -4,12 +4,14 @@ Each check looks at the evidence of one answer and gives no sentence where it no
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from probe.engine.view import View
 from probe.grounding.looks import Look
+from probe.grounding.presence import CALIBRATED, measure_presence
 from probe.grounding.queries import Queries
 from probe.video import Tube, Video
 
@@ -33,15 +35,31 @@ class Evidence:
     margins: Mapping[AskedPart, float]
     """Yes minus no in logits, by the part of the query that was asked about."""
 
-    proposed: bool
+    threshold: float | None = None
+    """The presence, in logits, from which on the thing is there by the model's calibration."""
+
+    proposed: bool = False
     """True if the candidates are whatever differs from its background."""
 
-    candidates: Sequence[Tube]
-    track: Tube
-    """The chosen candidate."""
+    candidates: Sequence[Tube] = ()
+    track: Tube | None = None
+    """The chosen candidate; None if none was looked for."""
 
-    looks: Mapping[str, Look]
+    looks: Mapping[str, Look] = field(default_factory=dict)
     """The look that chose the track, and the one that chose the span, by what they chose."""
+
+
+def ask_parts(view: View, queries: Queries) -> Evidence:
+    """Ask whether the queried thing is there at all, by the whole query and by its parts."""
+    names: tuple[AskedPart, ...] = ("whole", "attribute", "action")
+    margins = measure_presence(view, queries.whole, queries.attribute, queries.action)
+    return Evidence(
+        video=view.video,
+        queries=queries,
+        tokenizer=view.checkpoint.processor.tokenizer,
+        margins=dict(zip(names, margins, strict=True)),
+        threshold=CALIBRATED.get(view.model),
+    )
 
 
 def list_doubts(evidence: Evidence) -> tuple[str, ...]:
@@ -60,6 +78,16 @@ def find_denied_parts(evidence: Evidence) -> Iterator[str]:
     if denied:
         listed = " and ".join([", ".join(denied[:-1]), denied[-1]] if denied[1:] else denied)
         yield f"the model says no to {listed}; yes minus no, in logits"
+
+
+def find_low_presence(evidence: Evidence) -> Iterator[str]:
+    """Tell whether the model says yes less clearly than it does of things that are there."""
+    presence, threshold = evidence.margins["whole"], evidence.threshold
+    if threshold is not None and 0 < presence < threshold:
+        yield (
+            f"presence {presence:+.1f} is below {threshold:+.1f}, the threshold of this model: "
+            "things that are there are seen more clearly"
+        )
 
 
 def find_missing_parts(evidence: Evidence) -> Iterator[str]:
@@ -83,6 +111,8 @@ def find_unknown_words(evidence: Evidence) -> Iterator[str]:
 
 def find_boxes_of_whole_frame(evidence: Evidence) -> Iterator[str]:
     """Tell whether there was no candidate, or one was chosen that is nearly the whole frame."""
+    if evidence.track is None:
+        return
     height, width = evidence.video.size
     share = float(_areas(evidence.track).mean()) / (height * width)
     if share <= NEARLY_WHOLE:
@@ -105,6 +135,7 @@ def find_disagreeing_orders(evidence: Evidence) -> Iterator[str]:
 
 CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     find_denied_parts,
+    find_low_presence,
     find_missing_parts,
     find_unknown_words,
     find_boxes_of_whole_frame,

@@ -1,6 +1,7 @@
 """Presence: does the model itself say that the queried thing is in the video, and how clearly?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 
@@ -12,6 +13,12 @@ from probe.grounding.queries import as_question
 QUESTIONS_A_PASS = 16
 """Questions packed in one pass. A packed row costs its length squared, so memory does not grow with
 the number of questions."""
+
+
+CALIBRATED: Mapping[str, float] = MappingProxyType({"organism": 0.0})
+"""Thresholds by model: the presence, in logits, that tells best what is there from what is not.
+That of the shipped model is the one of greatest balanced accuracy on `shapes-val`, with one hard
+absent query of each kind a clip (`analyses/presence.py`). No other model has one: margins only."""
 
 
 def measure_presence(view: View, *queries: str) -> tuple[float, ...]:

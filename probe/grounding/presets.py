@@ -69,8 +69,8 @@ where, all tokens of the action question say when, both in both frame orders. It
 `CAUSAL` on the shipped model, and fell on two others (`docs/how-to/choose-a-preset.md`)."""
 
 ENTROPY_GRADIENT = replace(BEST, fuse=entropy_gradient)
-"""`BEST`, with its attribute map multiplied by how much each visual token could change how undecided
-the model is. Chosen, as `BEST`, for the shipped model."""
+"""`BEST`, with its attribute map multiplied by the effect of each visual token on how undecided the
+model is. Chosen, as `BEST`, for the shipped model."""
 
 PRESETS: Mapping[str, GrounderConfig] = MappingProxyType(
     {

@@ -151,9 +151,7 @@ class CausalEffect:
     def _tell_thinned(self, count: int) -> tuple[str, ...]:
         if count <= self.limit:
             return ()
-        return (
-            f"of {count} candidates, the {self.limit} that the model looks at most were asked about",
-        )
+        return (f"only {self.limit} of {count} candidates were asked about: those looked at most",)
 
 
 @dataclass(frozen=True)
