@@ -1,22 +1,34 @@
 """`probe demo` and `probe ground`: find the answer to a query, write it and print it."""
 
+import sys
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from probe.cli.console import show_progress
-from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions, PresetName, open_model_and_video
+from probe.cli.console import escape, show_progress
+from probe.cli.model_options import (
+    DEFAULT_PRESET,
+    ORGANISM_NOTICE,
+    ModelOptions,
+    PresetName,
+    open_model_and_video,
+)
 from probe.cli.outputs import check_writable, make_folder, write_together
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
 
 if TYPE_CHECKING:
+    from probe.grounding.absence import Absence
     from probe.grounding.answers import Answer
     from probe.grounding.config import GrounderConfig
 
+
+NOT_THERE = 3
+"""Exit code if the model does not say clearly enough that the thing is there."""
 
 DEMO_CLIP = 6
 """Seed of the clip that `probe demo` shows; the shipped model gives the right answer for it."""
@@ -32,8 +44,8 @@ class Demo:
     clip: int = DEMO_CLIP
     """Seed of the clip; every number is another clip."""
 
-    preset: PresetName = "best"
-    """The choices to follow: no learning, the best known, the paper's, or its code's."""
+    preset: PresetName = DEFAULT_PRESET
+    """The choices to follow: causal, noun, best, entropy-gradient, plain, paper, released-code."""
 
     debug: bool = False
     """Show the full traceback of an error."""
@@ -52,7 +64,7 @@ class Demo:
             self.out / "clip.mp4",
             thing.query,
             ModelOptions(),
-            config=choose_config(self.preset, ModelOptions()),
+            config=choose_config(self.preset),
             notice=False,
         )
         write_results(answer, self.out)
@@ -76,11 +88,14 @@ class Ground:
 
     sources: Annotated[Sources, arg(name="")] = DEFAULT_SOURCES
 
-    preset: Annotated[PresetName | None, arg(metavar="NAME")] = None
-    """The choices to follow: plain, best, paper, released-code or causal; by default best for the
-    shipped model, paper for any other."""
+    preset: Annotated[PresetName, arg(metavar="NAME")] = DEFAULT_PRESET
+    """The choices to follow: causal, noun, best, entropy-gradient, plain, paper, released-code."""
 
     rules: Annotated[RuleOptions, arg(name="")] = DEFAULT_RULES
+
+    require_presence: Annotated[float | None, arg(metavar="MARGIN")] = None
+    """Give no tube, and exit with 3, if the model's yes minus no for the whole query is below this,
+    in logits; by default a tube is given always, with its doubts."""
 
     out: Path = Path("probe-ground")
     """Folder for answer.json, answer.mp4 and answer.png."""
@@ -97,28 +112,41 @@ class Ground:
             raise ValueError("--cache is of no use without a detector; give --detector too")
         check_writable(self.out)
         # Before anything is loaded: a rule that cannot be found should be said at once.
-        config = choose_config(self.preset, self.options, self.rules)
-        answer = answer_query(
-            self.video, self.query, self.options, config=config, sources=self.sources
-        )
+        config = choose_config(self.preset, self.rules, self.require_presence)
+        from probe.grounding.absence import AbsenceError
+
+        try:
+            answer = answer_query(
+                self.video, self.query, self.options, config=config, sources=self.sources
+            )
+        except AbsenceError as refused:
+            write_absence(refused.absence, self.out)
+            print_absence(refused.absence, self.out)
+            sys.exit(NOT_THERE)
         write_results(answer, self.out)
         print_answer(answer, self.out)
 
 
 def choose_config(
-    preset: PresetName | None, options: ModelOptions, rules: RuleOptions = DEFAULT_RULES
+    preset: PresetName,
+    rules: RuleOptions = DEFAULT_RULES,
+    require_presence: float | None = None,
 ) -> "GrounderConfig":
-    """Return a preset, by default the one that suits the model, with some of its rules replaced.
+    """Return a preset with some of its rules replaced.
+
+    Args:
+        preset: Name of the preset.
+        rules: The rules to replace.
+        require_presence: The least presence with which a tube is looked for, in logits.
 
     Raises:
         ValueError: if there is no such rule.
     """
-    from probe.engine.model import ORGANISM
     from probe.grounding.presets import PRESETS
 
     add_current_folder()
-    chosen = preset or ("best" if options.model == ORGANISM else "paper")
-    return rules.names.replace_in(PRESETS[chosen])
+    config = rules.names.replace_in(PRESETS[preset])
+    return replace(config, require_presence=require_presence)
 
 
 def answer_query(
@@ -176,16 +204,21 @@ def write_results(answer: "Answer", out: Path) -> None:
         step()
 
 
+def write_absence(absence: "Absence", out: Path) -> None:
+    """Write answer.json without a tube, and remove the pictures of an earlier answer."""
+    with write_together(out) as folder:
+        absence.save(folder / "answer.json")
+    for kind in ("mp4", "png"):
+        (out / f"answer.{kind}").unlink(missing_ok=True)
+
+
 def print_answer(answer: "Answer", out: Path) -> None:
     """Print what was found, and the files that it was written to."""
     start, stop = answer.seconds
-    print(f"query   {answer.queries.whole}")
-    if answer.queries.fallbacks:
-        missing = " and ".join(answer.queries.fallbacks)
-        print(f"split   found no {missing}; the whole query is used instead")
+    print_presence(answer.queries.whole, answer.presence, answer.model)
     frames = f"frames {answer.span.start} to {answer.span.stop - 1}"
     print(f"when    {start:.2f} to {stop:.2f} s ({frames})")
-    label = f" ({answer.track.label})" if answer.track.label else ""
+    label = f" ({escape(answer.track.label)})" if answer.track.label else ""
     print(f"where   one of {len(answer.candidates)} candidates{label}; first, middle and last box:")
     tube = answer.tube
     for i in sorted({0, len(tube) // 2, len(tube) - 1}):
@@ -194,7 +227,32 @@ def print_answer(answer: "Answer", out: Path) -> None:
     for name, look in (("where", answer.where), ("when", answer.when)):
         texts = [repr(look.token_texts[token]) for token in look.tokens]
         tokens = ", ".join(texts) if len(texts) < len(look.token_texts) else "all tokens"
-        print(f"looked  through {tokens} for {name}: {look.question}")
-    for doubt in answer.doubts:
-        print(f"doubt   {doubt}")
+        print(f"looked  through {escape(tokens)} for {name}: {escape(look.question)}")
+    print_doubts(answer.doubts)
     print(f"written {', '.join(str(out / f'answer.{kind}') for kind in ('json', 'mp4', 'png'))}")
+
+
+def print_absence(absence: "Absence", out: Path) -> None:
+    """Print that there is no tube, and why."""
+    print_presence(absence.queries.whole, absence.presence, absence.model)
+    print(f"absent  no tube is given: the presence required is {absence.required:+.2f}")
+    print_doubts(absence.doubts)
+    print(f"written {out / 'answer.json'}")
+
+
+def print_presence(query: str, presence: float | None, model: Mapping[str, Any]) -> None:
+    """Print the query, and how clearly the model says that its object is there."""
+    from probe.grounding.presence import CALIBRATED
+
+    print(f"query   {escape(query)}")
+    if presence is None:
+        return
+    threshold = CALIBRATED.get(model["name"])
+    known = "" if threshold is None else f"; from {threshold:+.2f} on it is, as calibrated"
+    print(f"present {presence:+.2f} (yes minus no of the whole query, in logits{known})")
+
+
+def print_doubts(doubts: Sequence[str]) -> None:
+    """Print one line for each doubt."""
+    for doubt in doubts:
+        print(f"doubt   {escape(doubt)}")

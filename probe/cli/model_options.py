@@ -13,8 +13,14 @@ if TYPE_CHECKING:
     from probe.video import Video
 
 
-# Repeated here, because `probe.grounding.config.PRESETS` is in a module that imports torch.
-PresetName: TypeAlias = Literal["plain", "best", "paper", "released-code", "causal"]
+# Repeated here, because `probe.grounding.presets.PRESETS` is in a module that imports torch.
+PresetName: TypeAlias = Literal[
+    "causal", "noun", "best", "entropy-gradient", "plain", "paper", "released-code"
+]
+
+DEFAULT_PRESET: PresetName = "causal"
+"""The preset of a command that is given none, whatever the model: nothing in it was chosen for
+one."""
 
 ORGANISM_NOTICE = (
     "the shipped model knows nothing but coloured shapes on plain backgrounds; expect a wrong "
