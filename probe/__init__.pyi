@@ -21,6 +21,7 @@ from probe.interpret.causal import causal_grounding as causal_grounding
 from probe.interpret.causal import deletion_curve as deletion_curve
 from probe.interpret.heads import HeadList as HeadList
 from probe.interpret.baseline_maps import logit_lens as logit_lens
+from probe.interpret.word_lens import word_lens as word_lens
 from probe.engine.latent_prompts import LatentPrompt as LatentPrompt
 from probe.grounding.reattention import reattend as reattend
 from probe.grounding.reattention import Reattention as Reattention
@@ -121,6 +122,7 @@ __all__ = [
     "deletion_curve",
     "HeadList",
     "logit_lens",
+    "word_lens",
     "LatentPrompt",
     "reattend",
     "Reattention",

@@ -24,6 +24,7 @@ PUBLIC: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("interpret.causal", ("causal_grounding", "deletion_curve")),
     ("interpret.heads", ("HeadList",)),
     ("interpret.baseline_maps", ("logit_lens",)),
+    ("interpret.word_lens", ("word_lens",)),
     ("engine.latent_prompts", ("LatentPrompt",)),
     ("grounding.reattention", ("reattend", "Reattention", "Learning")),
     # The grounder.
