@@ -1,4 +1,7 @@
-"""Methods that answer a query: the grounder, and the baselines that it has to be better than.
+"""Methods that answer a query: the grounder, and the rivals that it has to be better than.
+
+A rival says what it reads. Those that read neither the model nor the query have no presence: they
+cannot tell what is there from what is not.
 
 A method is given the video, the query and the candidates, never the truth. A method of your own is
 any callable `(model, task) -> Prediction`; `probe evaluate --method my_module:my_method` runs it.
@@ -11,18 +14,26 @@ from types import MappingProxyType
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from probe.candidates.proposals import with_heatmap_tracks
 from probe.datasets.user_code import find_user_object, make_instance
+from probe.engine.attention import Heatmap
 from probe.engine.model import VideoLM
+from probe.engine.readings import shorten
+from probe.engine.view import View
 from probe.evaluation.direct import DirectAnswer, ask_directly
 from probe.grounder import ground
 from probe.grounding.answers import Answer
 from probe.grounding.config import GrounderConfig
-from probe.grounding.presets import BEST, CAUSAL, PAPER, PLAIN, RELEASED_CODE
+from probe.grounding.grammar import ADVERBS, COORDINATORS, EDGES, SMALL, SUBORDINATORS
 from probe.grounding.presence import measure_presence
+from probe.grounding.presets import NOUN, PLAIN, PRESETS, RELEASED_CODE
 from probe.grounding.queries import Queries
+from probe.grounding.span_rules import TopHull, best_span
 from probe.interpret.token_rules import AllOf
+from probe.interpret.word_lens import knows_word, word_lens
 from probe.video import Span, Tube, Video
 
 
@@ -121,11 +132,76 @@ class Grounding:
 
 
 @dataclass(frozen=True)
-class CentredWindow:
+class Lens:
+    """The word lens: it reads visual tokens and embeddings of words, no attention and no answer.
+
+    The words of the query's attribute part choose the track, those of its action part the frames,
+    each by the strongest cell on a track; the span is the presets' `TopHull`. Function words are
+    left out, and so are words that the tokenizer does not know, which the details tell.
+    """
+
+    layers: tuple[int, ...] | None = None
+    """Layers at which visual tokens are read; None for all, so that none has to be chosen. The best
+    choice on the first 60 clips of `shapes-val` gains 0.02 in m_vIoU over all of them."""
+
+    def __call__(self, model: VideoLM, task: Task) -> Prediction:
+        """Find the track and the frames that are most like the words.
+
+        Raises:
+            ValueError: if a part of the query has no word that the tokenizer knows.
+        """
+        view, parts = model.watch(task.video), task.queries
+        where, when = self._read(view, parts.attribute), self._read(view, parts.action)
+        candidates = task.candidates
+        if not task.closed:
+            # The bright parts of a map are meant, and a lens may be negative everywhere.
+            above_least = Heatmap(where.values - where.values.min(), where.cells)
+            candidates = with_heatmap_tracks(candidates, above_least)
+        track = max(candidates, key=lambda one: float(find_peaks(where, one).max()))
+        scores = find_peaks(when, track)
+        span = best_span(scores, when.cells, task.video.source_length, TopHull())
+        details = {
+            "attribute": parts.attribute,
+            "action": parts.action,
+            "where_words": self._choose_words(view, parts.attribute),
+            "when_words": self._choose_words(view, parts.action),
+            "unknown_words": [
+                word for word in find_content_words(parts.whole) if not knows_word(view, word)
+            ],
+        }
+        (presence,) = self._measure_presence(view, [parts.whole])
+        return Prediction(span, track, details, presence)
+
+    def measure_presence(
+        self, model: VideoLM, video: Video, queries: Sequence[str]
+    ) -> Sequence[float]:
+        """Return for each query the strongest cell of its lens, over its number of words."""
+        return self._measure_presence(model.watch(video), queries)
+
+    def _measure_presence(self, view: View, queries: Sequence[str]) -> list[float]:
+        # The lens is a sum over words: without the division, longer queries would be surer.
+        return [
+            float(self._read(view, query).values.max()) / len(self._choose_words(view, query))
+            for query in queries
+        ]
+
+    def _read(self, view: View, text: str) -> Heatmap:
+        return word_lens(view, self._choose_words(view, text), self.layers)
+
+    def _choose_words(self, view: View, text: str) -> list[str]:
+        """Choose the content words of a text that the tokenizer knows."""
+        words = [word for word in find_content_words(text) if knows_word(view, word)]
+        if not words:
+            raise ValueError(f"no word of {shorten(text)!r} tells anything that this model knows")
+        return words
+
+
+@dataclass(frozen=True)
+class LargestTrack:
     """The largest track in the middle of the video: a guess that reads neither model nor query."""
 
     share: float = 0.5
-    """Length of the window over that of the video."""
+    """Length of the window over that of the video; 1 for the whole of it."""
 
     def __call__(self, model: VideoLM, task: Task) -> Prediction:  # noqa: ARG002
         """Choose the track with the greatest area over all its boxes; of equals, the first."""
@@ -139,7 +215,7 @@ class CentredWindow:
 
 @dataclass(frozen=True)
 class RandomTrack:
-    """A random track in the middle of the video: chance in space."""
+    """A random track in the middle of the video: chance in space; reads no model and no query."""
 
     share: float = 0.5
     """Length of the window over that of the video."""
@@ -148,12 +224,27 @@ class RandomTrack:
 
     def __call__(self, model: VideoLM, task: Task) -> Prediction:  # noqa: ARG002
         """Draw a track by the name of the query."""
-        # Seeded by the name, a query has the same track whatever was asked before: a run that was
-        # stopped, or is shared by workers, gives the same results.
-        name = hashlib.sha256(task.id.encode()).digest()
-        rng = np.random.default_rng([self.seed, *name])
+        rng = seed_by_name(task.id, self.seed)
         track = task.candidates[int(rng.integers(len(task.candidates)))]
         return Prediction(centred_span(task.video, self.share), track)
+
+
+@dataclass(frozen=True)
+class RandomTube:
+    """A random track in a random window: chance in space and time; reads no model and no query."""
+
+    share: float = 0.5
+    """Length of the window over that of the video."""
+
+    seed: int = 0
+
+    def __call__(self, model: VideoLM, task: Task) -> Prediction:  # noqa: ARG002
+        """Draw a track, the same as `RandomTrack` does, and a window by the name of the query."""
+        rng = seed_by_name(task.id, self.seed)
+        track = task.candidates[int(rng.integers(len(task.candidates)))]
+        length = len(centred_span(task.video, self.share))
+        start = int(rng.integers(task.video.source_length - length + 1))
+        return Prediction(Span(start, start + length), track)
 
 
 @dataclass(frozen=True)
@@ -182,25 +273,60 @@ def centred_span(video: Video, share: float) -> Span:
     return Span(start, start + length)
 
 
+def seed_by_name(name: str, seed: int) -> np.random.Generator:
+    """Make a source of random numbers that follow from the name of a query and a seed alone."""
+    # A query has the same numbers whatever was asked before: a run that was stopped, or is shared
+    # by workers, gives the same results.
+    return np.random.default_rng([seed, *hashlib.sha256(name.encode()).digest()])
+
+
+def find_peaks(heatmap: Heatmap, track: Tube) -> Float[Tensor, " frame"]:
+    """Return the strongest cell on a track, frame by frame; the map's least value off the track."""
+    # Attention is weighted by the share of a cell that is covered. A sum of cosines is not: it may
+    # be negative, and has no zero of which half would be less.
+    least = float(heatmap.values.min())
+    return heatmap.values.masked_fill(~heatmap.cells.inside(track), least).amax(dim=(1, 2))
+
+
+def find_content_words(text: str) -> tuple[str, ...]:
+    """Return the words of a text that are no function words, each once, without marks.
+
+    >>> find_content_words("The man next to the red car, who sits on it.")
+    ('man', 'red', 'car', 'sits')
+    """
+    words = [word.strip(EDGES) for word in text.split()]
+    return tuple(dict.fromkeys(word for word in words if word and word.lower() not in FUNCTION))
+
+
+PRONOUNS = frozenset(("he", "him", "she", "it", "they", "them"))
+
+FUNCTION = SMALL | COORDINATORS | SUBORDINATORS | ADVERBS | PRONOUNS
+"""Function words, which no part of a picture is like."""
+
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "plain": Grounding(PLAIN),
-        "best": Grounding(BEST),
-        "paper": Grounding(PAPER),
-        "released-code": Grounding(RELEASED_CODE),
-        "causal": Grounding(CAUSAL),
-        "centre": CentredWindow(),
-        "random-track": RandomTrack(),
+        **{name: Grounding(config) for name, config in PRESETS.items()},
         "mean-of-roles": Grounding(replace(PLAIN, token=AllOf())),
         "fixed-token": Grounding(replace(PLAIN, token=RELEASED_CODE.token)),
+        "noun-token": Grounding(NOUN),
+        "lens": Lens(),
+        "largest-track-middle-half": LargestTrack(),
+        "whole-clip": LargestTrack(share=1.0),
+        "random-track": RandomTrack(),
+        "random-tube": RandomTube(),
         "direct": DirectPrompting(),
     }
 )
-"""The grounder's presets and the baselines, by name.
+"""The grounder's presets and their rivals, by name.
 
 `mean-of-roles` and `fixed-token` differ from `plain` in the token alone: the first averages all
-role tokens, the second always reads the one of the released code.
+role tokens, the second always reads the one of the released code. `noun-token` is the preset
+`noun`. `largest-track-middle-half`, `whole-clip`, `random-track` and `random-tube` read neither the
+model nor the query.
 """
+
+EARLIER_NAMES: Mapping[str, str] = MappingProxyType({"centre": "largest-track-middle-half"})
+"""Names that methods had in earlier versions, which are still taken."""
 
 
 def find_method(name: str) -> Method:
@@ -214,19 +340,19 @@ def find_method(name: str) -> Method:
     Raises:
         ValueError: if there is no such method, or it is none.
     """
-    if name in METHODS:
-        return METHODS[name]
+    if (found := METHODS.get(EARLIER_NAMES.get(name, name))) is not None:
+        return found
     if ":" not in name:
         raise ValueError(
             f"no method is called {name!r}; there are {', '.join(METHODS)}, and methods of yours "
             "as module:name"
         )
-    found = make_instance(name, find_user_object(name))
-    if isinstance(found, GrounderConfig):
-        return Grounding(found)
-    if not callable(found):
+    made = make_instance(name, find_user_object(name))
+    if isinstance(made, GrounderConfig):
+        return Grounding(made)
+    if not callable(made):
         raise ValueError(
-            f"{name}: a {type(found).__name__} answers no query; give a callable (model, task) -> "
+            f"{name}: a {type(made).__name__} answers no query; give a callable (model, task) -> "
             "Prediction, or a GrounderConfig"
         )
-    return cast(Method, found)
+    return cast(Method, made)
