@@ -3,17 +3,19 @@
 This module knows how to draw on a picture. What is drawn was decided elsewhere.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from probe.drawing.lettering import Lettering
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
+from probe.pictures.fonts import make_legible, note_missing_once
 from probe.pictures.heat import blend, scale_heat
 from probe.pictures.style import require_finite
 from probe.video import Box, Span, Tube, Video, source_frames
@@ -37,12 +39,22 @@ TRUTH_COLOUR: Colour = (255, 255, 255)
 HALO_COLOUR: Colour = (0, 0, 0)
 STRIP_COLOUR: Colour = (24, 24, 24)
 TEXT_COLOUR: Colour = (235, 235, 235)
+DOUBT_COLOUR: Colour = (255, 190, 60)
+"""Amber, which is a warning without being an alarm."""
+
 EMPTY_BAR_COLOUR: Colour = (72, 72, 72)
 
 LEAST_HEIGHT = 360
 """Pixels of height below which a picture is enlarged, so that the text below it can be read."""
 
+MOST_DOUBTS, DOUBT_LINES = 3, 3
+"""Doubts that are written below the query, and lines of each: the picture is what one looks at."""
 
+DOUBT_SIZE = 0.85
+"""Height of a doubt's text, as a share of the query's."""
+
+
+@note_missing_once()
 def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be absent
     path: str | Path,
     video: Video,
@@ -52,6 +64,7 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
     *,
     truth: Tube | None = None,
     title: str = "",
+    doubts: Sequence[str] = (),
 ) -> None:
     """Write the whole source video with an answer drawn into it, as an H.264 MP4.
 
@@ -67,6 +80,8 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
         span: the time of the answer; None for the time of the tube.
         truth: the true tube, drawn dashed and as a second bar.
         title: the query; shortened if it is too wide.
+        doubts: sentences that say why a reader should doubt the answer, drawn below the title; of
+            more than three, the first two and the number of the others.
 
     Raises:
         ValueError: if the heatmap is not finite or shows frames that the video does not have, or
@@ -87,7 +102,8 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
         bars.append(("truth", truth.span, TRUTH_COLOUR))
     scale = max(1, -(-LEAST_HEIGHT // video.size[0]))  # rounded up to a whole number
     height, width = (side * scale for side in video.size)
-    bar = TimeBar.of(video, bars, width=width, unit=max(min(height, width) // 22, 14), title=title)
+    unit = max(min(height, width) // 22, 14)
+    bar = TimeBar.of(video, bars, width=width, unit=unit, title=title, doubts=doubts)
     pictures = _draw_pictures(video, scale, heat, outlines, bar)
     write_video(path, pictures, video.fps, times=video.source_times)
 
@@ -174,7 +190,7 @@ def _fill_frames(tube: Tube, span: Span) -> Tube:
 
 @dataclass(frozen=True, eq=False)
 class TimeBar:
-    """The strip below the picture: the query, a bar for each span, and a marker of the time."""
+    """The strip below the picture: query, doubts, a bar for each span, and a marker of the time."""
 
     background: Image.Image
     """Everything but the marker and the clock, which move."""
@@ -182,16 +198,24 @@ class TimeBar:
     left: int
     right: int
     top: int
-    """Pixels at which the marker starts; it ends above the clock."""
+    bottom: int
+    """Pixels between which the marker moves, and those from which to which it reaches."""
 
     duration: float
     """Seconds."""
 
-    font: ImageFont.FreeTypeFont
+    lettering: Lettering
 
     @classmethod
     def of(
-        cls, video: Video, bars: list[SpanBar], *, width: int, unit: int, title: str
+        cls,
+        video: Video,
+        bars: Sequence[SpanBar],
+        *,
+        width: int,
+        unit: int,
+        title: str = "",
+        doubts: Sequence[str] = (),
     ) -> "TimeBar":
         """Draw the strip for a video.
 
@@ -201,66 +225,101 @@ class TimeBar:
             width: Width of the strip in pixels.
             unit: Height of its text in pixels; everything else is measured by it.
             title: The query, in one line; none if it is empty.
+            doubts: Sentences below the title, in amber.
         """
-        # A frame is on screen until the next one, and so the last one counts, too.
-        duration = float(video.source_times[-1]) + 1 / video.fps
-        font = _load_font(unit)
+        margin = min(unit, width // 4)  # a narrow video has hardly any room for margins
+        lines = _set_lines(title, doubts, unit, width - 2 * margin)
+        text_height = sum(round(1.5 * line.lettering.height) for line in lines)
         thick, gap = max(6, unit // 2), unit // 4
         rows = max(1, len(bars))
-        top = (2 * unit if title else unit // 2) + gap
+        # The marker of the time reaches above the bars by one gap.
+        top = unit // 2 + text_height + 2 * gap
         height = top + rows * (thick + gap) + 2 * unit
         background = Image.new("RGB", (width, height), STRIP_COLOUR)
         draw = ImageDraw.Draw(background)
-        left, right = unit, width - unit
-        if title:
-            text = fit_text(title, font, right - left)
-            draw.text((left, unit // 2), text, fill=TEXT_COLOUR, font=font)
-        edges = np.append(video.source_times, duration) / duration * (right - left) + left
-        for y in range(top, top + rows * (thick + gap), thick + gap):
-            draw.rectangle((left, y, right, y + thick - 1), fill=EMPTY_BAR_COLOUR)
-        name_at = float(left)
-        for row, (name, span, colour) in enumerate(bars):
+        y = unit // 2
+        for line in lines:
+            y += round(1.5 * line.lettering.height)
+            # A quarter of a line below the baseline is for letters that reach below it.
+            place = (float(margin), y - round(0.5 * line.lettering.height))
+            line.lettering.draw(draw, place, line.text, line.colour)
+        strip = cls(
+            background,
+            left=margin,
+            right=width - margin,
+            top=top - gap,
+            bottom=round(height - 1.5 * unit),
+            # A frame is on screen until the next one, and so the last one counts, too.
+            duration=float(video.source_times[-1]) + 1 / video.fps,
+            lettering=Lettering(unit),
+        )
+        for row in range(rows):
             y = top + row * (thick + gap)
-            inside = span & Span(0, video.source_length)
-            if len(inside):
-                x1, x2 = edges[inside.start], edges[inside.stop]
-                # One frame of a long video is less than a pixel wide, but has to be seen.
-                draw.rectangle((x1, y, max(x1 + 1, x2), y + thick - 1), fill=colour)
-            place = (name_at, height - unit // 3)
-            draw.text(place, name, fill=colour, font=font, anchor="ld")
-            name_at += font.getlength(name) + unit
-        return cls(background, left, right, top - gap, duration, font)
+            draw.rectangle((strip.left, y, strip.right, y + thick - 1), fill=EMPTY_BAR_COLOUR)
+            if row < len(bars):
+                strip._draw_span(draw, video, bars[row], (y, y + thick - 1))
+        x = float(strip.left)
+        for name, _, colour in bars:
+            strip.lettering.draw(draw, (x, strip._baseline), name, colour)
+            x += strip.lettering.measure(name) + unit
+        return strip
 
     def at(self, time: float) -> Image.Image:
         """Draw the strip at a moment, in seconds."""
         strip = self.background.copy()
         draw = ImageDraw.Draw(strip)
-        unit = self.font.size
         x = self.left + time / self.duration * (self.right - self.left)
-        bottom = strip.height - 1.5 * unit
-        half = max(1.5, unit / 10)
-        draw.rectangle((x - half - 1, self.top - 1, x + half + 1, bottom + 1), fill=HALO_COLOUR)
-        draw.rectangle((x - half, self.top, x + half, bottom), fill=TEXT_COLOUR)
+        half = max(1.5, self.lettering.height / 10)
+        halo = (x - half - 1, self.top - 1, x + half + 1, self.bottom + 1)
+        draw.rectangle(halo, fill=HALO_COLOUR)
+        draw.rectangle((x - half, self.top, x + half, self.bottom), fill=TEXT_COLOUR)
         clock = f"{time:.1f} of {self.duration:.1f} s"
-        place = (self.right, strip.height - unit // 3)
-        draw.text(place, clock, fill=TEXT_COLOUR, font=self.font, anchor="rd")
+        place = (self.right - self.lettering.measure(clock), self._baseline)
+        self.lettering.draw(draw, place, clock, TEXT_COLOUR)
         return strip
 
+    @property
+    def _baseline(self) -> int:
+        """Pixels from the top to the line on which names and clock are written."""
+        return round(self.background.height - 0.5 * self.lettering.height)
 
-def fit_text(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """Put text on one line, cut with an ellipsis if it is wider than so many pixels."""
-    line = " ".join(text.split())
-    if font.getlength(line) <= width:
-        return line
-    while line and font.getlength(line + "…") > width:
-        line = line[:-1].rstrip()
-    return line + "…"
+    def _draw_span(
+        self, draw: ImageDraw.ImageDraw, video: Video, bar: SpanBar, edges: tuple[int, int]
+    ) -> None:
+        """Draw the span of a bar between an upper and a lower edge."""
+        _, span, colour = bar
+        inside = span & Span(0, video.source_length)
+        if not len(inside):
+            return
+        times = np.append(video.source_times, self.duration)[[inside.start, inside.stop]]
+        x1, x2 = times / self.duration * (self.right - self.left) + self.left
+        # One frame of a long video is less than a pixel wide, but has to be seen.
+        draw.rectangle((x1, edges[0], max(x1 + 1, x2), edges[1]), fill=colour)
 
 
-def _load_font(height: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(height)
-    assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
-    return font
+@dataclass(frozen=True)
+class TextLine:
+    """A line of the strip's text."""
+
+    text: str
+    colour: Colour
+    lettering: Lettering
+
+
+def _set_lines(title: str, doubts: Sequence[str], unit: int, width: int) -> list[TextLine]:
+    """Set the query in one line, and each of the first doubts in a few."""
+    lines, large = [], Lettering(unit)
+    if title:
+        lines.append(TextLine(large.fit(make_legible(title), width), TEXT_COLOUR, large))
+    shown = [f"doubt: {doubt}" for doubt in doubts]
+    if len(shown) > MOST_DOUBTS:
+        rest = len(shown) - (MOST_DOUBTS - 1)
+        shown = [*shown[: MOST_DOUBTS - 1], f"and {rest} more doubts"]
+    small = Lettering(round(DOUBT_SIZE * unit))
+    for doubt in shown:
+        parts = small.wrap(make_legible(doubt), width, DOUBT_LINES)
+        lines += [TextLine(part, DOUBT_COLOUR, small) for part in parts]
+    return lines
 
 
 def _draw_pictures(

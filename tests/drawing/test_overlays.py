@@ -1,6 +1,7 @@
 """What is drawn is read back from the written file, and compared with what went in."""
 
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import av
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 import probe.drawing.overlays
-from probe.drawing.overlays import ANSWER_COLOUR, HeatScale, fit_text, overlay
+from probe.drawing.overlays import ANSWER_COLOUR, HeatScale, TimeBar, overlay
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.video import Span, Tube, Video, read_video, source_frames
@@ -155,12 +156,76 @@ def test_any_title_fits_beside_the_picture(tmp_path, video, title):
     assert frames_of(tmp_path / "out.mp4").shape[2] == SIDE * SCALE
 
 
-def test_long_text_is_cut_to_its_width_with_an_ellipsis():
-    font = probe.drawing.overlays._load_font(16)
-    assert fit_text("short", font, 200) == "short"
-    cut = fit_text("a very long query " * 9, font, 200)
-    assert cut.endswith("…")
-    assert 150 < font.getlength(cut) <= 200
+def strip_of(video: Video, width: int = 400, unit: int = 16, **said) -> np.ndarray:
+    """The strip below the picture, without marker and clock."""
+    return np.asarray(TimeBar.of(video, [], width=width, unit=unit, **said).background).astype(int)
+
+
+def is_amber(strip: np.ndarray) -> np.ndarray:
+    red, green, blue = np.moveaxis(strip, -1, 0)
+    return (red > 150) & (green > 100) & (blue < 110)
+
+
+DOUBTS = (
+    "the model says no to the whole query: its margin is -2.31 logits, and at 0 it knows nothing",
+    "the chosen candidate is nearly the whole frame, so the box says little of where the thing is",
+    "maps of both frame orders disagree: the spans share 0.12 of their frames",
+)
+
+
+def test_doubts_are_amber_lines_between_the_query_and_the_bars(video):
+    without, said = (
+        strip_of(video, title="a query"),
+        strip_of(video, title="a query", doubts=DOUBTS),
+    )
+    assert not is_amber(without).any()
+    (rows,) = np.nonzero(is_amber(said).any(1))
+    query = 32
+    assert np.array_equal(said[:query], without[:query])
+    added = len(said) - len(without)
+    assert query <= rows[0] < rows[-1] < query + added
+    assert np.array_equal(said[query + added :], without[query:])
+
+
+@pytest.mark.parametrize("width", [20, 60, 392, 640, 1280])
+def test_doubts_stay_within_the_strip_at_any_width(video, width):
+    (columns,) = np.nonzero(is_amber(strip_of(video, width=width, doubts=DOUBTS)).any(0))
+    assert 0 < columns[0] <= 18
+    assert columns[-1] < width
+
+
+def test_of_many_doubts_the_first_are_written_and_the_others_counted(video):
+    heights = [len(strip_of(video, doubts=DOUBTS * count)) for count in (1, 2, 99)]
+    assert heights[1] == heights[2]
+    two, four = (strip_of(video, doubts=DOUBTS[:2] + ("x",) * more) for more in (2, 3))
+    assert (two != four).any()  # "and 2 more", "and 3 more"
+
+
+def test_an_overlay_shows_the_doubts_of_an_answer(tmp_path, video):
+    overlay(tmp_path / "out.mp4", video, None, still_tube(), Span(2, 5), doubts=DOUBTS[:1])
+    strip = frames_of(tmp_path / "out.mp4")[0, SIDE * SCALE :].astype(int)
+    assert is_amber(strip).sum() > 100
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("男人跳", "女孩走"),
+        ("a ñ", "a ж"),
+        ("رجل", "ولد"),
+        ("😀", "👾"),
+        ("red\x1b[31m", "red[31m"),
+        ("\u202ered", "red"),
+        ("$x$", "x"),
+        ("नमस्ते", "คน"),
+    ],
+)
+def test_two_queries_are_never_drawn_alike(video, pair):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whether a font has them differs from machine to machine
+        one, other = (strip_of(video, title=title) for title in pair)
+    assert one.shape == other.shape
+    assert (one != other).any()
 
 
 @pytest.mark.slow
