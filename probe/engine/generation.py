@@ -2,6 +2,7 @@
 
 from transformers import BatchFeature
 
+from probe.engine.chat_templates import write_around
 from probe.engine.families import Inputs
 from probe.engine.model import VideoLM
 from probe.video import Video
@@ -47,10 +48,6 @@ def _inputs(model: VideoLM, question: str, video: Video | None) -> Inputs:
     checkpoint = model.checkpoint
     if video is not None:
         return checkpoint.process(video, checkpoint.writer(before=0).text(question))
-    text = checkpoint.processor.apply_chat_template(
-        [{"role": "user", "content": [{"type": "text", "text": question}]}],
-        add_generation_prompt=True,
-        tokenize=False,
-    )
+    text = question.join(write_around(checkpoint.processor))
     inputs: BatchFeature = checkpoint.processor(text=[text], return_tensors="pt")
     return dict(inputs.to(checkpoint.device))

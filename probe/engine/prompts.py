@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 from transformers import PreTrainedTokenizerFast
 
+from probe.engine.chat_templates import REMEDY, write_around
+
 GENERIC = "Describe this video in details."
 """The generic prompt of the paper: what the model looks at whatever it is asked."""
 
@@ -19,9 +21,6 @@ Kind: TypeAlias = Literal["template", "word", "stop", "role"]
 words, the mark that ends their sentence, or added by the template after them (a role token)."""
 
 STOPS = (".", "?", "!")
-
-WORDS = "\ue000"
-"""Takes the place of the user's words in a template; a character that nobody writes."""
 
 
 @dataclass(frozen=True)
@@ -126,19 +125,13 @@ class PromptWriter:
         """The text that the chat template writes before and after the user's words.
 
         Raises:
-            ValueError: if the template does not put the words after the video.
+            ValueError: if there is no template, or it does not put the words after the video.
         """
-        # The template is rendered once with a mark for the words, and split there: rendering and
-        # searching for the words themselves would find them in a system prompt, too.
-        content = [{"type": "video"}, {"type": "text", "text": WORDS}]
-        written = self.processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
-        before, _, after = written.partition(WORDS)
+        before, after = write_around(self.processor, {"type": "video"})
         if self.processor.video_token not in before:
             raise ValueError(
-                f"the chat template of this checkpoint writes {written!r}; it must write one "
-                f"{self.processor.video_token!r} and the user's words after it"
+                f"the chat template of this checkpoint writes {before[:200]!r} before the user's "
+                f"words; it must write one {self.processor.video_token!r} there: {REMEDY}"
             )
         return before, after
 

@@ -1,0 +1,155 @@
+"""Chat templates: the text that a checkpoint writes before and after the user's words.
+
+A template is a program in a file that anybody wrote. It is rendered once, in a process of its own
+with little time and memory, and only its text is used afterwards.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from probe.engine import render_template
+from probe.files import read_text
+
+WORDS = "\ue000"
+"""Takes the place of the user's words in a template; a character that nobody writes."""
+
+SECONDS = 2
+"""Most seconds of work for a template; those of published checkpoints take a few milliseconds."""
+
+PATIENCE = 20
+"""Most seconds to wait, on a machine that is busy with other work."""
+
+MEMORY = 2**29
+"""Most bytes of memory for a template; the process itself takes a tenth of it."""
+
+LENGTH = 100_000
+"""Most characters that a template may write around one question."""
+
+REMEDY = "give another with chat_template=... or --chat-template FILE"
+
+
+def read_template(given: str | Path) -> str:
+    """Return a chat template that is given as text or as a file.
+
+    Text holds a brace, as every template does; anything else is a path.
+
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+    if isinstance(given, str) and "{" in given:
+        return given
+    return read_text(given)
+
+
+def set_template(processor: Any, given: str | Path | None) -> None:
+    """Give a processor a chat template in the place of its own, if it is not None."""
+    if given is not None:
+        processor.chat_template = read_template(given)
+
+
+def write_around(processor: Any, *before: Mapping[str, str]) -> tuple[str, str]:
+    """Write the text of the chat template before and after the user's words.
+
+    Args:
+        processor: The checkpoint's processor, with template and tokenizer.
+        before: Parts of the user's message before the words, such as `{"type": "video"}`.
+
+    Raises:
+        ValueError: if there is no template, it cannot be rendered, it runs away, or it does not
+            write the user's words.
+    """
+    # The template is rendered once with a mark for the words, and split there: rendering and
+    # searching for the words themselves would find them in a system prompt, too.
+    content = [*before, {"type": "text", "text": WORDS}]
+    written = _render(
+        _find_template(processor),
+        json.dumps(
+            {
+                **processor.tokenizer.special_tokens_map,
+                "messages": [{"role": "user", "content": content}],
+                "tools": None,
+                "documents": None,
+                "add_generation_prompt": True,
+            }
+        ),
+    )
+    opening, mark, closing = written.partition(WORDS)
+    if not mark:
+        raise ValueError(
+            f"the chat template of this checkpoint writes {written[:200]!r}, without the user's "
+            f"words; {REMEDY}"
+        )
+    return opening, closing
+
+
+def _find_template(processor: Any) -> str:
+    """Return the template of a processor, or else of its tokenizer."""
+    found = getattr(processor, "chat_template", None) or processor.tokenizer.chat_template
+    if isinstance(found, Mapping):  # several, by name
+        found = found.get("default")
+    if found is None:
+        raise ValueError(
+            "this checkpoint has no chat template, so a question cannot be written as the model "
+            "was taught; give the one that it was trained with by chat_template=... or "
+            "--chat-template FILE"
+        )
+    if not isinstance(found, str):
+        raise ValueError(
+            f"the chat template of this checkpoint is of type {type(found).__name__}, not a text; "
+            f"{REMEDY}"
+        )
+    return found
+
+
+# Kept, because a process takes a tenth of a second to start, and one checkpoint is often asked for
+# the same text: once when it is opened, and once for each view.
+@lru_cache(maxsize=64)
+def _render(template: str, variables: str) -> str:
+    """Render a template in a process of its own; `variables` as JSON."""
+    asked = {
+        "template": template,
+        "variables": json.loads(variables),
+        "seconds": SECONDS,
+        "memory": MEMORY,
+        "length": LENGTH,
+    }
+    # A thread cannot be stopped, and one operation of a template (a power, a repeated text) can
+    # take hours or all memory. The child's folder is not searched for modules (-P), and it finds
+    # Jinja where this process does.
+    command = [sys.executable, "-P", "-B", render_template.__file__]
+    places = os.pathsep.join(path for path in sys.path if path)
+    try:
+        child = subprocess.run(
+            command,
+            input=json.dumps(asked),
+            env={**os.environ, "PYTHONPATH": places, "PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(_explain_runaway()) from None
+    if child.returncode < 0:  # ended by the system
+        raise ValueError(_explain_runaway())
+    # Nothing is written if there is no memory left for an error.
+    answer = json.loads(child.stdout or '{"error": "no text"}')
+    if "error" in answer:
+        reason = " ".join(answer["error"].split())[:200]
+        raise ValueError(
+            f"the chat template of this checkpoint cannot be rendered ({reason}); {REMEDY}"
+        )
+    return answer["text"]
+
+
+def _explain_runaway() -> str:
+    return (
+        f"the chat template of this checkpoint runs away: it was stopped after {SECONDS} seconds "
+        f"of work; {REMEDY}"
+    )
