@@ -7,6 +7,7 @@ base64. Browsers can undo both without a library.
 import base64
 import io
 import json
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -182,8 +183,15 @@ def _describe_answer(answer: Answer, video: Video) -> dict[str, Any]:
         "span": [round(time, 4) for time in answer.seconds],
         "scores": [round(score, 6) for score in answer.frame_scores.tolist()],
         "tube": _describe_tube(answer.tube, video),
+        "presence": None if answer.presence is None else round(answer.presence, 4),
+        "doubts": list(answer.doubts),
         "candidates": [
-            {"score": score, "chosen": track is answer.track, **_describe_tube(track, video)}
+            {
+                # JSON has no infinity; a candidate that was not asked about has no score.
+                "score": None if score == -math.inf else score,
+                "chosen": track is answer.track,
+                **_describe_tube(track, video),
+            }
             for score, track in zip(answer.scores, answer.candidates, strict=True)
         ],
     }

@@ -97,7 +97,8 @@ function boxPanel({ answer, truth }, stage) {
   if (answer) rows.push(check("Answer", true, "gp-sign-answer", toggle((on) => { stage.boxes.tube = on; })));
   if (truth) rows.push(check("Truth", true, "gp-sign-truth", toggle((on) => { stage.boxes.truth = on; })));
   (answer ? answer.candidates : []).forEach((candidate, i) => {
-    const words = [`track ${i + 1}`, candidate.label, `score ${formatted(candidate.score)}`, candidate.chosen && "chosen"];
+    const score = candidate.score === null ? "not asked about" : `score ${formatted(candidate.score)}`;
+    const words = [`track ${i + 1}`, candidate.label, score, candidate.chosen && "chosen"];
     rows.push(check(words.filter(Boolean).join("  ·  "), false, "gp-sign-candidate",
       toggle((on) => stage.boxes.candidates[on ? "add" : "delete"](i))));
   });

@@ -39,8 +39,17 @@ class Viewer {
     const alone = questions.length < 2 && this.state.reading.question === title;
     return make("header", { class: "gp-head", "data-alone": alone || null },
       make("div", { class: "gp-line" }, make("h1", { text: title }), this.themeButton),
-      make("p", { class: "gp-facts" }, facts, ...(alone ? [this.margin] : [])),
+      make("p", { class: "gp-facts" }, facts, ...(alone ? [this.margin] : [])), ...this.buildDoubts(),
       make("div", { class: "gp-line gp-asked" }, this.questions.element, this.question, ...(alone ? [] : [this.margin])));
+  }
+
+  // How clearly the model says that the thing is there, and why the answer may be wrong.
+  buildDoubts() {
+    const { presence, doubts } = this.scene.answer || { presence: null, doubts: [] };
+    if (presence === null && !doubts.length) return [];
+    const words = presence === null ? [] : [`presence ${signed(presence)}: yes − no of the whole query, in logits`];
+    const list = make("ul", { class: "gp-doubts" }, ...doubts.map((doubt) => make("li", { text: doubt })));
+    return [...words.map((text) => make("p", { class: "gp-facts", text })), ...(doubts.length ? [list] : [])];
   }
 
   buildFoot() {
