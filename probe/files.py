@@ -7,6 +7,7 @@ anybody, so whatever is wrong with it is said in one line.
 import errno
 import json
 import os
+import reprlib
 import stat
 import uuid
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from probe.strict_json import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +26,26 @@ PARTIAL = ".partial-"
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Errors of a disk without room, a quota, or a file system that holds no file so large."""
+
+OTHER_KINDS = {
+    stat.S_IFDIR: "a folder, not a file",
+    stat.S_IFIFO: "a pipe, not an ordinary file",  # reading it would wait for its writer
+    stat.S_IFCHR: "a device, not an ordinary file",
+    stat.S_IFBLK: "a device, not an ordinary file",
+}
+"""Kinds of what may have the name of a file."""
+
+LARGEST_TEXT = 2**29
+"""Bytes of the largest file that is read whole: parsed as JSON, it takes ten times the memory."""
+
+UNREADABLE = (
+    *(KeyError, TypeError, IndexError, AttributeError, OverflowError),
+    *(RecursionError, RuntimeError),  # the latter from torch, about numbers that it cannot hold
+)
+"""Errors of code that reads entries which are missing or of another type."""
+
+LONGEST_PROBLEM = 200
+"""Characters that an error of one line quotes of another library's message."""
 
 FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """Errors of a folder that may not be written."""
@@ -132,16 +155,15 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file in UTF-8, with or without a byte order mark, or in UTF-16 or UTF-32.
 
     Raises:
-        ValueError: if there is no such file, or it is not JSON.
+        ValueError: if there is no such file, or it is not JSON, too large, nested too deeply, or
+            has two entries of one name in an object.
     """
     path = Path(path)
     content = _read(path)
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as failure:
-        problem = str(failure) if content.strip() else "the file is empty"
-        if isinstance(failure, RecursionError):
-            problem = "it is nested too deeply"
+        return parse_json(content)
+    except ValueError as failure:
+        problem = _shorten(failure) if content.strip() else "the file is empty"
         raise ValueError(
             f"{path}: cannot be read as JSON ({problem}); give another file"
         ) from failure
@@ -159,10 +181,10 @@ def read_tensors(path: str | Path) -> "tuple[dict[str, Tensor], Any]":
     from safetensors import SafetensorError, safe_open  # opens with torch, like `save`
 
     path = Path(path)
-    _check_file(path)
+    check_file(path)
     try:
         with safe_open(path, framework="pt") as stored:
-            about = json.loads((stored.metadata() or {}).get("about", "null"))
+            about = parse_json((stored.metadata() or {}).get("about", "null"))
             return {name: stored.get_tensor(name) for name in stored.keys()}, about  # noqa: SIM118
     except (SafetensorError, ValueError, RecursionError, OSError) as failure:
         problem = str(failure).splitlines()[0]
@@ -200,26 +222,51 @@ class FileFormat:
             raise ValueError(f"{path}: not {self.contents}; give a file that {self.writer} wrote")
         if content.get("version") != self.version:
             raise ValueError(
-                f"{path}: version {content.get('version')!r} of {self.contents}, but this program "
-                f"reads version {self.version}; write it again with {self.writer}"
+                f"{path}: version {reprlib.repr(content.get('version'))} of {self.contents}, but "
+                f"this program reads version {self.version}; write it again with {self.writer}"
             )
         return content
 
     @contextmanager
     def reading(self, path: str | Path) -> Iterator[None]:
-        """Say in one line that entries of a file are missing or of another type.
+        """Say in one line, with the file's name, that its entries are missing or of no use.
 
         Raises:
-            ValueError: if the block looks for an entry in vain.
+            ValueError: if the block looks for an entry in vain, or makes nothing of one.
         """
         try:
             yield
-        except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as failure:
+        except ValueError as failure:
+            # One about the whole file is complete; one about a value does not know the file.
+            if str(failure).startswith(str(path)):
+                raise
+            raise ValueError(
+                f"{path}: cannot be read as {self.contents} ({_shorten(failure)})"
+            ) from failure
+        except UNREADABLE as failure:
             raise ValueError(
                 f"{path}: damaged; cannot be read as {self.contents} "
-                f"({type(failure).__name__}: {failure}); give a "
+                f"({type(failure).__name__}: {_shorten(failure)}); give a "
                 f"file that {self.writer} wrote"
             ) from failure
+
+
+def check_file(path: Path) -> None:
+    """Check that there is an ordinary file.
+
+    Raises:
+        ValueError: if there is none, or a folder, a pipe or a device has this name.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{path}: no such file (looked from {Path.cwd()})") from None
+    except (OSError, ValueError) as failure:  # ValueError: a null character in the name
+        reason = getattr(failure, "strerror", None) or failure
+        raise ValueError(f"{path}: cannot be read ({reason})") from failure
+    if not stat.S_ISREG(mode):
+        kind = OTHER_KINDS.get(stat.S_IFMT(mode), "not an ordinary file")
+        raise ValueError(f"{path}: {kind}; give a file")
 
 
 def flush_folder(folder: Path) -> None:
@@ -313,21 +360,17 @@ def _explain_writing(path: Path, temporary: Path | None = None) -> Iterator[None
 
 
 def _read(path: Path) -> bytes:
-    _check_file(path)
+    check_file(path)
     try:
+        if (size := path.stat().st_size) > LARGEST_TEXT:
+            room = f"at most {LARGEST_TEXT / 1e6:.0f} MB are read"
+            raise ValueError(f"{path}: too large ({size / 1e6:.0f} MB); {room}")
         return path.read_bytes()
     except OSError as failure:
         raise ValueError(f"{path}: cannot be read ({failure.strerror})") from failure
 
 
-def _check_file(path: Path) -> None:
-    try:
-        kind = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{path}: no such file (looked from {Path.cwd()})") from None
-    except (OSError, ValueError) as failure:  # ValueError: a null character in the name
-        reason = getattr(failure, "strerror", None) or failure
-        raise ValueError(f"{path}: cannot be read ({reason})") from failure
-    if not stat.S_ISREG(kind):
-        problem = "a folder, not a file" if stat.S_ISDIR(kind) else "not an ordinary file"
-        raise ValueError(f"{path}: {problem}")
+def _shorten(failure: Exception) -> str:
+    """Return what an error says as one line that is not long."""
+    line = " ".join(str(failure).split())
+    return line if len(line) <= LONGEST_PROBLEM else f"{line[: LONGEST_PROBLEM - 3]}..."

@@ -6,7 +6,6 @@ why.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -18,13 +17,18 @@ import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float, Int, UInt8
 
+from probe.video.containers import open_pictures
+
 DEFAULT_FPS = 25.0
 """Frames per second of a source whose rate is not given: the rate of PAL video."""
+
+LONGEST = 10_000_000
+"""Seconds, 116 days, between the first frame and the end from which a clock is taken for damaged:
+it could be any number, and sums of it would not fit into 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def read_timetable(path: Path) -> Timetable:
         ValueError: if the file is no video, is cut short, or is damaged and its frames can only be
             counted by decoding.
     """
-    with _open_stream(path) as (container, stream):
+    with open_pictures(path) as (container, stream):
         promised = len(stream.index_entries)
         packets = list(_list_packets(container, stream))
         tick = stream.time_base or Fraction(1, av.time_base)
@@ -92,6 +96,7 @@ def read_timetable(path: Path) -> Timetable:
     ticks = np.array(sorted({packet.pts for packet in shown}), dtype=np.int64)
     keys = np.array(sorted(packet.pts for packet in packets if packet.key), dtype=np.int64)
     last = max(shown, key=lambda packet: packet.pts)
+    _check_clock(path, (int(ticks[-1]) - int(ticks[0]) + last.duration) * tick)
     # At least the usual interval: MPEG-TS and some encoders store too short a duration, or none.
     end = int(ticks[-1]) + max(last.duration, _usual_interval(ticks))
     # Other containers have no exact index, and a seek may miss the packet.
@@ -111,7 +116,7 @@ def decode(
     readable = 0
     # From the beginning, where seeking is not exact or did not reach every frame.
     if len(found) < len(wanted):
-        with _open_stream(path) as (container, stream):
+        with open_pictures(path) as (container, stream):
             for index, frame in _decode_frames(container, stream, table):
                 readable += 1
                 if index in wanted and index not in found:
@@ -125,7 +130,11 @@ def decode(
     if len(sizes) > 1:
         listed = " and ".join(f"{width} x {height}" for width, height in sizes)
         raise ValueError(f"{path}: the picture size changes ({listed}). {_remedy(path)}")
-    return np.stack([found[index] for index in wanted])
+    first = found[wanted[0]]
+    pictures = np.empty((len(wanted), *first.shape), first.dtype)
+    for place, index in enumerate(wanted):
+        pictures[place] = found.pop(index)  # so that no picture is held twice
+    return pictures
 
 
 def decode_all(path: Path, table: Timetable) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
@@ -135,7 +144,7 @@ def decode_all(path: Path, table: Timetable) -> Iterator[UInt8[np.ndarray, "heig
         ValueError: if one of them cannot be decoded.
     """
     given = 0
-    with _open_stream(path) as (container, stream):
+    with open_pictures(path) as (container, stream):
         for index, frame in _decode_frames(container, stream, table):
             if index != given:  # one before it is damaged
                 break
@@ -150,7 +159,7 @@ def _decode_by_seeking(
 ) -> dict[int, np.ndarray]:
     """Decode the wanted frames from the last key frame before each; damaged ones are left out."""
     found = {}
-    with _open_stream(path) as (container, stream):
+    with open_pictures(path) as (container, stream):
         # Frames after the same key frame together, so that nothing is decoded twice.
         for key, group in groupby(wanted, key=table.key_before):
             sought = set(group)
@@ -165,40 +174,6 @@ def _decode_by_seeking(
                 if index >= max(sought):
                     break
     return found
-
-
-@contextmanager
-def _open_stream(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its first stream of moving pictures; FFmpeg's errors become one line."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    if not path.stat().st_size:
-        raise ValueError(f"{path}: the file is empty (0 bytes); copy or download it again")
-    try:
-        # "file:" keeps FFmpeg from reading a name such as "take 1: cut.mp4" as a protocol.
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
-            stream = _find_pictures(path, container)
-            stream.thread_type = "AUTO"  # several frames at once too, not only parts of one
-            yield container, stream
-    except FFmpegError as error:
-        raise ValueError(
-            f"{path}: not a video, or cut short ({error.strerror}); copy it again or convert it "
-            "to MP4"
-        ) from error
-
-
-def _find_pictures(path: Path, container: InputContainer) -> VideoStream:
-    if container.format.name == "tty":  # FFmpeg draws text files as if on a terminal
-        raise ValueError(f"{path}: a text file, not a video; give a video file")
-    cover = Disposition.attached_pic  # the picture of a piece of music is a video stream too
-    for stream in container.streams.video:
-        if not stream.disposition & cover:
-            return stream
-    found = sorted({stream.type for stream in container.streams if stream.type != "video"})
-    only = " and ".join(found) or "a cover picture"
-    raise ValueError(
-        f"{path}: no video stream; found only {only}. Give a file with moving pictures"
-    )
 
 
 class _Packet(NamedTuple):
@@ -234,13 +209,21 @@ def _select_shown(packets: list[_Packet]) -> list[_Packet]:
     ]
 
 
+def _check_clock(path: Path, seconds: Fraction) -> None:
+    if seconds > LONGEST:
+        raise ValueError(
+            f"{path}: its clock is damaged: it runs for {float(seconds):.3g} seconds. "
+            f"{_remedy(path)}"
+        )
+
+
 def _usual_interval(ticks: Int[np.ndarray, " source"]) -> int:
     return int(np.median(np.diff(ticks))) if len(ticks) > 1 else 1
 
 
 def _count_frames(path: Path, tick: Fraction) -> Timetable:
     """Count the frames of a file without presentation times; they follow at a constant rate."""
-    with _open_stream(path) as (container, stream):
+    with open_pictures(path) as (container, stream):
         length = 0
         for packet in container.demux(stream):
             frames = _decode_packet(packet)

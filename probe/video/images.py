@@ -1,6 +1,8 @@
 """Images: which a folder has, in which order, how large they are, and their pixels."""
 
 import re
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,22 @@ from PIL import Image
 from probe.video.coercion import describe_given, to_array
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
+IMAGE_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""Pillow's names of what is read, whatever the suffix says. Others run programs (EPS) or are rare,
+and each is one more parser for a damaged file to meet."""
+
+MOST_PIXELS = 8192 * 4320
+"""Pixels of the largest picture that is read: 8K for cinemas, more than any standard of video.
+
+A few bytes can announce any size, and every frame that is held takes three bytes a pixel.
+"""
+
+UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError),
+    *(EOFError, struct.error, zlib.error, Image.DecompressionBombWarning),
+)
+"""Errors of Pillow on damaged images: its parsers fail in Python, wherever they happen to be."""
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -40,20 +58,36 @@ def image_size(path: Path) -> tuple[int, int]:
     """Read the width and height of an image, in pixels.
 
     Raises:
-        ValueError: if it is not an image.
+        ValueError: if it is not an image, or too large.
     """
-    with _explain_unreadable(path), Image.open(path) as image:
-        return image.size
+    with _explain_unreadable(path), Image.open(path, formats=IMAGE_FORMATS) as image:
+        size = image.size
+    check_pixels(str(path), size)
+    return size
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     """Read the pixels of an image, as RGB.
 
     Raises:
-        ValueError: if it is not an image.
+        ValueError: if it is not an image, or too large.
     """
-    with _explain_unreadable(path), Image.open(path) as image:
+    image_size(path)  # before any memory is taken for the pixels
+    with _explain_unreadable(path), Image.open(path, formats=IMAGE_FORMATS) as image:
         return np.array(image.convert("RGB"))
+
+
+def check_pixels(name: str, size: tuple[int, int]) -> None:
+    """Refuse a picture that is too large to be read.
+
+    Raises:
+        ValueError: if it has more than `MOST_PIXELS`; it starts with the name.
+    """
+    if size[0] * size[1] > MOST_PIXELS:
+        raise ValueError(
+            f"{name}: pictures of {in_words(size)} pixels; at most {MOST_PIXELS / 1e6:.0f} million "
+            "are read, so make them smaller"
+        )
 
 
 def picture_size(picture: Any, name: str) -> tuple[int, int]:
@@ -63,6 +97,7 @@ def picture_size(picture: Any, name: str) -> tuple[int, int]:
         ValueError: if it is neither; it starts with the name.
     """
     if isinstance(picture, Image.Image):
+        check_pixels(name, picture.size)  # its pixels may not have been read yet
         return picture.size
     height, width, _ = to_picture(picture, name).shape
     return width, height
@@ -94,7 +129,10 @@ def put_colours_last(pixels: np.ndarray) -> np.ndarray:
 def _explain_unreadable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, SyntaxError, ValueError) as error:  # all that Pillow raises on broken images
+    except Image.DecompressionBombError as error:  # Pillow's own limit, far above ours
+        most = f"{MOST_PIXELS / 1e6:.0f} million"
+        raise ValueError(f"{path}: more than {most} pixels; make it smaller") from error
+    except UNREADABLE as error:
         raise ValueError(f"{path}: cannot be read as an image; replace or remove it") from error
 
 

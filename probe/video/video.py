@@ -26,6 +26,7 @@ from probe.video.images import (
     read_image,
     to_picture,
 )
+from probe.video.paths import find_source
 from probe.video.previews import choose_row, write_frames_element, write_times
 
 CONSTANT_RATE_TOLERANCE = 0.002
@@ -144,9 +145,7 @@ def read_video(source: Any, frames: Any = 20, *, fps: Any = None) -> Video:
     frames = _check_number(frames)
     rate = DEFAULT_FPS if fps is None else _check_rate(fps)
     if isinstance(source, str | os.PathLike):
-        path = Path(source).expanduser()
-        if not path.exists():
-            raise ValueError(f"{path}: no such file or folder (looked from {Path.cwd()})")
+        path = find_source(source)
         if path.is_dir():
             return _read_folder(path, frames, rate)
         if fps is not None:
@@ -185,9 +184,10 @@ def source_frames(video: Video) -> Iterator[UInt8[np.ndarray, "height width 3"]]
 
 def _middles(ticks: Int[np.ndarray, " source"], end: int, count: int) -> tuple[int, ...]:
     """Return the frames shown at the middle of `count` equal stretches of time, 0 to `end`."""
-    # In whole numbers: a middle often falls exactly on the edge between two frames.
-    middles = (2 * np.arange(count) + 1) * end
-    shown = np.searchsorted(ticks * (2 * count), middles, side="right") - 1
+    # In whole numbers: a middle often falls exactly on the edge between two frames. In those of
+    # Python, which hold the products of any clock; rounding down passes no whole tick.
+    middles = [(2 * part + 1) * end // (2 * count) for part in range(count)]
+    shown = np.searchsorted(ticks, np.array(middles, dtype=np.int64), side="right") - 1
     step = np.arange(count)
     # A frame that is shown for long holds several middles: the later ones move on by one each, and
     # those that this pushes over the end move back.

@@ -1,0 +1,132 @@
+"""Video files opened for reading: files of known containers only, and pictures of a bounded size.
+
+A file may come from anybody, and FFmpeg reads more than videos: lists and playlists make it open
+other files or addresses, some without an end, and a few bytes may announce pictures of gigabytes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from probe.files import check_file
+from probe.video.images import MOST_PIXELS, check_pixels
+
+PROTOCOLS = ("file",)
+"""What FFmpeg may read from: the file that was given, and no address, pipe or other protocol."""
+
+FORMATS = (
+    *("mov", "matroska", "webm", "avi", "flv", "ogg", "asf", "mxf", "nut", "rm", "gxf", "wtv"),
+    *("mpegts", "mpeg", "mpegvideo", "dv", "ivf", "yuv4mpegpipe", "mjpeg", "mpjpeg"),
+    *("h261", "h263", "h264", "hevc", "vvc", "m4v", "av1", "obu", "vc1", "cavsvideo", "dirac"),
+    *("gif", "apng", "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe"),
+    *("wav", "mp3", "flac", "aac", "aiff"),
+)
+"""FFmpeg's names of the containers that are read: all that hold their pictures in themselves.
+
+Left out are those that name other files (concat, hls, dash, sdp, image2), those that draw what is
+no picture (tty), and formats of old games, which nobody asks a model about. Sound is among them
+only so that the error can call it by its name.
+"""
+
+TEXT_SAMPLE = 512
+"""Bytes from the beginning of a file that tell whether it is text."""
+
+BROKEN = (AttributeError, TypeError, ArithmeticError, LookupError, UnicodeError)
+"""Errors of PyAV, other than FFmpeg's own, on damaged files: it expects values that are missing."""
+
+
+@contextmanager
+def open_pictures(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and its first stream of moving pictures; whatever fails becomes one line.
+
+    Raises:
+        ValueError: if the path is no file, the file is no video, it is damaged, or its pictures are
+            too large.
+    """
+    check_file(path)
+    if not path.stat().st_size:
+        raise ValueError(f"{path}: the file is empty (0 bytes); copy or download it again")
+    try:
+        # "file:" keeps FFmpeg from reading a name such as "take 1: cut.mp4" as a protocol.
+        with av.open(
+            f"file:{path}", options=_list_options(), metadata_errors="replace"
+        ) as container:
+            stream = _find_pictures(path, container)
+            _check_decoder(path, container, stream)
+            stream.thread_type = "AUTO"  # several frames at once too, not only parts of one
+            yield container, stream
+    except FFmpegError as error:
+        raise _not_video_error(path, error.strerror) from error
+    except BROKEN as error:
+        raise ValueError(
+            f"{path}: damaged ({type(error).__name__}: {error}); copy it again or convert it to MP4"
+        ) from error
+
+
+def _list_options() -> dict[str, str]:
+    return {
+        "protocol_whitelist": ",".join(PROTOCOLS),
+        "format_whitelist": ",".join(FORMATS),
+        # For the decoders with which FFmpeg looks into the streams while it opens the file.
+        "max_pixels": str(MOST_PIXELS),
+    }
+
+
+def _find_pictures(path: Path, container: InputContainer) -> VideoStream:
+    cover = Disposition.attached_pic  # the picture of a piece of music is a video stream too
+    for stream in container.streams.video:
+        if not stream.disposition & cover:
+            return stream
+    found = sorted({stream.type for stream in container.streams if stream.type != "video"})
+    only = " and ".join(found) or "a cover picture"
+    raise ValueError(
+        f"{path}: no video stream; found only {only}. Give a file with moving pictures"
+    )
+
+
+def _check_decoder(path: Path, container: InputContainer, stream: VideoStream) -> None:
+    """Check that the pictures can be decoded, and bound the memory that this may take."""
+    # Its type says otherwise, but PyAV has none for a codec that FFmpeg does not know.
+    if stream.codec_context is None:
+        raise ValueError(
+            f"{path}: damaged, or of a codec that FFmpeg does not know; copy it again or convert "
+            "it to MP4"
+        )
+    context = stream.codec_context
+    # FFmpeg looks into pictures for their size, and does not tell why it found none.
+    if not context.width and container.format.name.endswith("_pipe"):
+        raise ValueError(
+            f"{path}: cannot be read as an image, or has more than {MOST_PIXELS / 1e6:.0f} million "
+            "pixels; replace it, or make it smaller"
+        )
+    check_pixels(str(path), (context.width, context.height))
+    # The pictures themselves may be larger than the container says.
+    context.options = {"max_pixels": str(MOST_PIXELS)}
+
+
+def _not_video_error(path: Path, reason: str | None) -> ValueError:
+    with path.open("rb") as file:
+        start = file.read(TEXT_SAMPLE)
+    if _is_text(start):
+        return ValueError(
+            f"{path}: a text file, not a video; give a video file (playlists and lists of files "
+            "are not followed)"
+        )
+    return ValueError(
+        f"{path}: not a video, or cut short ({reason}); copy it again or convert it to MP4"
+    )
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        # All but the last bytes, which may be the first half of a letter.
+        text = start[:-3].decode("utf-8-sig") if len(start) == TEXT_SAMPLE else start.decode()
+    except UnicodeError:
+        return False
+    return all(letter.isprintable() or letter.isspace() for letter in text)
