@@ -7,9 +7,10 @@ whatever an annotation file counts in.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from probe.datasets.footage import Footage, Recording
@@ -64,7 +65,13 @@ class Sample:
     tracks: tuple[Tube, ...] = ()
     """True tracks of the annotated objects, the queried one's first; see `find_tracks`."""
 
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Queries that are true of nothing in the video, each by a name of its kind. A method that can
+    say that a thing is not there is tested with them; no figure about tubes follows from them."""
+
     def __post_init__(self) -> None:
+        # A copy that cannot be changed, since the caller may go on with the one that was given.
+        object.__setattr__(self, "absent", MappingProxyType(dict(self.absent)))
         # The one way to derive a field of a frozen dataclass from another.
         if not self.video_name:
             object.__setattr__(self, "video_name", PurePath(self.recording.name).stem)
@@ -138,6 +145,9 @@ class DataSet:
     make: Callable[[int], Sample]
     """Makes the sample at a place; raises ValueError if its annotation is of no use."""
 
+    absent_version: str = ""
+    """Text that changes whenever the absent queries do; empty if there are none."""
+
     def __post_init__(self) -> None:
         if not self.ids:
             raise ValueError(f"{self.name}: there is no query in the annotations; give others")
@@ -179,7 +189,8 @@ class DataSet:
         """
         kept = tuple(samples)
         ids = tuple(sample.id for sample in kept)
-        return cls(name, version or _hash_truth(kept), protocol, ids, kept.__getitem__)
+        truth = version or _hash_truth(kept)
+        return cls(name, truth, protocol, ids, kept.__getitem__, _hash_absent(kept))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -198,3 +209,10 @@ def _hash_truth(samples: Iterable[Sample]) -> str:
         record = [sample.id, sample.query, sample.truth.frames.tolist(), boxes]
         digest.update(json.dumps(record).encode())
     return digest.hexdigest()
+
+
+def _hash_absent(samples: Iterable[Sample]) -> str:
+    """Hash all absent queries; empty if there are none."""
+    # Apart from the truth: figures about tubes compare whatever else is asked.
+    found = [[sample.id, dict(sample.absent)] for sample in samples if sample.absent]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest() if found else ""

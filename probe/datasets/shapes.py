@@ -9,6 +9,7 @@ from types import MappingProxyType
 from probe.datasets.entries import DatasetEntry
 from probe.datasets.footage import Footage
 from probe.datasets.samples import DataSet, Sample
+from probe.organism.absent import ABSENT_VERSION
 from probe.organism.benchmark import (
     SHAPES_REPORT_2,
     SHAPES_TEST,
@@ -58,6 +59,7 @@ def read_shapes(
             length=LENGTH,
             fps=RATE,
             tracks=case.tracks,
+            absent=case.absent,
         )
 
     return DataSet(
@@ -66,6 +68,7 @@ def read_shapes(
         protocol=SHAPES_PROTOCOL,
         ids=tuple(benchmark.case_name(index) for index in range(benchmark.size)),
         make=make,
+        absent_version=f"{benchmark.name}-v{SHAPES_VERSION}-absent-v{ABSENT_VERSION}",
     )
 
 

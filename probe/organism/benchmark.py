@@ -1,10 +1,12 @@
 """The shapes benchmark: clips of the organism's world, each with a query and the truth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
+from probe.organism.absent import make_absent_queries
 from probe.organism.questions import ask_existence
 from probe.organism.world import Clip, Thing, make_clip
 from probe.video import Tube
@@ -21,6 +23,8 @@ class Case:
     name: str
     clip: Clip
     thing: Thing
+    seed: tuple[int, int]
+    """Seed of the benchmark and place in it, from which everything about the case follows."""
 
     @property
     def query(self) -> str:
@@ -31,6 +35,21 @@ class Case:
     def question(self) -> str:
         """The yes-or-no question whether the queried thing is in the clip; the answer is yes."""
         return ask_existence(f"{self.thing.attribute} that {self.thing.action}", "the")
+
+    @property
+    def absent(self) -> Mapping[str, str]:
+        """Hard queries by kind that are true of nothing in the clip: see `make_absent_queries`.
+
+        >>> SHAPES_VAL.case(0).query
+        'the red triangle that grows'
+        >>> for kind, query in SHAPES_VAL.case(0).absent.items():
+        ...     print(f"{kind:8}", query)
+        colour   the blue triangle that grows
+        shape    the red circle that grows
+        action   the red triangle that glows
+        binding  the red triangle that slides right
+        """
+        return MappingProxyType(make_absent_queries(self.clip, self.thing, self.seed))
 
     @property
     def truth(self) -> Tube:
@@ -60,7 +79,7 @@ class Benchmark:
         """Make one case; every call makes the same."""
         clip = make_clip((self.seed, index))
         which = int(np.random.default_rng((self.seed, index, 2)).integers(len(clip.things)))
-        return Case(self.case_name(index), clip, clip.things[which])
+        return Case(self.case_name(index), clip, clip.things[which], (self.seed, index))
 
     def case_name(self, index: int) -> str:
         """Return the name of a case without making the case."""

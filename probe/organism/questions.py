@@ -153,8 +153,17 @@ def describe(clip: Clip) -> str:
 
 def _choose_wrong_triple(clip: Clip, thing: Thing, rng: np.random.Generator, hard: float) -> Triple:
     there = {(other.colour, other.shape, other.action) for other in clip.things}
+    changes = [(thing.colour, thing.shape, action) for action in ACTIONS]
+    return _choose_wrong(rng, swap_words(clip, thing), changes, there, hard)
+
+
+def swap_words(clip: Clip, thing: Thing) -> list[Triple]:
+    """List the words of a thing with one of them exchanged for another thing's.
+
+    Some of these triples may be true, also of a third thing.
+    """
     # The swapped action is listed twice, so that about half of the wrong triples are wrong in it.
-    swaps = [
+    return [
         triple
         for other in clip.things
         for triple in (
@@ -164,7 +173,6 @@ def _choose_wrong_triple(clip: Clip, thing: Thing, rng: np.random.Generator, har
             (thing.colour, other.shape, thing.action),
         )
     ]
-    return _choose_wrong(rng, swaps, [(thing.colour, thing.shape, a) for a in ACTIONS], there, hard)
 
 
 def _choose_wrong(
