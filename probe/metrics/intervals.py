@@ -1,9 +1,9 @@
-"""Intervals of means and of paired differences, by the percentile bootstrap."""
+"""Intervals of means, shares, paired differences and any other figure of queries."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import stats
 
 DRAWS_AT_A_TIME = 100
@@ -83,6 +83,81 @@ def paired_difference(
     # Equal differences are their own mean, which a sum over them would round.
     mean = low if low == high else float(difference.mean())
     return mean, low, high
+
+
+def wilson_interval(
+    values: Sequence[float] | Float[np.ndarray, " query"], *, level: float = 0.95
+) -> tuple[float, float]:
+    """Compute the interval of a share by the method of Wilson (1927).
+
+    Near 0 and 1 the bootstrap is too narrow: if all of 20 queries are right, it says that all
+    others would be.
+
+    >>> low, high = wilson_interval([1.0] * 20)
+    >>> round(low, 3), high
+    (0.839, 1.0)
+
+    Args:
+        values: 1 or True for each query that is counted, else 0.
+        level: Probability with which the interval contains the share, from 0 to 1.
+
+    Returns:
+        The low and the high end.
+
+    Raises:
+        ValueError: if there are no values, or one is neither 0 nor 1.
+    """
+    counted = _check_finite(values)
+    if not np.isin(counted, (0.0, 1.0)).all():
+        raise ValueError(
+            "a share counts queries, each 0 or 1; give bootstrap_interval other values"
+        )
+    interval = stats.binomtest(int(counted.sum()), len(counted)).proportion_ci(level, "wilson")
+    return float(interval.low), float(interval.high)
+
+
+def resample_clusters(
+    statistic: Callable[[Float[np.ndarray, "draw query"]], Float[np.ndarray, " draw"]],
+    clusters: Int[np.ndarray, " query"],
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Compute the percentile interval of a figure if whole clusters of queries are drawn again.
+
+    Queries about one clip are not independent: they are drawn together or not at all (the cluster
+    bootstrap; Davison and Hinkley 1997, section 3.8). Two figures with the same clusters and seed
+    see the same draws.
+
+    Args:
+        statistic: Computes the figure in each draw from the number of times that each query was
+            drawn; NaN where it cannot be computed, and that draw is left out.
+        clusters: The number of the cluster of each query, from 0 on.
+        draws: Number of resamples.
+        seed: Seed of the draws.
+        level: Probability, from 0 to 1.
+
+    Returns:
+        The low and the high end.
+
+    Raises:
+        ValueError: if there are no queries, or the figure cannot be computed in any draw.
+    """
+    if not len(clusters):
+        raise ValueError("there are no queries to draw from; give at least one")
+    count, rng = int(clusters.max()) + 1, np.random.default_rng(seed)
+    found = []
+    for start in range(0, draws, DRAWS_AT_A_TIME):
+        size = min(DRAWS_AT_A_TIME, draws - start)
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size)
+        found.append(statistic(drawn[:, clusters].astype(np.float64)))
+    values = np.concatenate(found)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        raise ValueError("the figure cannot be computed in any resample; give more queries")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def _check_finite(
