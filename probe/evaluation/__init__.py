@@ -15,9 +15,10 @@ from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.evaluator import Evaluator
 from probe.evaluation.methods import METHODS, Method, Prediction, Task
 from probe.evaluation.report import write_report
+from probe.evaluation.results import QueryResult
 from probe.evaluation.rules import RuleNames
 from probe.evaluation.runner import Outcome, evaluate
-from probe.evaluation.runs import QueryResult, read_run
+from probe.evaluation.runs import read_run
 
 __all__ = [
     "METHODS",

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import version
+from math import isfinite
 from typing import Any
 
 from probe.datasets import DataSet, Footage, Recording, Sample
@@ -17,8 +18,9 @@ from probe.engine.fingerprint import identify_weights
 from probe.engine.model import VideoLM, load
 from probe.evaluation.candidates import Finder
 from probe.evaluation.config import EvaluationConfig
-from probe.evaluation.methods import Method, Prediction, Task
-from probe.evaluation.runs import QueryResult
+from probe.evaluation.methods import Grounding, Method, Prediction, PresenceMethod, Task
+from probe.evaluation.presence import LOGITS
+from probe.evaluation.results import QueryResult
 from probe.grounding.queries import Queries
 from probe.metrics import score
 from probe.plain import to_plain
@@ -116,6 +118,7 @@ class Evaluator:
                 "name": self.config.dataset,
                 "version": self.dataset.version,
                 "queries": len(self.dataset),
+                "absent": self.dataset.absent_version,
             },
             "model": {
                 **self.model.identity,
@@ -125,6 +128,7 @@ class Evaluator:
             "method": {
                 "name": self.config.method,
                 "rules": self.config.rules.given,
+                "presence": self._presence_scale,
                 "choices": to_plain(self._method) if is_dataclass(self._method) else None,
             },
             "split": self.config.splitter.describe(),
@@ -173,12 +177,12 @@ class Evaluator:
         return replace(asked, footage=footage, candidates=candidates)
 
     def answer(self, prepared: Prepared) -> QueryResult:
-        """Answer and score a query."""
+        """Answer and score a query, and measure what the method says of absent things."""
         sample, queries, footage = prepared.sample, prepared.queries, prepared.footage
         if sample is None:
             return QueryResult(self.ids[prepared.index], error=prepared.error)
         if queries is None or footage is None:
-            return _make_result(sample, error=prepared.error)
+            return self._fail(sample, prepared.error)
         task = Task(
             id=sample.id,
             video=footage.video,
@@ -188,11 +192,12 @@ class Evaluator:
         )
         try:
             prediction = self._predict(task)
-            return score_prediction(sample, footage, prediction, self.protocol)
+            result = score_prediction(sample, footage, prediction, self.protocol)
+            # Part of the answer: a method that fails here must not keep its figures about tubes.
+            return replace(result, absent=self._measure_absent(sample, footage))
         except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
-            return _make_result(
-                sample, error=_explain(failure), remarks=sample.list_remarks(footage)
-            )
+            failed = self._fail(sample, _explain(failure))
+            return replace(failed, remarks=sample.list_remarks(footage))
 
     def _predict(self, task: Task) -> Prediction:
         """Have the method answer; one of a user's may return anything."""
@@ -201,6 +206,32 @@ class Evaluator:
             kind = type(found).__name__
             raise ValueError(f"the method {self.config.method} returned a {kind}, not a Prediction")
         return found
+
+    def _measure_absent(self, sample: Sample, footage: Footage) -> dict[str, float | None]:
+        """Measure how sure the method is that each absent thing is there, in one call."""
+        method, asked = self._method, sample.absent
+        if not asked or not isinstance(method, PresenceMethod):
+            return {}
+        found = method.measure_presence(self.model, footage.video, tuple(asked.values()))
+        if len(found) != len(asked):
+            raise ValueError(
+                f"the method {self.config.method} measured the presence of {len(found)} things, "
+                f"asked for {len(asked)}"
+            )
+        return dict(zip(asked, map(_check_margin, found), strict=True))
+
+    @property
+    def _presence_scale(self) -> str | None:
+        """The scale of what the method says about presence; None if it says nothing."""
+        if not isinstance(self._method, PresenceMethod):
+            return None
+        return LOGITS if isinstance(self._method, Grounding) else "a scale of its own"
+
+    def _fail(self, sample: Sample, error: str | None) -> QueryResult:
+        """Make the result of a query that failed."""
+        # Named although not measured: absent queries count as failed, and not as never asked.
+        asked = sample.absent if self._presence_scale else ()
+        return _make_result(sample, error=error, absent=dict.fromkeys(asked))
 
 
 def score_prediction(
@@ -224,6 +255,7 @@ def score_prediction(
         sampled=tuple(offset + index for index in footage.video.indices),
         remarks=sample.list_remarks(footage),
         details=prediction.details,
+        presence=_check_margin(prediction.presence),
     )
     shown = range(offset, offset + footage.video.source_length)
     figures = score(
@@ -239,6 +271,16 @@ def score_prediction(
 def _make_result(sample: Sample, **found: Any) -> QueryResult:
     about = {"query": sample.query, "kind": sample.kind, "video": sample.recording.name}
     return QueryResult(sample.id, **about, **found)
+
+
+def _check_margin(margin: Any) -> float | None:
+    """Return a margin as a plain number; a method of a user's may give anything."""
+    if margin is None:
+        return None
+    number = float(margin)
+    if not isfinite(number):
+        raise ValueError(f"the method measured a presence of {number}; give a finite number")
+    return number
 
 
 def _explain(failure: Exception) -> str:

@@ -25,8 +25,9 @@ from probe.evaluation.page import (
     write_markdown,
 )
 from probe.evaluation.published import CAVEAT, PUBLISHED, Published
+from probe.evaluation.results import QueryResult
 from probe.evaluation.runner import FIGURES, summarise
-from probe.evaluation.runs import QueryResult, StoredRun, read_run
+from probe.evaluation.runs import StoredRun, read_run
 from probe.files import write_text
 from probe.metrics import paired_difference
 from probe.pictures.style import CHOSEN_COLOUR
@@ -51,6 +52,7 @@ FIGURE_NAMES = {
     "viou_at_03": "vIoU@0.3",
     "viou_at_05": "vIoU@0.5",
     "m_gt_viou": "m_gt_vIoU",
+    "right_track": "right track",
 }
 """Column headings of the figures."""
 
@@ -192,6 +194,7 @@ def _make_published_row(one: Published, kind: str) -> Row:
         f"{one.viou_at_03:.1f}",
         f"{one.viou_at_05:.1f}",
         NO_FIGURE,
+        NO_FIGURE,
     )
     about = (one.source, "", one.model, "theirs", "theirs", kind, "", "")
     return Row((*about, *figures), quiet=True)
@@ -223,7 +226,8 @@ def _format_differences(a: ReportedRun, b: ReportedRun) -> tuple[str, ...]:
     found = [str(len(shared))]
     for name in FIGURE_NAMES:
         values = [
-            [FIGURES[name](entry.run.results[query].score) for query in shared] for entry in (b, a)
+            [FIGURES[name].value(entry.run.results[query].score) for query in shared]
+            for entry in (b, a)
         ]
         mean, low, high = (100 * value for value in paired_difference(*values))
         found.append(f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]")

@@ -16,7 +16,7 @@ from typing import Any
 
 from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.evaluator import Evaluator
-from probe.evaluation.runs import QueryResult
+from probe.evaluation.results import QueryResult
 
 LOCAL_CLUSTER = "local"
 """Address that means a cluster started on this machine, for this run."""
