@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from probe.candidates.tracks import track_scores
@@ -60,11 +60,11 @@ class AttentionPeak:
 
 @dataclass(frozen=True)
 class AttentionBySize:
-    """The attention inside each candidate over the square root of its size, over all frames.
+    """The strongest cell inside each candidate over the root of the number of its cells.
 
     `AttentionPeak` gives a candidate that contains another the same peak, and so cannot choose
-    between nested boxes, which detectors produce. Here each cell of a larger candidate has to bring
-    attention of its own.
+    between nested boxes, which detectors produce. Divided as `CausalEffect` divides, a larger one
+    has to be stronger. The sum of all attention inside over the same root is worse.
     """
 
     def __call__(
@@ -74,15 +74,10 @@ class AttentionBySize:
         where: Look,
         candidates: Sequence[Tube],
     ) -> Float[Tensor, " track"]:
-        """Score each candidate by its attention; a cell partly inside counts in part."""
-        values = where.heatmap.values
-        shares = [
-            torch.from_numpy(where.heatmap.cells.coverage(track)).to(values) for track in candidates
-        ]
-        # A candidate that covers no cell has no attention: 0, and not 0 over 0.
-        sizes = [share.sum().clamp_min(1.0) for share in shares]
-        pairs = zip(shares, sizes, strict=True)
-        return torch.stack([(values * share).sum() / size.sqrt() for share, size in pairs])
+        """Score each candidate by its strongest cell; a cell partly inside counts in part."""
+        cells = where.heatmap.cells
+        sizes = torch.tensor([count_cells(cells.inside(track)) for track in candidates])
+        return track_scores(candidates, where.heatmap) / sizes.sqrt()
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,7 @@ class CausalEffect:
         peaks = track_scores(candidates, where.heatmap)
         asked = self._choose_question(view, queries)
         if asked is None:
-            doubt = "the model says no to the query and to its attributes: its attention chose"
+            doubt = "by the model's answers no track can be chosen: its attention chose"
             return TrackScores(tuple(peaks.tolist()), (doubt,))
         kept = sorted(peaks.argsort(descending=True, stable=True)[: self.limit].tolist())
         values = np.full(len(candidates), -np.inf)
@@ -145,7 +140,7 @@ class CausalEffect:
         margins = np.array(read_margins(view, questions, changes, batch_size=self.batch_size))
         seeing, blind = margins[:2]
         alone, without = margins[2:].reshape(2, len(cells))
-        sizes = np.array([max(1, int(own.sum())) for own in cells])
+        sizes = np.array([count_cells(own) for own in cells])
         return (alone - blind + seeing - without) / np.sqrt(sizes)
 
     def _tell_thinned(self, count: int) -> tuple[str, ...]:
@@ -167,6 +162,11 @@ class PeakInTrack:
     ) -> Float[Tensor, " frame"]:
         """Score each frame by its strongest cell inside the track; 0 where that has no box."""
         return when.heatmap.peak_within(track)
+
+
+def count_cells(inside: Bool[Tensor, "frame row column"]) -> int:
+    """Count the cells of a candidate; one that lies on no cell counts as one, to divide by."""
+    return max(1, int(inside.sum()))
 
 
 def score_tracks(
