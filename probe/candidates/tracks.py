@@ -1,20 +1,22 @@
 """Candidate tracks: load, save, score, choose. A candidate is a `Tube`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from pycocotools import mask as coco_mask
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from probe.argument_order import accept_path_first
+from probe.candidates.masks import find_mask_box
 from probe.engine.attention import Heatmap
 from probe.files import FileFormat, read_json, write_json
 from probe.video import Box, Tube, Video
+from probe.video.coercion import describe_given
 
 TRACKS_FORMAT = FileFormat(
     "grounding-probe/tracks", 1, contents="candidate tracks", writer="save_tracks"
@@ -22,6 +24,12 @@ TRACKS_FORMAT = FileFormat(
 
 EDGE_TOLERANCE = 1.0
 """Pixels by which a box may leave the frame, and is clipped: detectors round their boxes."""
+
+NUMBERS = frozenset({int, float})
+"""Types of the numbers of JSON."""
+
+ABSENT = (0.0, 0.0, 0.0, 0.0)
+"""The box that the published files have where an object is absent."""
 
 
 # No sequence of tracks is a path, so the first argument tells the order.
@@ -32,16 +40,17 @@ def save_tracks(tracks: Sequence[Tube], video: Video, path: str | Path) -> None:
     Raises:
         ValueError: if there is no track, or one does not fit the video.
     """
-    _require(len(tracks), f"{path}: there are no tracks to save; give at least one")
-    fitting = [
-        _fit(f"{path}: track {number}", track.frames, track.boxes, track.label, video)
+    if not len(tracks):
+        raise ValueError(f"{path}: there are no tracks to save; give at least one")
+    records = [
+        _Record(f"{path}: track {number}", track.frames.tolist(), track.boxes.tolist(), track.label)
         for number, track in enumerate(tracks)
     ]
     content = {
         **TRACKS_FORMAT.header,
         "size": list(video.size),
         "frames": video.source_length,
-        "tracks": [track.to_dict() for track in fitting],
+        "tracks": [track.to_dict() for track in _fit(f"{path}", records, video)],
     }
     write_json(path, content)
 
@@ -56,20 +65,26 @@ def load_tracks(path: str | Path, video: Video) -> tuple[Tube, ...]:
     is clipped.
 
     Raises:
-        ValueError: if the file is missing or in neither format, has no track, or a track does not
-            fit the video; the message names file, track, frame and value.
+        ValueError: if the file is missing or in neither format, has no track, a track does not
+            fit the video, or all boxes lie within one pixel; the message names file, track, frame
+            and value.
     """
     content = read_json(path)
-    _require(isinstance(content, dict), f"{path}: a JSON list or value; tracks are a JSON object")
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: a JSON list or value; tracks are a JSON object")
     own = content.get("format") == TRACKS_FORMAT.name
-    _require(
-        own or "dino_sam2_proposals" in content,
-        f'{path}: neither "format": "{TRACKS_FORMAT.name}" nor "dino_sam2_proposals" is in it; '
-        "give a file of save_tracks or of the published proposals",
-    )
+    if not own and "dino_sam2_proposals" not in content:
+        raise ValueError(
+            f'{path}: neither "format": "{TRACKS_FORMAT.name}" nor "dino_sam2_proposals" is in it; '
+            "give a file of save_tracks or of the published proposals"
+        )
     with TRACKS_FORMAT.reading(path):  # such as numbers that no float can hold
-        tracks = (_read_own if own else _read_published)(path, content, video)
-    _require(tracks, f"{path}: no tracks in it; give at least one with a box, or propose tracks")
+        read = _read_own if own else _read_published
+        tracks = _fit(f"{path}", list(read(path, content, video)), video)
+    if not tracks:
+        raise ValueError(
+            f"{path}: no tracks in it; give at least one with a box, or propose tracks"
+        )
     return tracks
 
 
@@ -81,7 +96,8 @@ def track_scores(candidates: Sequence[Tube], heatmap: Heatmap) -> Float[Tensor, 
     Raises:
         ValueError: if there is no candidate.
     """
-    _require(len(candidates), "there is no candidate to score; load or propose tracks first")
+    if not len(candidates):
+        raise ValueError("there is no candidate to score; load or propose tracks first")
     return torch.stack([heatmap.peak_within(candidate).amax() for candidate in candidates])
 
 
@@ -92,185 +108,207 @@ def best_track(candidates: Sequence[Tube], heatmap: Heatmap) -> Tube:
         ValueError: if there is no candidate, or the map has a value that is not a number.
     """
     scores = track_scores(candidates, heatmap)
-    _require(not scores.isnan().any(), "the heatmap has NaN values, so no track is the best")
+    if scores.isnan().any():
+        raise ValueError("the heatmap has NaN values, so no track is the best")
     ordered = scores.tolist()
     return candidates[ordered.index(max(ordered))]
 
 
-def _read_own(path: str | Path, content: dict[str, Any], video: Video) -> tuple[Tube, ...]:
+class _Record(NamedTuple):
+    """A track of a file, of which every box is four numbers, and not more is known."""
+
+    where: str
+    """The place in the file, with which an error starts."""
+    frames: list[int]
+    boxes: list[Any]
+    label: str
+    drawn: bool = True
+    """False if a box is that of a mask."""
+
+
+def _read_own(path: str | Path, content: dict[str, Any], video: Video) -> Iterator[_Record]:
     TRACKS_FORMAT.check(path, content)
-    _require_size(f"{path}", content.get("size"), video)
-    _require(
-        content.get("frames") == video.source_length,
-        f"{path}: made for a video of {content.get('frames')} frames, this one has "
-        f"{video.source_length}; give the tracks of this video",
-    )
-    tracks = []
+    _check_size(f"{path}", content.get("size"), video)
+    if content.get("frames") != video.source_length:
+        raise ValueError(
+            f"{path}: made for a video of {describe_given(content.get('frames'))} frames, this one "
+            f"has {video.source_length}; give the tracks of this video"
+        )
     for number, record in enumerate(_expect_list(f"{path}: tracks", content.get("tracks"))):
         where = f"{path}: track {number}"
-        _require(isinstance(record, dict), f"{where} is {record!r}; it must be a JSON object")
+        _check_object(where, record)
         frames = _expect_frames(f"{where}: frames", record.get("frames"))
-        boxes = [
-            _expect_box(f"{where}, frame {frame}", box)
-            for frame, box in zip(
-                frames, _expect_boxes(where, record, "boxes", frames), strict=True
-            )
-        ]
-        label = str(record.get("label", ""))
-        tracks.append(_fit(where, frames, np.array(boxes).reshape(-1, 4), label, video))
-    return tuple(tracks)
+        boxes = _expect_boxes(where, record, "boxes", frames)
+        for frame, box in zip(frames, boxes, strict=True):
+            _check_box(where, frame, box)
+        yield _Record(where, frames, boxes, str(record.get("label", "")))
 
 
-def _read_published(path: str | Path, content: dict[str, Any], video: Video) -> tuple[Tube, ...]:
+def _read_published(path: str | Path, content: dict[str, Any], video: Video) -> Iterator[_Record]:
     """Read every proposal that has at least one box."""
     frames = _expect_frames(f"{path}: sample_frames", content.get("sample_frames"))
     proposals = _expect_list(f"{path}: dino_sam2_proposals", content["dino_sam2_proposals"])
-    tracks = [
-        _read_proposal(f"{path}: track {number}", proposal, frames, video)
-        for number, proposal in enumerate(proposals)
-    ]
-    return tuple(track for track in tracks if len(track))
+    for number, proposal in enumerate(proposals):
+        record = _read_proposal(f"{path}: track {number}", proposal, frames, video)
+        if record.frames:
+            yield record
 
 
-def _read_proposal(where: str, proposal: Any, frames: np.ndarray, video: Video) -> Tube:
-    _require(isinstance(proposal, dict), f"{where} is {proposal!r}; it must be a JSON object")
-    where = f"{where} (track_id {proposal.get('track_id')})"
-    _require_size(where, [proposal.get("img_height"), proposal.get("img_width")], video)
-    _require(
-        proposal.get("box_format", "xyxy") == "xyxy",
-        f"{where}: boxes are {proposal.get('box_format')!r}; convert them to 'xyxy' pixels",
-    )
-    masks = proposal.get("rles") or [None] * len(frames)
+def _read_proposal(where: str, proposal: Any, frames: list[int], video: Video) -> _Record:
+    _check_object(where, proposal)
+    where = f"{where} (track_id {describe_given(proposal.get('track_id'))})"
+    _check_size(where, [proposal.get("img_height"), proposal.get("img_width")], video)
+    form = proposal.get("box_format", "xyxy")
+    if form != "xyxy":
+        raise ValueError(
+            f"{where}: boxes are {describe_given(form)}; convert them to 'xyxy' pixels"
+        )
+    given = proposal.get("rles")
+    masks = [None] * len(frames) if given is None else _expect_list(f"{where}: rles", given)
+    masks = masks or [None] * len(frames)
     boxes = _expect_boxes(where, proposal, "bboxes", frames)
-    _require(
-        len(masks) == len(frames),
-        f"{where}: {len(masks)} rles for {len(frames)} frames; give one for each, or none",
-    )
-    seen = {
-        int(frame): _read_box(f"{where}, frame {frame}", box, mask, video)
-        for frame, box, mask in zip(frames, boxes, masks, strict=True)
-    }
+    if len(masks) != len(frames):
+        raise ValueError(
+            f"{where}: {len(masks)} rles for {len(frames)} frames; give one for each, or none"
+        )
+    drawn = [_read_box(where, frame, box) for frame, box in zip(frames, boxes, strict=True)]
     # The authors list every sampled frame, and write zeros where the object is absent.
-    present = {frame: box for frame, box in seen.items() if box != (0, 0, 0, 0)}
-    return _fit(
-        where,
-        np.array(list(present), dtype=np.int64),
-        np.array(list(present.values()), dtype=np.float64).reshape(-1, 4),
-        str(proposal.get("class_name") or ""),
-        video,
-    )
+    seen = {
+        frame: _find_masked(f"{where}, frame {frame}", mask, video) if box == ABSENT else box
+        for frame, box, mask in zip(frames, drawn, masks, strict=True)
+    }
+    present = {frame: box for frame, box in seen.items() if box != ABSENT}
+    label = str(proposal.get("class_name") or "")
+    masked = len(present) > sum(box != ABSENT for box in drawn)
+    return _Record(where, list(present), list(present.values()), label, not masked)
 
 
-def _read_box(where: str, entry: Any, mask: Any, video: Video) -> Box:
-    """Read the box of one frame, or else the box around its mask; zeros if there is neither."""
+def _read_box(where: str, frame: int, entry: Any) -> Box:
+    """Read the box of one frame; zeros if there is none."""
+    if not entry:
+        return ABSENT
     # Some files have a list of one box for each frame, others the box itself.
-    nested = isinstance(entry, list) and len(entry) == 1
-    box = _expect_box(where, entry[0] if nested else entry) if entry else (0.0, 0.0, 0.0, 0.0)
-    if any(box) or not mask:
-        return box
-    return find_mask_box(where, mask, video.size)
+    box = entry[0] if isinstance(entry, list) and len(entry) == 1 else entry
+    _check_box(where, frame, box)
+    x1, y1, x2, y2 = map(float, box)
+    return x1, y1, x2, y2
 
 
-def find_mask_box(where: str, mask: Any, size: tuple[int, int]) -> Box:
-    """Find the box around a mask in COCO run-length form; zeros if the mask is empty.
-
-    Args:
-        where: The place of the mask, with which an error starts.
-        mask: A record with "size" and "counts". The counts may be text, as in JSON, or bytes, as
-            pycocotools makes them.
-        size: Height and width that the mask must have, in pixels.
-
-    Raises:
-        ValueError: if the mask has another size, or no counts.
-    """
-    well_formed = isinstance(mask, dict) and isinstance(mask.get("counts"), str | bytes)
-    _require(well_formed, f"{where}: a mask without counts; give COCO run-length form, or null")
-    _require(
-        mask.get("size") == list(size),
-        f"{where}: a mask of {mask.get('size')}, the video has {list(size)}; "
-        "give the masks of this video",
-    )
-    counts = mask["counts"]
-    encoded = counts.encode() if isinstance(counts, str) else counts
-    x, y, width, height = coco_mask.toBbox({"size": list(size), "counts": encoded}).tolist()
-    return (x, y, x + width, y + height) if width and height else (0.0, 0.0, 0.0, 0.0)
+def _find_masked(where: str, mask: Any, video: Video) -> Box:
+    return find_mask_box(where, mask, video.size) if mask else ABSENT
 
 
-def _fit(
-    where: str,
-    frames: Int[np.ndarray, " box"],
-    boxes: Float[np.ndarray, "box 4"],
-    label: str,
-    video: Video,
-) -> Tube:
-    """Make a tube, and check that it lies in the video; boxes just over the edge are clipped."""
+def _fit(where: str, records: Sequence[_Record], video: Video) -> tuple[Tube, ...]:
+    """Make tubes, and check that they lie in the video; boxes just over the edge are clipped."""
+    # In one array for all tracks: files of many thousands of short tracks take no longer to check
+    # than to parse.
+    counts = [len(record.frames) for record in records]
+    frames = np.array([frame for record in records for frame in record.frames], dtype=np.int64)
+    listed = [box for record in records for box in record.boxes]
+    boxes = np.array(listed, dtype=np.float64).reshape(-1, 4)
+    owners = np.repeat(np.arange(len(records)), counts)
     outside = (frames < 0) | (frames >= video.source_length)
     if outside.any():
+        at = int(outside.argmax())
         raise ValueError(
-            f"{where}: frame {frames[outside][0]} is outside the video, "
+            f"{records[owners[at]].where}: frame {frames[at]} is outside the video, "
             f"which has {video.source_length} frames counted from 0; give the tracks of this video"
         )
+    for fault, found in _list_faults(boxes, video.size).items():
+        if found.any():
+            at = int(found.any(axis=1).argmax())
+            place = f"{records[owners[at]].where}, frame {frames[at]}"
+            raise ValueError(f"{place}: the box {boxes[at].tolist()} {fault}")
+    _check_unit(where, records, boxes, video)
     height, width = video.size
+    clipped = np.clip(boxes, 0, (width, height, width, height))
+    ends = np.cumsum(counts).tolist()
+    return tuple(
+        Tube.from_checked(frames[end - count : end], clipped[end - count : end], record.label)
+        for record, count, end in zip(records, counts, ends, strict=True)
+    )
+
+
+def _list_faults(
+    boxes: Float[np.ndarray, "box 4"], size: tuple[int, int]
+) -> dict[str, Bool[np.ndarray, "box side"]]:
+    """Find the boxes that no tube of a video of this size can have, by what is wrong with them."""
+    height, width = size
     edges = np.array([width, height] * 2, dtype=np.float64)
     beyond = (boxes < -EDGE_TOLERANCE) | (boxes > edges + EDGE_TOLERANCE)
-    faults = {
+    return {
         "is not finite; leave the frame out where the object is absent": ~np.isfinite(boxes),
         "is inside out; give x1, y1, x2, y2 with x1 <= x2 and y1 <= y2": (
             boxes[:, 2:] < boxes[:, :2]
         ),
         f"leaves the frame of {width} x {height} pixels; give pixels of this video": beyond,
     }
-    for fault, found in faults.items():
-        if found.any():
-            at = int(found.any(axis=1).argmax())
-            raise ValueError(f"{where}, frame {frames[at]}: the box {boxes[at].tolist()} {fault}")
-    return Tube(frames, np.clip(boxes, 0, edges), label)
 
 
-def _expect_boxes(where: str, record: dict[str, Any], name: str, frames: np.ndarray) -> list[Any]:
+def _check_unit(
+    where: str, records: Sequence[_Record], boxes: Float[np.ndarray, "box 4"], video: Video
+) -> None:
+    """Refuse boxes that are given in shares of the picture, from 0 to 1, and not in pixels."""
+    # A single track may well be a sliver in the corner; not all of them, unless that is all that
+    # the picture has. Boxes of masks are in pixels, whatever the others are.
+    drawn = np.repeat([record.drawn for record in records], [len(one.frames) for one in records])
+    relative = boxes[drawn.astype(bool)]
+    if len(relative) and (relative <= 1).all() and max(video.size) > 1:
+        height, width = video.size
+        raise ValueError(
+            f"{where}: every box lies within one pixel, such as {relative[0].tolist()}; boxes are "
+            f"in pixels, so multiply those from 0 to 1 by {width} (x) and {height} (y)"
+        )
+
+
+def _expect_boxes(where: str, record: dict[str, Any], name: str, frames: list[int]) -> list[Any]:
     boxes = _expect_list(f"{where}: {name}", record.get(name))
-    _require(
-        len(boxes) == len(frames),
-        f"{where}: {len(boxes)} {name} for {len(frames)} frames; give one box for each frame",
-    )
+    if len(boxes) != len(frames):
+        raise ValueError(
+            f"{where}: {len(boxes)} {name} for {len(frames)} frames; give one box for each frame"
+        )
     return boxes
 
 
-def _expect_frames(where: str, value: Any) -> Int[np.ndarray, " box"]:
-    numbers = _expect_list(where, value)
-    for earlier, number in zip([-1, *numbers], numbers, strict=False):
-        _require(type(number) is int, f"{where}: {number!r} is not a whole number; count frames")
-        _require(
-            number > earlier or number < 0,
-            f"{where}: {number} follows {earlier}; frames must increase, each listed once",
+def _expect_frames(where: str, value: Any) -> list[int]:
+    frames = _expect_list(where, value)
+    for frame in frames:
+        if type(frame) is not int:
+            raise ValueError(
+                f"{where}: {describe_given(frame)} is not a whole number; count frames"
+            )
+    for earlier, frame in pairwise(frames):
+        if frame <= earlier:
+            raise ValueError(
+                f"{where}: {describe_given(frame)} follows {describe_given(earlier)}; frames must "
+                "increase, each listed once"
+            )
+    return frames
+
+
+def _check_box(where: str, frame: int, box: Any) -> None:
+    # The types by themselves, since true is a number to Python.
+    if type(box) is not list or len(box) != 4 or not NUMBERS.issuperset(map(type, box)):
+        raise ValueError(
+            f"{where}, frame {describe_given(frame)}: the box {describe_given(box)} is not four "
+            "numbers; give [x1, y1, x2, y2] in pixels"
         )
-    return np.array(numbers, dtype=np.int64)
 
 
-def _expect_box(where: str, value: Any) -> Box:
-    _require(
-        isinstance(value, list)
-        and len(value) == 4
-        and all(isinstance(number, int | float) for number in value),
-        f"{where}: the box {value!r} is not four numbers; give [x1, y1, x2, y2] in pixels",
-    )
-    x1, y1, x2, y2 = (float(number) for number in value)
-    return x1, y1, x2, y2
+def _check_object(where: str, value: Any) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is {describe_given(value)}; it must be a JSON object")
 
 
 def _expect_list(where: str, value: Any) -> list[Any]:
-    _require(isinstance(value, list), f"{where}: found {value!r}; it must be a list")
+    if not isinstance(value, list):
+        raise ValueError(f"{where}: found {describe_given(value)}; it must be a list")
     return value
 
 
-def _require_size(where: str, size: Any, video: Video) -> None:
-    _require(
-        size == list(video.size),
-        f"{where}: made for pictures of [height, width] {size}, the video has "
-        f"{list(video.size)}; give the tracks of this video at this size",
-    )
-
-
-def _require(holds: Any, message: str) -> None:
-    if not holds:
-        raise ValueError(message)
+def _check_size(where: str, size: Any, video: Video) -> None:
+    if size != list(video.size):
+        raise ValueError(
+            f"{where}: made for pictures of [height, width] {describe_given(size)}, the video has "
+            f"{list(video.size)}; give the tracks of this video at this size"
+        )

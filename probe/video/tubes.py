@@ -77,6 +77,16 @@ class Tube:
         object.__setattr__(self, "label", label)
         self._check()
 
+    @classmethod
+    def from_checked(
+        cls, frames: Int[np.ndarray, " box"], boxes: Float[np.ndarray, "box 4"], label: str
+    ) -> "Tube":
+        """Make a tube of arrays that were checked, as a file of 100,000 tubes is all at once."""
+        tube = object.__new__(cls)
+        for name, value in (("frames", frames), ("boxes", boxes), ("label", label)):
+            object.__setattr__(tube, name, value)
+        return tube
+
     def _check(self) -> None:
         if len(self.frames) != len(self.boxes):
             raise ValueError(f"a tube of {len(self.frames)} frames has {len(self.boxes)} boxes")
