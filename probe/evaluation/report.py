@@ -24,6 +24,7 @@ from probe.evaluation.page import (
     write_html,
     write_markdown,
 )
+from probe.evaluation.presence_page import NO_FIGURE, show_presence
 from probe.evaluation.published import CAVEAT, PUBLISHED, Published
 from probe.evaluation.results import QueryResult
 from probe.evaluation.runner import FIGURES, summarise
@@ -33,9 +34,6 @@ from probe.metrics import paired_difference
 from probe.pictures.style import CHOSEN_COLOUR
 
 REPORT_TITLE = "Grounding Probe: runs"
-
-NO_FIGURE = "-"
-"""Text of a cell for which there is no figure."""
 
 CASES_SHOWN = 3
 """Best answers, and worst answers, shown of each run."""
@@ -145,6 +143,13 @@ def _write_parts(entries: Sequence[ReportedRun], trusted: Collection[str]) -> It
         )
     if pairs := list(combinations(entries, 2)):
         yield from _compare_runs(pairs)
+    yield from show_presence(
+        [
+            (entry.label, entry.summary["presence"])
+            for entry in entries
+            if entry.summary["presence"] is not None
+        ]
+    )
     yield from _compare_time_and_space(entries)
     for entry in entries:
         yield from _show_cases(entry, trusted)
