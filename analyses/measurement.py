@@ -19,8 +19,9 @@ from probe.engine.grids import VisualGrid
 from probe.engine.model import ORGANISM, VideoLM, load
 from probe.engine.readings import Reading
 from probe.evaluation.candidates import Stored
-from probe.grounding.grammar import DETERMINERS, RELATIVES, as_statement
+from probe.grounding.lexicon import DETERMINERS, RELATIVES
 from probe.grounding.queries import Queries, as_question, decompose
+from probe.grounding.statements import as_statement
 from probe.metrics import spatial_iou
 from probe.video import Tube, Video
 

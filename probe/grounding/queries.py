@@ -14,7 +14,9 @@ from typing import Any, Literal, TypeAlias
 from probe.engine.prompts import GENERIC_RELEASED
 from probe.engine.readings import shorten
 from probe.files import read_json
-from probe.grounding.grammar import DETERMINERS, EDGES, SMALL, Clause, as_statement, trim
+from probe.grounding.grammar import Clause
+from probe.grounding.lexicon import EDGES, SMALL
+from probe.grounding.statements import SPARE_WORDS, as_statement, check_length, rephrase, trim
 
 Branch: TypeAlias = Literal["attribute", "action"]
 """The part of a query that chooses the track, and the part that chooses the span."""
@@ -63,14 +65,10 @@ class Queries:
         'person'
         """
         clause = Clause(self.attribute.split())
-        end = len(clause.words) if clause.action_start is None else clause.action_start
-        nouns = [
-            word for word in clause.bare_subject(end) if word.lower() not in DETERMINERS | {""}
-        ]
-        named = " ".join(nouns).lower()
-        if named in {"someone", "somebody"}:
-            return "person"
-        return as_statement(self.whole) if named in {"", "something"} else named
+        if clause.nouns:
+            return " and ".join(clause.nouns).lower()
+        somebody = {"someone", "somebody"}.intersection(map(str.lower, clause.words))
+        return "person" if somebody else as_statement(self.whole)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Queries":
@@ -104,7 +102,8 @@ def as_question(sub_query: str) -> str:
     """
     # The paper's template. "Is there the man" is not good English, but the published numbers were
     # measured with it.
-    return f"Is there {trim(sub_query)} in this video?"
+    check_length(sub_query, spare=SPARE_WORDS)
+    return f"Is there {rephrase(sub_query)} in this video?"
 
 
 def find_noun(question: str) -> str:
@@ -120,13 +119,14 @@ def find_noun(question: str) -> str:
     Raises:
         ValueError: if nothing is named, as in "who opens the door", or the question is empty.
     """
-    noun = Clause(as_statement(question).split()).noun
-    if not noun:
+    check_length(question, spare=SPARE_WORDS)
+    nouns = Clause(rephrase(question).split()).nouns
+    if not nouns:
         raise ValueError(
             f"{shorten(question)!r} names no object; give a query with a noun, such as 'the man "
             "who opens the door'"
         )
-    return noun
+    return nouns[0]
 
 
 def decompose(query: str) -> Queries:
@@ -156,13 +156,8 @@ def decompose(query: str) -> Queries:
     Raises:
         ValueError: if the query is empty.
     """
-    clause = Clause(as_statement(query).split())
-    start = clause.action_start
-    if start is None:
-        return _make_queries(query, "rules", attribute=" ".join(clause.words))
-    subject = " ".join(clause.words[:start]).rstrip(EDGES)
-    nobody = subject in {"someone", "something"}  # "who opens the door" has no attributes
-    return _make_queries(query, "rules", "" if nobody else subject, " ".join(clause.keep_action()))
+    parts = Clause(as_statement(query).split()).split()
+    return _make_queries(query, "rules", " ".join(parts.attribute), " ".join(parts.action))
 
 
 def decompose_with_model(ask: Callable[[str], str], query: str) -> Queries:

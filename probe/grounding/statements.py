@@ -1,0 +1,226 @@
+"""Queries as statements: a question, a request or a title becomes a phrase that names a thing."""
+
+import re
+
+from probe.grounding.grammar import Clause
+from probe.grounding.lexicon import (
+    AUXILIARIES,
+    BE,
+    DETERMINERS,
+    DO,
+    LOOKS,
+    PAST,
+    SMALL,
+    VERBS,
+    is_known,
+)
+
+MOST_WORDS = 200
+"""Words of the longest query. Captions of HC-STVG and VidSTG have at most about 50; much longer
+text is no description of one object, and each word of it costs attention in every look."""
+
+MOST_LETTERS = 2000
+"""Characters of the longest query: ten for each word, where English has about six."""
+
+SPARE_WORDS = 4
+"""Words that a sub-query may have more than its query: "something that", "that is"."""
+
+
+def as_statement(query: str) -> str:
+    """Turn a query into a phrase that can follow "Is there": a question into what it asks for.
+
+    >>> as_statement("What does the child in red hold?")
+    'something that the child in red holds'
+    >>> as_statement("who opens the door")
+    'someone who opens the door'
+    >>> as_statement("There is a brown dog chasing a ball.")
+    'a brown dog chasing a ball'
+    >>> as_statement("IS THE RED CIRCLE JUMPING?")
+    'the red circle is jumping'
+
+    Raises:
+        ValueError: if the query is empty or too long.
+    """
+    check_length(query)
+    return rephrase(query)
+
+
+def check_length(text: str, *, spare: int = 0) -> None:
+    """Refuse a text that is too long for a query.
+
+    Args:
+        text: The query, or a sub-query.
+        spare: Words that it may have more than a query.
+
+    Raises:
+        ValueError: if it is too long.
+    """
+    words = text.split()
+    letters = sum(map(len, words)) + len(words) - 1
+    if len(words) > MOST_WORDS + spare or letters > MOST_LETTERS + 10 * spare:
+        raise ValueError(
+            f"the query has {len(words):,} words and {letters:,} characters; describe one object "
+            f"in at most {MOST_WORDS} words and {MOST_LETTERS:,} characters"
+        )
+
+
+def trim(text: str) -> str:
+    """Drop the final mark and needless spaces, and capitals that say nothing.
+
+    A small first word is written in lower case, and so is a whole text in capitals.
+
+    Raises:
+        ValueError: if there are no words.
+    """
+    if not text.strip():
+        raise ValueError("the query is empty; say in words what to look for")
+    words = (text.strip().rstrip(".?! ") or text).split()
+    if _carries_no_case(words):
+        words = [word.lower() for word in words]
+    # Only words of the lists lose their capital: any other may be a name, as in "Messi kicks".
+    first = words[0].lower()
+    return " ".join([first if first in SMALL else words[0], *words[1:]])
+
+
+def _carries_no_case(words: list[str]) -> bool:
+    """Tell whether capitals tell no names from other words: "THE RED CIRCLE", "The Red Circle".
+
+    A name alone, as in "NASA" or "Lionel Messi", looks the same: of a single word, or of words that
+    all have one capital, one must be known that needs no capital in its place.
+    """
+    # "A UFO" is a sentence: a single letter at its start is a capital in any case.
+    lettered = [word for word in words if any(letter.isalpha() for letter in word)]
+    shouted = [word for word in lettered if sum(map(str.isalpha, word)) > 1]
+    known = [is_known(Clause([word])[0]) for word in lettered]
+    if lettered and all(word.isupper() for word in lettered):
+        return len(shouted) > 1 or any(known)
+    first_letters = [next(filter(str.isalpha, word)) for word in lettered]
+    return all(letter.isupper() for letter in first_letters) and any(known[1:])
+
+
+_CONTRACTIONS = {
+    r"\bcan['\\u2019]t\b": "can not",
+    r"\bwon['\\u2019]t\b": "will not",
+    r"(?<=\w)n['\\u2019]t\b": " not",
+    r"\b(who|what|which|that|where|there|it|he|she)['\\u2019]s\b": r"\1 is",
+}
+"""Patterns of short forms, and their words in full."""
+
+_OPENINGS = (
+    r"(?:and|then|now|suddenly|finally),? (?=\w+ )",
+    r"in (?:this|the) (?:video|clip),? (?=\w)",
+    r"(?:please |can you |could you |do you )*(?:find|locate|show(?: me)?|track|detect|segment|"
+    r"highlight|ground|see|look for|search for|point (?:at|to))(?= (?:the|an?|every|all|any|my) )",
+    r"there(?: is| are| was| were) ",
+)
+"""Patterns of what may come before a description, and is no part of it."""
+
+
+def rephrase(text: str) -> str:
+    """Turn a question or request of any length into what it asks for.
+
+    Raises:
+        ValueError: if there are no words.
+    """
+    text = trim(text)
+    for pattern, full in _CONTRACTIONS.items():
+        text = re.sub(pattern, full, text, flags=re.I)
+    for pattern in _OPENINGS:
+        text = re.sub(f"^{pattern}", "", text, flags=re.I).strip()
+    if asked := re.match(r"(?:is|are) there (.+?)(?: in (?:this|the) video)?$", text, re.I):
+        return asked[1]
+    # "What does the red circle do?" asks for the action; the red circle is what must be found.
+    if asked := re.match(r"what (?:does|do|did|is|are) (.+) (?:do|doing)$", text, re.I):
+        return asked[1]
+    text = re.sub(r"^which of ", "which one of ", text, flags=re.I)
+    if asked := re.match(r"(who|whom|whose|what|which|where|when|why|how) (.+)$", text, re.I):
+        return " ".join(_answer(asked[1].lower(), asked[2].split()))
+    words = text.split()
+    if words[0].lower() in BE | DO and len(words) > 2:
+        return " ".join(_affirm(words))
+    return text
+
+
+_STRANDED = re.compile(
+    r" (in front of|next to|away from|away|towards? to|towards?|above|beneath|behind|beside|inside)"
+    r"(?= *$| +(?:in|on|at|of|from|to|inside|outside|outdoors)\b)"
+)
+"""A preposition without its object, as in "what is the man next to at the party?": it is the last
+word, or another preposition follows."""
+
+
+def _answer(asking: str, words: list[str]) -> list[str]:
+    """Turn a question into what it asks for: "who", "opens the door" to "someone who opens ..."."""
+    asked = {
+        "who": ["someone", "who"],
+        "whom": ["someone", "whom"],
+        "whose": ["someone", "whose"],
+        "what": ["something", "that"],
+    }
+    pronoun, clause = asked.get(asking, []), Clause(words)
+    if clause[0] in DO:
+        return [*pronoun, *_undo_inversion(words)]
+    # "is the woman feeding", after "what": the verb moves from the front to where a statement has
+    # it: "something that the woman is feeding".
+    if clause[0] in BE and (clause[1] in DETERMINERS or not pronoun):
+        restored = _undo_copula(words)
+        return [*pronoun, *restored] if restored else words[1:]
+    # "what hat does the man wear", "what colour is the ball", "which dog is the man feeding".
+    if asking in {"what", "which", "how"} and (asked_of := _name_asked(words)):
+        return asked_of
+    # "what licks the goat" asks for a thing that licks, "what colour ..." and "which dog ..." name
+    # their thing themselves.
+    verbal = clause[0] in AUXILIARIES | PAST or clause[0].endswith("s")
+    if asking == "how":  # "how many dogs run"
+        return words
+    return [*pronoun, *words] if pronoun and (asking != "what" or verbal) else ["the", *words]
+
+
+def _name_asked(words: list[str]) -> list[str]:
+    """Turn "dog is the man feeding", after "which", to "the dog that the man is feeding".
+
+    It is [] if the words are no such question.
+    """
+    clause = Clause(words)
+    at = next((i for i in range(1, len(words) - 1) if clause[i] in BE | DO), 0)
+    if not at or clause[at + 1] not in DETERMINERS or Clause(words[:at]).main_verb is not None:
+        return []
+    if clause[at] in DO:
+        return ["the", *words[:at], "that", *_undo_inversion(words[at:])]
+    restored = _undo_copula(words[at:])
+    # "what colour is the ball" asks about the ball, "how big is the ball" too.
+    return ["the", *words[:at], "that", *restored] if restored else words[at + 1 :]
+
+
+def _undo_copula(words: list[str]) -> list[str]:
+    """Put a form of "be" back before its participle or preposition; [] if it has none."""
+    inner = Clause(words[1:])
+    stranded = _STRANDED.search(" ".join(inner.words))
+    acting = (inner.skip_adverbs(i) for i in range(len(inner.words)) if inner.is_acting(i))
+    at = len(stranded.string[: stranded.start()].split()) if stranded else next(acting, None)
+    return [] if at is None else [*words[1 : at + 1], words[0].lower(), *words[at + 1 :]]
+
+
+def _affirm(words: list[str]) -> list[str]:
+    """Turn a yes-or-no question into what it says: "is the circle jumping", "does the man run"."""
+    clause = Clause(words)
+    if clause[0] in DO:
+        return _undo_inversion(words)
+    if clause[len(words) - 1] in LOOKS and clause[len(words) - 2] not in DETERMINERS | LOOKS:
+        return [*words[1:-1], words[0].lower(), words[-1]]
+    return _undo_copula(words) or words[1:]
+
+
+def _undo_inversion(words: list[str]) -> list[str]:
+    """Put a question with "do" in the order of a statement: "the man leans on", "he did lean"."""
+    clause = Clause(words)
+    # The verb is the last word if none is known: "what does the man defenestrate".
+    verbs = (i for i in range(2, len(words)) if clause[i] in VERBS and not clause.wants_noun(i))
+    at = next(verbs, len(words) - 1)
+    verb = [words[0].lower(), words[at]]
+    if verb[0] == "does":
+        stem = re.sub(r"(?<=[^aeiou])y$", "ie", words[at])  # carry, carries; but play, plays
+        verb = [stem + ("es" if stem.endswith(("s", "x", "ch", "sh", "o")) else "s")]
+    elif verb[0] == "do":
+        verb = [words[at]]
+    return [*words[1:at], *verb, *words[at + 1 :]]
