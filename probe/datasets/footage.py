@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from probe.video import Span, Tube, Video, read_video
+from probe.video.coercion import to_one_line
 from probe.video.decoding import decode, read_timetable
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv")
@@ -199,7 +200,8 @@ class Root:
         if leads_out(name):
             raise ValueError(_explain_leading_out(name))
         if not (found := self._list_named(name)):
-            raise ValueError(f"{name}: no such file under {self.folder}; copy it there")
+            shown = to_one_line(name)
+            raise ValueError(f"{shown}: no such file under {self.folder}; copy it there")
         return self._choose(name, found)
 
     def find_video(self, name: str) -> StoredVideo:
@@ -216,7 +218,9 @@ class Root:
         # A data set that was encoded again has other suffixes: used, but said in the remark.
         exact = [path for path in videos if path.name == last or not complete]
         if not videos:
-            return StoredVideo(name, None, f"{name}: no such video under {self.folder}")
+            return StoredVideo(
+                name, None, f"{to_one_line(name)}: no such video under {self.folder}"
+            )
         try:
             path = self._choose(name, exact or videos)
         except ValueError as several:
@@ -250,7 +254,8 @@ def leads_out(name: str) -> bool:
 
 
 def _explain_leading_out(name: str) -> str:
-    return f"{name!r}: a name that leads out of the data set's folder; correct the annotations"
+    shown = to_one_line(repr(name))
+    return f"{shown}: a name that leads out of the data set's folder; correct the annotations"
 
 
 def _walk(folder: Path) -> Iterator[Path]:

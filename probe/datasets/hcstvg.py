@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from probe.datasets.entries import DatasetEntry
+from probe.datasets.fields import read_count, read_words, reading_entry
 from probe.datasets.footage import Root
 from probe.datasets.samples import DataSet, Sample
 from probe.files import read_json
@@ -88,16 +89,11 @@ def _read_entries(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _read_sample(edition: Edition, root: Root, name: str, entry: Mapping[str, Any]) -> Sample:
-    try:
-        height, width = map(int, edition.size(entry))
-        length = int(entry["img_num"])
+    with reading_entry(name):
+        height, width = (read_count(side, "a side of the picture") for side in edition.size(entry))
+        length = read_count(entry["img_num"], "img_num")
         truth = _read_tube(entry)
-        query = str(entry[edition.query])
-    except (KeyError, TypeError, ValueError, IndexError) as problem:
-        raise ValueError(
-            f"{name}: its annotation cannot be read ({type(problem).__name__}: {problem}); "
-            f"correct the entry"
-        ) from problem
+        query = read_words(entry[edition.query], edition.query)
     return Sample(
         id=name,
         query=query,
@@ -118,7 +114,7 @@ def _read_tube(entry: Mapping[str, Any]) -> Tube:
     if not len(boxes):
         raise ValueError("there is no box")
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-    return Tube(int(entry["st_frame"]) - 1 + np.arange(len(boxes)), corners)
+    return Tube(read_count(entry["st_frame"], "st_frame") - 1 + np.arange(len(boxes)), corners)
 
 
 DATASETS = tuple(

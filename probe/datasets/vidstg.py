@@ -14,10 +14,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from probe.datasets.entries import DatasetEntry
+from probe.datasets.fields import (
+    UNREADABLE,
+    describe_problem,
+    read_count,
+    read_words,
+    reading_entry,
+)
 from probe.datasets.footage import Root
 from probe.datasets.samples import DataSet, QueryKind, Sample
 from probe.files import read_json
 from probe.video import Span, Tube
+from probe.video.coercion import describe_given
 
 VIDSTG_FILES = ("test_annotations.json", "test.json")
 """Usual names of the annotation file of the test part."""
@@ -54,24 +62,21 @@ def read_vidstg(
         _Place(number, kind, query)
         for number, entry in enumerate(entries)
         for kind in kinds
-        for query in range(len(entry.get(QUERIES_OF[kind], ())))
+        for query in range(_count_queries(path, number, entry, kind))
     ]
     tracks_of = lru_cache(KEPT_FILES)(lambda video: _read_tracks(folder, video))
 
     def make(index: int) -> Sample:
         place = places[index]
         entry = entries[place.entry]
-        try:
-            return _read_query(ids[index], place, entry, folder, tracks_of(str(entry["vid"])))
-        except (KeyError, TypeError) as problem:
-            raise ValueError(
-                f"{ids[index]}: its annotation cannot be read ({type(problem).__name__}: "
-                f"{problem}); correct the entry"
-            ) from problem
+        tracks = tracks_of(_name_video(entry))
+        with reading_entry(ids[index]):
+            return _read_query(ids[index], place, entry, folder, tracks)
 
     # With the number of the entry, since a video has several parts, and a part several queries.
     ids = tuple(
-        f"{entries[entry].get('vid')}/{entry:05d}-{kind}-{number}" for entry, kind, number in places
+        f"{_name_video(entries[entry])}/{entry:05d}-{kind}-{number}"
+        for entry, kind, number in places
     )
     name = "vidstg" if len(kinds) == len(QUERIES_OF) else f"vidstg-{kinds[0]}"
     return DataSet(name, hashlib.sha256(path.read_bytes()).hexdigest(), VIDSTG_PROTOCOL, ids, make)
@@ -85,6 +90,21 @@ def _read_parts(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
+def _count_queries(path: Path, number: int, entry: Mapping[str, Any], kind: QueryKind) -> int:
+    queries = entry.get(QUERIES_OF[kind], [])
+    if not isinstance(queries, list):
+        raise ValueError(
+            f"{path}: entry {number}: {QUERIES_OF[kind]} is {describe_given(queries)}; it must be "
+            "a list"
+        )
+    return len(queries)
+
+
+def _name_video(entry: Mapping[str, Any]) -> str:
+    """Return the name of an entry's video; without one, a name that no file has."""
+    return str(entry.get("vid"))
+
+
 def _read_query(
     name: str, place: _Place, entry: Mapping[str, Any], root: Root, tracks: Mapping[int, Tube]
 ) -> Sample:
@@ -96,20 +116,20 @@ def _read_query(
     truth = tracks[target].within(holds) if target in tracks else None
     if truth is None or not len(truth):
         raise ValueError(
-            f"{name}: the object {target} has no box in frames {holds.start} to {holds.stop - 1}; "
-            "give the VidOR file that belongs to the annotation"
+            f"the object {describe_given(target)} has no box in frames {holds.start} to "
+            f"{holds.stop - 1}; give the VidOR file that belongs to the annotation"
         )
-    video = str(entry["vid"])
+    video = _name_video(entry)
     others = [track for number, track in tracks.items() if number != target]
     return Sample(
         id=name,
-        query=query["description"],
+        query=read_words(query["description"], "description"),
         recording=root.find_video(video).cut(shown),
         truth=truth,
         video_name=video,
         kind=place.kind,
-        size=(entry["height"], entry["width"]),
-        length=entry["frame_count"],
+        size=(read_count(entry["height"], "height"), read_count(entry["width"], "width")),
+        length=read_count(entry["frame_count"], "frame_count"),
         fps=float(entry["fps"]),
         tracks=(tracks[target], *others),
     )
@@ -130,10 +150,9 @@ def _read_tracks(root: Root, video: str) -> dict[int, Tube]:
             number: Tube(np.array(frames, dtype=np.int64), np.array(boxes, dtype=np.float64))
             for number, (frames, boxes) in found.items()
         }
-    except (KeyError, TypeError, ValueError) as problem:
+    except UNREADABLE as problem:
         raise ValueError(
-            f"{path}: not a file of VidOR's boxes ({type(problem).__name__}: {problem}); copy it "
-            "again"
+            f"{path}: not a file of VidOR's boxes ({describe_problem(problem)}); copy it again"
         ) from problem
 
 

@@ -1,8 +1,9 @@
 """Latent prompts: learnable vectors added to the visual tokens where they enter a decoder layer."""
 
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from probe.engine.content import as_tensor, same_content
 from probe.engine.grids import VisualGrid
 from probe.files import FileFormat, read_tensors, write_tensors
+from probe.video.coercion import describe_given
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,16 +128,45 @@ class LatentPrompt:
         """Read the prompt that `save` wrote.
 
         Raises:
-            ValueError: if the file is missing or is not one of a latent prompt.
+            ValueError: if the file is missing or is not one of a latent prompt, or its vectors are
+                not finite or not one for each cell of its grid.
         """
         tensors, about = read_tensors(path)
         with LATENT_FORMAT.reading(path):
             record = LATENT_FORMAT.check(path, about)
-            frames, rows, columns = record["shape"]
-            shape = (int(frames), int(rows), int(columns))
-            return cls(
-                tensors["vectors"], int(record["layer"]), record["model"], shape, record["question"]
-            )
+            shape = _read_shape(record["shape"])
+            vectors = _check_vectors(tensors["vectors"], shape)
+            layer = record["layer"]
+            if type(layer) is not int or layer < 0:
+                raise ValueError(f"the layer is {describe_given(layer)}; layers count from 0")
+            for name in ("model", "question"):
+                if not isinstance(record[name], str):
+                    raise ValueError(f"the {name} is {describe_given(record[name])}; it is a text")
+            return cls(vectors, layer, record["model"], shape, record["question"])
+
+
+def _read_shape(value: Any) -> tuple[int, int, int]:
+    """Read frames, rows and columns."""
+    whole = isinstance(value, list) and all(type(one) is int and one > 0 for one in value)
+    if not whole or len(value) != 3:
+        raise ValueError(
+            f"the shape is {describe_given(value)}; give frames, rows and columns, as [8, 4, 4]"
+        )
+    frames, rows, columns = value
+    return frames, rows, columns
+
+
+def _check_vectors(vectors: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Check that there is a vector for each cell, and return them as float32."""
+    if vectors.dim() != 2 or not vectors.is_floating_point() or len(vectors) != prod(shape):
+        raise ValueError(
+            f"the vectors are {describe_given(vectors)}; give one of floating-point numbers for "
+            f"each of the {prod(shape)} cells of {shape[0]} x {shape[1]} x {shape[2]}"
+        )
+    if not vectors.isfinite().all():
+        # Added to the states, a single one would turn every answer into NaN.
+        raise ValueError("a vector is NaN or infinite; learn the prompt again")
+    return vectors.float()
 
 
 def zero_prompt(model: str, grid: VisualGrid, hidden: int, layer: int) -> LatentPrompt:

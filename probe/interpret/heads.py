@@ -255,7 +255,21 @@ class HeadList:
         """
         content = HEADS_FORMAT.check(path, read_json(path))
         with HEADS_FORMAT.reading(path):
-            return cls(content["heads"], content["model"], content["found"])
+            heads, model, found = (content[name] for name in ("heads", "model", "found"))
+            # What a table or an array may hold is welcome in code; a file is as `save` writes it.
+            if not isinstance(heads, list) or not all(map(_is_pair, heads)):
+                raise ValueError(
+                    "its heads are no list of pairs of layer and head, whole numbers from 0"
+                )
+            if not isinstance(model, dict) or not isinstance(found, str):
+                raise ValueError("its model is no object, or how they were found is no text")
+            return cls(heads, model, found)
+
+
+def _is_pair(value: Any) -> bool:
+    """Tell whether a value of a file is a layer and a head."""
+    pair = isinstance(value, list) and len(value) == 2
+    return pair and all(type(number) is int and number >= 0 for number in value)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
