@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from enum import Enum
 from typing import NoReturn
 
 from tqdm.auto import tqdm
@@ -13,6 +14,26 @@ LONGEST_MESSAGE = 2000
 """Characters of an error or a note; more would hide the line in its own text."""
 
 
+class ExitCode(int, Enum):
+    """The number that the program ends with, and its meaning."""
+
+    DONE = 0, "done"
+    PROOF_FAILED = 1, "a proof of check-model failed"
+    BAD_INPUT = 2, "wrong use, bad input, or no room, memory or device"
+    ABSENT = 3, "the model says that the thing is not there"
+    FAULT = 70, "a fault of the program"  # EX_SOFTWARE of sysexits.h
+    STOPPED = 130, "stopped"  # as shells say it: 128, and the number of the signal SIGINT
+    UNREAD = 141, "whoever read the output has gone"  # 128 and SIGPIPE
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> "ExitCode":
+        """Make a number that knows its meaning."""
+        code = int.__new__(cls, value)
+        code._value_, code.meaning = value, meaning
+        return code
+
+
 def show(line: str = "") -> None:
     """Print a line as it is written: no sign in it moves the cursor, sets colours or ends it.
 
@@ -21,10 +42,10 @@ def show(line: str = "") -> None:
     print(escape(line))
 
 
-def fail(message: str, code: int = 2) -> NoReturn:
+def fail(message: str, code: int = ExitCode.BAD_INPUT) -> NoReturn:
     """Print in one line what is wrong, and exit with this code."""
-    print(f"probe: {summarise(message)}", file=sys.stderr)
-    sys.exit(code)
+    _print_aside(f"probe: {summarise(message)}")
+    sys.exit(int(code))
 
 
 def summarise(message: str) -> str:
@@ -84,6 +105,25 @@ def strip_box(text: str) -> str:
     return " ".join(line for line in inside if line.strip("-"))
 
 
-def print_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """Print a warning as a note; replaces `warnings.showwarning`, which prints where it arose."""
-    print(f"probe: note: {summarise(str(message))}", file=sys.stderr)
+class NotePrinter:
+    """Prints warnings as notes, each once; replaces `warnings.showwarning`, which says where.
+
+    What was printed is remembered here: the memory that Python has of that is emptied whenever a
+    library changes the filters of warnings.
+    """
+
+    def __init__(self) -> None:
+        self._printed: set[str] = set()
+
+    def __call__(self, message: Warning | str, *_: object, **__: object) -> None:
+        """Print a warning in one line, if it has not been printed."""
+        line = summarise(str(message))
+        if line not in self._printed:
+            self._printed.add(line)
+            _print_aside(f"probe: note: {line}")
+
+
+def _print_aside(line: str) -> None:
+    # Without a terminal to write to, such as after `2>&1 | head`, the exit code still says it.
+    with suppress(OSError):
+        tqdm.write(line, file=sys.stderr)  # not into the middle of a progress bar

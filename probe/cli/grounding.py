@@ -195,7 +195,10 @@ def answer_query(
 
 def write_results(answer: "Answer", out: Path) -> None:
     """Write answer.json, answer.mp4 and answer.png to a folder."""
-    with write_together(out) as folder, show_progress("json", "video", "figure") as step:
+    from probe.pictures.fonts import note_missing_once
+
+    steps = show_progress("json", "video", "figure")
+    with write_together(out) as folder, note_missing_once(), steps as step:
         answer.save(folder / "answer.json")
         step()
         answer.overlay(folder / "answer.mp4")

@@ -1,65 +1,102 @@
-"""Run all commands as one program.
+"""Run all commands as one program, and end each with one line and an exit code.
 
-Exit codes: 0 done, 1 a proof of `check-model` fails, 2 wrong use or bad input, 130 stopped. Errors
-are one line; `--debug` shows where they come from.
+The exit codes are those of `probe.cli.console.ExitCode`; `probe --help` prints them. Errors are one
+line; `--debug` shows where they come from.
 """
 
+import io
+import os
+import sys
+import traceback
 import warnings
-from contextlib import redirect_stderr
-from io import StringIO
-from typing import Annotated, TypeAlias
+from typing import NoReturn
 
-import tyro
-from tyro.conf import subcommand
+from probe.cli.console import ExitCode, NotePrinter, escape, fail, summarise
 
-from probe.cli.checking import CheckModel
-from probe.cli.console import fail, print_warning, strip_box
-from probe.cli.evaluating import Evaluate, Report
-from probe.cli.grounding import Demo, Ground
-from probe.cli.looking import MakePage, RankTokens
-from probe.cli.training import TrainOrganism
-
-Command: TypeAlias = (
-    Annotated[Demo, subcommand("demo")]
-    | Annotated[Ground, subcommand("ground")]
-    | Annotated[RankTokens, subcommand("tokens")]
-    | Annotated[Evaluate, subcommand("evaluate")]
-    | Annotated[Report, subcommand("report")]
-    | Annotated[MakePage, subcommand("view")]
-    | Annotated[CheckModel, subcommand("check-model")]
-    | Annotated[TrainOrganism, subcommand("train-organism")]
-)
-
-
-def parse_command() -> Command:
-    """Read the command that was typed; exit with one line if it is none."""
-    # The parser prints its errors in a box of many lines and exits.
-    said = StringIO()
-    try:
-        with redirect_stderr(said):
-            return tyro.cli(
-                Command,
-                prog="probe",
-                description="Where does a video language model look when it reads a question?",
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
-    except SystemExit as stop:
-        if not stop.code:  # --help exits, too, but has printed what was asked for
-            raise
-        fail(f"{strip_box(said.getvalue())} (see --help)")
+REFUSALS = (ValueError, OSError, RuntimeError, ImportError)
+"""Errors by which this program and its libraries refuse an input, a file or a device, or ask for a
+package."""
 
 
 def main() -> None:
     """Run the command line; the entry point of `probe`."""
-    command = parse_command()
-    warnings.showwarning = print_warning
+    print_whatever_the_locale()
+    warnings.showwarning = NotePrinter()
     try:
-        command.run()
-    except (ValueError, OSError, RuntimeError) as failure:
-        if command.debug:
-            raise
-        # Our own errors are one line; those of libraries may be many, the first of them the reason.
-        lines = [line for line in str(failure).splitlines() if line.strip()]
-        fail(lines[0] if lines else type(failure).__name__)
-    except KeyboardInterrupt:
-        fail("stopped", code=130)
+        try:
+            # Imported here, so that Ctrl-C in the seconds that imports take is one line, too.
+            from probe.cli.commands import parse_command
+
+            parse_command().run()
+        finally:
+            # When Python does this after the program, nobody can tell what went wrong.
+            flush_output()
+    except SystemExit:
+        raise
+    except BaseException as failure:  # noqa: BLE001  Rust's are no `Exception`; all are told
+        end(failure)
+
+
+def print_whatever_the_locale() -> None:
+    """Have signs that the terminal's encoding lacks printed as escapes, and not raise an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flush_output() -> None:
+    """Hand what was printed to its reader.
+
+    Raises:
+        OSError: if that cannot be done, such as by `BrokenPipeError`.
+    """
+    if sys.stdout is not None:  # there is none if the program was started without one
+        sys.stdout.flush()
+
+
+def end(failure: BaseException) -> NoReturn:
+    """End the program because of an error: say in one line what it was, with its exit code."""
+    if isinstance(failure, KeyboardInterrupt):
+        fail("stopped", ExitCode.STOPPED)
+    if isinstance(failure, OSError) and not _is_output_open():
+        _discard_output()
+        if isinstance(failure, BrokenPipeError):  # `probe tokens ... | head -1` has enough
+            sys.exit(int(ExitCode.UNREAD))
+        fail(f"cannot print ({failure.strerror})")
+    if "--debug" in sys.argv:
+        for line in "".join(traceback.format_exception(failure)).splitlines():
+            print(escape(line), file=sys.stderr)
+    if isinstance(failure, MemoryError):
+        detail = f" ({failure})" if str(failure) else ""
+        fail(f"not enough memory{detail}; give fewer frames, a smaller video or a smaller model")
+    if _is_refusal(failure):
+        fail(str(failure) if str(failure).strip() else type(failure).__name__)
+    fail(
+        f"unexpected {type(failure).__name__} ({summarise(str(failure)) or 'no message'}): a fault "
+        "of the program or of a library; --debug shows where",
+        ExitCode.FAULT,
+    )
+
+
+def _is_refusal(failure: BaseException) -> bool:
+    # Nobody raises these to refuse an input, though they are of the same kinds for Python.
+    if isinstance(failure, RecursionError):
+        return False
+    if isinstance(failure, ImportError) and (failure.name or "").startswith("probe"):
+        return False
+    return isinstance(failure, REFUSALS)
+
+
+def _is_output_open() -> bool:
+    """Return True if what was printed has reached its reader."""
+    try:
+        flush_output()  # a text that could not be written is kept, and fails again
+    except OSError:
+        return False
+    return True
+
+
+def _discard_output() -> None:
+    """Throw away what cannot be printed, or Python would complain of it when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

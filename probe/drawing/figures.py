@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
+from probe.drawing.headings import Heading
 from probe.drawing.overlays import HeatScale
 from probe.engine.attention import Heatmap
 from probe.engine.readings import Reading
 from probe.files import write_atomically
 from probe.interpret.grounding_tokens import rank_tokens, visual_activation
+from probe.pictures.fonts import note_missing_once
 from probe.pictures.heat import blend
 from probe.pictures.rows import (
     BOX_WIDTH,
@@ -25,12 +27,10 @@ from probe.pictures.rows import (
     draw_row,
 )
 from probe.pictures.style import (
-    AS_WRITTEN,
     CHOSEN_COLOUR,
     TEXT_SIZE,
     TITLE_SIZE,
     hide_upper_spines,
-    shorten_line,
 )
 from probe.pictures.tokens import draw_token_bars
 from probe.video import Span, Tube, Video
@@ -47,12 +47,6 @@ HIGHEST_ROW = 2.4
 
 BARS_HEIGHT, SCORES_HEIGHT = 2.2, 1.5
 """Inches of a part with the bars of tokens, and of one with the scores of frames."""
-
-HEADING_SIZE, HEADING_HEIGHT = 11.0, 0.3
-"""Points of the text above a figure, and inches of a line of it."""
-
-HEADING_WIDTH = 0.09
-"""Inches of a usual character of it, and a little more."""
 
 FIGURE_DPI = 150
 """Pixels an inch of saved figures: sharp on a screen of twice the usual density."""
@@ -148,16 +142,18 @@ def draw_frame_scores(
     hide_upper_spines(ax)
 
 
+@note_missing_once()
 def draw_token_figure(video: Video, reading: Reading, token: int) -> Figure:
     """Draw all tokens' visual activation, and the maps of the grounding and strongest tokens."""
     activation = visual_activation(reading)
     strongest = [int(index) for index in activation.topk(min(3, len(activation))).indices]
     drawn = list(dict.fromkeys([token, *strongest]))  # each once, in this order
     width, height = compute_frames_size(video)
-    size = (width, HEADING_HEIGHT + BARS_HEIGHT + len(drawn) * height)
-    figure = Figure(size, layout="constrained")
-    write_heading(figure, [reading.prompt.question])
-    bars, *rows = stack_rows(figure, [BARS_HEIGHT, *([height] * len(drawn))])
+    heading = Heading.of(reading.prompt.question, (), width)
+    heights = [heading.height, BARS_HEIGHT, *([height] * len(drawn))]
+    figure = Figure((width, sum(heights)), layout="constrained")
+    above, bars, *rows = stack_rows(figure, heights)
+    heading.write(above)
     draw_activation(bars.subplots(), rank_tokens(reading), [token])
     for row, index in zip(rows, drawn, strict=True):
         name = f"{reading.tokens[index]!r}" + (" (grounding token)" if index == token else "")
@@ -165,6 +161,7 @@ def draw_token_figure(video: Video, reading: Reading, token: int) -> Figure:
     return figure
 
 
+@note_missing_once()
 def compare_maps(video: Video, maps: Mapping[str, Heatmap], tube: Tube | None = None) -> Figure:
     """Draw maps of one video, one below the other.
 
@@ -187,13 +184,6 @@ def compute_frames_size(video: Video) -> tuple[float, float]:
     width = max(LEAST_WIDTH, FRAME_WIDTH * count)
     height, across = video.size
     return width, min(compute_row_height(count, across / height, width), HIGHEST_ROW)
-
-
-def write_heading(figure: Figure, lines: Sequence[str]) -> None:
-    """Write lines of text above a figure as they are, each cut if it is too long."""
-    most = int(figure.get_figwidth() / HEADING_WIDTH)
-    text = "\n".join(shorten_line(line, most) for line in lines)
-    figure.suptitle(text, fontsize=HEADING_SIZE, **AS_WRITTEN)
 
 
 def stack_rows(figure: Figure, heights: Sequence[float]) -> list[SubFigure]:

@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from probe.drawing.lettering import Lettering
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
+from probe.pictures.doubts import set_doubts
 from probe.pictures.fonts import make_legible, note_missing_once
 from probe.pictures.heat import blend, scale_heat
+from probe.pictures.lettering import Lettering
 from probe.pictures.style import require_finite
 from probe.video import Box, Span, Tube, Video, source_frames
 from probe.video.encoding import write_video
@@ -47,8 +48,8 @@ EMPTY_BAR_COLOUR: Colour = (72, 72, 72)
 LEAST_HEIGHT = 360
 """Pixels of height below which a picture is enlarged, so that the text below it can be read."""
 
-MOST_DOUBTS, DOUBT_LINES = 3, 3
-"""Doubts that are written below the query, and lines of each: the picture is what one looks at."""
+DOUBT_LINES = 3
+"""Lines of a doubt below the query."""
 
 DOUBT_SIZE = 0.85
 """Height of a doubt's text, as a share of the query's."""
@@ -311,14 +312,9 @@ def _set_lines(title: str, doubts: Sequence[str], unit: int, width: int) -> list
     lines, large = [], Lettering(unit)
     if title:
         lines.append(TextLine(large.fit(make_legible(title), width), TEXT_COLOUR, large))
-    shown = [f"doubt: {doubt}" for doubt in doubts]
-    if len(shown) > MOST_DOUBTS:
-        rest = len(shown) - (MOST_DOUBTS - 1)
-        shown = [*shown[: MOST_DOUBTS - 1], f"and {rest} more doubts"]
     small = Lettering(round(DOUBT_SIZE * unit))
-    for doubt in shown:
-        parts = small.wrap(make_legible(doubt), width, DOUBT_LINES)
-        lines += [TextLine(part, DOUBT_COLOUR, small) for part in parts]
+    written = set_doubts(doubts, small, width, lines=DOUBT_LINES)
+    lines += [TextLine(line, DOUBT_COLOUR, small) for line in written]
     return lines
 
 

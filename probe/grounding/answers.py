@@ -17,7 +17,6 @@ from torch import Tensor
 
 from probe.drawing.figures import (
     BARS_HEIGHT,
-    HEADING_HEIGHT,
     SCORES_HEIGHT,
     compute_frames_size,
     draw_activation,
@@ -25,13 +24,14 @@ from probe.drawing.figures import (
     draw_frames,
     save_figure,
     stack_rows,
-    write_heading,
 )
+from probe.drawing.headings import Heading
 from probe.drawing.overlays import overlay
 from probe.files import FileFormat, read_json, write_json
 from probe.grounding.config import GrounderConfig
 from probe.grounding.looks import Look
 from probe.grounding.queries import Queries
+from probe.pictures.fonts import note_missing_once
 from probe.pictures.found import Found, draw_found
 from probe.pictures.html import plot_as_html
 from probe.video import Span, Tube, Video, read_video
@@ -212,17 +212,19 @@ class Answer:
 
     def overlay(self, path: str | Path) -> None:
         """Write the source video with the action map, the tube and a time bar drawn in."""
-        overlay(path, self.video, self.when.heatmap, self.tube, self.span, title=self.queries.whole)
+        title, doubts = self.queries.whole, self.doubts
+        heatmap = self.when.heatmap
+        overlay(path, self.video, heatmap, self.tube, self.span, title=title, doubts=doubts)
 
+    @note_missing_once()
     def plot(self) -> Figure:
         """Draw the answer for paper or screen: frames and boxes, tokens, frame scores."""
         width, height = compute_frames_size(self.video)
-        heights = (height, height, BARS_HEIGHT, SCORES_HEIGHT)
-        lines = [self.queries.whole, *(f"doubt: {doubt}" for doubt in self.doubts)]
-        size = (width, HEADING_HEIGHT * len(lines) + sum(heights))
-        figure = Figure(size, layout="constrained")
-        write_heading(figure, lines)
-        seen, acted, words, times = stack_rows(figure, heights)
+        heading = Heading.of(self.queries.whole, self.doubts, width)
+        heights = (heading.height, height, height, BARS_HEIGHT, SCORES_HEIGHT)
+        figure = Figure((width, sum(heights)), layout="constrained")
+        above, seen, acted, words, times = stack_rows(figure, heights)
+        heading.write(above)
         looks = (
             (seen, self.where, "where", self.track),
             (acted, self.when, "when", self.tube),

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from probe.pictures.doubts import set_doubts
+from probe.pictures.fonts import make_legible, note_missing_once
+from probe.pictures.lettering import POINTS_PER_INCH, Lettering, measure_room
 from probe.pictures.rows import (
     BOX_WIDTH,
     TITLES_HEIGHT,
@@ -15,24 +18,24 @@ from probe.pictures.rows import (
     put_among,
 )
 from probe.pictures.style import (
-    AS_WRITTEN,
     CHOSEN_COLOUR,
+    DOUBT_COLOUR,
     PICTURE_WIDTH,
     QUIET_COLOUR,
     TEXT_SIZE,
-    shorten_line,
+    choose_options,
 )
 from probe.video import Span, Tube, Video
 from probe.video.previews import choose_row, write_times
 
-LONGEST_LINE = 95
-"""Characters after which a line below the bar is cut."""
+DOUBT_LINES = 2
+"""Lines of a doubt below the bar."""
 
 BAR_HEIGHT, LINE_HEIGHT = 0.1, 0.14
 """Inches of the bar of time, and of a line of text below it."""
 
-HIGHEST_PICTURE = 2.5
-"""Inches; frames that would need more are drawn smaller."""
+HIGHEST_PICTURE, LOWEST_FRAMES = 2.5, 0.9
+"""Inches; frames that would need more are drawn smaller, but not lower than that."""
 
 FADED = 0.55
 """Share of white in the frames outside the span."""
@@ -58,6 +61,7 @@ class Found:
     """Sentences that say why a reader should doubt it."""
 
 
+@note_missing_once()
 def draw_found(figure: Figure, video: Video, found: Found) -> None:
     """Draw frames in a row, with the box on those in the span, and a bar of time below them.
 
@@ -71,8 +75,10 @@ def draw_found(figure: Figure, video: Video, found: Found) -> None:
     tube, span = found.tube, found.span
     height, width = video.size
     shown = choose_row(len(video), width / height)
-    below = BAR_HEIGHT + LINE_HEIGHT * (2 + len(found.doubts))  # one of them for space
-    frames = min(compute_row_height(len(shown), width / height), HIGHEST_PICTURE - below)
+    lines = _set_lines(video, found)
+    below = BAR_HEIGHT + LINE_HEIGHT * (1 + len(lines))  # one more for space
+    room = max(HIGHEST_PICTURE - below, LOWEST_FRAMES)
+    frames = min(compute_row_height(len(shown), width / height), room)
     figure.set_size_inches(PICTURE_WIDTH, frames + below)
     row, bar = figure.subplots(2, 1, height_ratios=(frames - TITLES_HEIGHT, BAR_HEIGHT))
     inside = [place for place, index in enumerate(video.indices) if index in span]
@@ -88,19 +94,44 @@ def draw_found(figure: Figure, video: Video, found: Found) -> None:
             picture = (picture * (1 - FADED) + 255 * FADED).astype(picture.dtype)
         tiles.append(Tile(picture, times[place], outlines))
     draw_row(row, tiles, found.query)
-    _draw_time(bar, video, found)
+    _draw_time(bar, video, found.span)
+    _write_lines(bar, lines)
 
 
-def _draw_time(bar: Axes, video: Video, found: Found) -> None:
-    span = found.span
-    start, stop = video.time_at(span.start), video.time_at(span.stop)
-    end = video.time_at(video.source_length)
+def _set_lines(video: Video, found: Found) -> list[tuple[str, str]]:
+    """Set the lines of text below the bar, each with its colour: the times, then the doubts."""
+    start, stop, end = _find_times(video, found.span)
+    about = make_legible(f"{start:.2f} to {stop:.2f} s of {end:.1f} s, {found.about}")
+    room, lettering = measure_room(PICTURE_WIDTH), Lettering.in_points(TEXT_SIZE)
+    doubts = set_doubts(found.doubts, lettering, room, lines=DOUBT_LINES)
+    return [(lettering.fit(about, room), "black"), *((line, DOUBT_COLOUR) for line in doubts)]
+
+
+def _write_lines(bar: Axes, lines: Sequence[tuple[str, str]]) -> None:
+    for number, (line, colour) in enumerate(lines):
+        # Annotations count as parts of the axes, so that layouts leave room for them.
+        bar.annotate(
+            line,
+            xy=(0, 0),
+            xycoords="axes fraction",
+            xytext=(0, -POINTS_PER_INCH * LINE_HEIGHT * (number + 0.3)),
+            textcoords="offset points",
+            va="top",
+            fontsize=TEXT_SIZE,
+            color=colour,
+            **choose_options(line),
+        )
+
+
+def _find_times(video: Video, span: Span) -> tuple[float, float, float]:
+    """Find the seconds at which a span starts and stops, and those of the whole video."""
+    return video.time_at(span.start), video.time_at(span.stop), video.time_at(video.source_length)
+
+
+def _draw_time(bar: Axes, video: Video, span: Span) -> None:
+    start, stop, end = _find_times(video, span)
     bar.barh(0, end, color=QUIET_COLOUR)
     bar.barh(0, stop - start, left=start, color=CHOSEN_COLOUR)
     bar.set(xlim=(0, end), yticks=[], xticks=[])
     for spine in bar.spines.values():
         spine.set_visible(False)
-    lines = [f"{start:.2f} to {stop:.2f} s of {end:.1f} s, {found.about}"]
-    lines += [f"doubt: {doubt}" for doubt in found.doubts]
-    text = "\n".join(shorten_line(line, LONGEST_LINE) for line in lines)
-    bar.set_xlabel(text, fontsize=TEXT_SIZE, loc="left", **AS_WRITTEN)

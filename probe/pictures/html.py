@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from probe.pictures.fonts import note_missing_once
 from probe.pictures.style import PICTURE_HEIGHT, PICTURE_WIDTH
 from probe.video.previews import (
     MOST_HTML_BYTES,
@@ -26,6 +27,7 @@ PICTURE_MARGIN = 0.03
 """Inches around what is drawn."""
 
 
+@note_missing_once()
 def plot_as_html(
     result: Any, draw: Callable[[Figure], Any] | None = None, *, height: float = PICTURE_HEIGHT
 ) -> str:

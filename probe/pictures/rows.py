@@ -10,12 +10,13 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from probe.pictures.fonts import make_legible, note_missing_once
 from probe.pictures.heat import HEAT_COLOURS, blend, scale_heat
 from probe.pictures.style import (
-    AS_WRITTEN,
     CHOSEN_COLOUR,
     PICTURE_WIDTH,
     TEXT_SIZE,
+    choose_options,
     require_finite,
     take_axes,
     write_title,
@@ -51,6 +52,7 @@ class Tile:
     """Height and width in which boxes are measured; None for the picture's own pixels."""
 
 
+@note_missing_once()
 def draw_row(ax: Axes, tiles: Sequence[Tile], title: str = "") -> None:
     """Draw pictures of one size in a row; a picture's pixels are the units of the axes.
 
@@ -68,7 +70,8 @@ def draw_row(ax: Axes, tiles: Sequence[Tile], title: str = "") -> None:
             _outline(ax, (left + x1, y1, left + x2, y2), colour, thickness)
     centres = [number * step + width / 2 for number in range(len(tiles))]
     # As labels of ticks, the titles of tiles are part of the axes: layouts leave room for them.
-    ax.set_xticks(centres, [tile.title for tile in tiles], fontsize=TEXT_SIZE, **AS_WRITTEN)
+    titles = [make_legible(tile.title) for tile in tiles]
+    ax.set_xticks(centres, titles, fontsize=TEXT_SIZE, **choose_options("".join(titles)))
     ax.tick_params(bottom=False, labelbottom=False, labeltop=True, pad=1)
     # At the left, where the title is, if the axes are too wide for the pictures.
     ax.set(yticks=[], xlim=(0, len(tiles) * step - FRAME_GAP * width), ylim=(height, 0), anchor="W")

@@ -2,15 +2,21 @@
 
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+
+from probe.pictures.fonts import BASE_FAMILY, find_fonts, make_legible, name_family
 
 CHOSEN_COLOUR, QUIET_COLOUR = "#0072B2", "#c8c8c8"
 """Blue from the colour-blind safe palette of Okabe and Ito, and grey."""
 
 HIGHLIGHT_COLOUR = "#E69F00"
 """Orange of the same palette: the grounding token."""
+
+DOUBT_COLOUR = "#9A5B00"
+"""The same orange, dark enough for text on white."""
 
 LONGEST_TITLE = 200
 """Characters of a title in any figure."""
@@ -23,7 +29,7 @@ PICTURE_WIDTH, PICTURE_HEIGHT = 6.0, 2.0
 
 AS_WRITTEN: dict[str, Any] = {"parse_math": False, "usetex": False}
 """Options of any text that a person or a model wrote. Without them matplotlib reads what lies
-between two dollar signs as mathematics, and fails if it is none."""
+between two dollar signs as mathematics, and fails if it is none. `choose_options` adds fonts."""
 
 
 CELL_WIDTH, LABELS_WIDTH = 1.29, 0.6
@@ -50,9 +56,11 @@ def take_axes(ax: Any, height: float = PICTURE_HEIGHT) -> Axes:
 def write_title(ax: Axes, text: str, note: str = "") -> None:
     """Write a title at the left, the text cut so that it and the note after it fit in the axes."""
     room, most = measure_width(ax) * ax.figure.dpi, LONGEST_TITLE
+    whole = make_legible(text)
+    options = choose_options(whole)
     while True:
-        line = shorten_line(text, most)
-        title = ax.set_title(line + note, fontsize=TITLE_SIZE, loc="left", **AS_WRITTEN)
+        line = _cut(whole, most)
+        title = ax.set_title(line + note, fontsize=TITLE_SIZE, loc="left", **options)
         width = title.get_window_extent().width
         if width <= room or len(line) <= 1:
             return
@@ -85,6 +93,23 @@ def require_finite(what: str, values: np.ndarray) -> None:
 
 
 def shorten_line(text: str, most: int) -> str:
-    """Put a text on one line and cut it to so many characters."""
-    line = " ".join(text.split())
+    """Put a text on one line, in signs that can be drawn, and cut it to so many characters."""
+    return _cut(make_legible(text), most)
+
+
+def choose_options(text: str) -> dict[str, Any]:
+    """Choose matplotlib's options for a text that a person or a model wrote, fonts included.
+
+    Args:
+        text: The text, or several in one, as `make_legible` or `shorten_line` gave it.
+    """
+    if text.isascii():
+        return AS_WRITTEN
+    # Signs are taken from the first of these families that has them.
+    families = [*matplotlib.rcParams["font.family"], BASE_FAMILY]
+    families += [name_family(font) for font in find_fonts(text)[1:]]
+    return {**AS_WRITTEN, "fontfamily": list(dict.fromkeys(families))}
+
+
+def _cut(line: str, most: int) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"

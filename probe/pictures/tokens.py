@@ -7,12 +7,13 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
+from probe.pictures.fonts import note_missing_once
 from probe.pictures.style import (
-    AS_WRITTEN,
     CHOSEN_COLOUR,
     HIGHLIGHT_COLOUR,
     QUIET_COLOUR,
     TEXT_SIZE,
+    choose_options,
     hide_upper_spines,
     measure_width,
     require_finite,
@@ -39,6 +40,7 @@ LABEL_WIDTH = 0.13
 """Inches that the label of a token takes, turned as it is."""
 
 
+@note_missing_once()
 def draw_token_bars(  # noqa: PLR0913  the columns of a table of tokens, and what is said of it
     ax: Any,
     texts: Sequence[str],
@@ -76,7 +78,8 @@ def draw_token_bars(  # noqa: PLR0913  the columns of a table of tokens, and wha
         bars[token].set(color=HIGHLIGHT_COLOUR)
     named = _choose_named(ax, activation, chosen)
     labels = [shorten_line(texts[token], LONGEST_LABEL) for token in named]
-    ax.set_xticks(named, labels, rotation=60, ha="right", rotation_mode="anchor", **AS_WRITTEN)
+    options = choose_options("".join(labels))
+    ax.set_xticks(named, labels, rotation=60, ha="right", rotation_mode="anchor", **options)
     ax.tick_params(labelsize=TEXT_SIZE)
     ax.tick_params(axis="x", length=2, pad=1)
     ax.set_ylabel("visual activation", fontsize=TEXT_SIZE)

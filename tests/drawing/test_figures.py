@@ -10,7 +10,8 @@ from matplotlib.text import Text
 from shown import drawn
 from staged import staged_reading, staged_video
 
-from probe.drawing.figures import HEADING_SIZE, compare_maps, draw_frames, draw_token_figure
+from probe.drawing.figures import compare_maps, draw_frames, draw_token_figure
+from probe.drawing.headings import QUERY_SIZE
 from probe.grounder import ground
 from probe.grounding.presets import PLAIN
 from probe.video import Tube
@@ -49,12 +50,15 @@ def test_tokens_of_any_text_are_drawn_as_they_are(video, reading):
     assert shown_as_written(draw_token_figure(video, reading, 7), "$x$")
 
 
-def test_a_long_question_is_cut_to_the_width_of_its_figure(video):
-    long = staged_reading(video, ["why", "would", "anyone"] * 30, layers=1, heads=1, side=4)
+def test_a_long_question_is_broken_and_cut_to_the_width_of_its_figure(video):
+    long = staged_reading(video, ["why", "would", "anyone"] * 60, layers=1, heads=1, side=4)
     figure = draw_token_figure(video, long, 3)
     figure.draw_without_rendering()
-    (heading,) = [text for text in texts(figure) if text.get_fontsize() == HEADING_SIZE]
-    assert 0.6 * figure.bbox.width < heading.get_window_extent().width < figure.bbox.width
+    lines = [text for text in texts(figure) if text.get_fontsize() == QUERY_SIZE]
+    assert len(lines) == 2
+    assert lines[1].get_text().endswith("…")
+    for line in lines:
+        assert 0.8 * figure.bbox.width < line.get_window_extent().width < figure.bbox.width
 
 
 @pytest.mark.slow

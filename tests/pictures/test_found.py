@@ -1,5 +1,7 @@
 """What was found, small: boxes in the frames of the span only, and a bar of time to scale."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -7,7 +9,7 @@ from matplotlib.patches import Rectangle
 from shown import drawn
 from staged import staged_video
 
-from probe.pictures.found import Found, draw_found
+from probe.pictures.found import DOUBT_LINES, Found, draw_found
 from probe.video import Span, Tube
 from probe.video.previews import FRAME_GAP
 
@@ -22,6 +24,10 @@ def video():
 def tube_over(span):
     frames = np.arange(span.start, span.stop)
     return Tube(frames, np.stack([[f / 4, 10, f / 4 + 20, 40] for f in frames]))
+
+
+def lines_below(bar):
+    return [text.get_text() for text in bar.texts]
 
 
 def draw(video, span, **texts):
@@ -58,15 +64,28 @@ def test_the_bar_shows_the_span_within_the_video(video):
     whole, part = (patch for patch in bar.patches if isinstance(patch, Rectangle))
     assert (whole.get_x(), whole.get_width()) == pytest.approx((0, 20.0))
     assert (part.get_x(), part.get_width()) == pytest.approx((6.0, 7.0))
-    assert bar.get_xlabel() == "6.00 to 13.00 s of 20.0 s, one of 2 tracks"
+    assert lines_below(bar) == ["6.00 to 13.00 s of 20.0 s, one of 2 tracks"]
 
 
-def test_doubts_are_written_below_the_times(video):
-    _, _, bar = draw(video, Span(60, 130), doubts=("the model says no", "$x$ " * 99))
-    lines = bar.get_xlabel().split("\n")
-    assert lines[1] == "doubt: the model says no"
-    assert lines[2].startswith("doubt: $x$ $x$")
-    assert len(lines[2]) < 100
+def test_doubts_are_written_below_the_times_and_do_not_overlap(video):
+    long = "the model says no to the whole query, " * 6
+    figure, _, bar = draw(video, Span(60, 130), doubts=("the model says no", "$x$ " * 99, long))
+    times, first, *others = lines_below(bar)
+    assert times.startswith("6.00 to 13.00 s")
+    assert first == "doubt: the model says no"
+    assert len(others) == 2 * DOUBT_LINES
+    assert others[0].startswith("doubt: $x$ $x$")
+    assert others[1].endswith("…")
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in bar.texts]
+    assert all(upper.y0 >= lower.y1 - 2 for upper, lower in pairwise(boxes))
+    assert all(box.x1 <= figure.bbox.x1 for box in boxes)
+    assert boxes[0].y1 <= bar.get_window_extent().y0
+
+
+def test_of_many_doubts_the_others_are_counted(video):
+    _, _, bar = draw(video, Span(60, 130), doubts=("a", "b", "c", "d", "e"))
+    assert lines_below(bar)[1:] == ["doubt: a", "doubt: b", "and 3 more doubts"]
 
 
 @pytest.mark.parametrize("size", [(90, 160), (160, 90), (64, 64), (20, 300)])

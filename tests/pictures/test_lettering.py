@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from probe.drawing.lettering import ELLIPSIS, Lettering
+from probe.pictures.lettering import ELLIPSIS, Lettering
 
 LETTERING = Lettering(16)
 

@@ -11,12 +11,32 @@ from probe.pictures.fonts import find_fonts, has_sign
 
 ELLIPSIS = "…"
 
+POINTS_PER_INCH = 72
+
+SHARPNESS = 10
+"""Pixels a point with which lines of figures are measured: in whole points, widths would be rounded
+too far."""
+
+ROUNDING = 0.95
+"""Share of a line that text may fill as it is measured: a figure draws each sign in whole pixels,
+which makes some lines a few percent wider."""
+
+
+def measure_room(inches: float) -> int:
+    """Measure the room that a line of a figure has for text, in pixels of `Lettering.in_points`."""
+    return round(ROUNDING * inches * POINTS_PER_INCH * SHARPNESS)
+
 
 @dataclass(frozen=True)
 class Lettering:
     """Text of one height in pixels; the texts are those that `make_legible` gave."""
 
     height: int
+
+    @classmethod
+    def in_points(cls, size: float) -> "Lettering":
+        """Return the lettering that measures a figure's text of so many points."""
+        return cls(round(size * SHARPNESS))
 
     def measure(self, text: str) -> float:
         """Measure the width of a text in pixels."""

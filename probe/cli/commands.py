@@ -1,0 +1,84 @@
+"""The commands of the program, and the reading of what was typed."""
+
+import os
+from contextlib import redirect_stderr
+from dataclasses import fields, is_dataclass, replace
+from io import StringIO
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+import tyro
+from tyro.conf import subcommand
+
+from probe.cli.checking import CheckModel
+from probe.cli.console import ExitCode, fail, strip_box
+from probe.cli.evaluating import Evaluate, Report
+from probe.cli.grounding import Demo, Ground
+from probe.cli.looking import MakePage, RankTokens
+from probe.cli.training import TrainOrganism
+
+Command: TypeAlias = (
+    Annotated[Demo, subcommand("demo")]
+    | Annotated[Ground, subcommand("ground")]
+    | Annotated[RankTokens, subcommand("tokens")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Report, subcommand("report")]
+    | Annotated[MakePage, subcommand("view")]
+    | Annotated[CheckModel, subcommand("check-model")]
+    | Annotated[TrainOrganism, subcommand("train-organism")]
+)
+
+Options = TypeVar("Options", bound=Any)
+
+DESCRIPTION = "\n".join(
+    (
+        "Where does a video language model look when it reads a question?\n\nExit codes:",
+        *(f"{code.value:5} {code.meaning}" for code in ExitCode),
+    )
+)
+
+
+def parse_command() -> Command:
+    """Read the command that was typed; exit with one line if it is none."""
+    # The parser prints its errors in a box of many lines and exits.
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            command = tyro.cli(
+                Command,
+                prog="probe",
+                description=DESCRIPTION,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as stop:
+        if not stop.code:  # --help exits, too, but has printed what was asked for
+            raise
+        fail(f"{strip_box(said.getvalue())} (see --help)")
+    return decode_texts(command)
+
+
+def decode_texts(options: Options) -> Options:
+    """Read the texts among options as UTF-8, whatever the locale; exit with one line if they fail.
+
+    Paths stay as they were typed: files are found by their bytes, whatever those mean.
+    """
+    changed = {}
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if is_dataclass(value):
+            changed[field.name] = decode_texts(value)
+        elif isinstance(value, tuple):
+            changed[field.name] = tuple(_decode(field.name, one) for one in value)
+        else:
+            changed[field.name] = _decode(field.name, value)
+    return replace(options, **changed)
+
+
+def _decode(name: str, value: Any) -> Any:
+    # Python keeps bytes that the locale cannot read as lone surrogates. Tokenizers and writers of
+    # files would fail at them later, each in its own way.
+    if not isinstance(value, str) or value.isascii():
+        return value
+    try:
+        return os.fsencode(value).decode("utf-8")
+    except UnicodeError:
+        fail(f"{name} {value}: holds bytes that are not UTF-8; write it in UTF-8")
