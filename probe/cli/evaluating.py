@@ -31,12 +31,11 @@ def list_datasets(default: str) -> str:  # noqa: ARG001  the parser gives the op
     return f"(one of: {', '.join(NAMES)})"
 
 
-def list_methods(default: str) -> str:  # noqa: ARG001  the parser gives the option's default
+def list_methods(default: str) -> str:
     """List the methods for the help, which alone has to import them."""
     from probe.evaluation.methods import METHODS
 
-    known = ", ".join(METHODS)
-    return f"(one of: {known}; default: best for the shipped model, paper for any other)"
+    return f"(one of: {', '.join(METHODS)}; default: {default})"
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,12 @@ class Evaluate:
     check: bool = False
     """Only check that every sample is there and as annotated."""
 
-    method: Annotated[str | None, arg(metavar="NAME", help_behavior_hint=list_methods)] = None
-    """The method that answers: a preset of the grounder, a baseline, or module:name of your own."""
+    chance: bool = False
+    """Only print what chance is for these candidates: the expected figures of guesses that read
+    neither the query nor the model, which is not loaded. Nothing is written."""
+
+    method: Annotated[str, arg(metavar="NAME", help_behavior_hint=list_methods)] = "causal"
+    """The method that answers: a preset of the grounder, a rival, or module:name of your own."""
 
     oracle: bool = False
     """Take the true tracks as candidates; every figure of the run will say so."""
@@ -107,6 +110,9 @@ class Evaluate:
         if self.check:
             print_findings(config, self.limit)
             return
+        if self.chance:
+            print_chance(config, self.limit)
+            return
         check_writable(self.out)
         with self._open_answerer(config) as answerer:
             if config.model == ORGANISM and self.root is not None:
@@ -122,12 +128,13 @@ class Evaluate:
             fail(f"stopped after {done} queries; start again to go on", code=130)
 
     def _make_config(self) -> "EvaluationConfig":
-        from probe.engine.model import ORGANISM
         from probe.evaluation.config import EvaluationConfig
         from probe.grounding.sources import make_splitter
 
         if not self.dataset:
             raise ValueError(f"which data set? Give its name {list_datasets('')}")
+        if self.check and self.chance:
+            raise ValueError("--check and --chance: each is done alone; leave out one of them")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"--limit {self.limit}: nothing to do; give at least 1")
         if self.threads is not None and self.threads < 1:
@@ -141,7 +148,7 @@ class Evaluate:
             dataset=self.dataset,
             root=self.root,
             annotations=self.annotations,
-            method=self.method or ("best" if options.model == ORGANISM else "paper"),
+            method=self.method,
             rules=self.rules.names,
             candidates=self._make_candidates(),
             splitter=make_splitter(self.sources.split),
@@ -249,6 +256,13 @@ def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
         kept = {"clips": clips, **examine(answerer.model, benchmark, clips)}
         write_json(path, kept)
     print("\n".join(format_exam(kept)))
+
+
+def print_chance(config: "EvaluationConfig", limit: int | None) -> None:
+    """Print the expected figures of guesses, without a model."""
+    from probe.evaluation.chance import format_chance, measure_chance
+
+    print("\n".join(format_chance(measure_chance(config, limit=limit, progress=True))))
 
 
 def print_findings(config: "EvaluationConfig", limit: int | None) -> None:

@@ -1,9 +1,10 @@
 """Options that replace single rules of a preset, by a shipped rule's name or one of your own."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
@@ -11,23 +12,46 @@ if TYPE_CHECKING:
     from probe.evaluation.rules import RuleNames
 
 
+def list_rules(kind: str) -> Callable[[str], str]:
+    """Make the function that lists the rules of a kind for the help, which alone imports them."""
+
+    def list_names(default: str) -> str:  # noqa: ARG001  the parser gives the option's default
+        from probe.evaluation.rules import RULE_KINDS
+
+        return f"(one of: {', '.join(RULE_KINDS[kind].names)}; or module:name of your own)"
+
+    return list_names
+
+
+def _describe(kind: str) -> Any:
+    """Describe an option for one kind of rule."""
+    return arg(metavar="RULE", help_behavior_hint=list_rules(kind))
+
+
 @dataclass(frozen=True)
 class RuleOptions:
     """Options for the rules of a preset."""
 
-    token: Annotated[str | None, arg(metavar="RULE")] = None
-    """The rule for the tokens whose maps are read, in place of the preset's: MostActive, AllOf, or
-    module:name of your own."""
+    token: Annotated[str | None, _describe("token")] = None
+    """The rule for the tokens whose maps are read, in place of the preset's."""
 
-    track: Annotated[str | None, arg(metavar="RULE")] = None
-    """The rule for scoring candidate tracks: AttentionPeak, CausalEffect, or
-    module:name."""
+    token_when: Annotated[str | None, _describe("token_when")] = None
+    """The rule for the tokens of the action part, where it is another."""
 
-    span: Annotated[str | None, arg(metavar="RULE")] = None
-    """The rule for the span: TopHull, GrowFromPeak, BestContrast, or module:name."""
+    fuse: Annotated[str | None, _describe("fuse")] = None
+    """A rule for a map by which the attribute map is multiplied."""
 
-    loss: Annotated[str | None, arg(metavar="RULE")] = None
-    """The loss of learned latent prompts: exponential, contrast, entropy, or module:name."""
+    track: Annotated[str | None, _describe("track")] = None
+    """The rule for scoring candidate tracks."""
+
+    frame_scores: Annotated[str | None, _describe("frame_scores")] = None
+    """The rule for scoring the frames of the chosen track."""
+
+    span: Annotated[str | None, _describe("span")] = None
+    """The rule for the span, given the scores of the frames."""
+
+    loss: Annotated[str | None, _describe("loss")] = None
+    """The loss of learned latent prompts."""
 
     @property
     def names(self) -> "RuleNames":

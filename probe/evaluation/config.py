@@ -6,7 +6,7 @@ from pathlib import Path
 from probe.datasets import DataSet, load_dataset
 from probe.engine.model import ORGANISM
 from probe.evaluation.candidates import Candidates, Detected, Proposed
-from probe.evaluation.methods import Grounding, Method, find_method
+from probe.evaluation.methods import Grounding, Lens, Method, find_method
 from probe.evaluation.rules import RuleNames
 from probe.grounding.sources import ByFile, ByRules, Splitter
 from probe.metrics import PROTOCOLS
@@ -16,7 +16,7 @@ from probe.metrics import PROTOCOLS
 class EvaluationConfig:
     """Everything to evaluate, in names and plain values, so that other processes can open the same.
 
-    >>> EvaluationConfig("shapes-val", method="centre").load_dataset().name
+    >>> EvaluationConfig("shapes-val", method="whole-clip").load_dataset().name
     'shapes-val'
 
     Raises:
@@ -32,7 +32,7 @@ class EvaluationConfig:
     annotations: Path | None = None
     """Its annotation file, if it is not found in the folder by its published name."""
 
-    method: str = "best"
+    method: str = "causal"
     """A name in `METHODS`, or `module:qualname` of a method of yours."""
 
     rules: RuleNames = field(default_factory=RuleNames)
@@ -64,10 +64,10 @@ class EvaluationConfig:
             raise ValueError(f"no protocol is called {self.protocol!r}; there are {known}")
         if self.frames is not None and self.frames < 1:
             raise ValueError(f"cannot sample {self.frames} frames; ask for at least 1")
-        # A method of the user's may ask for parts: only the shipped baselines are known not to.
-        asks_for_parts = isinstance(method, Grounding) or ":" in self.method
+        # A method of the user's may read parts: of the shipped ones it is known which do.
+        reads_parts = isinstance(method, Grounding | Lens) or ":" in self.method
         searches = isinstance(self.candidates, Detected)
-        if not (isinstance(self.splitter, ByRules) or asks_for_parts or searches):
+        if not (isinstance(self.splitter, ByRules) or reads_parts or searches):
             raise ValueError(
                 f"the method {self.method} asks for no part of a query; leave out --split, or "
                 "give --detector, which looks for its subject"
@@ -85,7 +85,7 @@ class EvaluationConfig:
         if not isinstance(method, Grounding):
             raise ValueError(
                 f"the method {self.method} is no grounder and has no rules; leave out "
-                f"{' and '.join(f'--{kind}' for kind in self.rules.given)}"
+                f"{self.rules.options}"
             )
         return Grounding(self.rules.replace_in(method.config))
 

@@ -27,7 +27,7 @@ from probe.evaluation.direct import DirectAnswer, ask_directly
 from probe.grounder import ground
 from probe.grounding.answers import Answer
 from probe.grounding.config import GrounderConfig
-from probe.grounding.grammar import ADVERBS, COORDINATORS, EDGES, SMALL, SUBORDINATORS
+from probe.grounding.lexicon import ADVERBS, EDGES, SMALL, SUBORDINATORS
 from probe.grounding.presence import measure_presence
 from probe.grounding.presets import NOUN, PLAIN, PRESETS, RELEASED_CODE
 from probe.grounding.queries import Queries
@@ -205,12 +205,7 @@ class LargestTrack:
 
     def __call__(self, model: VideoLM, task: Task) -> Prediction:  # noqa: ARG002
         """Choose the track with the greatest area over all its boxes; of equals, the first."""
-        areas = [
-            float((track.boxes[:, 2:] - track.boxes[:, :2]).prod(axis=1).sum())
-            for track in task.candidates
-        ]
-        largest = task.candidates[areas.index(max(areas))]
-        return Prediction(centred_span(task.video, self.share), largest)
+        return Prediction(centred_span(task.video, self.share), find_largest(task.candidates))
 
 
 @dataclass(frozen=True)
@@ -273,6 +268,11 @@ def centred_span(video: Video, share: float) -> Span:
     return Span(start, start + length)
 
 
+def find_largest(tracks: Sequence[Tube]) -> Tube:
+    """Return the track with the greatest area, summed over its boxes; of equals, the first."""
+    return max(tracks, key=lambda one: float((one.boxes[:, 2:] - one.boxes[:, :2]).prod(1).sum()))
+
+
 def seed_by_name(name: str, seed: int) -> np.random.Generator:
     """Make a source of random numbers that follow from the name of a query and a seed alone."""
     # A query has the same numbers whatever was asked before: a run that was stopped, or is shared
@@ -298,9 +298,7 @@ def find_content_words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word and word.lower() not in FUNCTION))
 
 
-PRONOUNS = frozenset(("he", "him", "she", "it", "they", "them"))
-
-FUNCTION = SMALL | COORDINATORS | SUBORDINATORS | ADVERBS | PRONOUNS
+FUNCTION = SMALL | SUBORDINATORS | ADVERBS
 """Function words, which no part of a picture is like."""
 
 METHODS: Mapping[str, Method] = MappingProxyType(

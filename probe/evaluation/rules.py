@@ -5,26 +5,79 @@ A name is that of a shipped rule, such as "TopHull", or `module:qualname` of a r
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from inspect import signature
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from probe.datasets.user_code import find_user_object, make_instance
 from probe.grounding.config import GrounderConfig
 from probe.grounding.losses import contrast, entropy, exponential
-from probe.grounding.reattention import Learning
+from probe.grounding.noun_rule import Noun
 from probe.grounding.span_rules import BestContrast, GrowFromPeak, TopHull
-from probe.grounding.track_rules import AttentionPeak, CausalEffect
+from probe.grounding.track_rules import AttentionBySize, AttentionPeak, CausalEffect, PeakInTrack
+from probe.interpret.baseline_maps import entropy_gradient
 from probe.interpret.token_rules import AllOf, Fixed, MostActive
 
-SHIPPED_RULES: Mapping[str, tuple[Callable[..., Any], ...]] = MappingProxyType(
+Rule: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class RuleKind:
+    """One kind of rule: where it belongs in a configuration, and which of it are shipped."""
+
+    put: Callable[[GrounderConfig, Rule], GrounderConfig]
+    """Gives the configuration with a rule of this kind in place of its own."""
+
+    shipped: tuple[Rule, ...]
+    """The shipped rules; they go by the names of their classes or functions."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names that are enough to make a rule; a class that needs arguments has none."""
+        return tuple(rule.__name__ for rule in self.shipped if not _needs_arguments(rule))
+
+
+def _needs_arguments(rule: Rule) -> bool:
+    if not isinstance(rule, type):
+        return False
+    wanted = signature(rule).parameters.values()
+    return any(one.default is one.empty for one in wanted)
+
+
+def _put_in(field: str) -> Callable[[GrounderConfig, Rule], GrounderConfig]:
+    """Make the function that puts a rule in one field of a configuration."""
+
+    def put(config: GrounderConfig, rule: Rule) -> GrounderConfig:
+        return replace(config, **{field: rule})
+
+    return put
+
+
+def _put_loss(config: GrounderConfig, loss: Rule) -> GrounderConfig:
+    """Give the loss to each branch that learns; it is no field of the configuration itself."""
+    branches = {"learn_where": config.learn_where, "learn_when": config.learn_when}
+    learned = {name: branch for name, branch in branches.items() if branch is not None}
+    if not learned:
+        raise ValueError(
+            "--loss: this method learns no latent prompt that a loss could be for; choose one that "
+            "does, such as paper"
+        )
+    changed: dict[str, Any] = {name: replace(one, loss=loss) for name, one in learned.items()}
+    return replace(config, **changed)
+
+
+RULE_KINDS: Mapping[str, RuleKind] = MappingProxyType(
     {
-        "token": (MostActive, AllOf, Fixed),
-        "track": (AttentionPeak, CausalEffect),
-        "span": (TopHull, GrowFromPeak, BestContrast),
-        "loss": (exponential, contrast, entropy),
+        "token": RuleKind(_put_in("token"), (MostActive, AllOf, Noun, Fixed)),
+        "token_when": RuleKind(_put_in("token_when"), (MostActive, AllOf, Noun, Fixed)),
+        "fuse": RuleKind(_put_in("fuse"), (entropy_gradient,)),
+        "track": RuleKind(_put_in("track"), (AttentionPeak, AttentionBySize, CausalEffect)),
+        "frame_scores": RuleKind(_put_in("frames"), (PeakInTrack,)),
+        "span": RuleKind(_put_in("span"), (TopHull, GrowFromPeak, BestContrast)),
+        "loss": RuleKind(_put_loss, (exponential, contrast, entropy)),
     }
 )
-"""The shipped rules of each kind; they go by the names of their classes or functions."""
+"""The kinds of rule, by the fields of `RuleNames`."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +87,18 @@ class RuleNames:
     token: str | None = None
     """Chooses the tokens whose attention maps are read."""
 
+    token_when: str | None = None
+    """Chooses those of the action part. Without a rule for it here or in the configuration, `token`
+    chooses for both parts."""
+
+    fuse: str | None = None
+    """Makes a map by which the attribute map is multiplied."""
+
     track: str | None = None
     """Scores the candidate tracks."""
+
+    frame_scores: str | None = None
+    """Scores the frames of the chosen track; the field `frames` of the configuration."""
 
     span: str | None = None
     """Chooses the span from one score for each frame."""
@@ -48,47 +111,42 @@ class RuleNames:
         """The names that are not None, by the kind of rule."""
         return {one.name: name for one in fields(self) if (name := getattr(self, one.name))}
 
+    @property
+    def options(self) -> str:
+        """The options of the command line that gave them, such as "--token and --span"."""
+        return " and ".join(f"--{kind.replace('_', '-')}" for kind in self.given)
+
     def replace_in(self, config: GrounderConfig) -> GrounderConfig:
         """Return a configuration with these rules in place of its own.
 
         Raises:
             ValueError: if there is no such rule, or a loss is given where nothing is learned.
         """
-        changes: dict[str, Any] = {kind: find_rule(kind, name) for kind, name in self.given.items()}
-        # The loss is no field of the configuration: each branch that learns has one.
-        if (loss := changes.pop("loss", None)) is not None:
-            changes |= _replace_loss(config, loss)
-        return replace(config, **changes)
+        for kind, name in self.given.items():
+            config = RULE_KINDS[kind].put(config, find_rule(kind, name))
+        return config
 
 
-def find_rule(kind: str, name: str) -> Callable[..., Any]:
-    """Return a rule of a kind: "token", "track", "span" or "loss".
+def find_rule(kind: str, name: str) -> Rule:
+    """Return a rule of a kind in `RULE_KINDS`, such as "token" or "frame_scores".
 
     Raises:
         ValueError: if there is no such rule, it cannot be called, or it is a class that needs
             arguments.
     """
+    called = kind.replace("_", " ")
     if ":" in name:
         rule = make_instance(name, find_user_object(name))
         if not callable(rule):
-            raise ValueError(f"{name}: a {type(rule).__name__} is no {kind} rule; give a callable")
+            raise ValueError(
+                f"{name}: a {type(rule).__name__} is no {called} rule; give a callable"
+            )
         return rule
-    known = {rule.__name__: rule for rule in SHIPPED_RULES[kind]}
+    kind_of_rule = RULE_KINDS[kind]
+    known = {rule.__name__: rule for rule in kind_of_rule.shipped}
     if name not in known:
         raise ValueError(
-            f"no {kind} rule is called {name!r}; there are {', '.join(known)}, and rules of yours "
-            "as module:name"
+            f"no {called} rule is called {name!r}; there are {', '.join(kind_of_rule.names)}, and "
+            "rules of yours as module:name"
         )
     return make_instance(name, known[name])
-
-
-def _replace_loss(config: GrounderConfig, loss: Callable[..., Any]) -> dict[str, Learning]:
-    """Give the loss to each branch that learns."""
-    branches = {"learn_where": config.learn_where, "learn_when": config.learn_when}
-    learned = {name: branch for name, branch in branches.items() if branch is not None}
-    if not learned:
-        raise ValueError(
-            "--loss: this method learns no latent prompt that a loss could be for; choose one that "
-            "does, such as paper"
-        )
-    return {name: replace(branch, loss=loss) for name, branch in learned.items()}

@@ -251,7 +251,7 @@ def test_a_perfect_answer_scores_what_each_protocol_says(
     def answer(_, task):
         return Prediction(truth.span, task.candidates[0])
 
-    monkeypatch.setattr("probe.evaluation.methods.METHODS", {"best": answer})
+    monkeypatch.setattr("probe.evaluation.methods.METHODS", {"causal": answer})
     made = EvaluationConfig("hcstvg1", tmp_path, candidates=Oracle(), protocol=protocol)
     evaluator = Evaluator(made, load_dataset("hcstvg1", tmp_path), organism)
     (result,) = evaluator.answer_all([0])

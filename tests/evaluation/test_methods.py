@@ -2,17 +2,35 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 from probe.candidates.proposals import propose_tracks
 from probe.cli.evaluating import ProtocolName, list_datasets, list_methods
 from probe.datasets import NAMES
+from probe.engine.attention import Heatmap
+from probe.engine.grids import Cells
+from probe.engine.model import VideoLM
+from probe.engine.view import View
 from probe.evaluation.direct import parse_answer
-from probe.evaluation.methods import METHODS, CentredWindow, Grounding, RandomTrack, Task
+from probe.evaluation.methods import (
+    METHODS,
+    Grounding,
+    LargestTrack,
+    Lens,
+    PresenceMethod,
+    RandomTrack,
+    RandomTube,
+    Task,
+    find_content_words,
+    find_method,
+    find_peaks,
+)
 from probe.grounder import ground
 from probe.grounding.presets import BEST, PRESETS
 from probe.grounding.queries import decompose
 from probe.metrics import PROTOCOLS
-from probe.video import Span, Tube, Video
+from probe.organism.world import ACTIONS, COLOURS, SHAPES
+from probe.video import Span, Tube, Video, box_iou
 
 
 @pytest.fixture
@@ -26,8 +44,8 @@ def box_track(*box, frames=(0, 50)):
     return Tube(np.array(frames), np.tile(np.array(box, dtype=np.float64), (len(frames), 1)))
 
 
-def task(video, *candidates, name="a query"):
-    return Task(name, video, decompose("the thing"), candidates, closed=True)
+def task(video, *candidates, name="a query", query="the thing"):
+    return Task(name, video, decompose(query), candidates, closed=True)
 
 
 def test_the_command_line_knows_every_name(command):
@@ -39,22 +57,58 @@ def test_the_command_line_knows_every_name(command):
     assert all(name in list_methods("") for name in METHODS)
 
 
-def test_the_centred_window_is_the_middle_half_with_the_largest_track(organism, ten_seconds):
+def test_the_largest_track_is_taken_in_the_middle_half_or_in_the_whole_clip(ten_seconds):
     small, large = box_track(0, 0, 10, 10), box_track(50, 0, 80, 30)
-    prediction = CentredWindow()(organism, task(ten_seconds, small, large, small))
-    assert prediction.span == Span(25, 75)
-    assert prediction.track is large
+    for method, span in (("largest-track-middle-half", (25, 75)), ("whole-clip", (0, 100))):
+        prediction = METHODS[method](NO_MODEL, task(ten_seconds, small, large, small))
+        assert prediction.span == Span(*span)
+        assert prediction.track is large
 
 
-def test_the_random_track_follows_from_the_query_alone(organism, ten_seconds):
+NO_MODEL = object.__new__(VideoLM)
+"""A model of which nothing can be read: it has no attribute."""
+
+BLIND = ("largest-track-middle-half", "whole-clip", "random-track", "random-tube")
+"""Methods that read neither the model nor the query."""
+
+
+@pytest.mark.parametrize("name", BLIND)
+def test_a_blind_method_needs_no_model_and_does_not_hear_the_query(ten_seconds, name):
+    tracks = [box_track(0, 0, side, side) for side in range(1, 6)]
+    one, other = (
+        METHODS[name](NO_MODEL, task(ten_seconds, *tracks, query=query))
+        for query in ("the red circle that jumps", "a man in a coat")
+    )
+    assert (one.span, one.track) == (other.span, other.track)
+    assert one.presence is None
+
+
+def test_a_name_of_an_earlier_version_is_still_taken():
+    assert find_method("centre") == LargestTrack() == METHODS["largest-track-middle-half"]
+    assert "centre" not in METHODS
+
+
+def test_the_random_track_follows_from_the_name_of_the_query_alone(ten_seconds):
     tracks = [box_track(0, 0, side, side) for side in range(1, 6)]
     names = [f"query {number}" for number in range(40)]
     first, again = (
-        [RandomTrack()(organism, task(ten_seconds, *tracks, name=name)).track for name in order]
+        [RandomTrack()(NO_MODEL, task(ten_seconds, *tracks, name=name)).track for name in order]
         for order in (names, reversed(names))
     )
     assert all(one is other for one, other in zip(first, reversed(again), strict=True))
     assert {id(track) for track in first} == {id(track) for track in tracks}
+
+
+def test_a_random_tube_is_the_random_track_in_any_window_of_half_the_clip(ten_seconds):
+    tracks = [box_track(0, 0, side, side) for side in range(1, 6)]
+    starts = set()
+    for number in range(300):
+        asked = task(ten_seconds, *tracks, name=f"query {number}")
+        prediction = RandomTube()(NO_MODEL, asked)
+        assert prediction.track is RandomTrack()(NO_MODEL, asked).track
+        assert len(prediction.span) == 50
+        starts.add(prediction.span.start)
+    assert (min(starts), max(starts)) == (0, 50)
 
 
 def test_grounding_is_ground(organism, clip, video):
@@ -75,14 +129,105 @@ def test_a_closed_choice_is_one_of_the_candidates(organism, clip, video):
     assert Grounding(BEST)(organism, made).track is corner
 
 
-def test_presets_and_baselines_differ_only_where_they_say():
+def test_presets_and_rivals_differ_only_where_they_say():
     assert all(METHODS[name] == Grounding(config) for name, config in PRESETS.items())
+    assert METHODS["noun-token"] == METHODS["noun"]
     plain = vars(PRESETS["plain"])
     for name in ("mean-of-roles", "fixed-token"):
         method = METHODS[name]
         assert isinstance(method, Grounding)
         changed = {key for key, value in vars(method.config).items() if value != plain[key]}
         assert changed == {"token"}
+
+
+# The word lens
+
+
+def test_the_lens_finds_the_thing_that_is_most_like_the_words(organism, clip, video):
+    found = propose_tracks(video)
+    for thing in clip.things:
+        asked = Task("x", video, decompose(thing.query), found, closed=False)
+        prediction = METHODS["lens"](organism, asked)
+        truth = thing.track().interpolated(prediction.track.frames)
+        assert box_iou(prediction.track.boxes, truth.boxes).mean() > 0.5, thing.query
+        colour, shape = thing.attribute.split()
+        assert prediction.details["where_words"] == [colour, shape]
+        assert prediction.details["when_words"] == [shape, *thing.action.split()]
+
+
+def test_the_lens_is_the_same_whatever_the_model_would_answer(organism, clip, video, monkeypatch):
+    """It asks nothing: with every question refused it still answers."""
+
+    def refuse(*_, **__):
+        raise AssertionError("a question was asked")
+
+    asked = Task("x", video, decompose(clip.things[0].query), propose_tracks(video), closed=False)
+    before = METHODS["lens"](organism, asked)
+    for way in ("read", "attention", "answer_logits", "trace"):
+        monkeypatch.setattr(View, way, refuse)
+    after = METHODS["lens"](organism, asked)
+    assert (before.span, before.presence) == (after.span, after.presence)
+    np.testing.assert_array_equal(before.track.boxes, after.track.boxes)
+
+
+def test_words_that_the_model_does_not_know_are_left_out_and_told(organism, clip, video):
+    thing = clip.things[0]
+    known, strange = (
+        METHODS["lens"](organism, task(video, *propose_tracks(video), query=query))
+        for query in (thing.query, f"the stripy {thing.query.removeprefix('the ')}")
+    )
+    assert (known.details["unknown_words"], strange.details["unknown_words"]) == ([], ["stripy"])
+    assert (known.span, known.presence) == (strange.span, strange.presence)
+    with pytest.raises(ValueError, match="no word of 'the zebra' tells anything that this model"):
+        METHODS["lens"](organism, task(video, box_track(0, 0, 9, 9), query="the zebra"))
+
+
+def test_the_presence_of_the_lens_is_higher_for_what_is_there(organism, clip, video):
+    lens = METHODS["lens"]
+    assert isinstance(lens, PresenceMethod)
+    there = [thing.query for thing in clip.things]
+    seen = {(thing.colour, thing.shape) for thing in clip.things}
+    absent = [
+        f"the {colour} {shape} that {action}"
+        for colour, shape, action in zip(COLOURS, SHAPES, ACTIONS, strict=False)
+        if (colour, shape) not in seen
+    ]
+    margins = lens.measure_presence(organism, video, [*there, *absent])
+    assert all(-1 <= margin <= 1 for margin in margins)
+    assert np.mean(margins[: len(there)]) > np.mean(margins[len(there) :])
+    answered = lens(organism, task(video, box_track(0, 0, 9, 9), query=there[0]))
+    assert answered.presence == pytest.approx(margins[0])
+
+
+def test_a_lens_of_one_layer_reads_that_layer(organism, clip, video):
+    asked = task(video, *propose_tracks(video), query=clip.things[0].query)
+    whole, *single = (Lens(layers)(organism, asked) for layers in (None, (0,), (3,)))
+    assert len({prediction.presence for prediction in (whole, *single)}) == 3
+
+
+def test_the_peak_on_a_track_follows_from_the_order_of_cells_alone():
+    cells = Cells(((0,), (1,)), 2, 2, (0.0, 0.0, 20.0, 20.0))
+    values = torch.tensor([[[-3.0, -1.0], [-2.0, -4.0]], [[-7.0, -5.0], [-6.0, -8.0]]])
+    track = Tube(np.array([0]), np.array([[0.0, 0.0, 12.0, 10.0]]))
+    # The left cell whole, a fifth of the right one; the track is absent from the second frame.
+    assert find_peaks(Heatmap(values, cells), track).tolist() == [-1, -8]
+    assert find_peaks(Heatmap(3 * values + 100, cells), track).tolist() == [97, 76]
+    least = Tube(np.array([0, 1]), np.array([[0.0, 0.0, 0.9, 10.0]] * 2))
+    assert find_peaks(Heatmap(values, cells), least).tolist() == [-8, -8], "less than ON_TUBE"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("the red circle that glows", ("red", "circle", "glows")),
+        ("The man in purple clothes.", ("man", "purple", "clothes")),
+        ("the square that slides left", ("square", "slides", "left")),
+        ("the red circle and the red square", ("red", "circle", "square")),
+        ("who is it?", ()),
+    ],
+)
+def test_content_words_are_those_that_are_no_function_words(text, words):
+    assert find_content_words(text) == words
 
 
 def test_what_is_no_tube_is_a_failure_and_says_what_was_written(organism, video):

@@ -1,0 +1,242 @@
+"""Chance: the expected figures of guesses that read neither the model nor the query.
+
+They are computed exactly, as means over all candidates and not by drawing some, for the candidates
+that the methods get. (A method that reads a map may add its bright parts to proposed tracks if none
+of them touches its peak; these come from the model, and are not among the candidates here.)
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from statistics import fmean
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from tqdm.auto import tqdm
+
+from probe.datasets import DataSet, Footage, Recording, Sample
+from probe.datasets.footage import read_recording
+from probe.engine.model import ORGANISM
+from probe.evaluation.candidates import Finder
+from probe.evaluation.config import EvaluationConfig
+from probe.evaluation.evaluator import score_prediction
+from probe.evaluation.methods import Prediction, centred_span, find_largest
+from probe.evaluation.runner import FIGURES
+from probe.grounding.queries import decompose
+from probe.grounding.sources import ByFile, ByModel
+from probe.metrics import bootstrap_interval
+from probe.organism.world import SAMPLED_FRAMES
+from probe.video import Tube
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A guess: some of the candidates, each as likely as the others, in the middle of the video."""
+
+    largest: bool
+    """True for the largest candidate alone, False for any of them."""
+
+    share: float
+    """Length of the middle part over that of the video."""
+
+    def list_predictions(self, footage: Footage, tracks: Sequence[Tube]) -> list[Prediction]:
+        """List the predictions that the guess may give, which are equally likely."""
+        span = centred_span(footage.video, self.share)
+        chosen = [find_largest(tracks)] if self.largest else tracks
+        return [Prediction(span, track) for track in chosen]
+
+
+GUESSES: Mapping[str, Guess] = MappingProxyType(
+    {
+        "any track, middle half": Guess(largest=False, share=0.5),
+        "any track, whole clip": Guess(largest=False, share=1.0),
+        "largest track, middle half": Guess(largest=True, share=0.5),
+        "largest track, whole clip": Guess(largest=True, share=1.0),
+    }
+)
+"""The guesses by name. The last two are the methods `largest-track-middle-half` and `whole-clip`;
+the first is what `random-track` gives on average."""
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The expected figures of each guess on a data set."""
+
+    dataset: str
+    candidates: str
+    """The source of the candidates."""
+
+    oracle: bool
+    """True if they are the truth."""
+
+    protocol: str
+    frames: int
+    """The number of frames that a model would be shown, among which candidates are looked for."""
+
+    queries: int
+    """The number of queries that were counted, and `of` how many there are."""
+
+    of: int
+    tracks: float
+    """Candidates a query, on average; 0 for a query that failed."""
+
+    failed: tuple[str, ...]
+    """Names of the queries that could not be read or had no candidate: 0 in every figure."""
+
+    figures: Mapping[str, Mapping[str, Mapping[str, float]]]
+    """By guess and figure: the `mean` of the expectation over all queries, and the `low` and `high`
+    end of its 95 % interval."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything in plain values."""
+        return asdict(self)
+
+
+def measure_chance(
+    config: EvaluationConfig, *, limit: int | None = None, progress: bool = False
+) -> Chance:
+    """Compute what guesses score on the candidates of a configuration; its model is not loaded.
+
+    >>> from probe.evaluation import EvaluationConfig, Oracle
+    >>> config = EvaluationConfig("shapes-val", candidates=Oracle())
+    >>> chance = measure_chance(config, limit=2)
+    >>> round(chance.figures["any track, middle half"]["right_track"]["mean"], 2)
+    0.29
+
+    Args:
+        config: The data set and the candidates; its method is left out.
+        limit: The number of queries, from the first on; None for all.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: if the data set or a detector cannot be opened, the number of frames is not
+            given for a model other than the shipped one, or the model is to split queries.
+    """
+    if isinstance(config.splitter, ByModel):
+        raise ValueError("--split model: no model is loaded to compute chance; leave it out")
+    dataset = config.load_dataset()
+    frames = _find_frames(config)
+    finder = config.candidates.open(device=config.device, dtype=config.dtype)
+    protocol = config.protocol or dataset.protocol
+    prepare = _Preparer(config, dataset, finder, frames)
+    names = dataset.ids[:limit]
+    expected: list[Expectations] = []
+    counts: list[int] = []
+    failed: list[str] = []
+    for index, name in enumerate(tqdm(names, unit="query", leave=False, disable=not progress)):
+        try:
+            sample, footage, tracks = prepare(index)
+        except ValueError:
+            # As in a run: a query that cannot be answered counts as zero and is never left out.
+            failed.append(name)
+            continue
+        counts.append(len(tracks))
+        expected.append(_expect(sample, footage, tracks, protocol))
+    expected += [_NOTHING] * len(failed)
+    return Chance(
+        dataset=config.dataset,
+        candidates=finder.describe()["from"],
+        oracle=config.candidates.oracle,
+        protocol=protocol,
+        frames=frames,
+        queries=len(names),
+        of=len(dataset),
+        tracks=sum(counts) / len(names),
+        failed=tuple(failed),
+        figures={guess: _summarise([one[guess] for one in expected]) for guess in GUESSES},
+    )
+
+
+Expectations: TypeAlias = Mapping[str, Mapping[str, float]]
+"""The expected value of each figure of one query, by guess and figure."""
+
+_NOTHING: Expectations = {guess: dict.fromkeys(FIGURES, 0.0) for guess in GUESSES}
+
+
+@dataclass(frozen=True, eq=False)
+class _Preparer:
+    """Reads the video of a query and finds its candidates, as an `Evaluator` does for a method."""
+
+    config: EvaluationConfig
+    dataset: DataSet
+    finder: Finder
+    frames: int
+    _read: Callable[[Recording, int], Footage] = field(
+        default_factory=lambda: lru_cache(maxsize=1)(read_recording)
+    )
+    """Keeps the last recording, since queries about one video follow each other."""
+
+    def __call__(self, index: int) -> tuple[Sample, Footage, tuple[Tube, ...]]:
+        sample = self.dataset[index]
+        footage = self._read(sample.recording, self.frames)
+        sample.check_size(footage)
+        splitter = self.config.splitter
+        # Split by hand: a splitter takes the model, which is not there.
+        queries = (
+            splitter.known.of(sample.id, sample.query)
+            if isinstance(splitter, ByFile)
+            else decompose(sample.query)
+        )
+        tracks = self.finder.find(sample, footage, queries)
+        if not tracks:
+            raise ValueError(f"{sample.id}: there is no candidate")
+        return sample, footage, tracks
+
+
+def _expect(
+    sample: Sample, footage: Footage, tracks: Sequence[Tube], protocol: str
+) -> Expectations:
+    """Compute the expected figures of each guess for one query."""
+    found: dict[str, dict[str, float]] = {}
+    for name, guess in GUESSES.items():
+        predictions = guess.list_predictions(footage, tracks)
+        scores = [score_prediction(sample, footage, one, protocol).score for one in predictions]
+        found[name] = {
+            figure: fmean(FIGURES[figure].value(score) for score in scores) for figure in FIGURES
+        }
+    return found
+
+
+def _summarise(expected: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Average the expectations over all queries, with the interval over other queries."""
+    figures: dict[str, dict[str, float]] = {}
+    for figure in FIGURES:
+        values = [one[figure] for one in expected]
+        # Not the interval of a share, such as Wilson's: an expectation may lie between 0 and 1.
+        low, high = bootstrap_interval(values)
+        figures[figure] = {"mean": fmean(values), "low": low, "high": high}
+    return figures
+
+
+def _find_frames(config: EvaluationConfig) -> int:
+    """Find how many frames the methods are shown, in which candidates are looked for."""
+    if config.frames is not None:
+        return config.frames
+    if config.model != ORGANISM:
+        raise ValueError(
+            f"chance opens no model, so {config.model} cannot say how many frames it samples; give "
+            "--frames"
+        )
+    return SAMPLED_FRAMES
+
+
+def format_chance(chance: Chance) -> Iterator[str]:
+    """Format chance as a table for the screen, in percent."""
+    oracle = "; ORACLE: candidates are the truth" if chance.oracle else ""
+    yield (
+        f"{chance.dataset}, chance: {chance.queries} of {chance.of} queries, {len(chance.failed)} "
+        f"failed; {chance.tracks:.1f} candidates a query from {chance.candidates}{oracle}"
+    )
+    yield f"{'':26} " + " ".join(f"{name:>11}" for name in FIGURES)
+    for guess, figures in chance.figures.items():
+        shown = " ".join(f"{100 * figures[name]['mean']:11.1f}" for name in FIGURES)
+        yield f"{guess:26} {shown}"
+    widest = max(
+        figure["high"] - figure["low"]
+        for figures in chance.figures.values()
+        for figure in figures.values()
+    )
+    yield (
+        f"percent, {chance.protocol}; 95 % intervals over queries are at most "
+        f"{100 * widest / 2:.1f} to either side"
+    )
