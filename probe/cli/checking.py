@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from probe.cli.console import fail, show_progress
+from probe.cli.console import ExitCode, fail, show, show_progress
 from probe.cli.model_options import LoadOptions, load_model
 
 
@@ -33,7 +33,7 @@ class CheckModel:
             report = check_model(model)
             step()
         for proof in report.proofs:
-            print(f"{'holds' if proof.passed else 'FAILS':6} {proof.name:16} {proof.found}")
+            show(f"{'holds' if proof.passed else 'FAILS':6} {proof.name:16} {proof.found}")
         if not report.passed:
             failed = ", ".join(proof.name for proof in report.proofs if not proof.passed)
-            fail(f"{self.model} is not read correctly: {failed}", code=1)
+            fail(f"{self.model} is not read correctly: {failed}", code=ExitCode.PROOF_FAILED)

@@ -34,12 +34,13 @@ class ExitCode(int, Enum):
         return code
 
 
-def show(line: str = "") -> None:
-    """Print a line as it is written: no sign in it moves the cursor, sets colours or ends it.
+def show(*lines: str) -> None:
+    """Print lines as they are written: no sign in them moves the cursor, sets colours or ends one.
 
     All commands print with this, since any line may hold text of users or of a model.
     """
-    print(escape(line))
+    for line in lines:
+        print(escape(line))
 
 
 def fail(message: str, code: int = ExitCode.BAD_INPUT) -> NoReturn:

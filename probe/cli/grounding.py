@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from probe.cli.console import escape, show_progress
+from probe.cli.console import show, show_progress
 from probe.cli.model_options import (
     DEFAULT_PRESET,
     ORGANISM_NOTICE,
@@ -71,7 +71,7 @@ class Demo:
         print_answer(answer, self.out)
         truth = thing.span
         start, stop = answer.video.time_at(truth.start), answer.video.time_at(truth.stop)
-        print(f"truth   {start:.2f} to {stop:.2f} s (frames {truth.start} to {truth.stop - 1})")
+        show(f"truth   {start:.2f} to {stop:.2f} s (frames {truth.start} to {truth.stop - 1})")
 
 
 @dataclass(frozen=True)
@@ -211,8 +211,9 @@ def write_absence(absence: "Absence", out: Path) -> None:
     """Write answer.json without a tube, and remove the pictures of an earlier answer."""
     with write_together(out) as folder:
         absence.save(folder / "answer.json")
-    for kind in ("mp4", "png"):
-        (out / f"answer.{kind}").unlink(missing_ok=True)
+        # Before the new file has its name: pictures of another answer must never lie next to it.
+        for kind in ("mp4", "png"):
+            (out / f"answer.{kind}").unlink(missing_ok=True)
 
 
 def print_answer(answer: "Answer", out: Path) -> None:
@@ -220,42 +221,42 @@ def print_answer(answer: "Answer", out: Path) -> None:
     start, stop = answer.seconds
     print_presence(answer.queries.whole, answer.presence, answer.model)
     frames = f"frames {answer.span.start} to {answer.span.stop - 1}"
-    print(f"when    {start:.2f} to {stop:.2f} s ({frames})")
-    label = f" ({escape(answer.track.label)})" if answer.track.label else ""
-    print(f"where   one of {len(answer.candidates)} candidates{label}; first, middle and last box:")
+    show(f"when    {start:.2f} to {stop:.2f} s ({frames})")
+    label = f" ({answer.track.label})" if answer.track.label else ""
+    show(f"where   one of {len(answer.candidates)} candidates{label}; first, middle and last box:")
     tube = answer.tube
     for i in sorted({0, len(tube) // 2, len(tube) - 1}):
         corners = "  ".join(f"{edge:7.1f}" for edge in tube.boxes[i])
-        print(f"        frame {tube.frames[i]:5d}   x1 y1 x2 y2 = {corners}")
+        show(f"        frame {tube.frames[i]:5d}   x1 y1 x2 y2 = {corners}")
     for name, look in (("where", answer.where), ("when", answer.when)):
         texts = [repr(look.token_texts[token]) for token in look.tokens]
         tokens = ", ".join(texts) if len(texts) < len(look.token_texts) else "all tokens"
-        print(f"looked  through {escape(tokens)} for {name}: {escape(look.question)}")
+        show(f"looked  through {tokens} for {name}: {look.question}")
     print_doubts(answer.doubts)
-    print(f"written {', '.join(str(out / f'answer.{kind}') for kind in ('json', 'mp4', 'png'))}")
+    show(f"written {', '.join(str(out / f'answer.{kind}') for kind in ('json', 'mp4', 'png'))}")
 
 
 def print_absence(absence: "Absence", out: Path) -> None:
     """Print that there is no tube, and why."""
     print_presence(absence.queries.whole, absence.presence, absence.model)
-    print(f"absent  no tube is given: the presence required is {absence.required:+.2f}")
+    show(f"absent  no tube is given: the presence required is {absence.required:+.2f}")
     print_doubts(absence.doubts)
-    print(f"written {out / 'answer.json'}")
+    show(f"written {out / 'answer.json'}")
 
 
 def print_presence(query: str, presence: float | None, model: Mapping[str, Any]) -> None:
     """Print the query, and how clearly the model says that its object is there."""
     from probe.grounding.presence import CALIBRATED
 
-    print(f"query   {escape(query)}")
+    show(f"query   {query}")
     if presence is None:
         return
     threshold = CALIBRATED.get(model["name"])
     known = "" if threshold is None else f"; from {threshold:+.2f} on it is, as calibrated"
-    print(f"present {presence:+.2f} (yes minus no of the whole query, in logits{known})")
+    show(f"present {presence:+.2f} (yes minus no of the whole query, in logits{known})")
 
 
 def print_doubts(doubts: Sequence[str]) -> None:
     """Print one line for each doubt."""
     for doubt in doubts:
-        print(f"doubt   {escape(doubt)}")
+        show(f"doubt   {doubt}")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from probe.cli.console import ProgressSteps, show_progress
+from probe.cli.console import ProgressSteps, show, show_progress
 from probe.cli.model_options import ModelOptions, load_model, open_model_and_video
-from probe.cli.outputs import check_writable, make_folder
-from probe.files import write_atomically
+from probe.cli.outputs import check_writable, make_folder, write_together
+from probe.files import write_text
 
 if TYPE_CHECKING:
     from probe.video import Tube, Video
@@ -48,15 +48,16 @@ class RankTokens:
             (reading,) = model.watch(video).read(self.question)
             table, token = rank_tokens(reading), grounding_token(reading)
             step()
-            make_folder(self.out)
-            with write_atomically(self.out / "tokens.csv") as temporary:
-                table.to_csv(temporary, index=False)
-            save_figure(draw_token_figure(video, reading, token), self.out / "tokens.png")
+            with write_together(self.out) as folder:
+                write_text(folder / "tokens.csv", table.to_csv(index=False, lineterminator="\n"))
+                save_figure(draw_token_figure(video, reading, token), folder / "tokens.png")
             step()
-        print(table.round(4).to_string(index=False))
-        print(f"grounding token: {reading.tokens[token]!r} at index {token}")
-        print(f"yes minus no: {reading.margin:+.2f} logits")
-        print(f"written: {self.out / 'tokens.csv'}, {self.out / 'tokens.png'}")
+        # A token may be a line end: pandas writes that as an escape, as the lines of this table are
+        # divided by it.
+        show(*table.round(4).to_string(index=False).split("\n"))
+        show(f"grounding token: {reading.tokens[token]!r} at index {token}")
+        show(f"yes minus no: {reading.margin:+.2f} logits")
+        show(f"written: {self.out / 'tokens.csv'}, {self.out / 'tokens.png'}")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class MakePage:
             save_page(page(scene), self.html)
             step()
         size = self.html.stat().st_size / 1e6
-        print(f"written {self.html} ({size:.1f} MB); open it in a browser")
+        show(f"written {self.html} ({size:.1f} MB); open it in a browser")
 
     def _scene(self, step: ProgressSteps) -> "Scene":
         holds_answer = (self.source / "answer.json").is_file()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
+from probe.cli.console import show
 from probe.cli.outputs import check_writable
 from probe.organism.recipe import Recipe
 
@@ -42,4 +43,4 @@ class TrainOrganism:
         check_writable(self.out)
         torch.set_num_threads(self.threads)
         train(self.out, self.recipe.shorten() if self.quick else self.recipe, self.device)
-        print(f"written {self.out / 'checkpoint'}; open it with --model in any other command")
+        show(f"written {self.out / 'checkpoint'}; open it with --model in any other command")
