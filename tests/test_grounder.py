@@ -6,7 +6,7 @@ import pytest
 
 from probe.candidates.tracks import best_track
 from probe.grounder import ground
-from probe.grounding.presets import BEST, PAPER, PLAIN, PRESETS, RELEASED_CODE
+from probe.grounding.presets import BEST, CAUSAL, PAPER, PLAIN, PRESETS, RELEASED_CODE
 from probe.grounding.queries import Queries
 from probe.grounding.span_rules import BestContrast
 from probe.interpret.token_rules import Fixed
@@ -16,7 +16,13 @@ from probe.video import Tube
 
 @pytest.fixture(scope="module")
 def answer(organism, video, clip):
-    return ground(organism, video, clip.things[0].query)
+    return ground(organism, video, clip.things[0].query, config=PLAIN)
+
+
+def test_by_default_the_track_is_chosen_by_cause(organism, video, clip):
+    query = clip.things[0].query
+    assert ground(organism, video, query).config == CAUSAL
+    assert ground(organism, video, query, config="causal").config == CAUSAL
 
 
 def test_an_answer_has_one_box_for_each_source_frame_of_its_span(answer, video):
@@ -87,7 +93,7 @@ def test_a_query_can_come_split(organism, video):
 def test_without_the_generic_prompt_maps_are_shares_of_attention(organism, video, clip):
     plain = ground(organism, video, clip.things[0].query, config=replace(PLAIN, relative=False))
     assert float(plain.where.heatmap.values.sum()) <= 1
-    over = ground(organism, video, clip.things[0].query)
+    over = ground(organism, video, clip.things[0].query, config=PLAIN)
     assert float(over.where.heatmap.values.max()) > float(plain.where.heatmap.values.max())
 
 

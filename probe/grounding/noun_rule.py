@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from probe.engine.readings import Reading
-from probe.grounding.grammar import as_statement
+from probe.grounding.statements import as_statement
 from probe.grounding.queries import find_noun
 
 PRONOUNS = ("someone", "somebody", "something")

@@ -7,12 +7,17 @@ import pytest
 import torch
 from tolerances import assert_equal_up_to_rounding
 
-from probe.engine.readings import yes_minus_no
 from probe.grounder import ground
 from probe.grounding.answers import Answer
 from probe.grounding.presets import BEST, CAUSAL
 from probe.grounding.queries import as_question, decompose
-from probe.grounding.track_rules import CausalEffect, TrackScores, score_tracks
+from probe.grounding.track_rules import (
+    AttentionBySize,
+    AttentionPeak,
+    CausalEffect,
+    TrackScores,
+    score_tracks,
+)
 from probe.interpret.knockouts import Cut
 from probe.organism.world import make_clip
 from probe.video import Tube
@@ -146,9 +151,41 @@ def test_scores_of_any_form_are_taken(organism, video, where, tracks):
         score_tracks(CausalEffect(), view, queries, where, [])
 
 
-def test_the_margin_of_the_rule_is_that_of_a_reading(organism, video):
-    view = organism.watch(video)
-    question = "Is there a red circle in this video?"
-    (margin,) = CausalEffect()._margins(view, question, [()])
-    logits = view.answer_logits(question)
-    assert margin == pytest.approx(float(yes_minus_no(logits[0], view.checkpoint.answers)))
+def test_more_candidates_than_the_limit_are_thinned_by_attention_and_that_is_said(
+    organism, video, clip, tracks, where, tmp_path
+):
+    view, queries = organism.watch(video), decompose(clip.things[0].query)
+    found = score_tracks(CausalEffect(limit=2), view, queries, where, tracks)
+    peaks = [float(where.heatmap.peak_within(track).max()) for track in tracks]
+    kept = set(np.argsort(peaks)[-2:].tolist())
+    full = score_tracks(CausalEffect(), view, queries, where, tracks).values
+    for place, score in enumerate(found.values):
+        assert score == (pytest.approx(full[place], rel=1e-4) if place in kept else -np.inf)
+    assert f"only 2 of {len(tracks)} candidates" in found.doubts[0]
+    config = replace(CAUSAL, track=CausalEffect(limit=2))
+    answer = ground(organism, video, clip.things[0].query, tracks, config=config)
+    answer.save(tmp_path / "answer.json")
+    loaded = Answer.load(tmp_path / "answer.json", video)
+    assert loaded.scores == answer.scores
+    assert loaded.scores.count(-np.inf) == len(tracks) - 2
+
+
+@pytest.mark.parametrize("name", ["batch_size", "limit"])
+def test_a_pass_or_a_limit_of_nothing_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} is 0"):
+        CausalEffect(**{name: 0})
+
+
+def test_the_peak_over_the_root_of_size_prefers_the_smaller_of_nested_boxes(
+    organism, video, tracks, where
+):
+    view, queries = organism.watch(video), decompose("the red circle")
+    frames = np.arange(video.source_length)
+    whole = Tube(frames, np.tile([0.0, 0.0, 56.0, 56.0], (len(frames), 1)))
+    both = [whole, *tracks]
+    plain = score_tracks(AttentionPeak(), view, queries, where, both).values
+    assert max(plain) == plain[0]  # the whole frame holds the strongest cell of all
+    found = score_tracks(AttentionBySize(), view, queries, where, both).values
+    assert np.argmax(found) > 0
+    cells = [max(1, int(where.heatmap.cells.inside(track).sum())) for track in both]
+    np.testing.assert_allclose(found, np.array(plain) / np.sqrt(cells), rtol=1e-5)
