@@ -96,7 +96,7 @@ def frames_of(options: BenchmarkOptions) -> int:
 def open_video_lm(shape: Shape, options: BenchmarkOptions) -> VideoLM:
     """Open the model as this toolkit does."""
     module = _create_module(shape, options)
-    checkpoint = Checkpoint(module, _create_processor(shape), family_of(module.config))
+    checkpoint = Checkpoint(module, _create_processor(shape), family_of(module.config.model_type))
     return VideoLM(name="random", revision=None, decoder=Decoder(checkpoint))
 
 

@@ -47,6 +47,10 @@ class LoadOptions:
     quantize: Annotated[Literal["8bit", "4bit"] | None, arg(metavar="{8bit,4bit}")] = None
     """Hold the weights in fewer bits, where bitsandbytes is installed."""
 
+    chat_template: Annotated[Path | None, arg(metavar="FILE")] = None
+    """File of the template in which questions are written, if the checkpoint has none or a wrong
+    one."""
+
     debug: bool = False
     """Show the full traceback of an error."""
 
@@ -74,6 +78,7 @@ def load_model(name: str, options: LoadOptions) -> "VideoLM":
         revision=options.revision,
         attention=options.attention,
         quantize=options.quantize,
+        chat_template=options.chat_template,
     )
 
 

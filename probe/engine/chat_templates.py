@@ -68,7 +68,7 @@ def write_around(processor: Any, *before: Mapping[str, str]) -> tuple[str, str]:
     # searching for the words themselves would find them in a system prompt, too.
     content = [*before, {"type": "text", "text": WORDS}]
     written = _render(
-        _find_template(processor),
+        find_template(processor),
         json.dumps(
             {
                 **processor.tokenizer.special_tokens_map,
@@ -88,9 +88,15 @@ def write_around(processor: Any, *before: Mapping[str, str]) -> tuple[str, str]:
     return opening, closing
 
 
-def _find_template(processor: Any) -> str:
-    """Return the template of a processor, or else of its tokenizer."""
-    found = getattr(processor, "chat_template", None) or processor.tokenizer.chat_template
+def find_template(processor: Any) -> str:
+    """Return the template of a processor, or else of its tokenizer.
+
+    Raises:
+        ValueError: if there is none, or it is no text.
+    """
+    found = processor.chat_template
+    if found is None:
+        found = processor.tokenizer.chat_template
     if isinstance(found, Mapping):  # several, by name
         found = found.get("default")
     if found is None:

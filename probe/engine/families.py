@@ -52,6 +52,10 @@ class Family:
     frames: int = 20
     """The number of frames to sample where the checkpoint does not say; 20 in the paper."""
 
+    largest_size: int = 2**13
+    """The largest entry of the processor's sizes that is believed: one of edges in pixels, with
+    which it would ask for 2 gigabytes a frame."""
+
     def grid(self, config: Any, processor: Any, video: Video, inputs: Inputs) -> VisualGrid:
         """Find which position of the sequence is which cell of the video.
 
@@ -74,15 +78,15 @@ class Family:
         return VisualGrid(framed[:, self.heading :].flatten(), cells)
 
 
-def family_of(config: Any) -> Family:
-    """Return the entry for a checkpoint's configuration.
+def family_of(model_type: str) -> Family:
+    """Return the entry for an architecture, by its name in `config.json`.
 
     Raises:
         ValueError: if the architecture has no entry.
     """
-    if (found := FAMILIES.get(config.model_type)) is None:
+    if (found := FAMILIES.get(model_type)) is None:
         known = ", ".join(sorted(FAMILIES))
-        raise ValueError(f"{config.model_type!r} models are not supported; supported: {known}")
+        raise ValueError(f"{model_type!r} models are not supported; supported: {known}")
     return found
 
 
@@ -165,14 +169,17 @@ def _video_llava(config: Any, processor: Any, video: Video, inputs: Inputs) -> C
     return _one_by_one(video, processor, rows, columns)
 
 
+AREA = 2**26
+"""The largest size that is believed where sizes count the pixels of a frame, not of its edges."""
+
 FAMILIES = {
     family.model_type: family
     for family in (
         Family("llava_next_video", _llava_next_video),
         Family("llava_onevision", _llava_onevision, trailing=1),
-        Family("qwen2_vl", _qwen),
-        Family("qwen2_5_vl", _qwen),
-        Family("qwen3_vl", _qwen),
+        Family("qwen2_vl", _qwen, largest_size=AREA),
+        Family("qwen2_5_vl", _qwen, largest_size=AREA),
+        Family("qwen3_vl", _qwen, largest_size=AREA),
         Family("internvl", _internvl, placeholder="image_token_id"),
         Family(
             "smolvlm", _smolvlm, placeholder="image_token_id", language_model="model.text_model"

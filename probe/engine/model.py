@@ -1,6 +1,6 @@
 """A video language model: `load` opens a checkpoint, `watch` shows it a video."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,17 +8,30 @@ from typing import Any
 
 import torch
 from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
-    AutoModelForImageTextToText,
     AutoProcessor,
     BitsAndBytesConfig,
 )
 from transformers.utils.import_utils import is_flash_attn_2_available
 
-from probe.engine.checkpoint import Checkpoint
+from probe.engine.chat_templates import set_template
+from probe.engine.checkpoint import Checkpoint, check_processor
+from probe.engine.configuration import (
+    check_layers,
+    check_packages,
+    quantization_of,
+    read_configuration,
+)
 from probe.engine.decoder import Decoder
 from probe.engine.families import family_of
-from probe.engine.opening import DTYPES, check_dtype, check_folder, explain_failures, find_device
+from probe.engine.opening import DTYPES, check_dtype, explain_failures, find_device, find_folder
+from probe.engine.stored_weights import (
+    check_match,
+    read_stored,
+    refuse_broken,
+    refuse_differences,
+)
 from probe.engine.view import View
 from probe.video import Video, read_video
 
@@ -104,7 +117,7 @@ class VideoLM:
         return View.of(self.decoder, self.name, video, grid, self.decoder.read_video(inputs, tail))
 
 
-def load(
+def load(  # noqa: PLR0913  each is an option of its own for whoever opens a checkpoint
     checkpoint: str | Path = ORGANISM,
     *,
     device: str = "cpu",
@@ -112,12 +125,14 @@ def load(
     revision: str | None = None,
     attention: str = "sdpa",
     quantize: str | None = None,
+    chat_template: str | Path | None = None,
 ) -> VideoLM:
     """Open a checkpoint: the shipped organism, a folder, or a name on the Hugging Face hub.
 
-    Only safetensors weights are read and no code of the checkpoint's is run. What its processor
-    makes of a blank video is compared with its family's entry, which costs milliseconds;
-    `check_model` proves more.
+    Only safetensors weights are read and no code of the checkpoint's is run; its chat template is
+    rendered once, in a process of its own. The weights must be exactly those that its configuration
+    describes. What its processor makes of a blank video is compared with its family's entry, which
+    costs milliseconds; `check_model` proves more.
 
     Args:
         checkpoint: Folder or name; the shipped model by default.
@@ -130,11 +145,15 @@ def load(
             read with sdpa.
         quantize: "8bit" or "4bit" to hold the weights in fewer bits, where bitsandbytes is
             installed.
+        chat_template: A file of the template in which questions are written, or its text; by
+            default the checkpoint's own, without which one must be given.
 
     Raises:
-        ValueError: if there is no such checkpoint, its architecture is not supported or is not
-            built as its family's entry says, its weights are not safetensors, an option is
-            unknown, or a package that it needs is not installed.
+        ValueError: if there is no such checkpoint, one of its files is missing or damaged, its
+            architecture is not supported or is not built as its family's entry says, its weights
+            are not safetensors, are not finite, or are not those that its configuration describes,
+            its chat template is missing or runs away, an option is unknown, or a package that it
+            needs is not installed.
     """
     if not isinstance(checkpoint, str | Path):
         raise ValueError(
@@ -144,13 +163,17 @@ def load(
     name = str(checkpoint)
     _check_options(dtype, attention, quantize)
     if name == ORGANISM:
+        own = "float32" if dtype == "auto" else dtype
         with resources.as_file(resources.files("probe.organism") / "weights") as folder:
-            own = "float32" if dtype == "auto" else dtype
-            model = _open(name, folder, None, device, _weights(device, own, attention, quantize))
-    else:
-        weights = _weights(device, dtype, attention, quantize)
-        model = _open(name, name, revision, device, weights)
-    return replace(model, quantized=quantize)
+            options = _weights(device, own, attention, quantize)
+            decoder = _open(name, folder, device, options, chat_template)
+        return VideoLM(name, None, decoder, quantize)
+    options = _weights(device, dtype, attention, quantize)
+    folder = find_folder(name, revision)
+    decoder = _open(name, folder, device, options, chat_template)
+    # The hub's cache names the folder of a revision by its commit.
+    commit = folder.name if folder.parent.name == "snapshots" else None
+    return VideoLM(name, commit or revision, decoder, quantize)
 
 
 ATTENTION = ("sdpa", "flash_attention_2", "eager")
@@ -192,20 +215,46 @@ def _weights(device: str, dtype: str, attention: str, quantize: str | None) -> d
 
 
 def _open(
-    name: str, source: str | Path, revision: str | None, device: str, weights: dict[str, Any]
-) -> VideoLM:
+    name: str,
+    folder: Path,
+    device: str,
+    weights: dict[str, Any],
+    chat_template: str | Path | None,
+) -> Decoder:
+    """Open the checkpoint in a folder, and refuse it unless it is what it says.
+
+    All that costs nothing comes first: a wrong checkpoint is refused before its weights are read.
+    """
     placed = "device_map" in weights
     target = None if placed else find_device(device)
-    check_folder(name, Path(source))
-    options = {"revision": revision, "trust_remote_code": False}
+    written = read_configuration(folder)
+    family = family_of(written["model_type"])
+    quantization = quantization_of(written)
+    if quantization is not None:
+        check_packages(name, quantization)
+    stored = read_stored(folder)
+    check_layers(folder, written, len(stored))
     with explain_failures(name):
-        config = AutoConfig.from_pretrained(source, **options)
-    family = family_of(config)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+    set_template(processor, chat_template)
+    check_processor(name, processor, family)
+    model_class: Any = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
+    # Quantized weights have other names and shapes until their package has put them in place.
+    if quantization is None:
+        check_match(name, model_class, config, stored)
     with explain_failures(name):
-        module: Any = AutoModelForImageTextToText.from_pretrained(
-            source, **options, **weights, use_safetensors=True
+        module, info = model_class.from_pretrained(
+            folder,
+            config=config,
+            **weights,
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # or the error would not say which
+            output_loading_info=True,
         )
-        processor = AutoProcessor.from_pretrained(source, **options)
+    refuse_differences(name, info)
+    refuse_broken(name, module)
     decoder = Decoder(Checkpoint(module if placed else module.to(target), processor, family))
     decoder.check()
-    return VideoLM(name, getattr(config, "_commit_hash", None) or revision, decoder)
+    return decoder

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from huggingface_hub import snapshot_download
+
+from probe.engine.stored_weights import INDEX, WEIGHTS, read_index
+from probe.files import read_json
 
 DTYPES = {
     "auto": "auto",
@@ -16,6 +20,19 @@ DTYPES = {
     "float16": torch.float16,
 }
 """Number types of weights, by the names that people give; "auto" is the type they were saved in."""
+
+
+SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
+"""Files of a checkpoint that are no weights: configuration, tokenizer, processor, template."""
+
+ADAPTER = "adapter_config.json"
+"""The file by which an adapter (LoRA and its kin) says which model it belongs to."""
+
+HUB_REMEDY = (
+    "check its name, your network and, for a private one, your token; a local folder works "
+    "without a network"
+)
+FOLDER_REMEDY = "compare its files with those that were published, or download it again"
 
 
 def check_dtype(dtype: str) -> None:
@@ -51,12 +68,13 @@ def check_folder(name: str, folder: Path) -> None:
     Raises:
         ValueError: if the folder is not there, or has no configuration or no safetensors weights.
     """
-    if not folder.exists() and (folder.is_absolute() or str(folder).startswith(".")):
+    if not folder.exists() and _is_path(name):
         raise ValueError(f"{name}: no such folder; give a checkpoint's folder or its hub name")
     if folder.is_file():
         raise ValueError(f"{name}: a file; give the folder that holds config.json and the weights")
     if not folder.is_dir():
         return
+    check_adapter(name, folder)
     if not (folder / "config.json").exists():
         raise ValueError(f"{name}: no config.json in this folder; give a checkpoint's folder")
     if not any(folder.glob("*.safetensors")):
@@ -66,15 +84,71 @@ def check_folder(name: str, folder: Path) -> None:
         )
 
 
+def _is_path(name: str) -> bool:
+    """Tell whether a name can only be that of a folder, and not one on the hub."""
+    return Path(name).is_absolute() or name.startswith(".")
+
+
+def find_folder(name: str, revision: str | None) -> Path:
+    """Find a checkpoint's folder; one on the hub is downloaded, unless it was before.
+
+    Raises:
+        ValueError: if there is none, or what it holds is no checkpoint.
+    """
+    folder = Path(name)
+    if folder.exists() or _is_path(name):
+        check_folder(name, folder)
+        return folder
+    with explain_failures(name):
+        here = ["*/*"]  # files in folders of a repository belong to other programs
+        found = Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=SMALL_FILES, ignore_patterns=here
+            )
+        )
+    check_adapter(name, found)
+    with explain_failures(name):
+        # The weights of one model alone: some repositories hold several kinds of them.
+        weights = [WEIGHTS, *(read_index(found / INDEX) if (found / INDEX).exists() else ())]
+        found = Path(snapshot_download(name, revision=revision, allow_patterns=weights))
+    check_folder(name, found)
+    return found
+
+
+def check_adapter(name: str, folder: Path) -> None:
+    """Refuse a folder of an adapter, which is no model without another one.
+
+    Raises:
+        ValueError: if it is one.
+    """
+    if (folder / ADAPTER).exists():
+        about = read_json(folder / ADAPTER)
+        base = about.get("base_model_name_or_path") if isinstance(about, dict) else None
+        raise ValueError(
+            f"{name}: an adapter of {str(base)[:200]!r} ({ADAPTER}), not a whole model; merge it "
+            f"into that model (merge_and_unload of peft), save the result and give its folder"
+        )
+
+
 @contextmanager
 def explain_failures(name: str) -> Iterator[None]:
-    """Turn the many ways in which opening a checkpoint fails into one line."""
+    """Turn the many ways in which opening a checkpoint fails into one line.
+
+    Raises:
+        ValueError: if the block raises any error.
+    """
     try:
         yield
-    except (OSError, ValueError, KeyError) as failure:
-        lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
+    except Exception as failure:  # files can make libraries raise anything
+        # Errors of these types say all in their text; others need their type to be understood.
+        kind = "" if isinstance(failure, ValueError | OSError) else f"{type(failure).__name__}: "
+        remedy = FOLDER_REMEDY if Path(name).is_dir() else HUB_REMEDY
         raise ValueError(
-            f"cannot open the checkpoint {name!r}: {lines[0] if lines else type(failure).__name__} "
-            f"(check its name, your network and, for a private one, your token; a local folder "
-            f"works without a network)"
+            f"cannot open the checkpoint {name!r}: {kind}{first_line(failure)} ({remedy})"
         ) from failure
+
+
+def first_line(failure: Exception) -> str:
+    """Return what an error of a library says first, or its type if it says nothing."""
+    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
+    return lines[0][:500] if lines else type(failure).__name__

@@ -72,17 +72,11 @@ def test_pickled_weights_are_not_read(tmp_path):
         load(tmp_path)
 
 
-def test_an_architecture_without_a_family_is_named(tiny_folder, tmp_path):
+@pytest.mark.parametrize("kind", ["llama", "no-such-thing"])
+def test_an_architecture_without_a_family_is_named(tiny_folder, tmp_path, kind):
     shutil.copytree(tiny_folder, tmp_path / "other")
-    (tmp_path / "other" / "config.json").write_text(json.dumps({"model_type": "llama"}))
-    with pytest.raises(ValueError, match=r"'llama' models are not supported; .*llava_next_video"):
-        load(tmp_path / "other")
-
-
-def test_an_architecture_nobody_knows_is_refused(tiny_folder, tmp_path):
-    shutil.copytree(tiny_folder, tmp_path / "other")
-    (tmp_path / "other" / "config.json").write_text(json.dumps({"model_type": "no-such-thing"}))
-    with pytest.raises(ValueError, match=r"(?s)cannot open the checkpoint .*no-such-thing"):
+    (tmp_path / "other" / "config.json").write_text(json.dumps({"model_type": kind}))
+    with pytest.raises(ValueError, match=f"'{kind}' models are not supported; .*llava_next_video"):
         load(tmp_path / "other")
 
 

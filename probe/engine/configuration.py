@@ -1,0 +1,179 @@
+"""A checkpoint's `config.json`, checked before transformers builds anything from it."""
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from probe.files import read_json
+
+Configuration: TypeAlias = Mapping[str, Any]
+
+LARGEST = 2**22
+"""Most bytes of a configuration; that of a large model with long tables has 100,000."""
+
+LONGEST = 10_000
+"""Most entries of a list or table in it: some name a part of the model for each of theirs."""
+
+LAYERS = frozenset({"num_hidden_layers", "num_layers", "depth", "n_layers", "n_layer"})
+"""Numbers of layers. Each layer is an object before it is a weight, so their number is limited."""
+
+SIZES = LAYERS | {
+    "hidden_size", "embed_dim", "intermediate_size", "vocab_size", "head_dim",
+    "num_attention_heads", "num_key_value_heads", "num_heads", "out_hidden_size",
+    "max_position_embeddings", "image_size", "patch_size", "temporal_patch_size",
+    "spatial_merge_size", "spatial_pool_stride", "num_channels", "in_channels",
+}  # fmt: skip
+"""Entries that must be whole numbers above 0, or lists of them."""
+
+PACKAGES = {
+    "aqlm": ("aqlm",),
+    "auto-round": ("auto_round",),
+    "awq": ("gptqmodel",),
+    "bitnet": ("accelerate",),
+    "bitsandbytes": ("bitsandbytes",),
+    "compressed-tensors": ("compressed_tensors",),
+    "eetq": ("kernels",),
+    "fbgemm_fp8": ("fbgemm_gpu",),
+    "fp8": ("accelerate",),
+    "gptq": ("optimum", "gptqmodel"),
+    "hqq": ("hqq",),
+    "mxfp4": ("kernels",),
+    "mxfp8": ("accelerate",),
+    "nvfp4": ("kernels",),
+    "quanto": ("optimum.quanto",),
+    "spqr": ("spqr_quant",),
+    "torchao": ("torchao",),
+    "vptq": ("vptq",),
+}
+"""Packages that read quantized weights, by the name of the method in the configuration."""
+
+
+def read_configuration(folder: Path) -> Configuration:
+    """Read the configuration of a checkpoint, and check what others would build without asking.
+
+    Raises:
+        ValueError: if there is none, it is not JSON, sizes in it are none, or it names files
+            of weights.
+    """
+    path = folder / "config.json"
+    if path.is_file() and path.stat().st_size > LARGEST:
+        raise ValueError(
+            f"{path}: {path.stat().st_size} bytes, but a configuration has at most {LARGEST}; "
+            f"download it again"
+        )
+    found = read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("model_type"), str):
+        raise ValueError(
+            f"{path}: not the configuration of a model (no model_type); give a checkpoint's folder"
+        )
+    if "transformers_weights" in found:
+        raise ValueError(
+            f"{path}: names files of weights itself (transformers_weights); remove this entry and "
+            f"name the file model.safetensors"
+        )
+    for place, value in (("config", found), *_walk(found)):
+        _check_entry(path, place, value)
+        if isinstance(value, dict):
+            _check_heads(path, place, value)
+    return found
+
+
+def check_layers(folder: Path, config: Configuration, weights: int) -> None:
+    """Refuse more layers than there are weights, before they are built.
+
+    Raises:
+        ValueError: if there are more.
+    """
+    for place, value in _walk(config):
+        if place.rpartition(".")[2] in LAYERS and value is not None and value > weights:
+            raise ValueError(
+                f"{folder / 'config.json'}: {place} is {value}, but only {weights} weights are "
+                f"stored; give configuration and weights as they were saved together"
+            )
+
+
+def quantization_of(config: Configuration) -> str | None:
+    """Return the method by which a checkpoint's weights are quantized, None if they are not.
+
+    Raises:
+        ValueError: if the method is unknown.
+    """
+    text = config.get("text_config")
+    about = config.get("quantization_config")
+    if about is None and isinstance(text, dict):
+        about = text.get("quantization_config")
+    if about is None:
+        return None
+    about = about if isinstance(about, dict) else {}
+    method = about.get("quant_method")
+    # The oldest configurations of bitsandbytes do not name it.
+    if method is None and (about.get("load_in_8bit") or about.get("load_in_4bit")):
+        method = "bitsandbytes"
+    if method not in PACKAGES:
+        raise ValueError(
+            f"the weights are quantized by {method!r}, which is not known here; known: "
+            f"{', '.join(PACKAGES)}; give a checkpoint that is not quantized"
+        )
+    return method
+
+
+def check_packages(source: str, method: str) -> None:
+    """Refuse quantized weights whose package is not installed.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    missing = [name for name in PACKAGES[method] if not _is_installed(name)]
+    if missing:
+        packages = " ".join(name.replace(".", "-").replace("_", "-") for name in missing)
+        raise ValueError(
+            f"{source}: the weights are quantized by {method}, which needs {packages}: "
+            f"pip install {packages}; or give a checkpoint that is not quantized"
+        )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # the package that holds it is not there
+        return False
+
+
+def _walk(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Give every entry with its place, such as "text_config.hidden_size"."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            inner = f"{place}.{name}" if place else name
+            yield inner, entry
+            yield from _walk(entry, inner)
+
+
+def _check_entry(path: Path, place: str, value: Any) -> None:
+    if isinstance(value, list | dict) and len(value) > LONGEST:
+        raise ValueError(
+            f"{path}: {place} has {len(value)} entries (at most {LONGEST}); restore the file as it "
+            f"was published"
+        )
+    if place.rpartition(".")[2] not in SIZES or value is None:
+        return
+    numbers = value if isinstance(value, list) and value else [value]
+    # True is a whole number for Python, and not for whoever wrote it there.
+    if not all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in numbers):
+        raise ValueError(
+            f"{path}: {place} is {value!r}, not a whole number above 0; restore the file as it was "
+            f"published"
+        )
+
+
+def _check_heads(path: Path, place: str, part: Mapping[str, Any]) -> None:
+    """Refuse a width that its heads cannot share, unless the width of a head is given."""
+    width = part.get("embed_dim") or part.get("hidden_size")
+    heads = part.get("num_attention_heads") or part.get("num_heads")
+    if not (isinstance(width, int) and isinstance(heads, int)) or part.get("head_dim"):
+        return
+    if heads > 0 and width % heads:
+        raise ValueError(
+            f"{path}: {place} has a width of {width}, which {heads} heads cannot share; restore "
+            f"the file as it was published"
+        )
