@@ -134,7 +134,7 @@ def find_rule(kind: str, name: str) -> Rule:
         ValueError: if there is no such rule, it cannot be called, or it is a class that needs
             arguments.
     """
-    called = kind.replace("_", " ")
+    called = kind.replace("_", "-")
     if ":" in name:
         rule = make_instance(name, find_user_object(name))
         if not callable(rule):

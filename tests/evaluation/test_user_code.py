@@ -10,10 +10,11 @@ import pytest
 
 from probe.evaluation import EvaluationConfig, Evaluator, Oracle, RuleNames, evaluate, read_run
 from probe.evaluation.methods import Grounding, find_method
-from probe.evaluation.rules import SHIPPED_RULES, find_rule
-from probe.grounding import losses, span_rules
-from probe.grounding.presets import BEST, PAPER, PLAIN
+from probe.evaluation.rules import RULE_KINDS, find_rule
+from probe.grounding import losses, noun_rule, span_rules, track_rules
+from probe.grounding.presets import BEST, ENTROPY_GRADIENT, PAPER, PLAIN
 from probe.interpret import token_rules
+from probe.interpret.baseline_maps import entropy_gradient
 from probe.organism.world import make_clip
 from probe.plain import IDENTITY
 
@@ -61,6 +62,15 @@ def last_token(reading):
 
 def first_frame(scores):
     return range(1)
+
+
+def late_frames(view, queries, when, track):
+    return torch.arange(len(when.heatmap.values)).float()
+
+
+def even(view, question):
+    heatmap = view.read(question)[0].heatmap(-1)
+    return replace(heatmap, values=torch.ones_like(heatmap.values))
 
 
 def last_candidate(view, queries, where, candidates):
@@ -179,13 +189,19 @@ def test_what_a_method_returns_must_be_a_prediction(imported, root, organism, tm
 def test_rules_of_the_user_take_the_place_of_the_presets(imported):
     rules = RuleNames(
         token=f"{imported}:last_token",
+        token_when=f"{imported}:last_token",
+        fuse=f"{imported}:even",
         track=f"{imported}:last_candidate",
+        frame_scores=f"{imported}:late_frames",
         span=f"{imported}:first_frame",
         loss=f"{imported}:Focus",
     )
+    assert set(rules.given) == set(RULE_KINDS), "each kind is tried"
     config = rules.replace_in(PAPER)
-    names = [config.token, config.track, config.span]
-    assert [rule.__name__ for rule in names] == ["last_token", "last_candidate", "first_frame"]
+    assert [config.token, config.token_when] == [sys.modules[imported].last_token] * 2
+    others = [config.fuse, config.track, config.frames, config.span]
+    names = ["even", "last_candidate", "late_frames", "first_frame"]
+    assert [getattr(rule, "__name__", None) for rule in others] == names
     for before, after in (
         (PAPER.learn_where, config.learn_where),
         (PAPER.learn_when, config.learn_when),
@@ -213,6 +229,59 @@ def test_the_command_evaluates_with_rules_of_the_user(command, module, root, tmp
     assert config["choices"]["config"]["span"] == {IDENTITY: f"{module}:first_frame"}
     code, _, err = command("evaluate", f"{module}:read", *words)
     assert (code, "was begun with method.rules.token" in err) == (2, True)
+
+
+FIVE_LINES = """\
+def mine(view, queries, where, candidates):
+    values = where.heatmap.values - where.heatmap.values.mean()
+    inside = [view.grid.cells.inside(track) for track in candidates]
+    called.append(queries.whole)
+    return [values[own].sum() for own in inside]
+"""
+
+
+@pytest.mark.slow
+def test_a_track_rule_of_five_lines_in_the_current_folder_runs_in_evaluate(
+    command, tmp_path, monkeypatch
+):
+    assert len(FIVE_LINES.splitlines()) == 5
+    (tmp_path / "my_rule.py").write_text(f"called = []\n\n\n{FIVE_LINES}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])  # the command adds the folder
+    words = ("evaluate", "shapes-val", "--limit", 2, "--track", "my_rule:mine", "--out", "run")
+    code, out, err = command(*words, "--cache", "cache")
+    rule = sys.modules.pop("my_rule")
+    assert code == 0, err
+    assert "shapes-val, causal, track my_rule:mine: 2 of 500 queries, 0 failed" in out
+    results = read_run("run").results.values()
+    assert set(rule.called) == {result.query for result in results}
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["method"]
+    assert config["rules"] == {"track": "my_rule:mine"}
+    assert config["choices"]["config"]["track"] == {IDENTITY: "my_rule:mine"}
+
+
+@pytest.mark.slow
+def test_every_option_for_a_rule_reaches_the_run(command, module, root, tmp_path):
+    given = {
+        "token": "last_token",
+        "token-when": "last_token",
+        "fuse": "even",
+        "track": "last_candidate",
+        "frame-scores": "late_frames",
+        "span": "first_frame",
+    }
+    words = [word for kind, name in given.items() for word in (f"--{kind}", f"{module}:{name}")]
+    base = ("--root", root, "--oracle", "--limit", 1, "--out", "run")
+    code, _, err = command("evaluate", f"{module}:read", *base, *words)
+    assert code == 0, err
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["method"]
+    assert config["rules"] == {
+        kind.replace("-", "_"): f"{module}:{name}" for kind, name in given.items()
+    }
+    fields = {"frame-scores": "frames"}
+    for kind, name in given.items():
+        field = fields.get(kind, kind.replace("-", "_"))
+        assert config["choices"]["config"][field] == {IDENTITY: f"{module}:{name}"}
 
 
 @pytest.mark.slow
@@ -243,7 +312,7 @@ def test_a_loss_on_attention_is_learned_with(imported, root, organism, tmp_path)
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("--method", "absent"), "no method is called 'absent'; there are plain, best"),
+        (("--method", "absent"), "no method is called 'absent'; there are causal, noun"),
         (("--method", "absent_module:name"), "cannot import 'absent_module'"),
         (("--method", "{module}:absent"), "no 'absent' in"),
         (("--method", "{module}:NUMBER"), "a int answers no query; give a callable"),
@@ -252,7 +321,14 @@ def test_a_loss_on_attention_is_learned_with(imported, root, organism, tmp_path)
         (("--token", "Fixed"), "Fixed: a class that cannot be made without arguments"),
         (("--span", "{module}:NUMBER"), "a int is no span rule; give a callable"),
         (("--span", "{module}:Needy"), "cannot be made without arguments"),
-        (("--span", "TopHull", "--method", "centre"), "the method centre is no grounder"),
+        (("--token-when", "absent"), "no token-when rule is called 'absent'; there are MostActive"),
+        (("--frame-scores", "absent"), "no frame-scores rule is called 'absent'; there are Peak"),
+        (("--track", "{module}:NUMBER"), "a int is no track rule; give a callable"),
+        (("--fuse", "absent"), "no fuse rule is called 'absent'; there are entropy_gradient"),
+        (
+            ("--span", "TopHull", "--frame-scores", "PeakInTrack", "--method", "lens"),
+            "the method lens is no grounder and has no rules; leave out --frame-scores and --span",
+        ),
         (("--loss", "contrast", "--method", "plain"), "learns no latent prompt"),
     ],
 )
@@ -269,19 +345,40 @@ def test_anything_wrong_with_a_name_is_one_line_and_starts_no_run(
 
 def test_shipped_rules_go_by_their_names():
     assert find_rule("span", "GrowFromPeak") == span_rules.GrowFromPeak()
-    assert find_rule("token", "AllOf") == token_rules.AllOf()
+    assert find_rule("token", "AllOf") == find_rule("token_when", "AllOf") == token_rules.AllOf()
+    assert find_rule("frame_scores", "PeakInTrack") == track_rules.PeakInTrack()
     assert find_rule("loss", "contrast") is losses.contrast
     assert RuleNames(span="GrowFromPeak").replace_in(BEST).span == span_rules.GrowFromPeak()
+    assert RuleNames(fuse="entropy_gradient").replace_in(BEST) == ENTROPY_GRADIENT
     assert find_method("plain") == Grounding(PLAIN)
 
 
+def rule_classes(*homes):
+    """Classes of callables that are defined in some modules, with the names of their parameters."""
+    return {
+        one: tuple(signature(one.__call__).parameters)
+        for home in homes
+        for one in vars(home).values()
+        if inspect.isclass(one) and one.__module__ == home.__name__ and "__call__" in vars(one)
+    }
+
+
 def test_every_shipped_rule_has_a_name():
-    for kind, home in (("token", token_rules), ("span", span_rules)):
-        classes = {
-            one for one in vars(home).values()
-            if inspect.isclass(one) and one.__module__ == home.__name__ and "__call__" in vars(one)
-        }  # fmt: skip
-        assert set(SHIPPED_RULES[kind]) == classes
+    tokens = set(rule_classes(token_rules, noun_rule))
+    assert set(RULE_KINDS["token"].shipped) == set(RULE_KINDS["token_when"].shipped) == tokens
+    assert set(RULE_KINDS["span"].shipped) == set(rule_classes(span_rules))
+    for kind, last in (("track", "candidates"), ("frame_scores", "track")):
+        found = {one for one, names in rule_classes(track_rules).items() if names[-1] == last}
+        assert set(RULE_KINDS[kind].shipped) == found
     functions = [one for one in vars(losses).values() if inspect.isfunction(one)]
     shipped = [one for one in functions if {"asked", "generic"} == set(signature(one).parameters)]
-    assert set(SHIPPED_RULES["loss"]) == set(shipped)
+    assert set(RULE_KINDS["loss"].shipped) == set(shipped)
+    assert RULE_KINDS["fuse"].shipped == (entropy_gradient,)
+
+
+def test_the_help_lists_the_rules_that_a_name_is_enough_for(command):
+    _, out, _ = command("evaluate", "--help")
+    text = " ".join(out.replace("│", " ").split())
+    for kind in RULE_KINDS.values():
+        assert f"(one of: {', '.join(kind.names)}; or module:name of your own)" in text
+    assert "Fixed" not in text, "a class that needs arguments"
