@@ -39,6 +39,9 @@ from probe.video.previews import choose_evenly, write_times
 MOST_FRAMES = 10
 """Most frames that are drawn in one row."""
 
+MOST_NUMBERED = 12
+"""Candidates above which their boxes have no numbers: they would hide the picture."""
+
 FRAME_WIDTH, LEAST_WIDTH = 1.25, 7.0
 """Inches of a frame, and of a figure of few frames."""
 
@@ -86,8 +89,18 @@ def draw_frames(
         ]
         if tube is not None and index in tube.span:
             outlines.append((tube.interpolated([index]).boxes[0], CHOSEN_COLOUR, BOX_WIDTH))
-        tiles.append(Tile(picture, times[place], tuple(outlines)))
+        # Numbered once, on the first picture: on all of them the numbers would hide small things.
+        marks = () if tiles else number_boxes(candidates, index)
+        tiles.append(Tile(picture, times[place], tuple(outlines), marks=marks))
     draw_row(ax, tiles, title)
+
+
+def number_boxes(candidates: Sequence[Tube], frame: int) -> tuple[tuple[float, float, str], ...]:
+    """Number the boxes of candidates in a frame, from 1, at their upper left corners."""
+    if not 1 < len(candidates) <= MOST_NUMBERED:
+        return ()
+    boxes = ((n, track.interpolated([frame]).boxes[0]) for n, track in enumerate(candidates, 1))
+    return tuple((float(box[0]), float(box[1]), str(number)) for number, box in boxes)
 
 
 def draw_activation(

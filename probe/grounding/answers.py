@@ -15,6 +15,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from probe.drawing.candidate_scores import draw_candidate_scores
 from probe.drawing.figures import (
     BARS_HEIGHT,
     SCORES_HEIGHT,
@@ -212,7 +213,7 @@ class Answer:
 
     def overlay(self, path: str | Path) -> None:
         """Write the source video with the action map, the tube and a time bar drawn in."""
-        title, doubts = self.queries.whole, self.doubts
+        title, doubts = self._title, self.doubts
         heatmap = self.when.heatmap
         overlay(path, self.video, heatmap, self.tube, self.span, title=title, doubts=doubts)
 
@@ -220,7 +221,7 @@ class Answer:
     def plot(self) -> Figure:
         """Draw the answer for paper or screen: frames and boxes, tokens, frame scores."""
         width, height = compute_frames_size(self.video)
-        heading = Heading.of(self.queries.whole, self.doubts, width)
+        heading = Heading.of(self._title, self.doubts, width)
         heights = (heading.height, height, height, BARS_HEIGHT, SCORES_HEIGHT)
         figure = Figure((width, sum(heights)), layout="constrained")
         above, seen, acted, words, times = stack_rows(figure, heights)
@@ -234,8 +235,12 @@ class Answer:
             draw_frames(
                 part.subplots(), self.video, look.heatmap, box, self.candidates, title=title
             )
-        for ax, (_, look, name, _) in zip(words.subplots(1, 2, sharey=True), looks, strict=True):
+        *bars, scored = words.subplots(1, 3, width_ratios=(3, 3, 2))
+        for ax, (_, look, name, _) in zip(bars, looks, strict=True):
             draw_activation(ax, look.table, look.tokens, title=name)
+        chosen = self.scores.index(self.score)
+        rule = getattr(self.config.track, "__name__", type(self.config.track).__name__)
+        draw_candidate_scores(scored, self.scores, chosen, title=f"track, by {rule}")
         draw_frame_scores(
             times.subplots(), self.video, self.when.heatmap, self.frame_scores, self.span
         )
@@ -245,10 +250,16 @@ class Answer:
         """Draw the answer small for Jupyter: frames, box, span, and the query in words."""
         return plot_as_html(self, self._draw)
 
+    @property
+    def _title(self) -> str:
+        """The query, and how clearly the model says that its object is there."""
+        known = "" if self.presence is None else f" (presence {self.presence:+.1f})"
+        return f"{self.queries.whole}{known}"
+
     def _draw(self, figure: Figure) -> None:
         label = f" ({self.track.label})" if self.track.label else ""
         about = f"one of {len(self.candidates)} tracks{label}; {self.model['name']}"
-        found = Found(self.tube, self.span, self.queries.whole, about, self.doubts)
+        found = Found(self.tube, self.span, self._title, about, self.doubts)
         draw_found(figure, self.video, found)
 
     def figure(self, path: str | Path) -> None:

@@ -71,13 +71,13 @@ def find_denied_parts(evidence: Evidence) -> Iterator[str]:
     """Tell which parts of the query the model says no to."""
     names = {"whole": "the whole query", "attribute": "its attributes", "action": "its action"}
     denied = [
-        f"{names[part]} {margin:+.1f}"
+        f"{names[part]} ({margin:+.1f})"
         for part, margin in evidence.margins.items()
         if margin <= 0 and not _is_whole_query(part, evidence.queries)
     ]
     if denied:
         listed = " and ".join([", ".join(denied[:-1]), denied[-1]] if denied[1:] else denied)
-        yield f"the model says no to {listed} (yes minus no, in logits)"
+        yield f"the model says no to {listed}"
 
 
 def find_low_presence(evidence: Evidence) -> Iterator[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from probe.pictures.fonts import make_legible, note_missing_once
 from probe.pictures.heat import HEAT_COLOURS, blend, scale_heat
@@ -29,6 +30,9 @@ Outline: TypeAlias = tuple[Box | Float[np.ndarray, " 4"], str, float]
 
 OTHER_BOX_WIDTH, BOX_WIDTH, CELL_BOX_WIDTH = 0.7, 1.6, 1.4
 """Points of the line around other things, the one that is asked for, and the strongest cell."""
+
+MARK_SIZE = 6.0
+"""Points of the texts on a picture."""
 
 BOX_HALO_WIDTH = 0.9
 """Points by which the line below a box is wider, to show the box on pictures of any brightness."""
@@ -51,6 +55,9 @@ class Tile:
     size: tuple[float, float] | None = None
     """Height and width in which boxes are measured; None for the picture's own pixels."""
 
+    marks: tuple[tuple[float, float, str], ...] = ()
+    """Short texts on it, each to the right of and below its place."""
+
 
 @note_missing_once()
 def draw_row(ax: Axes, tiles: Sequence[Tile], title: str = "") -> None:
@@ -68,6 +75,8 @@ def draw_row(ax: Axes, tiles: Sequence[Tile], title: str = "") -> None:
         ax.imshow(tile.picture, extent=(left, left + width, height, 0))
         for (x1, y1, x2, y2), colour, thickness in tile.outlines:
             _outline(ax, (left + x1, y1, left + x2, y2), colour, thickness)
+        for x, y, text in tile.marks:
+            _write_mark(ax, (left + x, y), text)
     centres = [number * step + width / 2 for number in range(len(tiles))]
     # As labels of ticks, the titles of tiles are part of the axes: layouts leave room for them.
     titles = [make_legible(tile.title) for tile in tiles]
@@ -208,6 +217,13 @@ def _find_picture(video: Video, sources: Sequence[int]) -> int:
         f"the heatmap shows source frame {sources[0]}, which is not among the video's sampled "
         f"frames {video.indices}; draw it on the video that it was read from"
     )
+
+
+def _write_mark(ax: Axes, place: tuple[float, float], text: str) -> None:
+    halo = [withStroke(linewidth=1.5, foreground="black")]
+    style = {"color": "white", "fontsize": MARK_SIZE, "fontweight": "bold", "path_effects": halo}
+    offset = {"xytext": (1.5, -1.5), "textcoords": "offset points"}
+    ax.annotate(text, place, **offset, ha="left", va="top", **style, parse_math=False)
 
 
 def _outline(ax: Axes, box: Box, colour: str, width: float) -> None:
