@@ -2,7 +2,7 @@
 
 >>> from tempfile import TemporaryDirectory
 >>> from probe.evaluation import EvaluationConfig, Oracle, evaluate, read_run
->>> config = EvaluationConfig("shapes-val", method="centre", candidates=Oracle())
+>>> config = EvaluationConfig("shapes-val", method="whole-clip", candidates=Oracle())
 >>> with TemporaryDirectory() as folder:
 ...     outcome = evaluate(config, folder, limit=2)
 ...     results = read_run(folder).results
