@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def list_rules(kind: str) -> Callable[[str], str]:
     """Make the function that lists the rules of a kind for the help, which alone imports them."""
 
+    # The import takes seconds and needs torch: an option that is only parsed must not pay for it.
     def list_names(default: str) -> str:  # noqa: ARG001  the parser gives the option's default
         from probe.evaluation.rules import RULE_KINDS
 

@@ -187,6 +187,7 @@ def _expect(
     sample: Sample, footage: Footage, tracks: Sequence[Tube], protocol: str
 ) -> Expectations:
     """Compute the expected figures of each guess for one query."""
+    # Scored as a run scores, rounding of boxes included, so that both can be compared to the digit.
     found: dict[str, dict[str, float]] = {}
     for name, guess in GUESSES.items():
         predictions = guess.list_predictions(footage, tracks)
@@ -212,6 +213,7 @@ def _find_frames(config: EvaluationConfig) -> int:
     """Find how many frames the methods are shown, in which candidates are looked for."""
     if config.frames is not None:
         return config.frames
+    # Its processor would say, but a stranger's files are opened in one place, with all its checks.
     if config.model != ORGANISM:
         raise ValueError(
             f"chance opens no model, so {config.model} cannot say how many frames it samples; give "

@@ -58,6 +58,7 @@ class EvaluationConfig:
     """A name in `PROTOCOLS`; None for the usual one of the data set."""
 
     def __post_init__(self) -> None:
+        # All names are looked up here, in milliseconds: a wrong one is told before anything loads.
         method = self.find_method()
         if self.protocol is not None and self.protocol not in PROTOCOLS:
             known = ", ".join(PROTOCOLS)

@@ -235,6 +235,7 @@ class RandomTube:
 
     def __call__(self, model: VideoLM, task: Task) -> Prediction:  # noqa: ARG002
         """Draw a track, the same as `RandomTrack` does, and a window by the name of the query."""
+        # The track is drawn first, so that both random methods have the same one for a query.
         rng = seed_by_name(task.id, self.seed)
         track = task.candidates[int(rng.integers(len(task.candidates)))]
         length = len(centred_span(task.video, self.share))
@@ -270,6 +271,7 @@ def centred_span(video: Video, share: float) -> Span:
 
 def find_largest(tracks: Sequence[Tube]) -> Tube:
     """Return the track with the greatest area, summed over its boxes; of equals, the first."""
+    # Summed and not averaged: what is seen longer is the likelier answer of a guess.
     return max(tracks, key=lambda one: float((one.boxes[:, 2:] - one.boxes[:, :2]).prod(1).sum()))
 
 
@@ -303,6 +305,7 @@ FUNCTION = SMALL | SUBORDINATORS | ADVERBS
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
+        # A new preset is a method by itself: no line here can be forgotten.
         **{name: Grounding(config) for name, config in PRESETS.items()},
         "mean-of-roles": Grounding(replace(PLAIN, token=AllOf())),
         "fixed-token": Grounding(replace(PLAIN, token=RELEASED_CODE.token)),
@@ -345,6 +348,7 @@ def find_method(name: str) -> Method:
             f"no method is called {name!r}; there are {', '.join(METHODS)}, and methods of yours "
             "as module:name"
         )
+    # To find it is to run the user's code, so names that cannot be one are refused before.
     made = make_instance(name, find_user_object(name))
     if isinstance(made, GrounderConfig):
         return Grounding(made)

@@ -38,6 +38,7 @@ class RuleKind:
 
 
 def _needs_arguments(rule: Rule) -> bool:
+    # A function is a rule as it is: its parameters are what it will be called with.
     if not isinstance(rule, type):
         return False
     wanted = signature(rule).parameters.values()
@@ -55,6 +56,7 @@ def _put_in(field: str) -> Callable[[GrounderConfig, Rule], GrounderConfig]:
 
 def _put_loss(config: GrounderConfig, loss: Rule) -> GrounderConfig:
     """Give the loss to each branch that learns; it is no field of the configuration itself."""
+    # Both branches learn by one loss: which of them learns is the preset's choice, and stays.
     branches = {"learn_where": config.learn_where, "learn_when": config.learn_when}
     learned = {name: branch for name, branch in branches.items() if branch is not None}
     if not learned:
@@ -68,6 +70,7 @@ def _put_loss(config: GrounderConfig, loss: Rule) -> GrounderConfig:
 
 RULE_KINDS: Mapping[str, RuleKind] = MappingProxyType(
     {
+        # Those that go by their name alone come first; the help and errors list them in this order.
         "token": RuleKind(_put_in("token"), (MostActive, AllOf, Noun, Fixed)),
         "token_when": RuleKind(_put_in("token_when"), (MostActive, AllOf, Noun, Fixed)),
         "fuse": RuleKind(_put_in("fuse"), (entropy_gradient,)),
@@ -122,6 +125,7 @@ class RuleNames:
         Raises:
             ValueError: if there is no such rule, or a loss is given where nothing is learned.
         """
+        # Each has a place of its own in the configuration, so their order does not matter.
         for kind, name in self.given.items():
             config = RULE_KINDS[kind].put(config, find_rule(kind, name))
         return config
