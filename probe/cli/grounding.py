@@ -222,8 +222,7 @@ def print_answer(answer: "Answer", out: Path) -> None:
     print_presence(answer.queries.whole, answer.presence, answer.model)
     frames = f"frames {answer.span.start} to {answer.span.stop - 1}"
     show(f"when    {start:.2f} to {stop:.2f} s ({frames})")
-    label = f" ({answer.track.label})" if answer.track.label else ""
-    show(f"where   one of {len(answer.candidates)} candidates{label}; first, middle and last box:")
+    show(f"where   {describe_choice(answer)}; first, middle and last box:")
     tube = answer.tube
     for i in sorted({0, len(tube) // 2, len(tube) - 1}):
         corners = "  ".join(f"{edge:7.1f}" for edge in tube.boxes[i])
@@ -234,6 +233,18 @@ def print_answer(answer: "Answer", out: Path) -> None:
         show(f"looked  through {tokens} for {name}: {look.question}")
     print_doubts(answer.doubts)
     show(f"written {', '.join(str(out / f'answer.{kind}') for kind in ('json', 'mp4', 'png'))}")
+
+
+def describe_choice(answer: "Answer") -> str:
+    """Describe in words which candidate was chosen, by what rule, and how clearly."""
+    rule = answer.config.track
+    name = getattr(rule, "__name__", type(rule).__name__)
+    label = f" ({answer.track.label})" if answer.track.label else ""
+    number, best = answer.scores.index(answer.score) + 1, f"{answer.score:.3g}"
+    others = sorted(answer.scores, reverse=True)[1:]
+    next_best = f", the next {others[0]:.3g}" if others else ""
+    chosen = f"candidate {number} of {len(answer.candidates)}{label}"
+    return f"{chosen}, by {name}: score {best}{next_best}"
 
 
 def print_absence(absence: "Absence", out: Path) -> None:
