@@ -21,6 +21,7 @@ class ExitCode(int, Enum):
     PROOF_FAILED = 1, "a proof of check-model failed"
     BAD_INPUT = 2, "wrong use, bad input, or no room, memory or device"
     ABSENT = 3, "the model says that the thing is not there"
+    FAILED_QUERIES = 4, "queries of an evaluation failed, and count as zero"
     FAULT = 70, "a fault of the program"  # EX_SOFTWARE of sysexits.h
     STOPPED = 130, "stopped"  # as shells say it: 128, and the number of the signal SIGINT
     UNREAD = 141, "whoever read the output has gone"  # 128 and SIGPIPE

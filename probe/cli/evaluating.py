@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from tqdm.auto import tqdm
 from tyro.conf import Positional, arg
 
-from probe.cli.console import fail, silence_libraries
+from probe.cli.console import ExitCode, fail, silence_libraries
 from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions
 from probe.cli.outputs import check_writable, make_folder
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
@@ -18,7 +18,7 @@ from probe.cli.sources import DEFAULT_SOURCES, Sources
 if TYPE_CHECKING:
     from probe.evaluation.candidates import Candidates
     from probe.evaluation.config import EvaluationConfig
-    from probe.evaluation.runner import Answerer
+    from probe.evaluation.runner import Answerer, Outcome
 
 
 ProtocolName: TypeAlias = Literal["tubedetr", "stcat", "hcstvg-official", "released-code"]
@@ -84,6 +84,10 @@ class Evaluate:
     retry_failed: bool = False
     """Ask those queries again that failed before."""
 
+    stop_after_failures: Annotated[int, arg(metavar="INT")] = 20
+    """Stop when so many queries in a row have failed, since something is wrong with all of them;
+    0 to go on whatever fails."""
+
     threads: Annotated[int | None, arg(metavar="INT")] = None
     """CPU threads; by default one for the shipped model, whose work is too small to be shared, and
     as many as torch takes for any other. With --ray each worker has one."""
@@ -107,6 +111,7 @@ class Evaluate:
         silence_libraries()
         add_current_folder()
         config = self._make_config()
+        # Both tell something about data and candidates alone, so they come before any model.
         if self.check:
             print_findings(config, self.limit)
             return
@@ -118,14 +123,18 @@ class Evaluate:
             if config.model == ORGANISM and self.root is not None:
                 warnings.warn(ORGANISM_NOTICE, stacklevel=2)
             make_folder(self.out)
-            outcome = evaluate(answerer, self.out, limit=self.limit, retry_failed=self.retry_failed)
+            outcome = evaluate(
+                answerer,
+                self.out,
+                limit=self.limit,
+                retry_failed=self.retry_failed,
+                stop_after_failures=self.stop_after_failures or None,
+            )
             print("\n".join(format_figures(outcome.summary)))
             if not outcome.stopped:
                 print_exam(answerer, self.out, self.limit)
         print(f"written {self.out}; see it with: probe report {self.out}")
-        if outcome.stopped:
-            done = outcome.summary["queries"]
-            fail(f"stopped after {done} queries; start again to go on", code=130)
+        end_run(outcome)
 
     def _make_config(self) -> "EvaluationConfig":
         from probe.evaluation.config import EvaluationConfig
@@ -137,6 +146,10 @@ class Evaluate:
             raise ValueError("--check and --chance: each is done alone; leave out one of them")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"--limit {self.limit}: nothing to do; give at least 1")
+        if self.stop_after_failures < 0:
+            raise ValueError(
+                f"--stop-after-failures {self.stop_after_failures}: give at least 1, or 0 for never"
+            )
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"--threads {self.threads}: nothing could run; give at least 1")
         if self.threads is not None and self.ray is not None:
@@ -263,6 +276,22 @@ def print_chance(config: "EvaluationConfig", limit: int | None) -> None:
     from probe.evaluation.chance import format_chance, measure_chance
 
     print("\n".join(format_chance(measure_chance(config, limit=limit, progress=True))))
+
+
+def end_run(outcome: "Outcome") -> None:
+    """End the program with the exit code of its run: not 0 if it stopped or has failures."""
+    done, failed = outcome.summary["queries"], len(outcome.summary["failed"])
+    again = "ask failed ones again with --retry-failed"
+    if outcome.gave_up is not None:
+        fail(f"stopped after {done} queries: {outcome.gave_up}; {again}", ExitCode.FAILED_QUERIES)
+    if outcome.stopped:
+        fail(f"stopped after {done} queries; start again to go on", ExitCode.STOPPED)
+    if failed:
+        fail(
+            f"{failed} of {done} queries failed and count as zero; `probe report` says why, and "
+            f"{again}",
+            ExitCode.FAILED_QUERIES,
+        )
 
 
 def print_findings(config: "EvaluationConfig", limit: int | None) -> None:

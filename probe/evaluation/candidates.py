@@ -3,9 +3,12 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -129,11 +132,11 @@ class Stored(Weightless):
         return present
 
     def describe(self) -> dict[str, Any]:
-        """Identify the files by their names and sizes, in whatever folder they are."""
-        # Not by content: to hash the tracks of a whole benchmark would take minutes at each start.
-        listing = sorted((path.name, path.stat().st_size) for path in self.folder.glob("*.json"))
+        """Identify the files by their names and contents, in whatever folder they are."""
+        # A file of another content changes every answer about its video. A second for a gigabyte.
+        listing = [(path.name, _hash_file(path)) for path in sorted(self.folder.glob("*.json"))]
         digest = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
-        return {"from": "files", "number": len(listing), "listing": digest}
+        return {"from": "files", "number": len(listing), "content": digest}
 
 
 def default_cache() -> Path:
@@ -154,15 +157,25 @@ class Proposed(Weightless):
     oracle: bool = False
 
     def find(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:  # noqa: ARG002
-        """Propose tracks for the footage, or read those proposed before."""
+        """Propose tracks for the footage, or read those proposed before.
+
+        If they cannot be kept, a warning says so once, and they are proposed again the next time.
+        """
         path = self.folder / f"{self._hash(footage.video)}.json"
-        records = _read_kept(path)
-        if records is None:
-            tracks = propose_tracks(footage.video, config=self.config)
-            records = [_to_record(track) for track in tracks]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps(records))  # on one line: thousands of boxes
+        kept = _read_kept(path)
+        if kept is not None:
+            return kept
+        records = [_to_record(one) for one in propose_tracks(footage.video, config=self.config)]
+        self._keep(path, records)
+        # From the records, as they are read the next time: the same to the last bit.
         return tuple(Tube.from_dict(record) for record in records)
+
+    def _keep(self, path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps(records))  # on one line: thousands of boxes
+        except (OSError, ValueError) as failure:
+            _note_unwritable(self.folder, failure)
 
     def describe(self) -> dict[str, Any]:
         """Identify the proposer by its numbers."""
@@ -185,8 +198,17 @@ class Detected:
     oracle: bool = False
 
     def open(self, *, device: str, dtype: str) -> "DetectorFinder":
-        """Load the detector."""
-        return DetectorFinder(self.search.open(device=device, dtype=dtype))
+        """Load the detector; if its cache cannot be written, say so and go on without one."""
+        search = self.search
+        if search.cache is not None:
+            try:
+                search.cache.mkdir(parents=True, exist_ok=True)
+                TemporaryFile(dir=search.cache).close()
+            except OSError as failure:
+                # Asked now, since a search refuses such a folder, and every query would fail.
+                _note_unwritable(search.cache, failure)
+                search = replace(search, cache=None)
+        return DetectorFinder(search.open(device=device, dtype=dtype))
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,17 +230,35 @@ class DetectorFinder:
         return {"from": "a detector", **self.searcher.describe()}
 
 
+def _note_unwritable(folder: Path, failure: Exception) -> None:
+    """Say that tracks cannot be kept in a cache, which costs time and no answer."""
+    # One text for all videos, since Python shows a warning of the same text only once.
+    reason = failure.__cause__ if isinstance(failure.__cause__, OSError) else failure
+    said = getattr(reason, "strerror", None) or "cannot be written"
+    warnings.warn(
+        f"{folder}: tracks cannot be kept there ({said}), and are searched for again at each "
+        "start; give --cache another folder",
+        stacklevel=2,
+    )
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @cache
 def _hash_proposer() -> str:
     """Hash the proposer's code: the version of the package does not change with every line."""
     return hashlib.sha256(Path(proposals.__file__).read_bytes()).hexdigest()
 
 
-def _read_kept(path: Path) -> list[dict[str, Any]] | None:
+def _read_kept(path: Path) -> tuple[Tube, ...] | None:
     """Read the tracks in a file of the cache; None if there is none, or it is damaged."""
     try:
-        return read_json(path)
-    except ValueError:
+        return tuple(Tube.from_dict(record) for record in read_json(path))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        # The cache is ours, and what it holds can be found again: nothing is lost.
         return None
 
 

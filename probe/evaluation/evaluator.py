@@ -1,6 +1,7 @@
 """The evaluator: a data set, a model and a method, opened together to answer and score any query.
 
-It knows nothing of runs. If anything goes wrong with a query, the error becomes part of its result.
+It knows nothing of runs. If anything goes wrong with a query, the error becomes part of its result;
+if the machine cannot go on, there is no result, and a `MachineError`.
 """
 
 from collections import deque
@@ -18,6 +19,7 @@ from probe.engine.fingerprint import identify_weights
 from probe.engine.model import VideoLM, load
 from probe.evaluation.candidates import Finder
 from probe.evaluation.config import EvaluationConfig
+from probe.evaluation.faults import explain_failure
 from probe.evaluation.methods import Grounding, Method, Prediction, PresenceMethod, Task
 from probe.evaluation.presence import LOGITS
 from probe.evaluation.results import QueryResult
@@ -140,7 +142,11 @@ class Evaluator:
         }
 
     def answer_all(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
-        """Answer queries in turn, decoding and searching the next one's video meanwhile."""
+        """Answer queries in turn, decoding and searching the next one's video meanwhile.
+
+        Raises:
+            MachineError: if the machine cannot go on.
+        """
         # One thread: the recording that is kept serves only queries that are read in order.
         with ThreadPoolExecutor(1, "prepare") as thread:
             waiting: deque[Future[Prepared]] = deque()
@@ -160,7 +166,7 @@ class Evaluator:
             sample = self.dataset[index]
             queries = self.config.splitter.split(self.model, sample.id, sample.query)
         except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
-            return Prepared(index, sample, error=_explain(failure))
+            return Prepared(index, sample, error=explain_failure(failure, self.ids[index]))
         return Prepared(index, sample, queries)
 
     def prepare(self, asked: Prepared) -> Prepared:
@@ -173,7 +179,7 @@ class Evaluator:
             sample.check_size(footage)
             candidates = self._finder.find(sample, footage, queries)
         except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
-            return replace(asked, error=_explain(failure))
+            return replace(asked, error=explain_failure(failure, sample.id))
         return replace(asked, footage=footage, candidates=candidates)
 
     def answer(self, prepared: Prepared) -> QueryResult:
@@ -194,9 +200,11 @@ class Evaluator:
             prediction = self._predict(task)
             result = score_prediction(sample, footage, prediction, self.protocol)
             # Part of the answer: a method that fails here must not keep its figures about tubes.
-            return replace(result, absent=self._measure_absent(sample, footage))
+            result = replace(result, absent=self._measure_absent(sample, footage))
+            # Read back, since a method of a user's may give details that no line can hold.
+            return QueryResult.from_line(result.to_line())
         except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
-            failed = self._fail(sample, _explain(failure))
+            failed = self._fail(sample, explain_failure(failure, sample.id))
             return replace(failed, remarks=sample.list_remarks(footage))
 
     def _predict(self, task: Task) -> Prediction:
@@ -281,10 +289,3 @@ def _check_margin(margin: Any) -> float | None:
     if not isfinite(number):
         raise ValueError(f"the method measured a presence of {number}; give a finite number")
     return number
-
-
-def _explain(failure: Exception) -> str:
-    """Describe an error in one line; our own say all in their text, others need their type."""
-    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
-    first = lines[0] if lines else ""
-    return first if type(failure) is ValueError else f"{type(failure).__name__}: {first}"

@@ -89,7 +89,7 @@ class ReportedRun:
                 f"{self.dataset} is a function of a user; give --dataset {self.dataset} to run it"
             )
         places = self.run.environment
-        dataset = load_dataset(self.dataset, places["root"], places["annotations"])
+        dataset = load_dataset(self.dataset, places.get("root"), places.get("annotations"))
         if dataset.version != self.run.config["dataset"]["version"]:
             raise ValueError(f"{self.dataset}: its annotations have changed since the run")
         return dataset
@@ -240,7 +240,7 @@ def _format_differences(a: ReportedRun, b: ReportedRun) -> tuple[str, ...]:
 
 
 def _list_problems(entry: ReportedRun) -> Iterator[Part]:
-    """List failed queries, each of which counted as zero, and videos that are not as annotated."""
+    """List failed queries, each of which counted as zero, odd videos, and notes on the run."""
     results = entry.run.results.values()
     failed = [Row((one.id, one.query, one.error)) for one in results if one.error]
     if failed:
@@ -250,6 +250,9 @@ def _list_problems(entry: ReportedRun) -> Iterator[Part]:
     if odd:
         yield Heading(f"{entry.label}: {len(odd)} not as annotated")
         yield PageTable(("id", "remark"), tuple(odd))
+    if entry.run.notes:
+        yield Heading(f"{entry.label}: to be known of this run")
+        yield from (Paragraph(note) for note in entry.run.notes)
 
 
 # Pictures

@@ -1,16 +1,58 @@
 """The result of one query, and the line that keeps it."""
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from math import isfinite
+from types import MappingProxyType
+from typing import Any, get_args
 
 from probe.datasets import QueryKind
 from probe.metrics import QueryScore
+from probe.strict_json import parse_json
 from probe.video import Span, Tube
 
 DIGITS = 6
 """Decimals to which scores and margins are written."""
+
+CHECKSUM_DIGITS = 16
+"""Hexadecimal digits of a checksum: one damaged line in 10^19 would pass unnoticed."""
+
+CHECKSUM = b', "checksum": "%s"'
+"""The last entry of a line. It is computed from the text of all others, as it is written."""
+
+_ENDING = re.compile(rb', "checksum": "([0-9a-f]{%d})"\}$' % CHECKSUM_DIGITS)
+
+MOST_FRAMES = 10_000_000
+"""Frames that an answer may last: four days of video. A damaged line may claim more than memory
+holds boxes for."""
+
+_NUMBER, _NOTHING = (int, float), type(None)
+_TYPES: Mapping[str, tuple[type, ...]] = MappingProxyType(
+    {
+        "id": (str,),
+        "query": (str,),
+        "kind": (str,),
+        "video": (str,),
+        "span": (list, _NOTHING),
+        "track": (dict, _NOTHING),
+        "sampled": (list,),
+        "tiou": _NUMBER,
+        "viou": _NUMBER,
+        "gt_viou": _NUMBER,
+        "error": (str, _NOTHING),
+        "remarks": (list,),
+        "details": (dict,),
+        "presence": (*_NUMBER, _NOTHING),
+        "absent": (dict,),
+    }
+)
+"""The entries of a line and their types."""
+
+_NEW = frozenset({"presence", "absent"})
+"""Entries that lines of version 0.1 do not have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +100,7 @@ class QueryResult:
         return self.track.interpolated(range(self.span.start, self.span.stop))
 
     def to_line(self) -> bytes:
-        """Write the result as one line, its end included."""
+        """Write the result as one line, with a checksum and its end."""
         record = {
             "id": self.id,
             "query": self.query,
@@ -74,35 +116,114 @@ class QueryResult:
             "presence": _round_margin(self.presence),
             "absent": {kind: _round_margin(margin) for kind, margin in self.absent.items()},
         }
-        return json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        # Lone surrogates, by which Python keeps names of files that are not UTF-8, as escapes.
+        text = json.dumps(record, ensure_ascii=False).encode(errors="backslashreplace")
+        return text[:-1] + CHECKSUM % compute_checksum(text) + b"}\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> "QueryResult":
-        """Read the result that `to_line` wrote.
+        """Read the result that `to_line`, or that of an earlier version, wrote.
 
         Raises:
-            ValueError: if it is not such a line.
+            ValueError: if it is not such a line, or has been changed since.
         """
         try:
-            record = json.loads(line)
-            return cls(
-                id=record["id"],
-                query=record["query"],
-                kind=record["kind"],
-                video=record["video"],
-                span=None if record["span"] is None else Span(*record["span"]),
-                track=None if record["track"] is None else Tube.from_dict(record["track"]),
-                sampled=tuple(record["sampled"]),
-                score=QueryScore(record["tiou"], record["viou"], record["gt_viou"]),
-                error=record["error"],
-                remarks=tuple(record["remarks"]),
-                details=record["details"],
-                # Lines of earlier versions have neither.
-                presence=record.get("presence"),
-                absent=record.get("absent", {}),
-            )
-        except (KeyError, TypeError, ValueError) as problem:
+            return _read_record(parse_json(_check_line(line.rstrip(b"\n"))))
+        except (KeyError, TypeError, OverflowError, AttributeError) as problem:
             raise ValueError(f"not a result ({type(problem).__name__}: {problem})") from problem
+        except ValueError as problem:
+            raise ValueError(f"not a result ({problem})") from problem
+
+
+def compute_checksum(text: bytes) -> bytes:
+    """Compute the checksum of the JSON text of a result."""
+    return hashlib.sha256(text).hexdigest()[:CHECKSUM_DIGITS].encode()
+
+
+def has_checksum(line: bytes) -> bool:
+    """Return True if a line has a checksum; those of earlier versions have none."""
+    return _ENDING.search(line.rstrip(b"\n")) is not None
+
+
+def _check_line(line: bytes) -> bytes:
+    """Return the JSON text of a line without its checksum, after comparing the two.
+
+    Raises:
+        ValueError: if the text has been changed since it was written.
+    """
+    found = _ENDING.search(line)
+    if found is None:
+        return line  # of an earlier version, or damaged: then it has an entry that nobody knows
+    text = line[: found.start()] + b"}"
+    if compute_checksum(text) != found[1]:
+        raise ValueError("it has been changed since it was written: its checksum is another")
+    return text
+
+
+def _read_record(record: dict[str, Any]) -> QueryResult:
+    """Make a result of an entry that may hold anything.
+
+    Raises:
+        ValueError, TypeError, KeyError, OverflowError, AttributeError: if it is no result.
+    """
+    if strange := sorted(record.keys() - _TYPES.keys()):
+        raise ValueError(f"unknown entry {strange[0]!r}")
+    for name, kinds in _TYPES.items():
+        # Earlier versions wrote the last entries not at all.
+        if name in record or name not in _NEW:
+            require_type(name, record[name], kinds)
+    scores = [float(record[name]) for name in ("tiou", "viou", "gt_viou")]
+    if not all(0 <= value <= 1 for value in scores):
+        raise ValueError("a score is not between 0 and 1")
+    if record["kind"] not in get_args(QueryKind):
+        raise ValueError(f"unknown kind of query {record['kind']!r}")
+    for name in ("remarks", "sampled"):
+        for value in record[name]:
+            require_type(name, value, (str,) if name == "remarks" else (int,))
+    return QueryResult(
+        id=record["id"],
+        query=record["query"],
+        kind=record["kind"],
+        video=record["video"],
+        span=None if record["span"] is None else _read_span(*record["span"]),
+        track=None if record["track"] is None else Tube.from_dict(record["track"]),
+        sampled=tuple(record["sampled"]),
+        score=QueryScore(*scores),
+        error=record["error"],
+        remarks=tuple(record["remarks"]),
+        details=record["details"],
+        presence=_read_margin(record.get("presence")),
+        absent={kind: _read_margin(one) for kind, one in record.get("absent", {}).items()},
+    )
+
+
+def require_type(name: str, value: Any, kinds: tuple[type, ...]) -> None:
+    """Refuse a value of an entry that has another type than one of these.
+
+    Raises:
+        ValueError: if it has.
+    """
+    # For Python True is an int, but no frame and no score is written like that.
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        found, wanted = type(value).__name__, " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"{name} is of type {found}, not {wanted}")
+
+
+def _read_span(start: Any, stop: Any) -> Span:
+    for end in (start, stop):
+        require_type("span", end, (int,))
+    if not 0 <= start < stop <= start + MOST_FRAMES:
+        raise ValueError(f"a span from frame {start} to {stop}")
+    return Span(start, stop)
+
+
+def _read_margin(margin: Any) -> float | None:
+    if margin is None:
+        return None
+    require_type("a margin", margin, (int, float))
+    if not isfinite(margin):
+        raise ValueError("a margin is not finite")
+    return float(margin)
 
 
 def _round_margin(margin: float | None) -> float | None:

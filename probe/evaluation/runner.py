@@ -8,6 +8,7 @@ import os
 import platform
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
 """The reported figures by name."""
 
 
+STOP_AFTER_FAILURES = 20
+"""Queries that may fail in a row. If half of all queries fail, so many do once in a million."""
+
+
 @runtime_checkable
 class Answerer(Protocol):
     """Something that answers queries: an `Evaluator` in this process, or workers in others."""
@@ -84,7 +89,10 @@ class Outcome:
     """The figures and counts that `summary.json` holds."""
 
     stopped: bool
-    """True if someone stopped it before its end."""
+    """True if it ended before all wanted queries were answered."""
+
+    gave_up: str | None = None
+    """The reason why it ended by itself: too many queries failed in a row."""
 
 
 def evaluate(
@@ -93,6 +101,7 @@ def evaluate(
     *,
     limit: int | None = None,
     retry_failed: bool = False,
+    stop_after_failures: int | None = STOP_AFTER_FAILURES,
 ) -> Outcome:
     """Answer the queries that a run folder has no result of yet.
 
@@ -100,7 +109,7 @@ def evaluate(
 
     >>> from tempfile import TemporaryDirectory
     >>> from probe.evaluation import EvaluationConfig, Oracle, evaluate
-    >>> config = EvaluationConfig("shapes-val", method="centre", candidates=Oracle())
+    >>> config = EvaluationConfig("shapes-val", method="whole-clip", candidates=Oracle())
     >>> with TemporaryDirectory() as folder:
     ...     outcome = evaluate(config, folder, limit=2)
     >>> outcome.summary["queries"], outcome.summary["of"], outcome.summary["failed"]
@@ -111,14 +120,17 @@ def evaluate(
         folder: The folder of the run: results are kept there, and found again.
         limit: The number of queries to answer, from the first on; None for all.
         retry_failed: Whether to ask those again that failed before.
+        stop_after_failures: Queries that may fail in a row before the run ends by itself, because
+            something is wrong with all of them; None for any number.
 
     Returns:
         The figures so far.
 
     Raises:
-        ValueError: if the folder is of another run or holds something else, or data set or model
-            cannot be opened.
-        RuntimeError: if another process is writing to it.
+        ValueError: if the folder is of another run, holds something else or cannot be written, or
+            data set or model cannot be opened.
+        RuntimeError: if another process is writing to it; a `MachineError` if there is no room, no
+            memory or no device to go on with, which says nothing of the query that was asked.
     """
     if isinstance(answerer, EvaluationConfig):
         answerer = Evaluator.open(answerer)
@@ -130,13 +142,17 @@ def evaluate(
             for index, name in enumerate(wanted)
             if name not in run.results or (retry_failed and run.results[name].error)
         ]
-        _answer_all(answerer, todo, run, stop, of=len(wanted))
+        for note in run.notes:
+            warnings.warn(f"{folder}: {note}", stacklevel=2)
+        gave_up = _answer_all(
+            answerer, todo, run, stop, of=len(wanted), most_failures=stop_after_failures
+        )
         stopped = any(name not in run.results for name in wanted)
         # Of all queries: the run may hold more than this start asked for, from a larger limit.
         finished = [name for name in answerer.ids if name in run.results]
         summary = summarise([run.results[name] for name in finished], answerer.provenance)
         run.finish(finished, summary)
-    return Outcome(summary, stopped)
+    return Outcome(summary, stopped, gave_up)
 
 
 def summarise(finished: Sequence[QueryResult], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,9 +221,20 @@ def describe_environment(config: EvaluationConfig) -> dict[str, Any]:
 
 
 def _answer_all(
-    answerer: Answerer, todo: Sequence[int], run: Run, stop: threading.Event, *, of: int
-) -> None:
-    """Answer queries and write each result, showing means so far next to a progress bar."""
+    answerer: Answerer,
+    todo: Sequence[int],
+    run: Run,
+    stop: threading.Event,
+    *,
+    of: int,
+    most_failures: int | None,
+) -> str | None:
+    """Answer queries and write each result, showing means so far next to a progress bar.
+
+    Returns:
+        The reason to give up, if too many queries failed in a row.
+    """
+    in_row = 0
     with (
         tqdm(total=of, initial=of - len(todo), unit="query", dynamic_ncols=True) as bar,
         closing(answerer.answer_all(todo)) as answers,  # ends its threads, even after an error
@@ -216,8 +243,13 @@ def _answer_all(
             run.add(result)
             bar.set_postfix_str(_format_means(run.results.values()), refresh=False)
             bar.update()
+            in_row = in_row + 1 if result.error else 0
+            # Something is wrong with all of them: to go on would write down zeros for hours.
+            if most_failures is not None and in_row >= most_failures:
+                return f"{in_row} queries in a row failed, the last one: {result.error}"
             if stop.is_set():
                 break
+    return None
 
 
 def _format_means(results: Iterable[QueryResult]) -> str:

@@ -6,20 +6,24 @@
     summary.json        the figures, written at the end of the run
     lock                held by the process that writes
 
-A process that is killed, even by a power failure, leaves at most one torn line, which is cut off at
-the next start. At the end the lines are put into the order of the data set, so that they are the
-same however often the run was stopped.
+Each line has a checksum. A process that is killed, even by a power failure, leaves at most one torn
+line, which is cut off at the next start; any other damage is refused. At the end the lines are put
+into the order of the data set, so that they are the same however often the run was stopped.
 """
 
 import json
 import os
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from types import MappingProxyType
+from typing import Any
 
-from probe.evaluation.results import QueryResult
+from probe.evaluation.faults import MachineError
+from probe.evaluation.results import QueryResult, has_checksum
 from probe.files import (
     PARTIAL,
     flush_folder,
@@ -27,7 +31,9 @@ from probe.files import (
     remove_partials,
     write_bytes,
     write_json,
+    write_text,
 )
+from probe.strict_json import parse_json
 
 RUN_FORMAT = "grounding-probe/run"
 CONFIG, ENVIRONMENT, RESULTS, SUMMARY, LOCK = (
@@ -38,6 +44,20 @@ CONFIG, ENVIRONMENT, RESULTS, SUMMARY, LOCK = (
     "lock",
 )
 
+REPORTED: Mapping[str, type] = MappingProxyType(
+    {
+        "dataset.name": str,
+        "dataset.version": str,
+        "dataset.queries": int,
+        "model.name": str,
+        "method.name": str,
+        "candidates.from": str,
+        "oracle": bool,
+        "protocol": str,
+    }
+)
+"""Entries of a config that every report shows, and their types."""
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -47,15 +67,25 @@ class Run:
     results: dict[str, QueryResult]
     """The finished queries by name."""
 
-    _file: IO[bytes]
+    notes: tuple[str, ...]
+    """What a reader of the results should know, such as that libraries have changed."""
+
+    _file: FileIO
 
     def add(self, result: QueryResult) -> None:
-        """Write a finished query, so that not even a power failure can lose it."""
+        """Write a finished query, so that not even a power failure can lose it.
+
+        Raises:
+            MachineError: if it cannot be written; the query stays open.
+        """
         line = result.to_line()
-        self._file.write(line)
-        # `flush` hands the line to the system, and only `fsync` has it written to the disk.
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            _write_whole(self._file, line)
+        except OSError as failure:
+            raise MachineError(
+                f"{self.folder / RESULTS}: cannot be written ({failure.strerror}); all queries "
+                "before this one are kept: make room, and start again to go on"
+            ) from failure
         # Read back, because a run that goes on from the file must end with the same figures.
         self.results[result.id] = QueryResult.from_line(line)
 
@@ -80,6 +110,9 @@ class StoredRun:
     results: Mapping[str, QueryResult]
     """The finished queries by name, in the order of the file."""
 
+    notes: tuple[str, ...] = ()
+    """What a reader of the results should know, such as that libraries have changed."""
+
 
 def read_run(folder: str | Path) -> StoredRun:
     """Read a run, whether it is finished, stopped or still going on; a torn last line is left out.
@@ -90,9 +123,16 @@ def read_run(folder: str | Path) -> StoredRun:
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder}: not the folder of a run; give one that `probe evaluate` wrote")
-    config, environment = _read_config(folder), _read_environment(folder)
-    results, _ = _read_results(folder / RESULTS)
-    return StoredRun(folder, config, environment, results)
+    config, starts = _read_config(folder), _read_starts(folder / ENVIRONMENT)
+    _check_reported(folder / CONFIG, config)
+    if not starts:
+        raise ValueError(
+            f"{folder / ENVIRONMENT}: holds no start of the run; start it again with "
+            "`probe evaluate`"
+        )
+    stored = _read_results(folder / RESULTS)
+    notes = (*_compare_versions(starts), *stored.notes)
+    return StoredRun(folder, config, starts[-1], stored.results, notes)
 
 
 @contextmanager
@@ -107,22 +147,48 @@ def open_run(
         environment: Machine, process and versions, which may differ from start to start.
 
     Raises:
-        ValueError: if the folder holds something else, another config, or a damaged line.
+        ValueError: if the folder holds something else, another config, or a damaged line, or it
+            cannot be written.
         RuntimeError: if another process is writing to it, or the system has no file locks.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _refuse_foreign(folder)
-    with _lock(folder):
-        # Only now: the files being written may be those of the process that holds the lock.
-        remove_partials(folder)
-        _settle_config(folder, config)
-        _note_start(folder / ENVIRONMENT, environment)
-        results, sound = _read_results(folder / RESULTS)
-        with (folder / RESULTS).open("ab") as file:
-            file.truncate(sound)
+    with ExitStack() as stack:
+        with _explain_refusal(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            _refuse_foreign(folder)
+            stack.enter_context(_lock(folder))
+            # Only now: the files being written may be those of the process that holds the lock.
+            remove_partials(folder)
+            _settle_config(folder, config)
+            starts = [*_read_starts(folder / ENVIRONMENT), environment]
+            stored = _read_results(folder / RESULTS)
+            _write_starts(folder / ENVIRONMENT, starts)
+            # Unbuffered: at a full disk, what is in a buffer would be written again at the end.
+            file = stack.enter_context((folder / RESULTS).open("ab", buffering=0))
+            file.truncate(stored.sound)
             # Without its name in the folder, what is flushed to a new file would still be lost.
             flush_folder(folder)
-            yield Run(folder, results, file)
+        # The torn line is not told: its query is asked again.
+        yield Run(folder, stored.results, _compare_versions(starts), file)
+
+
+def _write_whole(file: FileIO, line: bytes) -> None:
+    """Append a line, and have it written to the disk before going on."""
+    # The system may take a part of it, and refuse the rest at the next call.
+    while line:
+        line = line[file.write(line) :]
+    os.fsync(file.fileno())
+
+
+@contextmanager
+def _explain_refusal(folder: Path) -> Iterator[None]:
+    """Name the folder when the system refuses to make, read or write a file in it."""
+    try:
+        yield
+    except OSError as failure:
+        name = failure.filename or folder
+        raise ValueError(
+            f"{name}: the folder of a run cannot be used ({failure.strerror}); give --out another"
+        ) from failure
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -181,44 +247,123 @@ def _settle_config(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def _note_start(path: Path, environment: Mapping[str, Any]) -> None:
-    """Add a line to the starts; as a whole file, since a torn last line would never be cut off."""
-    line = json.dumps(environment, ensure_ascii=False).encode() + b"\n"
-    earlier = path.read_bytes() if path.exists() else b""
-    write_bytes(path, earlier[: earlier.rfind(b"\n") + 1] + line)
+def _write_starts(path: Path, starts: Sequence[Mapping[str, Any]]) -> None:
+    """Write all starts, as a whole file: a torn last line would never be cut off."""
+    lines = [json.dumps(start, ensure_ascii=False) for start in starts]
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    config = read_json(folder / CONFIG)
+    path = folder / CONFIG
+    config = read_json(path)
     if not isinstance(config, dict) or config.get("format") != RUN_FORMAT:
-        raise ValueError(f"{folder / CONFIG}: not of a run; give one that `probe evaluate` wrote")
+        raise ValueError(f"{path}: not of a run; give one that `probe evaluate` wrote")
     return config
 
 
-def _read_environment(folder: Path) -> dict[str, Any]:
-    """Read the last start."""
-    path = folder / ENVIRONMENT
-    try:
-        return json.loads(path.read_bytes().splitlines()[-1])
-    except (OSError, ValueError, IndexError) as problem:
+def _check_reported(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a config without an entry that a report shows, or with one of another type."""
+    known = _flatten(config)
+    # Runs of earlier versions have no rules, and a method without rules of its own has none either.
+    wrong = [name for name, kind in REPORTED.items() if not isinstance(known.get(name), kind)]
+    wrong += [name for name in ("method.rules",) if known.get(name) is not None]
+    if wrong:
         raise ValueError(
-            f"{path}: holds no start of the run ({problem}); start it again with `probe evaluate`"
-        ) from problem
+            f"{path}: damaged; {wrong[0]} is {reprlib.repr(known.get(wrong[0]))}; give a run that "
+            "`probe evaluate` wrote"
+        )
 
 
-def _flatten(value: Any, name: str = "") -> dict[str, Any]:
+def _read_starts(path: Path) -> list[dict[str, Any]]:
+    """Read all starts; none if there is no file, or no whole line in it.
+
+    Raises:
+        ValueError: if a line is damaged.
+    """
+    if not path.exists():
+        return []
+    # After the last end of a line is nothing, or a part of one.
+    *lines, _ = path.read_bytes().split(b"\n")
+    starts = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            start = parse_json(line)
+        except ValueError as problem:
+            raise ValueError(
+                f"{path}, line {number}: damaged ({problem}); delete this file, from which no "
+                "result follows"
+            ) from problem
+        if not _is_start(start):
+            raise ValueError(
+                f"{path}, line {number}: not a start of a run; delete this file, from which no "
+                "result follows"
+            )
+        starts.append(start)
+    return starts
+
+
+def _is_start(start: Any) -> bool:
+    """Return True for an object whose entries, as far as they are read again, have their types."""
+    if not isinstance(start, dict) or not isinstance(start.get("versions", {}), dict):
+        return False
+    return all(isinstance(start.get(name), str | None) for name in ("root", "annotations"))
+
+
+def _compare_versions(starts: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Say in a sentence which libraries have another version than at the first start."""
+    first = starts[0].get("versions", {})
+    changed = {
+        name: f"{name} {first[name]} to {now}"
+        for start in starts[1:]
+        for name, now in start.get("versions", {}).items()
+        if name in first and first[name] != now
+    }
+    if not changed:
+        return ()
+    return (
+        f"libraries have changed since the first start ({', '.join(changed.values())}): results "
+        "may differ in their last digits",
+    )
+
+
+def _flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     """Give a nested config as one value for each path into it."""
-    if not isinstance(value, dict):
-        return {name: value}
-    parts = (_flatten(inner, f"{name}.{key}".lstrip(".")) for key, inner in value.items())
-    return {path: leaf for part in parts for path, leaf in part.items()}
+    flat, waiting = {}, [("", config)]
+    # Without calling itself: a config from elsewhere may be deeper than Python's stack.
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            inner = [(f"{name}.{key}".lstrip("."), one) for key, one in value.items()]
+            waiting += reversed(inner)
+        else:
+            flat[name] = value
+    return flat
 
 
-def _read_results(path: Path) -> tuple[dict[str, QueryResult], int]:
-    """Read the results by query, the last of each, and the number of sound bytes of the file."""
+@dataclass(frozen=True, eq=False)
+class StoredResults:
+    """The content of a file of results."""
+
+    results: dict[str, QueryResult]
+    """The last result of each query, by name."""
+
+    sound: int
+    """Bytes of the file up to the end of the last whole line."""
+
+    notes: tuple[str, ...]
+    """What a reader should know of the file."""
+
+
+def _read_results(path: Path) -> StoredResults:
+    """Read the results by query.
+
+    Raises:
+        ValueError: if a line is damaged that no killed process can have left so.
+    """
     results: dict[str, QueryResult] = {}
-    sound = 0
-    *lines, torn = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    sound = plain = 0
+    content = path.read_bytes() if path.exists() else b""
+    *lines, torn = content.split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
             result = QueryResult.from_line(line)
@@ -234,4 +379,16 @@ def _read_results(path: Path) -> tuple[dict[str, QueryResult], int]:
         results.pop(result.id, None)
         results[result.id] = result
         sound += len(line) + 1
-    return results, sound
+        plain += not has_checksum(line)
+    notes = []
+    if lost := len(content) - sound:
+        notes.append(
+            f"{lost} bytes after the last whole line of {path.name} are left out: it is being "
+            "written, its writer was killed, or it is damaged; its query is asked again"
+        )
+    if plain:
+        notes.append(
+            f"{plain} of {len(results)} results have no checksum, as an earlier version wrote "
+            "them: a change since then would not be noticed"
+        )
+    return StoredResults(results, sound, tuple(notes))

@@ -16,6 +16,7 @@ from typing import Any
 
 from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.evaluator import Evaluator
+from probe.evaluation.faults import MachineError
 from probe.evaluation.results import QueryResult
 
 LOCAL_CLUSTER = "local"
@@ -65,7 +66,8 @@ class WorkerPool:
         """Answer these queries; results come in the order in which they are finished.
 
         Raises:
-            RuntimeError: if all workers were lost.
+            RuntimeError: if all workers were lost; a `MachineError` if the machine of one cannot go
+                on.
         """
         waiting, lost = deque(indices), Counter[int]()
         idle, busy = list(self._workers), {}
@@ -91,6 +93,9 @@ class WorkerPool:
                     error = f"{TRIES} workers were lost on this query"
                     yield QueryResult(self.ids[index], error=error)
                 continue
+            except self._ray.exceptions.RayTaskError as failure:
+                # A query that fails gives a result. Only a fault of the machine is an error.
+                raise MachineError(str(failure.cause)) from failure
             idle.append(worker)
             yield QueryResult.from_line(line)
 

@@ -10,7 +10,14 @@ from probe.evaluation.runs import QueryResult, open_run, read_run
 from probe.metrics import QueryScore
 from probe.video import Span, Tube
 
-CONFIG = {"dataset": {"name": "d", "queries": 3}, "method": {"name": "best", "layers": (0, 1)}}
+CONFIG = {
+    "dataset": {"name": "d", "version": "1", "queries": 3},
+    "model": {"name": "organism"},
+    "method": {"name": "best", "layers": (0, 1)},
+    "candidates": {"from": "files"},
+    "oracle": False,
+    "protocol": "stcat",
+}
 ENVIRONMENT = {"started": "now"}
 
 
@@ -128,7 +135,8 @@ def test_another_config_is_refused_in_one_line_that_names_it(tmp_path):
 def test_an_option_more_or_less_is_another_config_too(tmp_path):
     with started(tmp_path / "run"):
         pass
-    for other in ({**CONFIG, "more": 1}, {"dataset": CONFIG["dataset"]}):
+    fewer = {name: part for name, part in CONFIG.items() if name != "protocol"}
+    for other in ({**CONFIG, "more": 1}, fewer):
         with pytest.raises(ValueError, match="was begun with"), started(tmp_path / "run", other):
             pass
 
