@@ -54,7 +54,7 @@ def test_a_thing_that_is_there_is_found_though_presence_is_required(command, cli
     assert names == ["answer.json", "answer.mp4", "answer.png"]
 
 
-def test_a_margin_is_a_number(command, clip_file, tmp_path):
+def test_a_margin_is_a_number(command, clip_file):
     code, _, err = command("ground", clip_file, GONE, "--require-presence", "much")
     assert code == 2
     assert err.count("\n") == 1
