@@ -19,7 +19,7 @@ QUERY_LINES, DOUBT_LINES, MOST_DOUBTS = 2, 3, 12
 SPACING = 1.5
 """Distance from one line to the next, in heights of its text."""
 
-MARGIN = 0.1
+MARGIN = 0.05
 """Inches to the left and to the right of the text."""
 
 

@@ -74,7 +74,8 @@ class Lettering:
         lines: list[str] = []
         while len(lines) < most - 1 and (count := self._count_fitting(text, width)) < len(text):
             space = text.rfind(" ", 0, count + 1)
-            end = space if space > 0 else max(1, count)
+            # A line less than half full would be followed by a word that fills all of the next.
+            end = space if 2 * space > count else max(1, count)
             lines.append(text[:end].rstrip())
             text = text[end:].lstrip()
         return [*lines, self.fit(text, width)] if text else lines
