@@ -16,7 +16,7 @@ from probe.video.coercion import describe_given, to_array
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
-IMAGE_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """Pillow's names of what is read, whatever the suffix says. Others run programs (EPS) or are rare,
 and each is one more parser for a damaged file to meet."""
 

@@ -1,0 +1,64 @@
+"""Read damaged files of every kind, and count what happens.
+
+    python -m tests.fuzz --seed 1 --count 20000        shared among all kinds
+    python -m tests.fuzz --seed 1 --kinds videos tracks --count 500
+    python -m tests.fuzz --seed 1 --kinds videos --first 123 --count 1     a single case again
+
+A damaged file is read, or it is refused in one line by an error of ours. Anything else is WRONG,
+and printed with the number of the case: another error, a message of several lines, a crash, more
+than ten seconds, a partial file. The exit code is 1 if there is any.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where the tests keep what they share
+
+import beartype  # noqa: F401  before nnsight, as in `conftest.py`
+
+import probe  # noqa: F401
+from tests.fuzz.kinds import KINDS
+from tests.fuzz.seeds import make_seeds
+from tests.fuzz.target import run, work
+
+
+def main():
+    if sys.argv[1:2] == ["--work"]:
+        kind, seed, first, count, seeds = sys.argv[2:]
+        work(kind, int(seed), int(first), int(count), seeds)
+        return 0
+    options = argparse.ArgumentParser(prog="python -m tests.fuzz")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--first", type=int, default=0, help="number of the first case")
+    options.add_argument("--count", type=int, default=900, help="cases of all kinds together")
+    options.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    given = options.parse_args()
+    wrong = 0
+    with tempfile.TemporaryDirectory() as seeds:
+        make_seeds(Path(seeds))
+        for place, kind in enumerate(given.kinds):
+            # Those that are left over go to the first kinds.
+            count = (given.count + len(given.kinds) - 1 - place) // len(given.kinds)
+            wrong += report(kind, given.seed, range(given.first, given.first + count), seeds)
+    return min(wrong, 1)
+
+
+def report(kind, seed, numbers, seeds):
+    began = time.perf_counter()
+    tally = run(kind, seed, numbers, seeds)
+    counts = ", ".join(f"{tally.outcomes[one]} {one}" for one in ("read", "refused", "WRONG"))
+    print(
+        f"{kind}: {counts}; peak {tally.peak:.0f} MB, slowest {tally.slowest:.1f} s, "
+        f"{time.perf_counter() - began:.0f} s in all",
+        flush=True,
+    )
+    for number, outcome in tally.wrong:
+        print(f"  {kind} seed {seed} case {number}: {outcome}", flush=True)
+    return len(tally.wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
