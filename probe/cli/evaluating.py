@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from tqdm.auto import tqdm
 from tyro.conf import Positional, arg
 
-from probe.cli.console import ExitCode, fail, silence_libraries
+from probe.cli.console import ExitCode, fail, show, silence_libraries
 from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions
 from probe.cli.outputs import check_writable, make_folder
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
@@ -130,10 +130,10 @@ class Evaluate:
                 retry_failed=self.retry_failed,
                 stop_after_failures=self.stop_after_failures or None,
             )
-            print("\n".join(format_figures(outcome.summary)))
+            show(*format_figures(outcome.summary))
             if not outcome.stopped:
                 print_exam(answerer, self.out, self.limit)
-        print(f"written {self.out}; see it with: probe report {self.out}")
+        show(f"written {self.out}; see it with: probe report {self.out}")
         end_run(outcome)
 
     def _make_config(self) -> "EvaluationConfig":
@@ -237,7 +237,7 @@ class Report:
         make_folder(self.out.parent)
         add_current_folder()
         page, text = write_report(self.runs, self.out, trusted=self.dataset)
-        print(f"written {page}, {text}")
+        show(f"written {page}, {text}")
 
 
 def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
@@ -268,14 +268,14 @@ def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
     if kept.get("clips") != clips:
         kept = {"clips": clips, **examine(answerer.model, benchmark, clips)}
         write_json(path, kept)
-    print("\n".join(format_exam(kept)))
+    show(*format_exam(kept))
 
 
 def print_chance(config: "EvaluationConfig", limit: int | None) -> None:
     """Print the expected figures of guesses, without a model."""
     from probe.evaluation.chance import format_chance, measure_chance
 
-    print("\n".join(format_chance(measure_chance(config, limit=limit, progress=True))))
+    show(*format_chance(measure_chance(config, limit=limit, progress=True)))
 
 
 def end_run(outcome: "Outcome") -> None:
@@ -306,8 +306,8 @@ def print_findings(config: "EvaluationConfig", limit: int | None) -> None:
         if finding is not None
     ]
     for finding in found:
-        print(f"{'fails' if finding.fatal else 'odd  '}  {finding.sample}  {finding.text}")
+        show(f"{'fails' if finding.fatal else 'odd  '}  {finding.sample}  {finding.text}")
     fatal = sum(finding.fatal for finding in found)
-    print(f"{total} queries: {fatal} would fail, {len(found) - fatal} not as annotated")
+    show(f"{total} queries: {fatal} would fail, {len(found) - fatal} not as annotated")
     if fatal:
         fail(f"{fatal} of {total} queries of {dataset.name} would fail and count as zero")
