@@ -12,15 +12,19 @@ import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from measurement import Measurement, MeasurementConfig
+from scipy import stats
 from tyro.conf import arg
 
 from probe.files import read_json, write_json
-from probe.metrics import bootstrap_interval
+from probe.metrics import bootstrap_interval, paired_difference, wilson_interval
 
 HERE = Path(__file__).parent
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#9a9a9a"
 """Colours of the colour-blind safe palette of Okabe and Ito, and a grey."""
+
+TESTING_LEVEL = 0.05
+"""Probability with which chance alone may make any of the differences that a page calls shown."""
 
 Numbers: TypeAlias = dict[str, Any]
 """Plain values that a script measured."""
@@ -168,6 +172,41 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": float(np.mean(numbers)), "interval": bootstrap_interval(numbers)}
 
 
+def summarise_share(counted: Sequence[float]) -> dict[str, Any]:
+    """Compute the share of queries that are counted (1, and not 0), and its Wilson interval."""
+    return {"mean": float(np.mean(counted)), "interval": wilson_interval(counted)}
+
+
+def compare_paired(over: Sequence[float], under: Sequence[float]) -> dict[str, Any]:
+    """Compute a paired difference with its interval, and how likely chance alone makes it.
+
+    The p value is that of the paired t test, two-sided: the bootstrap's would be no finer than one
+    over the number of its draws, too coarse for a correction over many tests.
+    """
+    mean, *interval = paired_difference(over, under)
+    differences = np.subtract(over, under)
+    # A t test divides by the spread. Without any, differences are all 0, or all of them a finding.
+    constant = np.ptp(differences) == 0
+    p = float(mean == 0) if constant else float(stats.ttest_1samp(differences, 0).pvalue)
+    return {"mean": mean, "interval": interval, "p": p}
+
+
+def apply_holm(tests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add to each test whether it survives Holm's correction (1979) over all tests of a page.
+
+    The smallest p value is compared with 5 % over the number of tests, the next with 5 % over one
+    test less, and so on to the first that is above; neither that nor any greater one survives. Then
+    the probability that chance alone makes any of the survivors is at most 5 %.
+    """
+    order = np.argsort([test["p"] for test in tests], kind="stable")
+    survivors: set[int] = set()
+    for rank, place in enumerate(order.tolist()):
+        if tests[place]["p"] > TESTING_LEVEL / (len(tests) - rank):
+            break
+        survivors.add(place)
+    return [{**test, "survives": place in survivors} for place, test in enumerate(tests)]
+
+
 def error_bars(summaries: Sequence[Summary]) -> tuple[np.ndarray, np.ndarray]:
     """Compute means, and the distances from each mean to both ends of its interval.
 
@@ -204,6 +243,23 @@ def draw_dots(
     axes.set_yticks(rows, list(summaries))
     axes.set_ylim(len(summaries) - 0.5, -0.5)
     axes.locator_params(axis="x", nbins=5)
+
+
+def draw_tests(axes: Axes, tests: Mapping[str, Numbers]) -> None:
+    """Draw tested differences: those that survive Holm's correction orange, the others grey."""
+    draw_dots(axes, tests, ORANGE)
+    # Drawn over in grey, so that the rows of all tests are those of one call.
+    for row, test in enumerate(tests.values()):
+        if not test["survives"]:
+            means, reach = error_bars([test])
+            axes.errorbar(means, [row], xerr=reach, color=GREY, fmt="o", ms=4, zorder=3)
+    draw_level(axes)
+
+
+def describe_tests(tests: Sequence[Numbers]) -> str:
+    """Tell how many differences a page tests, and how many of them survive the correction."""
+    survivors = sum(test["survives"] for test in tests)
+    return f"{survivors} of {len(tests)} differences survive Holm's correction (others grey)"
 
 
 def draw_line(axes: Axes, x: Sequence[float], summaries: Sequence[Summary], **style: Any) -> None:

@@ -87,9 +87,9 @@ class MeasurementConfig:
     def for_choosing(self) -> "MeasurementConfig":
         """Return a configuration with other clips, to choose on them what these clips report.
 
-        For shapes-test those are the clips of shapes-val, for any other data set the next ones.
+        For the shapes those are the clips of shapes-val, for any other data set the next ones.
         """
-        if self.data == "shapes-test":
+        if self.data in ("shapes-test", "shapes-report-2"):
             return replace(self, data="shapes-val")
         return replace(self, first=self.first + self.clips)
 
@@ -113,6 +113,9 @@ class Case:
     candidates: tuple[Tube, ...] | None
     """Tracks that a grounder, which does not know the truth, chooses from; None to propose them."""
 
+    absent: Mapping[str, str]
+    """Queries by kind that are true of nothing in the video; empty if the data set has none."""
+
     @property
     def track(self) -> Tube:
         """True track of the queried object, also outside the time that the query describes."""
@@ -131,6 +134,20 @@ class Case:
     def on_track(self, grid: VisualGrid) -> Bool[Tensor, "frame row column"]:
         """Return which cells lie on the true track."""
         return grid.cells.inside(self.track)
+
+    def is_right(self, track: Tube) -> bool:
+        """Tell whether a track follows the queried object while the query holds."""
+        shown = track.interpolated(self.truth.frames)
+        return spatial_iou(shown, self.truth) > SAME_OBJECT_OVERLAP
+
+    def is_another(self, track: Tube) -> bool:
+        """Tell whether a track follows an object that is not asked about, at that time."""
+        frames = self.truth.frames
+        shown = track.interpolated(frames)
+        return any(
+            spatial_iou(shown, other.interpolated(frames)) > SAME_OBJECT_OVERLAP
+            for other in self.tracks[1:]
+        )
 
     def parts(self, reading: Reading) -> list[str]:
         """Name the part of each token in the question, alike for all questions.
@@ -284,6 +301,7 @@ class Measurement:
             sampled=footage.video.indices,
             tracks=_right_first(truth, sample, footage, given),
             candidates=given,
+            absent=sample.absent,
         )
 
 

@@ -17,8 +17,8 @@ from measurement import Measurement, MeasurementConfig
 from tables import Comparison, draw_differences, score_configs
 
 from probe.grounding.config import GrounderConfig
-from probe.grounding.presets import BEST
 from probe.grounding.losses import contrast, entropy
+from probe.grounding.presets import BEST
 from probe.grounding.reattention import Absolute, Learning, Relative
 
 NOTHING_LEARNED = "nothing learned"

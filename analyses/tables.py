@@ -7,13 +7,22 @@ from typing import Any
 
 from common import ORANGE, draw_dots, draw_level
 from matplotlib.axes import Axes
-from measurement import Case, Records
+from measurement import SAME_OBJECT_OVERLAP, Case, Records
 
+from probe.candidates.proposals import propose_tracks
 from probe.engine.model import VideoLM
+from probe.evaluation.methods import Method, Task
 from probe.grounder import ground
 from probe.grounding.config import GrounderConfig
 from probe.grounding.reattention import Absolute, Learning, Relative
-from probe.metrics import QueryScore, Scores, bootstrap_interval, paired_difference, score
+from probe.metrics import (
+    QueryScore,
+    Scores,
+    bootstrap_interval,
+    paired_difference,
+    score,
+    score_query,
+)
 
 SCORE_NAMES = ("viou", "tiou", "gt_viou")
 NO_SCORE = QueryScore(0.0, 0.0, 0.0)
@@ -37,6 +46,42 @@ def _score_config(model: VideoLM, case: Case, config: GrounderConfig, protocol: 
         tracks={case.name: answer.whole_track},
     )
     return scores.per_query[case.name]
+
+
+METHOD_FIGURES = ("m_viou", "m_tiou", "m_gt_viou", "right_track", "another_track")
+"""Figures of a method on one clip; the last is 1 if it chose an object that was not asked about."""
+
+
+def score_methods(
+    model: VideoLM, case: Case, methods: Mapping[str, Method], protocol: str
+) -> dict[str, dict[str, float]]:
+    """Answer a clip's query with every method, and score the answers.
+
+    All methods see the same candidates; those of a map may join them, as in `probe evaluate`. A
+    method that cannot answer (it raises ValueError) scores zero.
+    """
+    closed = case.candidates is not None
+    candidates = case.candidates or propose_tracks(case.video)
+    task = Task(case.name, case.video, case.queries, candidates, closed)
+    found = {}
+    for name, method in methods.items():
+        try:
+            answer = method(model, task)
+        except ValueError:
+            found[name] = dict.fromkeys(METHOD_FIGURES, 0.0)
+            continue
+        span = answer.span
+        tube = answer.track.interpolated(range(span.start, span.stop))
+        track = answer.track.interpolated(range(case.video.source_length))
+        figures = score_query(tube, case.truth, protocol, case.sampled, track=track)
+        found[name] = {
+            "m_viou": figures.viou,
+            "m_tiou": figures.tiou,
+            "m_gt_viou": figures.gt_viou,
+            "right_track": float(figures.gt_viou > SAME_OBJECT_OVERLAP),
+            "another_track": float(case.is_another(track)),
+        }
+    return found
 
 
 def describe_learning(learning: Learning) -> dict[str, Any]:
