@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_rounding, tolerance
+from zoo import ZOO, moving, save_tiny
 
 from probe.engine.latent_prompts import zero_prompt
+from probe.engine.model import load
 from probe.interpret.knockouts import Cut
 from probe.interpret.word_lens import knows_word, word_lens
 from probe.organism.world import make_clip
@@ -83,6 +85,17 @@ def test_it_turns_with_the_frames_at_the_input(view):
 
 def test_what_is_done_while_questions_are_read_does_not_reach_it(view):
     assert torch.equal(word_lens(view.under(Cut()), "red").values, word_lens(view, "red").values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ZOO)
+def test_in_every_family_the_word_is_the_one_within_a_sentence(family, tmp_path):
+    save_tiny(family, tmp_path)
+    view = load(tmp_path, dtype="float32").watch(moving())
+    tokenizer = view.checkpoint.processor.tokenizer
+    before, both = (tokenizer(text).input_ids for text in ("circle", "circle red"))
+    word = both[len(before) :]
+    assert_equal_up_to_rounding(word_lens(view, "red", 1).values, cosines(view, 1, word), scale=[1])
 
 
 @pytest.mark.slow
