@@ -10,18 +10,19 @@ from functools import cached_property
 
 from probe.grounding.lexicon import (
     ARTICLES,
-    AUXILIARIES,
     BE,
     COORDINATORS,
+    COPULAS,
     DETERMINERS,
     EDGES,
     LOOKS,
-    NAMELESS,
+    NEVER_NOUNS,
     NOUNS_OR_VERBS,
     PURPOSES,
     RELATIVES,
     SMALL,
     SUBORDINATORS,
+    UNNAMED,
     VERBS,
     choose_article,
     is_form,
@@ -68,10 +69,10 @@ class Clause(Subject):
             return self._split_at_modifiers()
         start, looks = action.start, self._looks_at_end
         subject = self.bare_subject(start)
-        if self._begins_with_verb or subject[-1].lower() in SMALL - NAMELESS:
+        if self._begins_with_verb or subject[-1].lower() in NEVER_NOUNS:
             return Parts()  # nothing is named: no word could be told from what it does
         attribute, acts = [*self.words[:start]], self._bare_action()
-        if action.pronoun is not None:
+        if action.pronoun is not None and self[action.pronoun] != "whose":
             acts = [self.words[action.pronoun], *acts]
         # "that jumps and is red": the looks at the end belong to the subject.
         if looks is not None and start < looks - 1:
@@ -79,7 +80,7 @@ class Clause(Subject):
             attribute += [*pronoun, *self.words[looks:]]
             acts = _drop_joint(acts[: looks - len(self)])
         # "who opens the door" has no attributes.
-        named = any(self[i] not in NAMELESS | DETERMINERS for i in range(start))
+        named = any(self[i] not in UNNAMED for i in range(start))
         return Parts(tuple(_drop_joint(attribute) if named else ()), (*subject, *acts))
 
     @cached_property
@@ -149,19 +150,21 @@ class Clause(Subject):
         if not acting or others or not known:
             return Parts(words)
         first, after = self.skip_adverbs(acting[0]), acting[-1] + 1
-        opening = words[:first]
+        opening = tuple(_drop_joint(words[:first]))  # "the red, jumping circle"
         if first and self[first - 1] in ARTICLES:  # "a jumping orange ball", "an orange ball"
             opening = (*opening[:-1], choose_article(self[after]))
         # The action follows the noun, as in all other action parts, so that the tokens that tell it
         # have read what acts.
         copula = "are" if self.is_plural() else "is"
-        acts = (*self.bare_subject(), "that", copula, *words[first:after])
+        acts = (*self.bare_subject(), "that", copula, *_drop_joint(words[first:after]))
         return Parts((*opening, *words[after:]), acts)
 
     @cached_property
     def _begins_with_verb(self) -> bool:
         """No subject comes before the verb: "swimming in the pool", "slowly walks"."""
         first = self.after_adverbs(0)
+        if self[first] in RELATIVES and is_form(self[first + 1], "s"):  # "that jumps"
+            return True
         alone = first > 0 or first + 1 >= len(self) or self.is_followed_as_verb(first)
         if is_form(self[first], "ing"):
             return not self.is_modifier(first)
@@ -192,9 +195,7 @@ class Clause(Subject):
         own = [i for i in own if verbs[i] == surest]
         # "the man with stone steps next to him walks": the sure verb wins over a form that may be a
         # noun, unless that is the first of two things done.
-        sure = (
-            i for i in own if self[i] not in NOUNS_OR_VERBS and not self.words[i - 1].endswith(",")
-        )
+        sure = (i for i in own if self[i] not in NOUNS_OR_VERBS and not self.ends_in_comma(i - 1))
         if own and self[own[0]] in NOUNS_OR_VERBS:
             return next(sure, own[0])
         return own[0] if own else None
@@ -205,15 +206,17 @@ class Clause(Subject):
         # "a child riding a bike as his father watches": the verb of a second clause is not meant.
         end = next((i for i in range(1, len(self)) if self._is_subordinator(i)), len(self))
         nested = next((i for i in range(end) if self.is_relative(i) or self.is_acting(i)), end)
-        found = list[tuple[int, int]]()
+        found, clauses = list[tuple[int, int]](), 0
         for index in range(1, end):
+            clauses += self.is_relative(index)
             weakness = self._guess_verb(index, nested)
             # "is pulled", "has slowly opened": the auxiliary is the finite verb.
-            follows = self[self.skip_adverbs(index) - 1] in AUXILIARIES | {"been", "being"}
+            follows = self[self.skip_adverbs(index) - 1] in COPULAS
             if weakness is None or follows:
                 continue
-            # Of two that look alike the later is the verb, the first is a noun before it.
-            if found and found[-1] == (index - 1, weakness):
+            # Of two that look alike the later is the verb, the first is a noun before it; unless
+            # the first is the verb of a clause, as in "the man who smiles waves".
+            if found and found[-1] == (index - 1, weakness) and len(found) > clauses:
                 found.pop()
             found.append((index, weakness))
         return tuple(found)
@@ -254,6 +257,6 @@ class Clause(Subject):
 def _drop_joint(words: Sequence[str]) -> list[str]:
     """Drop the "and" that joined a part to the next, and the marks at the end."""
     kept = [*words]
-    while kept and kept[-1].strip(EDGES).lower() in COORDINATORS | {""}:
+    while kept and kept[-1].strip(EDGES).lower() in {"", *COORDINATORS}:
         kept.pop()
     return [*kept[:-1], kept[-1].rstrip(EDGES)] if kept else kept

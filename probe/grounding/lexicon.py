@@ -61,6 +61,7 @@ SMALL |= _read_words("what when there there's how why and or but then")
 """Function words: none is a name, and none tells one query from another."""
 
 CLOTHES = _read_words("wears wearing wore dressed clad having has had covered seated facing")
+CLOTHES |= _read_words("surrounded located situated")
 """Verbs and participles that describe a thing, and do not tell what it does."""
 
 LOOKS = _read_words(
@@ -174,6 +175,37 @@ INVARIANT = _read_words("beat cut hit let put read set shut spread")
 """Verbs whose participle is their base form."""
 
 
+# Unions are made here, once: to make one anew for each word takes longer than all look-ups.
+BEFORE_NOUNS = DETERMINERS | PREPOSITIONS
+"""Words after which no verb follows."""
+
+BEFORE_LOOKS = BEFORE_NOUNS - {"in"}
+"""Words before adjectives that a noun must follow. After "in" a colour is a noun: "in black"."""
+
+AFTER_VERBS = DETERMINERS | PARTICLES | PRONOUNS | MOTION
+"""Words that follow verbs more often than nouns."""
+
+AFTER_NOUNS = PREPOSITIONS | PLACES | RELATIVES | CLOTHES | BE | HAVE
+"""Words that end a noun phrase."""
+
+NOT_IN_NOUNS = SMALL | PARTICLES
+PLACE_WORDS = PREPOSITIONS | PLACES
+PARTICIPLES = PAST | INVARIANT
+NEVER_VERBS = SMALL | NOT_VERBS
+UNNAMED = NAMELESS | DETERMINERS
+NEVER_NOUNS = SMALL - NAMELESS
+COPULAS = AUXILIARIES | {"been", "being"}
+"""Words after which a verb is no finite one."""
+
+SEVERAL = COUNTS | PEOPLE | {"and", "these", "those"}
+"""Words of a bare subject that is more than one thing."""
+
+ONE_THING = frozenset(word for word in LOOKS | ACTORS if not word.endswith("s")) - PEOPLE
+"""Adjectives and nouns of a subject that is one thing, also without its determiner."""
+
+_LISTED = SMALL | LOOKS | ACTORS | VERBS | PAST | CLOTHES | PARTICLES | NOT_VERBS
+
+
 def is_form(word: str, ending: Literal["s", "ed", "ing"]) -> bool:
     """Tell whether a word is a known verb with this ending: "carries", "watches", "stopped"."""
     # English spelling: all stems that could have given this form are tried.
@@ -183,13 +215,12 @@ def is_form(word: str, ending: Literal["s", "ed", "ing"]) -> bool:
         stems = {stem, stem.removesuffix("e"), stem.removesuffix("ie") + "y"}
     if ending == "ing":
         stems = {stem, stem + "e", stem[:-1], stem.removesuffix("y") + "ie"}
-    return stem != word and bool(stems & VERBS)
+    return stem != word and not stems.isdisjoint(VERBS)
 
 
 def is_known(word: str) -> bool:
     """Tell whether a word in lower case is in a list here: then it is no name."""
-    listed = word in SMALL | LOOKS | ACTORS | VERBS | PAST | CLOTHES | PARTICLES | NOT_VERBS
-    return listed or is_form(word, "s") or is_form(word, "ed") or is_form(word, "ing")
+    return word in _LISTED or is_form(word, "s") or is_form(word, "ed") or is_form(word, "ing")
 
 
 def choose_article(word: str) -> str:

@@ -5,14 +5,13 @@ from functools import cached_property
 
 from probe.grounding.lexicon import (
     ARTICLES,
-    COUNTS,
     DETERMINERS,
     EDGES,
     GROUPS,
+    LOOKS,
     NAMELESS,
-    PEOPLE,
-    PLACES,
-    PREPOSITIONS,
+    PLACE_WORDS,
+    SEVERAL,
     SIDES,
     SINGULAR,
     SMALL,
@@ -34,6 +33,9 @@ class NounPhrase:
     head: int
     """The head noun."""
 
+    joint: str = ""
+    """"and" or a comma that joins it to the phrase before it."""
+
 
 @dataclass(frozen=True)
 class Subject(TaggedWords):
@@ -42,25 +44,37 @@ class Subject(TaggedWords):
     @cached_property
     def start(self) -> int:
         """Place of the first word of the subject."""
-        if self[0] not in PREPOSITIONS | PLACES:
+        if self[0] not in PLACE_WORDS:
             return 0
         # "In the room, the man": the subject follows the comma.
-        commas = (i for i in range(len(self) - 1) if self.words[i].endswith(","))
+        commas = (i for i in range(len(self) - 1) if self.ends_in_comma(i))
         return next(commas, -1) + 1
 
     def noun_phrases(self, end: int | None = None) -> tuple[NounPhrase, ...]:
         """Find the noun phrases of the subject, which lies before `end`: one, or several joined."""
         end, start, found = len(self) if end is None else end, self.start, list[NounPhrase]()
+        joint = ""
         while True:
             noun = self._skip_determiners(start, end)
             # The head is the last word before what cannot belong to it: adjectives and nouns before
             # it, as in "the short-haired woman" or "an adult man", are looks.
-            stop = next((i for i in range(noun + 1, end) if self.ends_noun(i)), end)
-            found.append(NounPhrase(start, noun, self._find_head(noun, stop)))
-            joined = stop + 1 < end and self[stop] == "and"  # "the man and the woman in red"
-            if not joined:
-                return tuple(found)
-            start = stop + 1
+            stop = next((i for i in range(noun + 1, end) if i in self._ends), end)
+            found.append(NounPhrase(start, noun, self._find_head(noun, stop), joint))
+            if stop + 1 < end and self[stop] == "and":  # "the man and the woman in red"
+                start, joint = stop + 1, "and"
+            elif stop + 1 < end and self[stop] in DETERMINERS and self.ends_in_comma(stop - 1):
+                start, joint = stop, ","
+            else:
+                break
+        # "a man, a woman and a dog" are three; but in "the man, a doctor, walks" there is one.
+        while found[-1].joint == ",":
+            found.pop()
+        return tuple(found)
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        # Found once: subjects are looked for up to many words in turn.
+        return frozenset(i for i in range(1, len(self)) if self.ends_noun(i))
 
     def _skip_determiners(self, start: int, end: int) -> int:
         """Go on over determiners, also over "one of the" and "a group of"."""
@@ -71,7 +85,7 @@ class Subject(TaggedWords):
             if not (self[noun] in DETERMINERS or group or (self[noun] == "of" and noun > start)):
                 return noun
             noun += 1
-        return noun if self[noun] not in DETERMINERS else start
+        return noun
 
     def _find_head(self, noun: int, stop: int) -> int:
         """Find the head noun of a phrase, before the adverbs and sides that follow it."""
@@ -92,21 +106,26 @@ class Subject(TaggedWords):
         for phrase in self.noun_phrases(end):
             opening = self.words[phrase.start : phrase.noun]
             head = self.words[phrase.head].strip(EDGES)
-            if opening and self[phrase.noun - 1] in ARTICLES:  # "an adult man" becomes "a man"
+            moved = phrase.head > phrase.noun  # "an adult man" becomes "a man"
+            if moved and opening and self[phrase.noun - 1] in ARTICLES:
                 opening = [*opening[:-1], choose_article(head.lower())]
-            joined = ["and"] if bare else []
-            bare += [*joined, *opening, head]
+            if phrase.joint == ",":
+                bare[-1] += ","
+            bare += [*(["and"] if phrase.joint == "and" else []), *opening, head]
         return bare
 
     def head_nouns(self, end: int | None = None) -> tuple[str, ...]:
         """Return the head nouns of the subject, as they are written; none if nothing is named."""
-        heads = (self.words[phrase.head].strip(EDGES) for phrase in self.noun_phrases(end))
-        return tuple(noun for noun in heads if noun.lower() not in SMALL | {""})
+        heads = (phrase.head for phrase in self.noun_phrases(end))
+        nouns = (i for i in heads if self[i] and self[i] not in SMALL and not self.is_adverb(i))
+        named = tuple(self.words[i].strip(EDGES) for i in nouns)
+        # "a yellow and a red circle" names circles; "the young" has no other noun.
+        return tuple(noun for noun in named if noun.lower() not in LOOKS) or named
 
     def is_plural(self, end: int | None = None) -> bool:
         """Tell whether the subject is more than one thing, so that its verb has no -s."""
         words = [word.lower() for word in self.bare_subject(end)]
-        if COUNTS.union(PEOPLE, {"and", "these", "those"}).intersection(words):
+        if not SEVERAL.isdisjoint(words):
             return True
         several = words[-1].endswith("s") and not words[-1].endswith(("ss", "us", "is", "'s"))
-        return several and not SINGULAR.union({"sports"}).intersection(words)
+        return several and SINGULAR.isdisjoint(words) and words[-1] != "sports"

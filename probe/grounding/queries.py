@@ -16,7 +16,7 @@ from probe.engine.readings import shorten
 from probe.files import read_json
 from probe.grounding.grammar import Clause
 from probe.grounding.lexicon import EDGES, SMALL
-from probe.grounding.statements import SPARE_WORDS, as_statement, check_length, rephrase, trim
+from probe.grounding.statements import as_statement, check_length, trim
 
 Branch: TypeAlias = Literal["attribute", "action"]
 """The part of a query that chooses the track, and the part that chooses the span."""
@@ -102,8 +102,7 @@ def as_question(sub_query: str) -> str:
     """
     # The paper's template. "Is there the man" is not good English, but the published numbers were
     # measured with it.
-    check_length(sub_query, spare=SPARE_WORDS)
-    return f"Is there {rephrase(sub_query)} in this video?"
+    return f"Is there {as_statement(sub_query)} in this video?"
 
 
 def find_noun(question: str) -> str:
@@ -119,14 +118,15 @@ def find_noun(question: str) -> str:
     Raises:
         ValueError: if nothing is named, as in "who opens the door", or the question is empty.
     """
-    check_length(question, spare=SPARE_WORDS)
-    nouns = Clause(rephrase(question).split()).nouns
+    nouns = Clause(as_statement(question).split()).nouns
     if not nouns:
         raise ValueError(
             f"{shorten(question)!r} names no object; give a query with a noun, such as 'the man "
             "who opens the door'"
         )
-    return nouns[0]
+    # Capitals are as the text has them: "THE CIRCLE JUMPS" was read in lower case.
+    written = (word.strip(EDGES) for word in question.split())
+    return next((word for word in written if word.lower() == nouns[0].lower()), nouns[0])
 
 
 def decompose(query: str) -> Queries:
@@ -156,6 +156,7 @@ def decompose(query: str) -> Queries:
     Raises:
         ValueError: if the query is empty.
     """
+    check_length(query)
     parts = Clause(as_statement(query).split()).split()
     return _make_queries(query, "rules", " ".join(parts.attribute), " ".join(parts.action))
 
@@ -178,6 +179,7 @@ def decompose_with_model(ask: Callable[[str], str], query: str) -> Queries:
         ValueError: if the query is empty.
     """
     # Small words are shared by all sentences: they do not show that an answer is about the query.
+    check_length(query)
     known = _collect_words(as_statement(query)) - SMALL
     found: dict[str, str] = {}
     for line in ask(MODEL_PROMPT.format(query=" ".join(query.split()))).splitlines():

@@ -8,6 +8,7 @@ from probe.grounding.lexicon import (
     BE,
     DETERMINERS,
     DO,
+    EDGES,
     LOOKS,
     PAST,
     SMALL,
@@ -19,11 +20,12 @@ MOST_WORDS = 200
 """Words of the longest query. Captions of HC-STVG and VidSTG have at most about 50; much longer
 text is no description of one object, and each word of it costs attention in every look."""
 
-MOST_LETTERS = 2000
-"""Characters of the longest query: ten for each word, where English has about six."""
+LETTERS_A_WORD = 10
+"""Characters that a word and its space may have on average; in English they have about six."""
 
-SPARE_WORDS = 4
-"""Words that a sub-query may have more than its query: "something that", "that is"."""
+SPARE_WORDS = 10
+"""Words that a statement or a question may have more than the query it was made of: "something that
+...", "Is there the circle that is ... in this video?"."""
 
 
 def as_statement(query: str) -> str:
@@ -41,26 +43,24 @@ def as_statement(query: str) -> str:
     Raises:
         ValueError: if the query is empty or too long.
     """
-    check_length(query)
+    check_length(query, MOST_WORDS + SPARE_WORDS)
     return rephrase(query)
 
 
-def check_length(text: str, *, spare: int = 0) -> None:
-    """Refuse a text that is too long for a query.
-
-    Args:
-        text: The query, or a sub-query.
-        spare: Words that it may have more than a query.
+def check_length(text: str, most_words: int = MOST_WORDS) -> None:
+    """Refuse a text that has too many words, or too many characters for so many words.
 
     Raises:
         ValueError: if it is too long.
     """
     words = text.split()
+    if len(words) <= most_words:  # "don't" is two words, and is asked as these
+        words = _write_out(" ".join(words)).split()
     letters = sum(map(len, words)) + len(words) - 1
-    if len(words) > MOST_WORDS + spare or letters > MOST_LETTERS + 10 * spare:
+    if len(words) > most_words or letters > most_words * LETTERS_A_WORD:
         raise ValueError(
             f"the query has {len(words):,} words and {letters:,} characters; describe one object "
-            f"in at most {MOST_WORDS} words and {MOST_LETTERS:,} characters"
+            f"in at most {MOST_WORDS} words and {MOST_WORDS * LETTERS_A_WORD:,} characters"
         )
 
 
@@ -74,6 +74,8 @@ def trim(text: str) -> str:
     """
     if not text.strip():
         raise ValueError("the query is empty; say in words what to look for")
+    quoted = re.match(r"\s*([\"'\u201c\u2018])(.*\w.*)[\"'\u201d\u2019][.?!\s]*$", text, re.S)
+    text = quoted[2] if quoted and quoted[1] not in quoted[2] else text
     words = (text.strip().rstrip(".?! ") or text).split()
     if _carries_no_case(words):
         words = [word.lower() for word in words]
@@ -85,32 +87,45 @@ def trim(text: str) -> str:
 def _carries_no_case(words: list[str]) -> bool:
     """Tell whether capitals tell no names from other words: "THE RED CIRCLE", "The Red Circle".
 
-    A name alone, as in "NASA" or "Lionel Messi", looks the same: of a single word, or of words that
-    all have one capital, one must be known that needs no capital in its place.
+    A name alone, as in "NASA" or "Lionel Messi", looks the same. It keeps its capitals unless one
+    of its words is known, and would have none in a sentence.
     """
-    # "A UFO" is a sentence: a single letter at its start is a capital in any case.
-    lettered = [word for word in words if any(letter.isalpha() for letter in word)]
-    shouted = [word for word in lettered if sum(map(str.isalpha, word)) > 1]
-    known = [is_known(Clause([word])[0]) for word in lettered]
-    if lettered and all(word.isupper() for word in lettered):
-        return len(shouted) > 1 or any(known)
-    first_letters = [next(filter(str.isalpha, word)) for word in lettered]
-    return all(letter.isupper() for letter in first_letters) and any(known[1:])
+    lettered = [word for word in words if any(map(str.isalpha, word))]
+    initials = [next(filter(str.isalpha, word)) for word in lettered]
+    if not all(letter.isupper() for letter in initials):
+        return False
+    if all(word.isupper() for word in lettered):
+        # The "A" of "A UFO" has its capital from the place, not from shouting.
+        shouted = [word for word in lettered if sum(map(str.isalpha, word)) > 1]
+        return len(shouted) > 1 or any(map(_is_known, shouted))
+    return any(map(_is_known, lettered[1:]))
 
 
-_CONTRACTIONS = {
-    r"\bcan['\\u2019]t\b": "can not",
-    r"\bwon['\\u2019]t\b": "will not",
-    r"(?<=\w)n['\\u2019]t\b": " not",
-    r"\b(who|what|which|that|where|there|it|he|she)['\\u2019]s\b": r"\1 is",
+def _is_known(word: str) -> bool:
+    return is_known(word.strip(EDGES).lower())
+
+
+_SHORT_FORMS = {
+    r"\bcan['\u2019]t\b": "can not",
+    r"\bwon['\u2019]t\b": "will not",
+    r"(?<=\w)n['\u2019]t\b": " not",
+    r"\b(who|what|which|that|where|there|it|he|she)['\u2019]s\b": r"\1 is",
 }
 """Patterns of short forms, and their words in full."""
+
+
+def _write_out(text: str) -> str:
+    for pattern, full in _SHORT_FORMS.items():
+        text = re.sub(pattern, full, text, flags=re.I)
+    return text
+
 
 _OPENINGS = (
     r"(?:and|then|now|suddenly|finally),? (?=\w+ )",
     r"in (?:this|the) (?:video|clip),? (?=\w)",
     r"(?:please |can you |could you |do you )*(?:find|locate|show(?: me)?|track|detect|segment|"
-    r"highlight|ground|see|look for|search for|point (?:at|to))(?= (?:the|an?|every|all|any|my) )",
+    r"highlight|ground|i (?:can )?see|see|look for|search for|point (?:at|to))"
+    r"(?= (?:the|an?|every|all|any|my) )",
     r"there(?: is| are| was| were) ",
 )
 """Patterns of what may come before a description, and is no part of it."""
@@ -123,16 +138,16 @@ def rephrase(text: str) -> str:
         ValueError: if there are no words.
     """
     text = trim(text)
-    for pattern, full in _CONTRACTIONS.items():
-        text = re.sub(pattern, full, text, flags=re.I)
+    text = _write_out(text)
     for pattern in _OPENINGS:
         text = re.sub(f"^{pattern}", "", text, flags=re.I).strip()
-    if asked := re.match(r"(?:is|are) there (.+?)(?: in (?:this|the) video)?$", text, re.I):
+    text = re.sub(r"(?<=\w) in (?:this|the) (?:video|clip)$", "", text, flags=re.I)
+    if asked := re.match(r"(?:is|are) there (.+)$", text, re.I):
         return asked[1]
     # "What does the red circle do?" asks for the action; the red circle is what must be found.
     if asked := re.match(r"what (?:does|do|did|is|are) (.+) (?:do|doing)$", text, re.I):
         return asked[1]
-    text = re.sub(r"^which of ", "which one of ", text, flags=re.I)
+    text = re.sub(r"^which of ", "one of ", text, flags=re.I)
     if asked := re.match(r"(who|whom|whose|what|which|where|when|why|how) (.+)$", text, re.I):
         return " ".join(_answer(asked[1].lower(), asked[2].split()))
     words = text.split()
@@ -164,13 +179,13 @@ def _answer(asking: str, words: list[str]) -> list[str]:
     # it: "something that the woman is feeding".
     if clause[0] in BE and (clause[1] in DETERMINERS or not pronoun):
         restored = _undo_copula(words)
-        return [*pronoun, *restored] if restored else words[1:]
+        return [*pronoun, *restored] if restored else words[1:] or words
     # "what hat does the man wear", "what colour is the ball", "which dog is the man feeding".
     if asking in {"what", "which", "how"} and (asked_of := _name_asked(words)):
         return asked_of
     # "what licks the goat" asks for a thing that licks, "what colour ..." and "which dog ..." name
     # their thing themselves.
-    verbal = clause[0] in AUXILIARIES | PAST or clause[0].endswith("s")
+    verbal = clause[0] in AUXILIARIES or clause[0] in PAST or clause[0].endswith("s")
     if asking == "how":  # "how many dogs run"
         return words
     return [*pronoun, *words] if pronoun and (asking != "what" or verbal) else ["the", *words]
@@ -206,7 +221,7 @@ def _affirm(words: list[str]) -> list[str]:
     clause = Clause(words)
     if clause[0] in DO:
         return _undo_inversion(words)
-    if clause[len(words) - 1] in LOOKS and clause[len(words) - 2] not in DETERMINERS | LOOKS:
+    if clause[len(words) - 1] in LOOKS and clause[len(words) - 2] not in {*DETERMINERS, *LOOKS}:
         return [*words[1:-1], words[0].lower(), words[-1]]
     return _undo_copula(words) or words[1:]
 

@@ -11,29 +11,30 @@ from functools import cached_property
 from probe.grounding.lexicon import (
     ACTORS,
     ADVERBS,
+    AFTER_NOUNS,
+    AFTER_VERBS,
     AUXILIARIES,
     BE,
+    BEFORE_LOOKS,
+    BEFORE_NOUNS,
     CLOTHES,
     DETERMINERS,
     EDGES,
     HAVE,
     INTRANSITIVE,
-    INVARIANT,
     LOOKS,
-    MOTION,
+    NEVER_VERBS,
     NOT_ADVERBS,
     NOT_GERUNDS,
-    NOT_VERBS,
+    NOT_IN_NOUNS,
     NOUNS_OR_VERBS,
-    PARTICLES,
+    ONE_THING,
+    PARTICIPLES,
     PAST,
-    PEOPLE,
-    PLACES,
     PREPOSITIONS,
-    PRONOUNS,
     RELATIONS,
     RELATIVES,
-    SMALL,
+    VERBS,
     is_form,
 )
 
@@ -54,6 +55,10 @@ class Words:
     @cached_property
     def _bare(self) -> tuple[str, ...]:
         return tuple(word.strip(EDGES).lower().replace("\u2019", "'") for word in self.words)
+
+    def ends_in_comma(self, index: int) -> bool:
+        """Tell whether a comma follows a word."""
+        return self.words[index].endswith(",")
 
     def is_adverb(self, index: int) -> bool:
         """Tell whether a word says how: it belongs to the verb or adjective next to it."""
@@ -98,7 +103,7 @@ class Words:
         """Tell whether adjectives after this word must have a noun after them."""
         word = self[index]
         # A colour after "in" is a noun: "the man in black".
-        opens = word in DETERMINERS | PREPOSITIONS - {"in"} or word.endswith("'s")
+        opens = word in BEFORE_LOOKS or word.endswith("'s")
         return not word or opens
 
     def _looks_like_gerund(self, index: int) -> bool:
@@ -118,14 +123,12 @@ class Words:
                 noun_follows = after in found
             else:
                 word = self[index + 1]
-                noun_follows = bool(word) and word not in SMALL | PARTICLES
+                noun_follows = bool(word) and word not in NOT_IN_NOUNS
                 noun_follows = noun_follows and not self.is_adverb(index + 1)
             start = self._run_start(index, self._look_runs)
             # Without a determiner "riding horses" is an action; "jumping circle" can only be a
             # circle that jumps.
-            bare = start == 0 and not (
-                self[index + 1] in LOOKS | ACTORS - PEOPLE and not self[index + 1].endswith("s")
-            )
+            bare = start == 0 and self[index + 1] not in ONE_THING
             if noun_follows and not bare and self._opens_phrase(start - 1):
                 found.add(index)
         return frozenset(found)
@@ -137,7 +140,7 @@ class Words:
     def is_gerund(self, index: int) -> bool:
         """Tell whether this is a participle in -ing after its noun: "the circle jumping"."""
         before = self[index - 1]
-        after_noun = bool(before) and before not in DETERMINERS | PREPOSITIONS
+        after_noun = bool(before) and before not in BEFORE_NOUNS
         return self._looks_like_gerund(index) and after_noun and not self.is_modifier(index)
 
 
@@ -155,7 +158,7 @@ class TaggedWords(Words):
         # smoking coughs".
         if self.is_gerund(index - 1):
             return before not in INTRANSITIVE
-        if not before or self.is_modifier(index - 1) or before in DETERMINERS | PREPOSITIONS:
+        if not before or self.is_modifier(index - 1) or before in BEFORE_NOUNS:
             return True
         if before.endswith("'s"):
             return True
@@ -168,25 +171,30 @@ class TaggedWords(Words):
         # "a toy held by the child" acts, if only as the thing that is held.
         passive = self[index + 1] == "by" and (self[index] in PAST or self[index].endswith("ed"))
         acting = self.is_gerund(index) and self[index] not in CLOTHES
-        return index > 0 and (acting or passive)
+        return index > 0 and (acting or (passive and self[index] not in CLOTHES))
 
     def is_relative(self, index: int) -> bool:
         """Tell whether a relative clause begins here."""
         inner = 0 < index < len(self) - 1 and self[index] in RELATIVES
         # "in that house", "holds that ball" have a determiner, not a pronoun.
-        before = self[index - 1]
-        demonstrative = self[index] == "that" and (is_form(before, "s") or is_form(before, "ing"))
-        return inner and before not in PREPOSITIONS and not demonstrative
+        return inner and self[index - 1] not in PREPOSITIONS and not self._points(index)
+
+    def _points(self, index: int) -> bool:
+        """Tell whether "that" is the object of the verb before it, or a part of it."""
+        before, after = self[index - 1], self[index + 1]
+        verb = is_form(before, "s") or (is_form(before, "ing") and before not in NOT_GERUNDS)
+        verb_follows = after in AUXILIARIES or after in VERBS or is_form(after, "s")
+        return self[index] == "that" and verb and not verb_follows
 
     def acts(self, verb: int) -> bool:
         """Tell whether a finite verb says what is done, and not what something looks like."""
         word, at = self[verb], self.after_adverbs(verb + 1)
-        after, participle = self[at], is_form(self[at], "ed") or self[at] in PAST | INVARIANT
+        after, participle = self[at], is_form(self[at], "ed") or self[at] in PARTICIPLES
         if word in BE:
             # "is beneath the chair", "is dressed in grey"; but "is holding the baby" acts.
             return after not in CLOTHES and (self.is_gerund(at) or participle)
         if word in HAVE:  # "has a hat", "has painted nails"; but "has jumped over it"
-            ends = not self[at + 1] or self[at + 1] in SMALL | PARTICLES or self.is_adverb(at + 1)
+            ends = not self[at + 1] or self[at + 1] in NOT_IN_NOUNS or self.is_adverb(at + 1)
             return after == "been" or (participle and ends)
         return word not in CLOTHES
 
@@ -215,23 +223,22 @@ class TaggedWords(Words):
         """Tell whether a word in -s is used as verbs are: "slithers towards", "hammers a nail"."""
         word = self[index]
         looks = word.endswith("s") and not word.endswith(("ss", "'s"))
-        looks = looks and word not in SMALL | NOT_VERBS and index > self._first_actor
+        looks = looks and word not in NEVER_VERBS and index > self._first_actor
         return looks and self.is_followed_as_verb(index) and not self.wants_noun(index)
 
     def is_followed_as_verb(self, index: int) -> bool:
         """Tell whether the next word follows verbs more often than nouns."""
         after = self[index + 1]
-        return after in DETERMINERS | PARTICLES | PRONOUNS | MOTION or self.is_adverb(index + 1)
+        return after in AFTER_VERBS or self.is_adverb(index + 1)
 
     def ends_noun(self, index: int) -> bool:
         """Tell whether a word cannot belong to the noun phrase before it."""
         word, before = self[index], self[index - 1]
         if word in {"and", "or"}:  # "the man and the woman"; but "the black and white cat"
             return self[index + 1] in DETERMINERS or before in ACTORS
-        if self.words[index - 1].endswith(","):  # "the man, tall and thin, walks"; "the tall, bald"
+        if self.ends_in_comma(index - 1):  # "the man, tall and thin, walks"; "the tall, bald"
             return before in ACTORS or word in DETERMINERS
         relation = word in RELATIONS and self[index + 1] in {"of", "to", "from"}
         participle = is_form(word, "ed") or word in PAST
         participle = self.is_gerund(index) or (participle and not self.wants_noun(index))
-        closed = word in PREPOSITIONS | PLACES | RELATIVES | CLOTHES | BE | HAVE
-        return closed or participle or relation
+        return word in AFTER_NOUNS or participle or relation
