@@ -3,12 +3,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tolerances import assert_equal_up_to_rounding
 
 from probe.candidates.tracks import best_track
 from probe.grounder import ground
-from probe.grounding.presets import BEST, CAUSAL, PAPER, PLAIN, PRESETS, RELEASED_CODE
+from probe.grounding.presets import (
+    BEST,
+    CAUSAL,
+    ENTROPY_GRADIENT,
+    NOUN,
+    PAPER,
+    PLAIN,
+    PRESETS,
+    RELEASED_CODE,
+)
 from probe.grounding.queries import Queries
 from probe.grounding.span_rules import BestContrast
+from probe.interpret.baseline_maps import entropy_gradient
 from probe.interpret.token_rules import Fixed
 from probe.organism.world import make_clip
 from probe.video import Tube
@@ -155,3 +166,23 @@ def test_an_answer_is_written_whole_and_reads_back(answer, tmp_path, clip, video
     assert sum(candidate["chosen"] for candidate in content["candidates"]) == 1
     np.testing.assert_allclose(Tube.from_dict(content["tube"]).boxes, answer.tube.boxes, atol=0.01)
     assert content["versions"]["torch"]
+
+
+def test_a_fused_map_is_the_product_of_both(organism, video, clip):
+    query = clip.things[0].query
+    plain, fused = (
+        ground(organism, video, query, config=config) for config in (BEST, ENTROPY_GRADIENT)
+    )
+    other = entropy_gradient(organism.watch(video), fused.where.question)
+    expected = plain.where.heatmap.values * other.values
+    assert_equal_up_to_rounding(fused.where.heatmap.values, expected)
+    assert_equal_up_to_rounding(fused.when.heatmap.values, plain.when.heatmap.values)
+
+
+def test_the_action_part_may_have_a_token_rule_of_its_own(organism, video, clip):
+    found = ground(organism, video, clip.things[0].query, config=NOUN)
+    (noun,) = (found.where.token_texts[token] for token in found.where.tokens)
+    assert noun == clip.things[0].shape
+    assert len(found.when.tokens) == len(found.when.token_texts)
+    assert found.where.consistency is not None
+    assert found.when.consistency is not None

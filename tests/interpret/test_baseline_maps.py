@@ -1,16 +1,19 @@
 """Baseline maps against plain eager passes and direct formulas."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tolerances import assert_equal_up_to_rounding
 
 from probe.drawing.figures import compare_maps
-from probe.engine.latent_prompts import zero_prompt
+from probe.engine.latent_prompts import LatentPrompt, zero_prompt
 from probe.engine.model import load
 from probe.engine.readings import yes_minus_no
 from probe.interpret.baseline_maps import (
     attention_gradients,
     attention_rollout,
+    entropy_gradient,
     gradient_attention,
     last_token,
     logit_lens,
@@ -144,3 +147,35 @@ def test_maps_are_drawn_one_below_the_other(tiny, video, clip):
     drawn = [part for part in figure.subfigs if part.axes]
     assert len(drawn) == len(maps)
     assert all(sum(len(ax.images) for ax in part.axes) == len(video) for part in drawn)
+
+
+def test_the_entropy_gradient_is_the_slope_of_the_next_token_entropy(tiny, video):
+    """A step along the gradient at one cell changes the entropy by the norm there."""
+    view = tiny.watch(video)
+    norms = entropy_gradient(view, QUESTION)
+    assert norms.cells == view.grid.cells
+    assert float(norms.values.min()) >= 0
+
+    width = view.prefix.embeddings.shape[1]
+    vectors = torch.zeros(len(view.grid), width, requires_grad=True)
+    blank = LatentPrompt(vectors, 0, view.model, view.grid.shape)
+
+    def entropy(moved):
+        logits = view.with_latent(replace(blank, vectors=moved)).answer_logits(QUESTION)[0]
+        return torch.distributions.Categorical(logits=logits.double()).entropy()
+
+    (gradient,) = torch.autograd.grad(entropy(vectors), vectors)
+    cell = int(norms.values.argmax())
+    step = torch.zeros_like(gradient)
+    step[cell] = gradient[cell] / gradient[cell].norm()
+    with torch.no_grad():
+        slope = float(entropy(0.05 * step) - entropy(-0.05 * step)) / 0.1
+    assert slope == pytest.approx(float(norms.values.flatten()[cell]), rel=0.02)
+
+
+def test_the_entropy_gradient_leaves_the_view_as_it_was(organism, video):
+    view = organism.watch(video)
+    (before,) = view.read(QUESTION)
+    entropy_gradient(view, QUESTION)
+    (after,) = view.read(QUESTION)
+    assert torch.equal(before.logits, after.logits)
