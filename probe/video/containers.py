@@ -34,6 +34,9 @@ no picture (tty), and formats of old games, which nobody asks a model about. Sou
 only so that the error can call it by its name.
 """
 
+OTHER_TYPES = frozenset({"audio", "subtitle"})
+"""PyAV's names of streams that hold something else than pictures."""
+
 TEXT_SAMPLE = 512
 """Bytes from the beginning of a file that tell whether it is text."""
 
@@ -83,8 +86,10 @@ def _find_pictures(path: Path, container: InputContainer) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & cover:
             return stream
-    found = sorted({stream.type for stream in container.streams if stream.type != "video"})
-    only = " and ".join(found) or "a cover picture"
+    found = sorted({stream.type for stream in container.streams if stream.type in OTHER_TYPES})
+    only = " and ".join(found) or ("a cover picture" if container.streams.video else "")
+    if not only:  # Matroska lists a stream without saying what it is
+        raise _unknown_codec_error(path)
     raise ValueError(
         f"{path}: no video stream; found only {only}. Give a file with moving pictures"
     )
@@ -94,10 +99,7 @@ def _check_decoder(path: Path, container: InputContainer, stream: VideoStream) -
     """Check that the pictures can be decoded, and bound the memory that this may take."""
     # Its type says otherwise, but PyAV has none for a codec that FFmpeg does not know.
     if stream.codec_context is None:
-        raise ValueError(
-            f"{path}: damaged, or of a codec that FFmpeg does not know; copy it again or convert "
-            "it to MP4"
-        )
+        raise _unknown_codec_error(path)
     context = stream.codec_context
     # FFmpeg looks into pictures for their size, and does not tell why it found none.
     if not context.width and container.format.name.endswith("_pipe"):
@@ -108,6 +110,13 @@ def _check_decoder(path: Path, container: InputContainer, stream: VideoStream) -
     check_pixels(str(path), (context.width, context.height))
     # The pictures themselves may be larger than the container says.
     context.options = {"max_pixels": str(MOST_PIXELS)}
+
+
+def _unknown_codec_error(path: Path) -> ValueError:
+    return ValueError(
+        f"{path}: damaged, or of a codec that FFmpeg does not know; copy it again or convert it to "
+        "MP4"
+    )
 
 
 def _not_video_error(path: Path, reason: str | None) -> ValueError:
