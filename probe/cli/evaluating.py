@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 
 from probe.cli.console import ExitCode, fail, show, silence_libraries
 from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions
-from probe.cli.outputs import check_writable, make_folder
+from probe.cli.outputs import check_writable, make_folder, write_together
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
 
@@ -230,14 +230,15 @@ class Report:
     def run(self) -> None:
         """Read the runs and write the page."""
         from probe.evaluation.report import write_report
+        from probe.pictures.fonts import note_missing_once
 
         if not self.runs:
             raise ValueError("there is no run to report on; give folders of `probe evaluate`")
         check_writable(self.out.parent)
-        make_folder(self.out.parent)
         add_current_folder()
-        page, text = write_report(self.runs, self.out, trusted=self.dataset)
-        show(f"written {page}, {text}")
+        with write_together(self.out.parent) as folder, note_missing_once():
+            written = write_report(self.runs, folder / self.out.name, trusted=self.dataset)
+        show(f"written {', '.join(str(self.out.parent / path.name) for path in written)}")
 
 
 def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:

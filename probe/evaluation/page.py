@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from probe.pictures.escapes import escape
+
 PAGE_STYLE = """
 :root { color-scheme: light dark; --line: #8884; --quiet: #777; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem; }
@@ -71,8 +73,8 @@ def write_html(title: str, parts: Sequence[Part]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{PAGE_STYLE}</style></head>\n"
-        f"<body><h1>{html.escape(title)}</h1>\n{body}\n</body></html>\n"
+        f"<title>{_escape_html(title)}</title><style>{PAGE_STYLE}</style></head>\n"
+        f"<body><h1>{_escape_html(title)}</h1>\n{body}\n</body></html>\n"
     )
 
 
@@ -84,17 +86,17 @@ def write_markdown(title: str, parts: Sequence[Part]) -> str:
 def _write_html_part(part: Part) -> str:
     match part:
         case Heading(text):
-            return f"<h2>{html.escape(text)}</h2>"
+            return f"<h2>{_escape_html(text)}</h2>"
         case Paragraph(text):
-            return f"<p>{html.escape(text)}</p>"
+            return f"<p>{_escape_html(text)}</p>"
         case PageTable(columns, rows):
-            head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+            head = "".join(f"<th>{_escape_html(name)}</th>" for name in columns)
             body = "\n".join(map(_write_html_row, rows))
             return f'<div class="wide"><table><tr>{head}</tr>\n{body}</table></div>'
         case CaptionedPicture(png, caption):
             # Inside the page, so that it can be sent as one file.
             data = base64.b64encode(png).decode()
-            text = html.escape(caption)
+            text = _escape_html(caption)
             return (
                 f'<figure><figcaption>{text}</figcaption><img alt="{text}" '
                 f'src="data:image/png;base64,{data}"></figure>'
@@ -102,7 +104,7 @@ def _write_html_part(part: Part) -> str:
 
 
 def _write_html_row(row: Row) -> str:
-    cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row.cells)
+    cells = "".join(f"<td>{_escape_html(cell)}</td>" for cell in row.cells)
     return f'<tr class="quiet">{cells}</tr>' if row.quiet else f"<tr>{cells}</tr>"
 
 
@@ -123,8 +125,14 @@ def _write_markdown_part(part: Part) -> str:
             return f"(picture in the HTML page) {_escape_markdown(caption)}"
 
 
+def _escape_html(text: str) -> str:
+    """Escape a text so that a browser shows it as it is, in the order in which it was written."""
+    return html.escape(escape(" ".join(text.split())))
+
+
 def _escape_markdown(text: str) -> str:
     """Escape a text so that Markdown shows it as it is."""
     # HTML first: Markdown passes tags on, so a query could bring a script into a rendered page.
     marks = {mark: f"\\{mark}" for mark in "\\`*_[]|#"}
-    return html.escape(" ".join(text.split()), quote=False).translate(str.maketrans(marks))
+    line = escape(" ".join(text.split()))
+    return html.escape(line, quote=False).translate(str.maketrans(marks))

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from probe.evaluation.page import CaptionedPicture, Heading, PageTable, Paragraph, Part, Row
 from probe.evaluation.presence import ALL_KINDS, format_percent
 from probe.pictures.style import (
-    AS_WRITTEN,
     QUIET_COLOUR,
     TEXT_SIZE,
+    choose_options,
     hide_upper_spines,
     shorten_line,
 )
@@ -111,7 +111,8 @@ def _draw_presence(runs: Sequence[tuple[str, Presence]]) -> bytes:
     texts = risk_axes.legend(fontsize=TEXT_SIZE - 1, frameon=False).get_texts()
     # Only now, since a label that begins with an underscore is left out of a legend.
     for text, (name, _) in zip(texts, runs, strict=True):
-        text.update({**AS_WRITTEN, "text": shorten_line(name, LONGEST_NAME)})
+        line = shorten_line(name, LONGEST_NAME)
+        text.update({**choose_options(line), "text": line})
     file = BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()

@@ -31,7 +31,7 @@ from probe.evaluation.runner import FIGURES, summarise
 from probe.evaluation.runs import StoredRun, read_run
 from probe.files import write_text
 from probe.metrics import paired_difference
-from probe.pictures.style import CHOSEN_COLOUR
+from probe.pictures.style import CHOSEN_COLOUR, write_title
 
 REPORT_TITLE = "Grounding Probe: runs"
 
@@ -294,7 +294,8 @@ def _draw_scatter(entries: Sequence[ReportedRun]) -> bytes:
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         ax.set_xlabel("space: gt_vIoU", fontsize=8)
         ax.set_ylabel("time: tIoU", fontsize=8)
-        ax.set_title(entry.label, fontsize=8, parse_math=False)
+        # The warning is a note, which is never cut, however long the name is.
+        write_title(ax, entry.name, entry.label.removeprefix(entry.name))
         ax.tick_params(labelsize=7)
     file = BytesIO()
     figure.savefig(file, format="png")
