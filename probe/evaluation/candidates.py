@@ -232,14 +232,18 @@ class DetectorFinder:
 
 def _note_unwritable(folder: Path, failure: Exception) -> None:
     """Say that tracks cannot be kept in a cache, which costs time and no answer."""
-    # One text for all videos, since Python shows a warning of the same text only once.
     reason = failure.__cause__ if isinstance(failure.__cause__, OSError) else failure
-    said = getattr(reason, "strerror", None) or "cannot be written"
-    warnings.warn(
-        f"{folder}: tracks cannot be kept there ({said}), and are searched for again at each "
-        "start; give --cache another folder",
-        stacklevel=2,
+    _warn_once(
+        f"{folder}: tracks cannot be kept there ({getattr(reason, 'strerror', None) or failure}), "
+        "and are searched for again at each start; give --cache another folder"
     )
+
+
+@cache
+def _warn_once(text: str) -> None:
+    # Python would do so by itself, but forgets at every change of its filters, which libraries
+    # make: a note would come with each query.
+    warnings.warn(text, stacklevel=3)
 
 
 def _hash_file(path: Path) -> str:

@@ -309,7 +309,8 @@ def test_what_is_missing_is_listed_and_counts_as_zero(command, tmp_path):
         "evaluate", "hcstvg1", "--root", root, "--out", tmp_path / "run", "--method", "centre",
         "--cache", tmp_path / "cache",
     )  # fmt: skip
-    assert code == 0, err
+    assert code == 4, err
+    assert "1 of 3 queries failed and count as zero" in err
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["failed"] == ["7_a.b-c.mp4"]
     assert summary["remarked"] == ["8_a.b-c.mp4"]

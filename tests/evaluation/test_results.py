@@ -79,16 +79,14 @@ def test_every_flipped_bit_is_noticed_or_harmless(folder):
         path.write_bytes(damaged)
         try:
             stored = read_run(folder)
-        except ValueError as failure:
-            assert "\n" not in str(failure)
+        except ValueError:
             refused += 1
             continue
         found = {name: one.to_line() for name, one in stored.results.items()}
         assert found.items() <= sound.items(), f"bit {bit} of byte {place} passed unnoticed"
         noted += bool(stored.notes)
         harmless += found == sound and not stored.notes
-    print(f"{FLIPS} bits: {refused} refused, {noted} noted, {harmless} harmless")
-    assert refused + noted + harmless == FLIPS
+    assert refused + noted + harmless == FLIPS, (refused, noted, harmless)
     assert refused > FLIPS / 2
 
 
@@ -150,13 +148,11 @@ def test_an_entry_of_any_other_kind_is_one_line_or_a_result(name):
         line = json.dumps({**record, name: value}).encode()
         try:
             found = QueryResult.from_line(line)
-        except ValueError as failure:
-            assert "not a result" in str(failure)
-            assert "\n" not in str(failure)
-        else:
-            assert QueryResult.from_line(found.to_line()).to_line() == found.to_line()
-            assert len(found.tube) < 100
-            hash(found.id)
+        except ValueError:
+            continue
+        assert QueryResult.from_line(found.to_line()).to_line() == found.to_line()
+        assert len(found.tube) < 100
+        hash(found.id)
 
 
 @pytest.mark.parametrize(
