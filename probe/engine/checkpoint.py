@@ -21,9 +21,6 @@ from probe.engine.opening import first_line
 from probe.engine.prompts import AnswerIds, PromptWriter, answer_ids
 from probe.video import Video
 
-MOST_FRAMES = 4096
-"""Most frames that a processor may want of a video; published ones want up to 768."""
-
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
@@ -180,41 +177,3 @@ def _metadata(video: Video) -> VideoMetadata:
         duration=video.source_length / video.fps,
         frames_indices=[round(float(time) * video.fps) for time in video.times],
     )
-
-
-def check_processor(name: str, processor: Any, family: Family) -> None:
-    """Refuse a processor that lacks a part, or whose settings ask for pictures beyond all sense.
-
-    Nothing is processed: a size of a million pixels would take all memory before it failed.
-
-    Args:
-        name: The checkpoint's name or folder, for the message.
-        processor: The processor.
-        family: The entry of the checkpoint's family.
-
-    Raises:
-        ValueError: if it is one.
-    """
-    remedy = "compare its files with those that were published"
-    for part in ("tokenizer", "video_processor"):
-        if getattr(processor, part, None) is None:
-            raise ValueError(f"{name}: the processor has no {part.replace('_', ' ')}; {remedy}")
-    settings = processor.video_processor
-    for entry in ("size", "crop_size"):
-        for edge, size in dict(getattr(settings, entry, None) or {}).items():
-            # None where a size is given by other entries.
-            if size is not None and not _is_count(size, family.largest_size):
-                raise ValueError(
-                    f"{name}: the processor's {entry} has {size!r} for its {edge}, not a whole "
-                    f"number from 1 to {family.largest_size}; {remedy}"
-                )
-    frames = getattr(settings, "num_frames", None)
-    if frames is not None and not _is_count(frames, MOST_FRAMES):
-        raise ValueError(
-            f"{name}: the processor samples {frames!r} frames, not a whole number from 1 to "
-            f"{MOST_FRAMES}; {remedy}"
-        )
-
-
-def _is_count(value: Any, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most

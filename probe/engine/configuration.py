@@ -1,5 +1,6 @@
 """A checkpoint's `config.json`, checked before transformers builds anything from it."""
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -112,7 +113,7 @@ def quantization_of(config: Configuration) -> str | None:
         method = "bitsandbytes"
     if method not in PACKAGES:
         raise ValueError(
-            f"the weights are quantized by {method!r}, which is not known here; known: "
+            f"the weights are quantized by {reprlib.repr(method)}, which is not known here; known: "
             f"{', '.join(PACKAGES)}; give a checkpoint that is not quantized"
         )
     return method

@@ -16,7 +16,7 @@ from transformers import (
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from probe.engine.chat_templates import set_template
-from probe.engine.checkpoint import Checkpoint, check_processor
+from probe.engine.checkpoint import Checkpoint
 from probe.engine.configuration import (
     check_layers,
     check_packages,
@@ -26,8 +26,10 @@ from probe.engine.configuration import (
 from probe.engine.decoder import Decoder
 from probe.engine.families import family_of
 from probe.engine.opening import DTYPES, check_dtype, explain_failures, find_device, find_folder
+from probe.engine.processors import check_processor
 from probe.engine.stored_weights import (
-    check_match,
+    check_quantized,
+    compare,
     read_stored,
     refuse_broken,
     refuse_differences,
@@ -233,6 +235,8 @@ def _open(
     if quantization is not None:
         check_packages(name, quantization)
     stored = read_stored(folder)
+    if quantization is not None:
+        check_quantized(name, quantization, stored)
     check_layers(folder, written, len(stored))
     with explain_failures(name):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -242,7 +246,9 @@ def _open(
     model_class: Any = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
     # Quantized weights have other names and shapes until their package has put them in place.
     if quantization is None:
-        check_match(name, model_class, config, stored)
+        with explain_failures(name):
+            differences = compare(model_class, config, stored)
+        refuse_differences(name, differences)
     with explain_failures(name):
         module, info = model_class.from_pretrained(
             folder,

@@ -74,6 +74,10 @@ def check_folder(name: str, folder: Path) -> None:
         raise ValueError(f"{name}: a file; give the folder that holds config.json and the weights")
     if not folder.is_dir():
         return
+    for path in sorted(folder.iterdir()):
+        # Whoever reads a pipe waits for ever.
+        if not (path.is_file() or path.is_dir()):
+            raise ValueError(f"{path}: not an ordinary file; put the file itself there")
     check_adapter(name, folder)
     if not (folder / "config.json").exists():
         raise ValueError(f"{name}: no config.json in this folder; give a checkpoint's folder")

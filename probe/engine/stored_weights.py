@@ -158,19 +158,13 @@ def _check_place(path: Path) -> None:
         )
 
 
-def check_match(source: str, model_class: Any, config: Any, stored: Stored) -> None:
-    """Refuse a checkpoint whose weights are not those of the model that its configuration says.
+def compare(model_class: Any, config: Any, stored: Stored) -> Mapping[str, Collection[Any]]:
+    """Compare stored weights with those of the model that a configuration describes.
 
     Costs milliseconds: the model is built and filled without memory.
 
-    Args:
-        source: The checkpoint's name or folder, for the message.
-        model_class: The class of the model.
-        config: The checkpoint's configuration.
-        stored: The weights.
-
-    Raises:
-        ValueError: if weights are missing, left over, or of another shape.
+    Returns:
+        Missing, left over and mismatched weights, as transformers lists them.
     """
     with _quiet_loading():
         _, info = model_class.from_pretrained(
@@ -181,7 +175,42 @@ def check_match(source: str, model_class: Any, config: Any, stored: Stored) -> N
             ignore_mismatched_sizes=True,  # or the error would not say which
             output_loading_info=True,
         )
-    refuse_differences(source, info)
+    return info
+
+
+def check_quantized(source: str, method: str, stored: Stored) -> None:
+    """Refuse weights that are said to be quantized and are not, or lack their scales.
+
+    Args:
+        source: The checkpoint's name or folder, for the message.
+        method: The method by which its configuration says that they are quantized.
+        stored: The weights.
+
+    Raises:
+        ValueError: if they do.
+    """
+    codes = [name for name, weight in stored.items() if _holds_codes(weight)]
+    if not codes:
+        raise ValueError(
+            f"{source}: config.json says that the weights are quantized by {method}, but none of "
+            f"them is; remove quantization_config if they are plain numbers"
+        )
+    # Transformers takes a weight without its scale for one that was left as it is.
+    bare = [name for name in codes if method == "fp8" and not _has_scale(name, stored)]
+    if bare:
+        raise ValueError(
+            f"{source}: {len(bare)} weights in 8 bits have no scale, the first {bare[0]!r}; the "
+            f"checkpoint is not complete: download it again"
+        )
+
+
+def _holds_codes(weight: Tensor) -> bool:
+    return not weight.is_floating_point() or weight.itemsize == 1
+
+
+def _has_scale(name: str, stored: Stored) -> bool:
+    float8 = stored[name].is_floating_point()
+    return not float8 or any(f"{name}{end}" in stored for end in ("_scale_inv", "_scale"))
 
 
 def refuse_differences(source: str, info: Mapping[str, Collection[Any]]) -> None:
@@ -240,7 +269,7 @@ def _is_finite(weight: Tensor) -> bool:
     # Weights that wait on a disk have no numbers here; those of one byte are codes.
     if weight.device.type == "meta" or not weight.numel():
         return True
-    if not weight.is_floating_point() or weight.itemsize == 1:
+    if _holds_codes(weight):
         return True
     # The fastest way: a tenth of a second for 100 million numbers, and NaN is both their least
     # and their greatest.

@@ -1,0 +1,62 @@
+"""Settings of a checkpoint's processor, checked before it makes pictures and tokens by them."""
+
+import math
+import reprlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from probe.engine.families import Family
+
+MOST_FRAMES = 4096
+"""Most frames that a processor may want of a video; published ones want up to 768."""
+
+
+def check_processor(name: str, processor: Any, family: Family) -> None:
+    """Refuse a processor that lacks a part, or whose settings are beyond all sense.
+
+    Nothing is processed: a size of a million pixels would take all memory before it failed.
+
+    Args:
+        name: The checkpoint's name or folder, for the message.
+        processor: The processor.
+        family: The entry of the checkpoint's family.
+
+    Raises:
+        ValueError: if it is one.
+    """
+    for problem in _find_problems(processor, family):
+        raise ValueError(
+            f"{name}: the processor {problem}; compare its files with those that were published"
+        )
+
+
+def _find_problems(processor: Any, family: Family) -> Iterator[str]:
+    for part in ("tokenizer", "video_processor"):
+        if getattr(processor, part, None) is None:
+            yield f"has no {part.replace('_', ' ')}"
+    settings = processor.video_processor
+    frames = getattr(settings, "num_frames", None)
+    if frames is not None and not _is_count(frames, MOST_FRAMES):
+        yield f"samples {reprlib.repr(frames)} frames, not a whole number from 1 to {MOST_FRAMES}"
+    yield from _find_sizes(settings, family.largest_size)
+    # A spread that is zero or endless would make every picture one grey, or no number.
+    for entry, least in (("image_mean", -math.inf), ("image_std", 0.0)):
+        for value in getattr(settings, entry, None) or ():
+            if not (isinstance(value, float | int) and least < value < math.inf):
+                yield f"has {reprlib.repr(value)} in {entry}, which no picture can be scaled by"
+
+
+def _find_sizes(settings: Any, most: int) -> Iterator[str]:
+    for entry in ("size", "crop_size"):
+        sizes: Mapping[str, Any] = dict(getattr(settings, entry, None) or {})
+        for edge, size in sizes.items():
+            # None where a size is given by other entries.
+            if size is not None and not _is_count(size, most):
+                yield (
+                    f"has {reprlib.repr(size)} for {edge} in {entry}, not a whole number from 1 "
+                    f"to {most}"
+                )
+
+
+def _is_count(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
