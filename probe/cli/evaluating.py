@@ -273,10 +273,18 @@ def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
 
 
 def print_chance(config: "EvaluationConfig", limit: int | None) -> None:
-    """Print the expected figures of guesses, without a model."""
+    """Print the expected figures of guesses, without a model; fail if a query has none."""
     from probe.evaluation.chance import format_chance, measure_chance
 
-    show(*format_chance(measure_chance(config, limit=limit, progress=True)))
+    chance = measure_chance(config, limit=limit, progress=True)
+    show(*format_chance(chance))
+    if chance.failed:
+        name, reason = next(iter(chance.failed.items()))
+        fail(
+            f"{len(chance.failed)} of {chance.queries} queries failed and count as zero; the first "
+            f"is {name}: {reason}",
+            ExitCode.FAILED_QUERIES,
+        )
 
 
 def end_run(outcome: "Outcome") -> None:

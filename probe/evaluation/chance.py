@@ -20,6 +20,7 @@ from probe.engine.model import ORGANISM
 from probe.evaluation.candidates import Finder
 from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.evaluator import score_prediction
+from probe.evaluation.faults import explain_failure
 from probe.evaluation.methods import Prediction, centred_span, find_largest
 from probe.evaluation.runner import FIGURES
 from probe.grounding.queries import decompose
@@ -80,8 +81,9 @@ class Chance:
     tracks: float
     """Candidates a query, on average; 0 for a query that failed."""
 
-    failed: tuple[str, ...]
-    """Names of the queries that could not be read or had no candidate: 0 in every figure."""
+    failed: Mapping[str, str]
+    """The queries that could not be read or had no candidate, by name, and the reasons: they are 0
+    in every figure."""
 
     figures: Mapping[str, Mapping[str, Mapping[str, float]]]
     """By guess and figure: the `mean` of the expectation over all queries, and the `low` and `high`
@@ -111,6 +113,7 @@ def measure_chance(
     Raises:
         ValueError: if the data set or a detector cannot be opened, the number of frames is not
             given for a model other than the shipped one, or the model is to split queries.
+        MachineError: if the machine cannot go on.
     """
     if isinstance(config.splitter, ByModel):
         raise ValueError("--split model: no model is loaded to compute chance; leave it out")
@@ -122,13 +125,13 @@ def measure_chance(
     names = dataset.ids[:limit]
     expected: list[Expectations] = []
     counts: list[int] = []
-    failed: list[str] = []
+    failed: dict[str, str] = {}
     for index, name in enumerate(tqdm(names, unit="query", leave=False, disable=not progress)):
         try:
             sample, footage, tracks = prepare(index)
-        except ValueError:
+        except Exception as failure:  # noqa: BLE001  told with the reason, as a run does
             # As in a run: a query that cannot be answered counts as zero and is never left out.
-            failed.append(name)
+            failed[name] = explain_failure(failure, name)
             continue
         counts.append(len(tracks))
         expected.append(_expect(sample, footage, tracks, protocol))
@@ -142,7 +145,7 @@ def measure_chance(
         queries=len(names),
         of=len(dataset),
         tracks=sum(counts) / len(names),
-        failed=tuple(failed),
+        failed=failed,
         figures={guess: _summarise([one[guess] for one in expected]) for guess in GUESSES},
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from probe.candidates.tracks import save_tracks
+from probe.cli.console import ExitCode
 from probe.datasets import load_dataset
 from probe.evaluation import EvaluationConfig, Evaluator, Oracle, Proposed, Stored, evaluate
 from probe.evaluation.chance import format_chance, measure_chance
@@ -56,7 +57,7 @@ def test_chance_is_the_mean_over_all_candidates_and_clips(config):
     assert right["mean"] == pytest.approx(np.mean([1 / count for count in things]))
     assert right["low"] <= right["mean"] <= right["high"]
     assert chance.tracks == pytest.approx(np.mean(things))
-    assert (chance.queries, chance.of, chance.failed, chance.oracle) == (CLIPS, 500, (), True)
+    assert (chance.queries, chance.of, chance.failed, chance.oracle) == (CLIPS, 500, {}, True)
 
 
 @pytest.mark.slow
@@ -91,7 +92,8 @@ def test_a_query_without_candidates_counts_as_zero_and_is_named(config, tmp_path
     save_tracks(sample.tracks, video, tmp_path / f"{sample.video_name}.json")
     chance = measure_chance(replace(config, candidates=Stored(tmp_path)), limit=2)
     alone = measure_chance(replace(config, candidates=Oracle()), limit=2)
-    assert chance.failed == (dataset.ids[0],)
+    assert list(chance.failed) == [dataset.ids[0]]
+    assert "no such file" in chance.failed[dataset.ids[0]]
     assert chance.tracks == len(sample.tracks) / 2
     for guess in chance.figures:
         right = chance.figures[guess]["right_track"]["mean"]
@@ -127,6 +129,15 @@ def test_the_command_prints_chance_loads_no_model_and_writes_nothing(
     assert code == 0, err
     assert out.splitlines() == list(format_chance(measure_chance(config, limit=2)))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_says_which_query_has_no_candidate_and_ends_as_a_run_does(command, tmp_path):
+    words = ("--chance", "--tracks", tmp_path, "--limit", 2)
+    code, out, err = command("evaluate", "shapes-val", *words)
+    assert code == ExitCode.FAILED_QUERIES
+    assert "2 of 500 queries, 2 failed; 0.0 candidates a query" in out
+    assert "2 of 2 queries failed and count as zero; the first is shapes-val-v2/0000: " in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
