@@ -4,8 +4,9 @@ import sys
 
 import numpy as np
 import pytest
-from processes import call_in_copy
+from processes import call_in_copy, start_copy
 
+from probe.evaluation import EvaluationConfig, Oracle, evaluate, write_report
 from probe.evaluation.runs import QueryResult, open_run, read_run
 from probe.metrics import QueryScore
 from probe.video import Span, Tube
@@ -206,3 +207,164 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     with pytest.raises(ValueError, match="not the folder of a run"):
         read_run(tmp_path)
+
+
+# Damage that no killed process leaves.
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A finished run of two queries."""
+    with started(tmp_path / "run") as run:
+        for name in "ab":
+            run.add(result(name))
+        run.finish("ab", {"queries": 2})
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "holds no start of the run"),
+        (b"\n", "line 1: damaged"),
+        (b'{"started": "no', "holds no start of the run"),
+        (b"[]\n", "line 1: not a start of a run"),
+        (b"7\n", "line 1: not a start of a run"),
+        (b'{"versions": 7}\n', "line 1: not a start of a run"),
+        (b'{"root": ["a"]}\n', "line 1: not a start of a run"),
+        (b'{}\n{"a": \n', "line 2: damaged"),
+        (b"\xff\xfe\n", "line 1: damaged"),
+        (b"[" * 5000 + b"]" * 5000 + b"\n", "line 1: damaged"),
+    ],
+)
+def test_a_damaged_file_of_starts_is_one_line(finished, tmp_path, content, reason):
+    (finished / "environment.jsonl").write_bytes(content)
+    for read in (read_run, lambda folder: write_report([folder], tmp_path / "page.html")):
+        with pytest.raises(ValueError, match=reason) as refused:
+            read(finished)
+        assert "\n" not in str(refused.value)
+        assert "environment.jsonl" in str(refused.value)
+
+
+def test_a_torn_start_is_cut_off_at_the_next(finished):
+    path = finished / "environment.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"started": "no')
+    with started(finished):
+        pass
+    assert path.read_text() == '{"started": "now"}\n' * 2
+
+
+def test_a_damaged_file_of_starts_can_be_deleted(finished):
+    (finished / "environment.jsonl").write_bytes(b"[]\n")
+    with pytest.raises(ValueError, match="delete this file"), started(finished):
+        pass
+    (finished / "environment.jsonl").unlink()
+    with started(finished) as run:
+        assert list(run.results) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["dataset", "model", "method", "candidates", "oracle", "protocol"])
+@pytest.mark.parametrize("value", [None, 7, "x", [], {}, {"name": 7, "from": []}])
+def test_a_damaged_config_is_one_line(finished, tmp_path, name, value):
+    path = finished / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    if (name, value) == ("protocol", "x"):
+        return  # a protocol of another version is only shown
+    with pytest.raises(ValueError, match=r"config\.json: damaged; ") as refused:
+        write_report([finished], tmp_path / "page.html")
+    assert "\n" not in str(refused.value)
+    with pytest.raises(ValueError, match="was begun with"), started(finished):
+        pass
+
+
+def test_a_config_of_a_hundred_levels_is_refused_without_a_deep_stack(finished):
+    path = finished / "config.json"
+    config = json.loads(path.read_text())
+    deep = '{"a": ' * 90 + "1" + "}" * 90
+    path.write_text(json.dumps({**config, "x": 0}).replace('"x": 0', f'"x": {deep}'))
+    with pytest.raises(ValueError, match="was begun with"), started(finished):
+        pass
+
+
+def test_other_libraries_than_at_the_start_are_told(tmp_path):
+    first = {"versions": {"torch": "2.9.0", "av": "15"}}
+    later = {"versions": {"torch": "2.13.0", "av": "15"}}
+    with open_run(tmp_path / "run", CONFIG, first) as run:
+        assert run.notes == ()
+        run.add(result("a"))
+    with open_run(tmp_path / "run", CONFIG, first) as run:
+        assert run.notes == ()
+    assert read_run(tmp_path / "run").notes == ()
+    with open_run(tmp_path / "run", CONFIG, later) as run:
+        (note,) = run.notes
+    assert "(torch 2.9.0 to 2.13.0)" in note
+    with open_run(tmp_path / "run", CONFIG, first):
+        pass
+    assert read_run(tmp_path / "run").notes == (note,), "some results are of the other version"
+    _, page = write_report([tmp_path / "run"], tmp_path / "page.html")
+    assert "torch 2.9.0 to 2.13.0" in page.read_text()
+
+
+# Runs that are killed at each point at which they write.
+
+
+class Prepared:
+    """An answerer whose answers are there already, so that a run is nothing but its writing."""
+
+    config = EvaluationConfig("shapes-val", method="random-track", candidates=Oracle())
+    provenance = CONFIG
+    ids = ("a", "b")
+
+    def answer_all(self, indices):
+        for index in indices:
+            yield result(self.ids[index], presence=float(index), absent={"colour": -1.5})
+
+
+WRITING = ("open", "os.rename", "os.remove", "os.truncate", "os.mkdir")
+"""What Python tells of before it is done."""
+
+
+def die_while_writing(folder, point):
+    """Run, and end without any warning at the given point: before a file is opened, renamed, cut
+    or removed, or before or after it is flushed to the disk."""
+    reached = 0
+
+    def count(*_):
+        nonlocal reached
+        reached += 1
+        if reached == point:
+            os._exit(9)
+
+    def watch(event, arguments):
+        if event in WRITING and str(folder) in str(arguments[0]):
+            count()
+
+    sys.addaudithook(watch)
+    flush = os.fsync
+    os.fsync = lambda handle: (count(), flush(handle), count())[1]
+    evaluate(Prepared(), folder)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_any_point_of_its_writing_loses_nothing(tmp_path):
+    evaluate(Prepared(), tmp_path / "whole")
+    names = ("results.jsonl", "summary.json", "config.json")
+    whole = {name: (tmp_path / "whole" / name).read_bytes() for name in names}
+    lines, point, codes = whole["results.jsonl"].splitlines(True), 0, []
+    while not codes or codes[-1] == 9:
+        point += 1
+        folder = tmp_path / f"run-{point}"
+        process = start_copy(die_while_writing, folder, point)
+        process.join()
+        codes.append(process.exitcode)
+        path = folder / "results.jsonl"
+        kept = path.read_bytes().splitlines(True) if path.exists() else []
+        assert kept == lines[: len(kept)], "whole lines only, and in order"
+        for name in names[1:]:
+            if (folder / name).exists():
+                assert (folder / name).read_bytes() == whole[name], "never half of it"
+        evaluate(Prepared(), folder)
+        assert {name: (folder / name).read_bytes() for name in names} == whole
+        assert list(folder.glob(".partial-*")) == []
+    assert codes[-1] == 0
+    assert len(codes) > 30, "there are that many points"

@@ -9,7 +9,8 @@ import pytest
 from published_formats import write_hcstvg
 from tiny_detectors import save_tiny_finder, save_tiny_tracker
 
-from probe.evaluation import Detected, EvaluationConfig, Evaluator, evaluate, read_run
+from probe.evaluation import Detected, EvaluationConfig, Evaluator, Oracle, evaluate, read_run
+from probe.evaluation.faults import MachineError
 from probe.evaluation.workers import start_workers
 from probe.grounding.sources import Search
 
@@ -19,6 +20,18 @@ from probe.evaluation import METHODS
 
 def answer(model, task):
     return METHODS["random-track"](model, task)
+
+
+class Plain:
+    """As the preset, except that there is no memory for one query."""
+
+    def __call__(self, model, task):
+        if task.id.endswith("/0003"):
+            bytearray(1 << 60)
+        return METHODS["plain"](model, task)
+
+    def measure_presence(self, model, video, queries):
+        return METHODS["plain"].measure_presence(model, video, queries)
 """
 
 
@@ -83,3 +96,25 @@ def test_what_cannot_start_is_one_line(config, tmp_path):
     absent = replace(config, dataset="hcstvg1", root=tmp_path / "absent")
     with pytest.raises(ValueError, match="no such folder"), start_workers(absent, "local", 1):
         pass
+
+
+@pytest.mark.slow
+def test_workers_pass_on_margins_of_absent_things_and_a_fault_of_their_machine(
+    config, organism, tmp_path
+):
+    """The path to the user's code is that of `config`."""
+    shapes = replace(
+        config, dataset="shapes-val", root=None, method="method_for_workers:Plain", candidates=Oracle()
+    )
+    evaluate(Evaluator(shapes, shapes.load_dataset(), organism), tmp_path / "alone", limit=3)
+    with start_workers(shapes, "local", 2) as pool:
+        evaluate(pool, tmp_path / "pool", limit=3)
+        alone, together = (
+            (tmp_path / folder / "results.jsonl").read_bytes() for folder in ("alone", "pool")
+        )
+        assert alone == together
+        assert all(one.absent for one in read_run(tmp_path / "pool").results.values())
+        with pytest.raises(MachineError, match="MemoryError.*stays open") as stopped:
+            evaluate(pool, tmp_path / "pool", limit=5)
+    assert "\n" not in str(stopped.value)
+    assert shapes.load_dataset().ids[3] not in read_run(tmp_path / "pool").results
