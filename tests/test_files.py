@@ -28,6 +28,7 @@ from probe.files import (
     write_tensors,
     write_text,
 )
+from probe.video import Span
 
 NOBODY = 65534
 OLD, NEW = b"the old one", b"the new one\n" * 40_000
@@ -461,6 +462,11 @@ def test_a_file_name_that_is_not_unicode_survives(tmp_path):
         (bytes(9), "codec can't decode"),
         (b"[" * 200_000, "nested too deeply"),
         (b'{"a":' * 200_000, "nested too deeply"),
+        (b"[" * 150 + b"]" * 150, "nested too deeply"),
+        (b'{"a":' * 150 + b"1" + b"}" * 150, "nested too deeply"),
+        (b'{"a": 1, "b": 2, "a": 3}', "'a' is there twice in one object"),
+        (b'[{"x": {"a": 1, "a": 1}}]', "'a' is there twice in one object"),
+        (b'{"' + b"x" * 10**6 + b'": 1, "' + b"x" * 10**6 + b'": 1}', "is there twice"),
         (b"9" * 5000, "4300 digits"),
     ],
 )
@@ -471,6 +477,24 @@ def test_what_is_not_json_is_said_in_one_line(tmp_path, content, problem):
     assert "cannot be read as JSON" in message
     assert problem in message
     assert len(message) < len(str(path)) + 200
+
+
+def test_json_may_be_as_deep_as_anybody_needs(tmp_path):
+    deep = json.loads("[" * 99 + '{"a": 1}' + "]" * 99)
+    write_json(tmp_path / "a.json", deep)
+    assert read_json(tmp_path / "a.json") == deep
+
+
+def test_a_text_of_any_length_is_read(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"name": "x" * 10**8}))
+    assert len(read_json(tmp_path / "a.json")["name"]) == 10**8
+
+
+def test_a_file_that_memory_would_not_hold_is_refused_at_once(tmp_path):
+    path = tmp_path / "a.json"
+    with path.open("wb") as file:
+        file.truncate(2**40)  # a terabyte of which the disk keeps nothing
+    assert "too large (1099512 MB); at most 537 MB are read" in one_line(lambda: read_json(path))
 
 
 def test_numbers_beyond_all_floats_are_read_as_infinite(tmp_path):
@@ -486,7 +510,7 @@ def test_what_is_no_file_is_named(tmp_path, read):
         "none": "no such file (looked from ",
         "file/below": "no such file",
         "": "a folder, not a file",
-        "pipe": "not an ordinary file",
+        "pipe": "a pipe, not an ordinary file; give a file",
         "n" * 300: "File name too long",
     }
     for name, problem in problems.items():
@@ -593,6 +617,28 @@ def test_an_entry_that_is_missing_or_of_another_type_is_said_in_one_line(search)
             search(content)
 
     assert "damaged; cannot be read as toys" in one_line(look, of="a.json")
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (lambda: int("x"), "a.json: cannot be read as toys (invalid literal for int"),
+        (lambda: Span(3, 2), "a.json: cannot be read as toys (a span cannot stop at 2"),
+        (lambda: TOYS.check("a.json", []), "a.json: not toys; give a file"),
+        (lambda: torch.tensor([10**30]), "a.json: "),
+        (lambda: torch.zeros(3).view(2, 2), "a.json: damaged; cannot be read as toys (Runtime"),
+        (lambda: {}["\n" * 10**6], "a.json: damaged; cannot be read as toys (KeyError"),
+    ],
+)
+def test_whatever_is_made_of_the_entries_an_error_names_the_file_once(work, said):
+    def look():
+        with TOYS.reading("a.json"):
+            work()
+
+    message = one_line(look, of="a.json")
+    assert message.startswith(said)
+    assert message.count("a.json") == 1
+    assert len(message) < 400
 
 
 def test_reading_and_writing_json_does_not_import_torch(tmp_path):

@@ -63,7 +63,9 @@ def _decompress(where: str, counts: str | bytes) -> list[int]:
     for code in codes:
         bits = code - FIRST_LETTER
         if not 0 <= bits < LETTERS or letters == LONGEST_NUMBER:
-            raise ValueError(f"{where}: {_describe(counts)} are no compressed counts of COCO")
+            raise ValueError(
+                f"{where}: {_describe(counts)} are no compressed counts of COCO; encode it again"
+            )
         value |= (bits & 0x1F) << 5 * letters
         letters += 1
         if bits & 0x20:  # more follows
@@ -73,7 +75,9 @@ def _decompress(where: str, counts: str | bytes) -> list[int]:
         runs.append(value + runs[-2] if len(runs) > 2 else value)
         value = letters = 0
     if letters:
-        raise ValueError(f"{where}: {_describe(counts)} end in the middle of a number")
+        raise ValueError(
+            f"{where}: {_describe(counts)} end in the middle of a number; encode it again"
+        )
     return runs
 
 

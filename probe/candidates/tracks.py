@@ -122,8 +122,8 @@ class _Record(NamedTuple):
     frames: list[int]
     boxes: list[Any]
     label: str
-    drawn: bool = True
-    """False if a box is that of a mask."""
+    masked: frozenset[int] = frozenset()
+    """The frames whose box is that of a mask, and so in pixels, whatever the others are in."""
 
 
 def _read_own(path: str | Path, content: dict[str, Any], video: Video) -> Iterator[_Record]:
@@ -173,14 +173,15 @@ def _read_proposal(where: str, proposal: Any, frames: list[int], video: Video) -
         )
     drawn = [_read_box(where, frame, box) for frame, box in zip(frames, boxes, strict=True)]
     # The authors list every sampled frame, and write zeros where the object is absent.
+    absent = {frame for frame, box in zip(frames, drawn, strict=True) if box == ABSENT}
     seen = {
-        frame: _find_masked(f"{where}, frame {frame}", mask, video) if box == ABSENT else box
+        frame: _find_masked(f"{where}, frame {frame}", mask, video) if frame in absent else box
         for frame, box, mask in zip(frames, drawn, masks, strict=True)
     }
     present = {frame: box for frame, box in seen.items() if box != ABSENT}
     label = str(proposal.get("class_name") or "")
-    masked = len(present) > sum(box != ABSENT for box in drawn)
-    return _Record(where, list(present), list(present.values()), label, not masked)
+    masked = frozenset(present).intersection(absent)
+    return _Record(where, list(present), list(present.values()), label, masked)
 
 
 def _read_box(where: str, frame: int, entry: Any) -> Box:
@@ -250,9 +251,9 @@ def _check_unit(
 ) -> None:
     """Refuse boxes that are given in shares of the picture, from 0 to 1, and not in pixels."""
     # A single track may well be a sliver in the corner; not all of them, unless that is all that
-    # the picture has. Boxes of masks are in pixels, whatever the others are.
-    drawn = np.repeat([record.drawn for record in records], [len(one.frames) for one in records])
-    relative = boxes[drawn.astype(bool)]
+    # the picture has.
+    drawn = [frame not in record.masked for record in records for frame in record.frames]
+    relative = boxes[np.array(drawn, dtype=bool)]
     if len(relative) and (relative <= 1).all() and max(video.size) > 1:
         height, width = video.size
         raise ValueError(

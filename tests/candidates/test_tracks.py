@@ -1,6 +1,8 @@
 """Candidate tracks: what is written is read, what is wrong is named, the best is the best."""
 
 import json
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,72 @@ def test_the_box_of_a_mask_holds_its_pixels_whatever_its_counts_are_written_in(c
     assert find_mask_box("here", mask, (HEIGHT, WIDTH)) == (10, 11, 22, 33)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_counts_are_read_compressed_or_not_and_hold_the_pixels(seed):
+    rng = np.random.default_rng(seed)
+    # From single pixels to masks of thousands of runs, whose counts need several letters each.
+    picture = np.asfortranarray(rng.random((HEIGHT, WIDTH)) < rng.choice([0.001, 0.01, 0.5, 1]))
+    rows, columns = np.flatnonzero(picture.any(axis=1)), np.flatnonzero(picture.any(axis=0))
+    expected = (0, 0, 0, 0)
+    if len(rows):
+        expected = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    edges = np.flatnonzero(np.diff(picture.ravel("F").astype(int), prepend=0))
+    runs = np.diff(np.array([0, *edges, picture.size])).tolist()
+    mask = {**coco_mask.encode(picture.astype(np.uint8))}
+    for form in (mask, as_text(mask), mask | {"counts": runs}):
+        assert find_mask_box("here", form, (HEIGHT, WIDTH)) == expected
+
+
+def test_one_sliver_in_the_corner_is_no_reason_to_refuse_a_file(tmp_path, video):
+    content = own([0], [BOX])
+    content["tracks"].append({"label": "", "frames": [3], "boxes": [[0, 0, 0.5, 1]]})
+    assert len(load(tmp_path, content, video)) == 2
+    tiny = Video(np.zeros((1, 1, 1, 3), np.uint8), (0,), np.zeros(1))
+    content = own([0], [[0, 0, 1, 1]], size=[1, 1]) | {"frames": 1}
+    assert len(load(tmp_path, content, tiny)) == 1
+
+
+def test_relative_boxes_are_not_written_either(tmp_path, video):
+    with pytest.raises(ValueError, match="every box lies within one pixel"):
+        save_tracks([tube((0.1, 0.1, 0.5, 0.9))], video, tmp_path / "tracks.json")
+
+
+READ_AND_TIME = """
+import sys, time
+import numpy as np
+from probe.candidates.tracks import load_tracks
+from probe.video import Tube, Video
+
+frames = np.zeros((3, 40, 60, 3), np.uint8)
+video = Video(frames, (0, 10, 20), np.arange(30) / 25)
+began = time.process_time()
+tracks = load_tracks(sys.argv[1], video)
+print(time.process_time() - began, len(tracks))
+assert tracks[-1] == Tube([9], [[1.5, 2, 30, 39]], "a")
+"""
+
+
+@pytest.mark.slow
+def test_many_thousands_of_tracks_are_read_in_seconds(tmp_path):
+    record = {"label": "a", "frames": [9], "boxes": [[1.5, 2.0, 30.0, 39.0]]}
+    path = tmp_path / "tracks.json"
+    path.write_text(json.dumps(own([], []) | {"tracks": [record] * 300_000}))
+    # In a process without the checks of types that slow each call down here; of its own time, since
+    # other tests run meanwhile.
+    command = [sys.executable, "-c", READ_AND_TIME, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds, count = done.stdout.split()
+    assert float(seconds) < 5
+    assert int(count) == 300_000
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_tracks_are_read_in_every_encoding(tmp_path, video, encoding):
+    path = tmp_path / "tracks.json"
+    path.write_bytes(json.dumps(own([0], [BOX])).encode(encoding))
+    assert len(load_tracks(path, video)) == 1
+
+
 def test_a_proposal_that_is_never_seen_is_no_candidate(tmp_path, video):
     content = published((1, 1, 2, 2))
     content["dino_sam2_proposals"] += published()["dino_sam2_proposals"]
@@ -164,6 +232,47 @@ BAD = {
         published(BOX, rles=[None, {"size": [9, 9], "counts": "0"}, None]),
         r"frame 10: a mask of \[9, 9\]",
     ),
+    "track too deep": (own([0], [BOX], tracks=[[[[[[3]]]]]]), "track 0 is "),
+    "size of another type": (own([0], [BOX], size="60 x 40"), "'60 x 40'.*the video has"),
+    "true for a number": (own([9], [[0, 0, True, 9]]), "track 0, frame 9: .*not four numbers"),
+    "text of any length": (own([9], ["x" * 10**6]), "track 0, frame 9: .*not four numbers"),
+    "relative boxes": (
+        own([0, 9], [[0.1, 0.2, 0.5, 0.9], [0, 0, 1, 1]]),
+        r"every box lies within one pixel, such as \[0.1, 0.2, 0.5, 0.9\]; .*60 \(x\) and 40",
+    ),
+    "published: relative boxes": (
+        published([0.1, 0.2, 0.5, 0.9], rles=[None, as_text(rle(1, 2, 30, 40)), None]),
+        "every box lies within one pixel",
+    ),
+    "published: masks are true": (published(BOX, rles=True), "rles: found True; it must be a list"),
+    "published: counts do not add up": (
+        published(BOX, rles=[None, {"size": [HEIGHT, WIDTH], "counts": [5, 6, 7]}, None]),
+        "frame 10: the counts add up to 18, a mask of 40 x 60 has 2400 pixels",
+    ),
+    "published: compressed counts do not add up": (
+        published(BOX, rles=[None, {"size": [HEIGHT, WIDTH], "counts": "567"}, None]),
+        "frame 10: the counts add up to 18",
+    ),
+    "published: counts end too early": (
+        published(BOX, rles=[None, {"size": [HEIGHT, WIDTH], "counts": "Z`o"}, None]),
+        "frame 10: the counts 'Z`o' end in the middle of a number",
+    ),
+    "published: counts are no counts": (
+        published(BOX, rles=[None, {"size": [HEIGHT, WIDTH], "counts": "\u72ac !"}, None]),
+        "frame 10: the counts .* are no compressed counts",
+    ),
+    "published: negative counts": (
+        published(BOX, rles=[None, {"size": [HEIGHT, WIDTH], "counts": [-5, 2405]}, None]),
+        "frame 10: counts of .* whole numbers above 0",
+    ),
+    "published: empty runs": (
+        published(BOX, rles=[None, {"size": [HEIGHT, WIDTH], "counts": [5, 0, 2395]}, None]),
+        "frame 10: counts of .* whole numbers above 0",
+    ),
+    "published: counts of text": (
+        published(BOX, rles=[None, {"size": [HEIGHT, WIDTH], "counts": ["5", 2395]}, None]),
+        "frame 10: counts of .* whole numbers above 0",
+    ),
     "published: mask without counts": (
         published(BOX, rles=[None, {"size": [HEIGHT, WIDTH]}, None]),
         "frame 10: a mask without counts",
@@ -177,6 +286,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, video, content,
         load(tmp_path, content, video)
     assert str(caught.value).startswith(str(tmp_path / "tracks.json"))
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < len(str(tmp_path)) + 400
     assert "; " in str(caught.value)
 
 

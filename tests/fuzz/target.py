@@ -21,10 +21,14 @@ from probe.files import PARTIAL
 from tests.fuzz.kinds import KINDS, RefusedError, read_quietly
 
 LIMIT = 10
-"""Seconds after which a file that is still being read counts as a hang."""
+"""Seconds of work after which a file that is still being read counts as a hang."""
 
-GRACE = 20
-"""Further seconds until a process that does not even notice this is killed."""
+PATIENCE = 60
+"""Seconds after which it does so without work: it waits for something. Longer than the work would
+take alone, since tests share a machine."""
+
+DEAF = 300
+"""Seconds of silence after which a process that does not even notice this is killed."""
 
 LONGEST = 1000
 """Characters of the longest message: more is the file itself, and not what is wrong with it."""
@@ -56,8 +60,10 @@ def try_case(kind, seed, number, seeds, folder):
     folder.mkdir()
     rng = np.random.default_rng([seed, [*KINDS].index(kind), number])
     path = KINDS[kind].damage(rng, seeds / kind, folder)
-    signal.signal(signal.SIGALRM, stop_reading)
-    signal.alarm(LIMIT)
+    for noticed in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(noticed, stop_reading)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     try:
         read_quietly(kind, path)
         outcome = "read"
@@ -66,11 +72,12 @@ def try_case(kind, seed, number, seeds, folder):
     except (ValueError, RuntimeError) as failure:
         outcome = judge_refusal(failure)
     except Hang:
-        outcome = f"WRONG: still reading after {LIMIT} s"
+        outcome = f"WRONG: still reading after {LIMIT} s of work, or {PATIENCE} s"
     except Exception as failure:  # noqa: BLE001  any other error is what is looked for
         outcome = f"WRONG: {describe(failure)}"
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
     partial = next(folder.rglob(f"{PARTIAL}*"), None)
     return outcome if partial is None else f"WRONG: {partial.name} was left"
 
@@ -142,7 +149,7 @@ def follow(child, tally, number):
     """Count the outcomes of a process; return the number of the case after its last."""
     with child:
         while True:
-            ready, _, _ = select.select([child.stdout], [], [], LIMIT + GRACE + 60)
+            ready, _, _ = select.select([child.stdout], [], [], DEAF)
             line = child.stdout.readline() if ready else ""
             if not line:
                 break

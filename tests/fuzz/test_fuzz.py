@@ -4,6 +4,7 @@
 """
 
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -58,9 +59,11 @@ def test_the_good_files_are_read(kind, seeds, tmp_path):
 
 def test_a_crash_and_a_hang_of_the_target_would_be_counted(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.fuzz.target.LIMIT", 1)
+    monkeypatch.setattr("tests.fuzz.target.PATIENCE", 3)
     for read, said in (
         (lambda _: 1 / 0, "ZeroDivisionError"),
-        (lambda _: wait_for_ever(), "still reading"),
+        (lambda _: work_for_ever(), "still reading"),
+        (lambda _: signal.sigwait([signal.SIGUSR1]), "still reading"),
         (lambda path: path.with_name(".partial-1").touch(), "was left"),
         (lambda _: int("x"), "not by us"),
     ):
@@ -73,7 +76,7 @@ def test_a_crash_and_a_hang_of_the_target_would_be_counted(tmp_path, monkeypatch
         assert said in outcome
 
 
-def wait_for_ever():
+def work_for_ever():
     while True:
         pass
 
