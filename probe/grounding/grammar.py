@@ -249,9 +249,11 @@ class Clause(Subject):
     @cached_property
     def _joined_verbs(self) -> frozenset[int]:
         """Verbs after "and": "slithers towards the door and opens it" has one, "opens"."""
-        return frozenset(
-            index for index, _ in self._verbs if self[self.skip_adverbs(index) - 1] in COORDINATORS
-        )
+        verbs = {index for index, _ in self._verbs}
+        # "jumps, glows and shrinks" joins the second to the first by its comma.
+        listed = {i for i in verbs if i - 1 in verbs and self.ends_in_comma(i - 1)}
+        after = {i for i in verbs if self[self.skip_adverbs(i) - 1] in COORDINATORS}
+        return frozenset(listed | after)
 
 
 def _drop_joint(words: Sequence[str]) -> list[str]:

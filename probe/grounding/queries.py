@@ -118,15 +118,16 @@ def find_noun(question: str) -> str:
     Raises:
         ValueError: if nothing is named, as in "who opens the door", or the question is empty.
     """
-    nouns = Clause(as_statement(question).split()).nouns
-    if not nouns:
+    nouns = [noun.lower() for noun in Clause(as_statement(question).split()).nouns[:1]]
+    # Capitals are as the text has them: "THE CIRCLE JUMPS" was read in lower case.
+    written = (word.strip(EDGES) for word in question.split())
+    noun = next((word for word in written if word.lower() in nouns), None)
+    if noun is None:
         raise ValueError(
             f"{shorten(question)!r} names no object; give a query with a noun, such as 'the man "
             "who opens the door'"
         )
-    # Capitals are as the text has them: "THE CIRCLE JUMPS" was read in lower case.
-    written = (word.strip(EDGES) for word in question.split())
-    return next((word for word in written if word.lower() == nouns[0].lower()), nouns[0])
+    return noun
 
 
 def decompose(query: str) -> Queries:
