@@ -19,7 +19,7 @@ from probe.files import read_text
 WORDS = "\ue000"
 """Takes the place of the user's words in a template; a character that nobody writes."""
 
-SECONDS = 2
+SECONDS = 1
 """Most seconds of work for a template; those of published checkpoints take a few milliseconds."""
 
 PATIENCE = 20
@@ -156,6 +156,6 @@ def _render(template: str, variables: str) -> str:
 
 def _explain_runaway() -> str:
     return (
-        f"the chat template of this checkpoint runs away: it was stopped after {SECONDS} seconds "
-        f"of work; {REMEDY}"
+        f"the chat template of this checkpoint runs away: it was stopped after {SECONDS} s of "
+        f"work; {REMEDY}"
     )

@@ -25,7 +25,10 @@ SIZES = LAYERS | {
     "max_position_embeddings", "image_size", "patch_size", "temporal_patch_size",
     "spatial_merge_size", "spatial_pool_stride", "num_channels", "in_channels",
 }  # fmt: skip
-"""Entries that must be whole numbers above 0, or lists of them."""
+"""Entries that must be whole numbers above 0."""
+
+BY_AXIS = frozenset({"image_size", "patch_size"})
+"""Sizes that may be a list, of height and width."""
 
 PACKAGES = {
     "aqlm": ("aqlm",),
@@ -156,9 +159,10 @@ def _check_entry(path: Path, place: str, value: Any) -> None:
             f"{path}: {place} has {len(value)} entries (at most {LONGEST}); restore the file as it "
             f"was published"
         )
-    if place.rpartition(".")[2] not in SIZES or value is None:
+    name = place.rpartition(".")[2]
+    if name not in SIZES or value is None:
         return
-    numbers = value if isinstance(value, list) and value else [value]
+    numbers = value if isinstance(value, list) and value and name in BY_AXIS else [value]
     # True is a whole number for Python, and not for whoever wrote it there.
     if not all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in numbers):
         raise ValueError(

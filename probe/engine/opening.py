@@ -155,4 +155,4 @@ def explain_failures(name: str) -> Iterator[None]:
 def first_line(failure: Exception) -> str:
     """Return what an error of a library says first, or its type if it says nothing."""
     lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
-    return lines[0][:500] if lines else type(failure).__name__
+    return lines[0][:300] if lines else type(failure).__name__

@@ -2,7 +2,7 @@
 
 import math
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from probe.engine.families import Family
@@ -41,7 +41,10 @@ def _find_problems(processor: Any, family: Family) -> Iterator[str]:
     yield from _find_sizes(settings, family.largest_size)
     # A spread that is zero or endless would make every picture one grey, or no number.
     for entry, least in (("image_mean", -math.inf), ("image_std", 0.0)):
-        for value in getattr(settings, entry, None) or ():
+        given = getattr(settings, entry, None)
+        for value in given if isinstance(given, Sequence) else [given]:
+            if value is None:
+                continue
             if not (isinstance(value, float | int) and least < value < math.inf):
                 yield f"has {reprlib.repr(value)} in {entry}, which no picture can be scaled by"
 
