@@ -38,6 +38,13 @@ def list_methods(default: str) -> str:
     return f"(one of: {', '.join(METHODS)}; default: {default})"
 
 
+def _read_template(path: Path | None) -> str | None:
+    """Read a chat template here, since a worker on another machine may not have the file."""
+    from probe.engine.chat_templates import read_template
+
+    return None if path is None else read_template(path)
+
+
 @dataclass(frozen=True)
 class Evaluate:
     """Run a method over a benchmark; a run that was stopped goes on where it was."""
@@ -171,6 +178,7 @@ class Evaluate:
             dtype=options.dtype,
             attention=options.attention,
             quantize=options.quantize,
+            chat_template=_read_template(options.chat_template),
             frames=options.frames,
             protocol=self.protocol,
         )

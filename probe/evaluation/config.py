@@ -50,6 +50,8 @@ class EvaluationConfig:
     dtype: str = "auto"
     attention: str = "sdpa"
     quantize: str | None = None
+    chat_template: str | None = None
+    """Text or file of the template in which questions are written; None for the model's own."""
 
     frames: int | None = None
     """Frames to sample; None for as many as the model wants."""

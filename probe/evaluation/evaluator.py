@@ -15,7 +15,7 @@ from typing import Any
 
 from probe.datasets import DataSet, Footage, Recording, Sample
 from probe.datasets.footage import read_recording
-from probe.engine.fingerprint import identify_weights
+from probe.engine.fingerprint import fingerprint
 from probe.engine.model import VideoLM, load
 from probe.evaluation.candidates import Finder
 from probe.evaluation.config import EvaluationConfig
@@ -89,6 +89,7 @@ class Evaluator:
             revision=config.revision,
             attention=config.attention,
             quantize=config.quantize,
+            chat_template=config.chat_template,
         )
         return cls(config, dataset, model)
 
@@ -124,7 +125,7 @@ class Evaluator:
             },
             "model": {
                 **self.model.identity,
-                "weights": identify_weights(self.model),
+                "fingerprint": fingerprint(self.model),
                 "attention": self.config.attention,
             },
             "method": {
