@@ -16,7 +16,8 @@ from probe.engine.readings import shorten
 from probe.files import read_json
 from probe.grounding.grammar import Clause
 from probe.grounding.lexicon import EDGES, SMALL
-from probe.grounding.statements import as_statement, check_length, trim
+from probe.grounding.statements import as_statement, check_length, is_too_long, trim
+from probe.video.coercion import to_one_line
 
 Branch: TypeAlias = Literal["attribute", "action"]
 """The part of a query that chooses the track, and the part that chooses the span."""
@@ -90,15 +91,18 @@ class Queries:
 
 
 def as_question(sub_query: str) -> str:
-    """Turn a sub-query into a yes-or-no question.
+    """Turn a sub-query, or a whole query, into a yes-or-no question.
 
-    Articles and other function words lose their capital. Any other word may be a name and keeps it.
+    Articles and other function words lose their capital. Any other word may be a name and keeps it,
+    unless the whole text is in capitals or written as a title.
 
     >>> as_question("The man in purple clothes.")
     'Is there the man in purple clothes in this video?'
+    >>> as_question("THE RED CIRCLE THAT JUMPS")
+    'Is there the red circle that jumps in this video?'
 
     Raises:
-        ValueError: if there is nothing to ask.
+        ValueError: if there is nothing to ask, or more than 210 words.
     """
     # The paper's template. "Is there the man" is not good English, but the published numbers were
     # measured with it.
@@ -116,7 +120,8 @@ def find_noun(question: str) -> str:
     'man'
 
     Raises:
-        ValueError: if nothing is named, as in "who opens the door", or the question is empty.
+        ValueError: if nothing is named, as in "who opens the door", or the question is empty or too
+            long.
     """
     nouns = [noun.lower() for noun in Clause(as_statement(question).split()).nouns[:1]]
     # Capitals are as the text has them: "THE CIRCLE JUMPS" was read in lower case.
@@ -135,8 +140,13 @@ def decompose(query: str) -> Queries:
 
     The attribute ends where the main verb begins. Relative clauses and participles before a main
     verb describe ("the man holding a cup walks"). Without a main verb they say what is done ("a man
-    holding a cup"), except those for clothes and place ("who wears a hat", "that is beneath the
-    chair").
+    holding a cup"), except those for looks, clothes and place ("that is red", "who wears a hat",
+    "that is beneath the chair"). A verb that is joined to such a description is what is done ("that
+    is red and jumps"), and so is a participle before the noun ("the jumping red circle").
+
+    A related object belongs to the attribute ("the circle next to the square"), and a clause after
+    it is taken to be about the subject. A branch falls back where nothing is done, and where the
+    words could be a verb or a noun ("the traffic lights").
 
     A question asks for a thing that it does not describe, so its tube must be found through the
     rest of the question: "who opens the door" is asked as "someone who opens the door", also in the
@@ -150,12 +160,15 @@ def decompose(query: str) -> Queries:
     >>> asked = decompose("the red circle that glows")
     >>> asked.attribute, asked.action
     ('the red circle', 'the circle that glows')
+    >>> asked = decompose("the jumping red circle next to the square")
+    >>> asked.attribute, asked.action
+    ('the red circle next to the square', 'the circle that is jumping')
     >>> asked = decompose("what does the child in red hold?")
     >>> asked.action, asked.fallbacks
     ('something that the child holds', ('attribute',))
 
     Raises:
-        ValueError: if the query is empty.
+        ValueError: if the query is empty, or has more than 200 words or 2,000 characters.
     """
     check_length(query)
     parts = Clause(as_statement(query).split()).split()
@@ -165,8 +178,8 @@ def decompose(query: str) -> Queries:
 def decompose_with_model(ask: Callable[[str], str], query: str) -> Queries:
     r"""Let a language model split a query.
 
-    A sub-query of its answer is used if it is labelled as the prompt says and shares a word with
-    the query; otherwise the whole query is asked in its place.
+    A sub-query of its answer is used if it is labelled as the prompt says, shares a word with the
+    query and is not longer than a query may be; otherwise the whole query is asked in its place.
 
     Args:
         ask: Returns the model's answer to a prompt, without the prompt.
@@ -177,10 +190,10 @@ def decompose_with_model(ask: Callable[[str], str], query: str) -> Queries:
     'the man runs'
 
     Raises:
-        ValueError: if the query is empty.
+        ValueError: if the query is empty, or has more than 200 words or 2,000 characters.
     """
-    # Small words are shared by all sentences: they do not show that an answer is about the query.
     check_length(query)
+    # Small words are shared by all sentences: they do not show that an answer is about the query.
     known = _collect_words(as_statement(query)) - SMALL
     found: dict[str, str] = {}
     for line in ask(MODEL_PROMPT.format(query=" ".join(query.split()))).splitlines():
@@ -188,7 +201,7 @@ def decompose_with_model(ask: Callable[[str], str], query: str) -> Queries:
         # examples of their own: the first answer for each label counts.
         labelled = re.match(r"\W*(attribute|action)\b[^:=]{0,20}[:=](.*)", line, re.I)
         text = labelled[2].strip(" *`{}[],\"'") if labelled else ""
-        if labelled and known & _collect_words(text):
+        if labelled and known & _collect_words(text) and not is_too_long(text):
             found.setdefault(labelled[1].lower(), text)
     return _make_queries(query, "model", found.get("attribute", ""), found.get("action", ""))
 
@@ -260,8 +273,9 @@ class Decompositions:
         """Return the sub-queries of a video; the whole query in place of what the file lacks.
 
         Raises:
-            ValueError: if the query is empty.
+            ValueError: if the query is empty or too long.
         """
+        check_length(query)
         entry = self._find_entry(video_name) or {}
         return _make_queries(query, "file", entry.get("attribute", ""), entry.get("action", ""))
 
@@ -277,7 +291,11 @@ def _read_branches(path: str | Path, name: str, entry: Any) -> Iterator[tuple[Br
         texts = entry.get(f"decompose_{branch}", []) if isinstance(entry, dict) else None
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ValueError(
-                f"{path}: {name}: decompose_{branch} must be a list of strings; correct the entry"
+                f"{path}: {to_one_line(name)}: decompose_{branch} must be a list of strings; correct the entry"
+            )
+        if texts and is_too_long(texts[-1]):
+            raise ValueError(
+                f"{path}: {to_one_line(name)}: decompose_{branch} is longer than a query may be; shorten it"
             )
         if texts and texts[-1].strip(EDGES) and GENERIC_RELEASED not in texts[-1].lower():
             yield branch, texts[-1]

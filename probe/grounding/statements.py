@@ -28,6 +28,10 @@ SPARE_WORDS = 10
 ...", "Is there the circle that is ... in this video?"."""
 
 
+QUOTES = frozenset("\"'\u2018\u2019\u201c\u201d")
+"""Straight and curved quotes, single and double."""
+
+
 def as_statement(query: str) -> str:
     """Turn a query into a phrase that can follow "Is there": a question into what it asks for.
 
@@ -53,15 +57,26 @@ def check_length(text: str, most_words: int = MOST_WORDS) -> None:
     Raises:
         ValueError: if it is too long.
     """
-    words = text.split()
-    if len(words) <= most_words:  # "don't" is two words, and is asked as these
-        words = _write_out(" ".join(words)).split()
-    letters = sum(map(len, words)) + len(words) - 1
-    if len(words) > most_words or letters > most_words * LETTERS_A_WORD:
+    if is_too_long(text, most_words):
+        words, letters = _count(text)
         raise ValueError(
-            f"the query has {len(words):,} words and {letters:,} characters; describe one object "
-            f"in at most {MOST_WORDS} words and {MOST_WORDS * LETTERS_A_WORD:,} characters"
+            f"the query has {words:,} words and {letters:,} characters; describe one object in at "
+            f"most {MOST_WORDS} words and {MOST_WORDS * LETTERS_A_WORD:,} characters"
         )
+
+
+def is_too_long(text: str, most_words: int = MOST_WORDS) -> bool:
+    """Tell whether a text has too many words, or too many characters for so many words."""
+    words, letters = _count(text)
+    return words > most_words or letters > most_words * LETTERS_A_WORD
+
+
+def _count(text: str) -> tuple[int, int]:
+    """Count the words and characters of a text, without needless spaces."""
+    words = text.split()
+    if len(words) <= 2 * MOST_WORDS:  # "don't" is two words, and is asked as these
+        words = _write_out(" ".join(words)).split()
+    return len(words), len(" ".join(words))
 
 
 def trim(text: str) -> str:
@@ -74,14 +89,20 @@ def trim(text: str) -> str:
     """
     if not text.strip():
         raise ValueError("the query is empty; say in words what to look for")
-    quoted = re.match(r"\s*([\"'\u201c\u2018])(.*\w.*)[\"'\u201d\u2019][.?!\s]*$", text, re.S)
-    text = quoted[2] if quoted and quoted[1] not in quoted[2] else text
-    words = (text.strip().rstrip(".?! ") or text).split()
+    text = text.strip()
+    words = (_unquote(text).rstrip(".?! ") or text).split()
     if _carries_no_case(words):
         words = [word.lower() for word in words]
     # Only words of the lists lose their capital: any other may be a name, as in "Messi kicks".
     first = words[0].lower()
     return " ".join([first if first in SMALL else words[0], *words[1:]])
+
+
+def _unquote(text: str) -> str:
+    """Drop the quotes around a whole text."""
+    inner = text.rstrip(".?! ")[1:-1]
+    quoted = text[0] in QUOTES and text.rstrip(".?! ")[-1:] in QUOTES
+    return inner if quoted and inner.strip(EDGES) and text[0] not in inner else text
 
 
 def _carries_no_case(words: list[str]) -> bool:
