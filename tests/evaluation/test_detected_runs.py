@@ -95,7 +95,7 @@ def test_where_nothing_is_found_the_query_fails_alone_and_counts_as_zero(evaluat
     content = json.loads(kept.read_text())
     kept.write_text(json.dumps({**content, "tracks": []}))
     code, _, run = evaluated("hcstvg1", "--method", "centre", out="again")
-    assert code == 0
+    assert code == 4
     first, second = read_run(run).results.values()
     assert "the detector finds no" in str(first.error)
     assert (first.score.viou, first.score.tiou, second.error) == (0, 0, None)

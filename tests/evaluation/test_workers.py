@@ -23,7 +23,7 @@ def answer(model, task):
 
 
 class Plain:
-    """As the preset, except that there is no memory for one query."""
+    # As the preset, except that there is no memory for one query.
 
     def __call__(self, model, task):
         if task.id.endswith("/0003"):
@@ -103,9 +103,8 @@ def test_workers_pass_on_margins_of_absent_things_and_a_fault_of_their_machine(
     config, organism, tmp_path
 ):
     """The path to the user's code is that of `config`."""
-    shapes = replace(
-        config, dataset="shapes-val", root=None, method="method_for_workers:Plain", candidates=Oracle()
-    )
+    plain = {"method": "method_for_workers:Plain", "candidates": Oracle()}
+    shapes = replace(config, dataset="shapes-val", root=None, **plain)
     evaluate(Evaluator(shapes, shapes.load_dataset(), organism), tmp_path / "alone", limit=3)
     with start_workers(shapes, "local", 2) as pool:
         evaluate(pool, tmp_path / "pool", limit=3)
@@ -114,7 +113,7 @@ def test_workers_pass_on_margins_of_absent_things_and_a_fault_of_their_machine(
         )
         assert alone == together
         assert all(one.absent for one in read_run(tmp_path / "pool").results.values())
-        with pytest.raises(MachineError, match="MemoryError.*stays open") as stopped:
+        with pytest.raises(MachineError, match=r"MemoryError.*stays open") as stopped:
             evaluate(pool, tmp_path / "pool", limit=5)
     assert "\n" not in str(stopped.value)
     assert shapes.load_dataset().ids[3] not in read_run(tmp_path / "pool").results
