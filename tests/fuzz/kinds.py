@@ -116,7 +116,8 @@ def read_samples(folder):
 
 def read_and_continue(folder):
     run = read_run(folder)
-    with open_run(folder, {name: one for name, one in run.config.items() if name != "format"}, {}):
+    config = {name: value for name, value in run.config.items() if name != "format"}
+    with open_run(folder, config, run.environment):
         pass
 
 

@@ -26,6 +26,9 @@ VALUES = (
 )
 """Values that an entry of a JSON file may have by mistake or ill will."""
 
+NAMES = ("", "x" * 5000, "two\nlines", "\x1b[31m", "../../etc/passwd", "\ud800", "\0", "is", "犬")
+"""Names that an entry, which may be that of a video, should not have."""
+
 EDGE = 1500
 """Bytes at the beginning and at the end of a file, where half of the damage is done."""
 
@@ -76,26 +79,26 @@ def mutate_json(rng, text):
 
 
 def mutate_value(rng, content):
-    """Replace, remove or repeat something at any place of nested lists and objects."""
+    """Replace, remove, rename or repeat something at any place of nested lists and objects."""
     if not isinstance(content, dict | list) or not content or rng.random() < 0.1:
         return draw_value(rng)
-    keys = list(content) if isinstance(content, dict) else range(len(content))
-    key = keys[rng.integers(len(keys))]
-    changed = content.copy()
+    entries = [*content.items()] if isinstance(content, dict) else [*enumerate(content)]
+    at = rng.integers(len(entries))
+    key, value = entries[at]
     match rng.integers(0, 12):
         case 0:
-            del changed[key]
+            del entries[at]
         case 1:
-            changed[key] = draw_value(rng)
-        case 2 if isinstance(changed, list):
-            changed += [changed[key]] * int(rng.integers(1, 4))
+            entries[at] = (key, draw_value(rng))
         case 2:
-            changed[TWICE] = 0
+            entries += [entries[at] if isinstance(content, list) else (TWICE, 0)]
         case 3:
-            changed[key] = shift_number(rng, changed[key])
+            entries[at] = (key, shift_number(rng, value))
+        case 4:
+            entries[at] = (NAMES[rng.integers(len(NAMES))], value)
         case _:
-            changed[key] = mutate_value(rng, changed[key])
-    return changed
+            entries[at] = (key, mutate_value(rng, value))
+    return dict(entries) if isinstance(content, dict) else [value for _, value in entries]
 
 
 def draw_value(rng):

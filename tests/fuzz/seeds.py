@@ -12,13 +12,14 @@ from published_formats import write_hcstvg, write_vidstg
 from pycocotools import mask as coco_mask
 
 from probe.candidates.tracks import save_tracks
+from probe.datasets import load_dataset
 from probe.engine.latent_prompts import LatentPrompt
-from probe.evaluation.runs import QueryResult, open_run
+from probe.engine.model import load
+from probe.evaluation import EvaluationConfig, Evaluator, Oracle, evaluate
 from probe.grounder import ground
 from probe.interpret.heads import HeadList
-from probe.metrics import QueryScore
 from probe.organism.world import make_clip
-from probe.video import Span, Tube, Video
+from probe.video import Tube, Video
 
 HEIGHT, WIDTH, LENGTH = 48, 64, 12
 
@@ -64,6 +65,7 @@ def make_videos(folder):
             stream = container.add_stream(
                 codec, rate=10, options={"g": "5", **QUIET.get(codec, {})}
             )
+            assert isinstance(stream, av.VideoStream)
             stream.width, stream.height = WIDTH, HEIGHT
             stream.pix_fmt = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(codec, "yuv420p")
             for picture in pictures:
@@ -90,7 +92,7 @@ def make_tracks(folder):
     runs = [HEIGHT * WIDTH - 20, 10, 10]
     picture = np.zeros((HEIGHT, WIDTH), np.uint8, order="F")
     picture[10:20, 30:40] = 1
-    compressed = coco_mask.encode(picture)["counts"].decode()
+    compressed = str({**coco_mask.encode(picture)}["counts"], "ascii")
     masks = [None, {"size": [HEIGHT, WIDTH], "counts": runs},
              {"size": [HEIGHT, WIDTH], "counts": compressed}]  # fmt: skip
     proposal = {
@@ -108,8 +110,6 @@ def make_annotations(folder):
 
 
 def make_answers(folder):
-    from probe.engine.model import load
-
     clip = make_clip(7)
     clip.write(folder / "clip.mp4")
     answer = ground(load(), str(folder / "clip.mp4"), clip.things[0].query, config="best")
@@ -117,17 +117,9 @@ def make_answers(folder):
 
 
 def make_runs(folder):
-    track = Tube([3, 9], [[0.0, 1.0, 2.0, 3.0], [1.5, 1.0, 2.0, 3.0]], "a <b>")
-    config = {"dataset": {"name": "d", "queries": 3}, "method": {"name": "best", "layers": [0, 1]}}
-    with open_run(folder, config, {"started": "now", "versions": {"torch": "2"}}) as run:
-        for name in "abc":
-            score = QueryScore(0.25, 0.5, 1.0)
-            details = {"tokens": ["a"]}
-            run.add(QueryResult(
-                name, "wer läuft?", "interrogative", "v.mp4", Span(4, 8), track, (3, 9), score,
-                remarks=("odd",), details=details,
-            ))  # fmt: skip
-        run.finish("abc", {"queries": 3})
+    config = EvaluationConfig("shapes-val", method="centre", candidates=Oracle())
+    evaluator = Evaluator(config, load_dataset("shapes-val"), load())
+    evaluate(evaluator, folder, limit=3)
 
 
 def make_latents(folder):
