@@ -259,7 +259,7 @@ def draw_tests(axes: Axes, tests: Mapping[str, Numbers]) -> None:
 def describe_tests(tests: Sequence[Numbers]) -> str:
     """Tell how many differences a page tests, and how many of them survive the correction."""
     survivors = sum(test["survives"] for test in tests)
-    return f"{survivors} of {len(tests)} differences survive Holm's correction (others grey)"
+    return f"{survivors} of {len(tests)} tests survive Holm (grey: not)"
 
 
 def draw_line(axes: Axes, x: Sequence[float], summaries: Sequence[Summary], **style: Any) -> None:

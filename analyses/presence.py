@@ -11,6 +11,7 @@ A clip that fails has no margins: it is listed and left out.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from typing import Any
@@ -66,9 +67,9 @@ CURVE_POINTS = 20
 def measure(measurement: Measurement) -> Numbers:
     """Choose the threshold on other clips; measure AUROC, accuracy and risk-coverage on these."""
     chosen = measurement.for_choosing()
-    threshold = choose_threshold(_Answers(chosen.measure_cases(_measure_margins)))
+    threshold = choose_threshold(Answers.collect(chosen.measure_cases(_measure_margins)))
     records = measurement.measure_cases(_measure_clip)
-    answers = _Answers(records)
+    answers = Answers.collect(records)
     return {
         **measurement.provenance(records),
         "threshold": {"chosen_on": chosen.dataset.version, "clips": len(chosen.indices)}
@@ -92,14 +93,25 @@ def measure(measurement: Measurement) -> Numbers:
     }
 
 
-class _Answers:
+@dataclass(frozen=True, eq=False)
+class Answers:
     """All queries of some clips, present and absent, with every score."""
 
-    def __init__(self, records: Records[Any]) -> None:
-        rows = [(clip, kind, row) for clip, one in enumerate(records) for kind, row in one.items()]
-        self.clips: Int[np.ndarray, " query"] = np.array([clip for clip, _, _ in rows])
-        self.kinds = np.array([kind for _, kind, _ in rows])
-        self._rows = [row for *_, row in rows]
+    clips: Int[np.ndarray, " query"]
+    """The place of each query's clip."""
+
+    kinds: np.ndarray
+    """The kind of each absent query; empty for a present one."""
+
+    rows: Sequence[Mapping[str, float]]
+    """The scores of each query, and the vIoU of its answer if it is a present one."""
+
+    @classmethod
+    def collect(cls, records: Records[Any]) -> "Answers":
+        """Collect the queries of all clips."""
+        found = [(clip, kind, row) for clip, one in enumerate(records) for kind, row in one.items()]
+        clips, kinds, rows = zip(*found, strict=True)
+        return cls(np.array(clips), np.array(kinds), rows)
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -119,11 +131,11 @@ class _Answers:
     @property
     def risk(self) -> Float[np.ndarray, " query"]:
         """The loss if the query is answered: 1 - vIoU, and 1 if the thing is not there."""
-        return np.array([1 - row.get("viou", 0.0) for row in self._rows])
+        return np.array([1 - row.get("viou", 0.0) for row in self.rows])
 
     def scores(self, name: str) -> Float[np.ndarray, " query"]:
         """Return one score of every query."""
-        return np.array([row[name] for row in self._rows])
+        return np.array([row[name] for row in self.rows])
 
     def among(self, group: str) -> Bool[np.ndarray, " query"]:
         """Return True for the present queries, and the absent ones of one kind or of all."""
@@ -170,7 +182,7 @@ def _measure_clip(model: VideoLM, case: Case) -> dict[str, dict[str, float]]:
     return found
 
 
-def choose_threshold(answers: _Answers) -> dict[str, Any]:
+def choose_threshold(answers: Answers) -> dict[str, Any]:
     """Choose the threshold of greatest balanced accuracy: of all that are as good, the middle.
 
     Returns:
@@ -189,13 +201,13 @@ def choose_threshold(answers: _Answers) -> dict[str, Any]:
     }
 
 
-def _balance(answers: _Answers, limit: float) -> float:
+def _balance(answers: Answers, limit: float) -> float:
     """Average the share of present queries above a limit and that of absent ones not above it."""
     above, present = answers.scores(PRESENCE) > limit, answers.present
     return float(above[present].mean() + (~above[~present]).mean()) / 2
 
 
-def _measure_accuracy(answers: _Answers, limit: float) -> Numbers:
+def _measure_accuracy(answers: Answers, limit: float) -> Numbers:
     """Measure which queries are told rightly by a limit, by kind, and balanced over both."""
     above, present = answers.scores(PRESENCE) > limit, answers.present
     right = above == present
@@ -215,7 +227,7 @@ def _measure_accuracy(answers: _Answers, limit: float) -> Numbers:
     }
 
 
-def _measure_auroc(answers: _Answers, name: str, group: str) -> Numbers:
+def _measure_auroc(answers: Answers, name: str, group: str) -> Numbers:
     """Measure the AUROC of one score, with an interval over clips."""
     scores, present, among = answers.scores(name), answers.present, answers.among(group)
     interval = resample_clusters(
@@ -224,7 +236,7 @@ def _measure_auroc(answers: _Answers, name: str, group: str) -> Numbers:
     return {"mean": auroc(scores[present], scores[among & ~present]), "interval": interval}
 
 
-def _compare_scores(answers: _Answers, rival: str) -> Numbers:
+def _compare_scores(answers: Answers, rival: str) -> Numbers:
     """Test by how much the AUROC of the whole margin is above that of a rival, over all kinds."""
     ours, theirs, present = answers.scores(PRESENCE), answers.scores(rival), answers.present
 
@@ -239,7 +251,7 @@ def _compare_scores(answers: _Answers, rival: str) -> Numbers:
     return {"over": PRESENCE, "under": rival, "mean": mean, "interval": [low, high], "p": p}
 
 
-def _measure_risk(answers: _Answers, name: str) -> Numbers:
+def _measure_risk(answers: Answers, name: str) -> Numbers:
     """Measure the risk of the surest answers by one score."""
     scores, risk = answers.scores(name), answers.risk
     curve = risk_coverage(scores, risk)

@@ -3,23 +3,28 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from published_formats import SCALE, write_clip, write_hcstvg
+from tolerances import assert_equal_up_to_rounding
 
 import probe
 from probe.candidates.tracks import save_tracks
+from probe.grounding.presence import CALIBRATED
 
 ANALYSES = Path(__file__).parent.parent / "analyses"
 SHARED_FILES = ("all", "common", "measurement", "tables")
 SCRIPTS = sorted(path.stem for path in ANALYSES.glob("*.py") if path.stem not in SHARED_FILES)
-OF_SHAPES_ONLY = ("organism", "training")
+OF_SHAPES_ONLY = ("organism", "presence", "training")
 
 COMPARED = {
     "choices": ("OPTIONS", "layer_windows"),
     "rate_and_steps": ("LEARNINGS",),
     "right_track": ("COMPARED_PRESETS",),
+    "causal_costs": ("COUNTS", "PRESETS"),
 }
 """What a script tries one after the other, where that is much: two of a kind show the form."""
 
@@ -109,7 +114,7 @@ def test_what_is_measured_on_another_data_set_has_the_shape_of_what_is_stored(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["organism", "reversal"])
+@pytest.mark.parametrize("script", ["organism", "presence", "reversal"])
 def test_what_is_measured_on_the_shapes_has_the_shape_of_what_is_stored(script):
     asked = claim(script)
     found = asked.measure(replace(asked.config, clips=2).open())
@@ -123,6 +128,124 @@ def test_cutting_what_is_looked_at_moves_the_answer_more_than_cutting_random_cel
     numbers = json.loads(claim("cause_and_activation").numbers_path().read_text())
     low, high = numbers["area_between"]["deletion"]["interval"]
     assert low <= high < 0  # the curve of the strongest cells lies below
+
+
+def test_asking_by_cause_is_above_best_as_the_claim_says():
+    numbers = json.loads(claim("causal_grounding").numbers_path().read_text())
+    right = {name: row["right_track"]["interval"] for name, row in numbers["table"].items()}
+    assert right["CAUSAL"][0] > right["BEST"][1]
+    gains = {(one["figure"], one["over"], one["under"]): one for one in numbers["differences"]}
+    assert gains["m_viou", "CAUSAL", "BEST"]["survives"]
+
+
+def test_the_threshold_of_the_package_is_the_one_that_was_measured():
+    numbers = json.loads(claim("presence").numbers_path().read_text())
+    assert numbers["threshold"]["value"] == CALIBRATED["organism"]
+
+
+# Candidates that contain others
+
+
+@pytest.fixture(scope="module")
+def nested():
+    """Candidates of one clip by kind."""
+    causal = importlib.import_module("causal_grounding")
+    (case,) = config(clips=1).open().measure_cases(itself)
+    found = {}
+    for kind, track in causal.list_candidates(case):
+        found.setdefault(kind, []).append(track.interpolated(range(case.video.source_length)))
+    return found
+
+
+def contains(outer, inner):
+    """Tell whether every box of one track lies within the box of another in its frame."""
+    starts, stops = (
+        outer.boxes[:, :2] <= inner.boxes[:, :2],
+        outer.boxes[:, 2:] >= inner.boxes[:, 2:],
+    )
+    return bool(starts.all() and stops.all())
+
+
+def test_there_is_a_candidate_of_each_kind_for_each_that_is_proposed(nested):
+    count = len(nested[""])
+    found = {kind: len(tracks) for kind, tracks in nested.items() if kind}
+    pairs = count * (count - 1) // 2
+    assert found == {
+        "whole frame": 1,
+        "unions of pairs": pairs,
+        "wider boxes": count,
+        "random boxes": 5,
+    }
+
+
+def test_added_candidates_contain_the_proposed_ones(nested):
+    (whole,) = nested["whole frame"]
+    everything = [track for tracks in nested.values() for track in tracks]
+    assert all(contains(whole, track) for track in everything)
+    for wider, track in zip(nested["wider boxes"], nested[""], strict=True):
+        assert contains(wider, track)
+        assert not contains(track, wider)
+    for union, pair in zip(nested["unions of pairs"], combinations(nested[""], 2), strict=True):
+        assert all(contains(union, track) for track in pair)
+
+
+@pytest.mark.slow
+def test_without_the_root_a_score_is_the_root_of_the_size_times_that_with_it(organism):
+    causal = importlib.import_module("causal_grounding")
+    (case,) = config(clips=1).open().measure_cases(itself)
+    view = organism.watch(case.video)
+    where = causal.find_where(view, case.queries, probe.CAUSAL)
+    asked = view, case.queries, where, case.tracks
+    plain, divided = causal.EffectWithoutRoot()(*asked), probe.CAUSAL.track(*asked)
+    roots = [int(view.grid.cells.inside(track).sum()) ** 0.5 for track in case.tracks]
+    expected = [score * root for score, root in zip(divided.values, roots, strict=True)]
+    assert_equal_up_to_rounding(list(plain.values), expected)
+
+
+# Thresholds and tests
+
+
+def test_the_threshold_is_the_middle_of_the_best_ones():
+    presence = importlib.import_module("presence")
+    records = importlib.import_module("measurement").Records
+    margins = [({"": 6.0, "colour": -3.0}), ({"": 2.0, "colour": 1.0, "shape": -8.0})]
+    rows = [{kind: {presence.PRESENCE: one} for kind, one in clip.items()} for clip in margins]
+    found = presence.choose_threshold(presence.Answers.collect(records(tuple(rows), {})))
+    assert found == {"value": 1.5, "range": [1.0, 2.0], "balanced_accuracy": 1.0}
+
+
+def slow_holm(p_values):
+    """Return which tests survive, by the definition of adjusted p values."""
+    count = len(p_values)
+
+    def adjust(p):
+        return max(
+            min(1.0, other * (count - sum(lower < other for lower in p_values)))
+            for other in p_values
+            if other <= p
+        )
+
+    return [adjust(p) <= 0.05 for p in p_values]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_is_as_its_definition_and_between_bonferroni_and_none(seed):
+    p_values = np.random.default_rng(seed).beta(0.2, 2, 12).tolist()
+    tests = importlib.import_module("common").apply_holm([{"p": p} for p in p_values])
+    survives = [test["survives"] for test in tests]
+    assert survives == slow_holm(p_values)
+    assert [test["p"] for test in tests] == p_values
+    assert all(kept or p > 0.05 / 12 for p, kept in zip(p_values, survives, strict=True))
+    assert all(p <= 0.05 for p, kept in zip(p_values, survives, strict=True) if kept)
+
+
+def test_a_paired_difference_changes_sign_with_its_order():
+    common = importlib.import_module("common")
+    one, other = np.random.default_rng(0).normal(size=(2, 30)).tolist()
+    there, back = common.compare_paired(one, other), common.compare_paired(other, one)
+    assert there["mean"] == pytest.approx(-back["mean"])
+    assert there["p"] == pytest.approx(back["p"])
+    assert common.compare_paired(one, one) == {"mean": 0.0, "interval": [0.0, 0.0], "p": 1.0}
 
 
 # The command line
