@@ -286,16 +286,17 @@ class Decompositions:
 
 def _read_branches(path: str | Path, name: str, entry: Any) -> Iterator[tuple[Branch, str]]:
     """Read the sub-queries that an entry of a file holds."""
+    place = f"{path}: {to_one_line(name)}"
     branches: tuple[Branch, ...] = ("attribute", "action")
     for branch in branches:
         texts = entry.get(f"decompose_{branch}", []) if isinstance(entry, dict) else None
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ValueError(
-                f"{path}: {to_one_line(name)}: decompose_{branch} must be a list of strings; correct the entry"
+                f"{place}: decompose_{branch} must be a list of strings; correct the entry"
             )
         if texts and is_too_long(texts[-1]):
             raise ValueError(
-                f"{path}: {to_one_line(name)}: decompose_{branch} is longer than a query may be; shorten it"
+                f"{place}: decompose_{branch} is longer than a query may be; shorten it"
             )
         if texts and texts[-1].strip(EDGES) and GENERIC_RELEASED not in texts[-1].lower():
             yield branch, texts[-1]
