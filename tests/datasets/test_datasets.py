@@ -305,3 +305,124 @@ def test_an_entry_of_no_use_spoils_no_other(tmp_path):
 def test_a_query_about_an_object_without_boxes_is_refused(edited):
     with pytest.raises(ValueError, match="object 9 has no box"):
         edited("vidstg", lambda entry: entry["captions"][0].update(target_id=9))
+
+
+# Annotations that are of no use, by mistake or ill will
+
+
+@pytest.mark.parametrize("name", ["hcstvg1", "hcstvg2"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"img_num": 10**12}, "img_num is 1000000000000, not from 1 to 1000000"),
+        ({"img_num": 10**400}, "img_num is 1000"),
+        ({"img_num": float("inf")}, "img_num is inf"),
+        ({"img_num": "many"}, "img_num is 'many'"),
+        ({"img_num": [500]}, r"img_num is \[500\]"),
+        ({"st_frame": 10**30}, "st_frame is 1000000"),
+        ({"st_frame": 0}, "st_frame is 0"),
+        ({"bbox": [[1, 2, 3, 10**400]]}, "OverflowError"),
+        ({"bbox": [[1, 2, float("nan"), 4]]}, "NaN or infinite"),
+        ({"bbox": [[1, 2, 3]]}, "cannot reshape"),
+        ({"bbox": "boxes"}, "could not convert"),
+        ({"bbox": True}, "cannot reshape"),
+        ({"caption": ["a", "b"], "English": ["a", "b"]}, r"is \['a', 'b'\], not a text"),
+        ({"width": "x", "height": "x", "img_size": ["x", "x"]}, "a side of the picture is 'x'"),
+    ],
+)
+def test_an_entry_of_wrong_numbers_or_types_is_refused_in_one_line(edited, name, change, said):
+    with pytest.raises(ValueError, match=f"^7_a.b-c.mp4: its annotation cannot be .*{said}") as no:
+        edited(name, lambda entry: entry.update(change))
+    assert "\n" not in str(no.value)
+    assert len(str(no.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"height": "tall"}, "height is 'tall'"),
+        ({"frame_count": 10**30}, "frame_count is 1000"),
+        ({"fps": 10**400}, "OverflowError"),
+        ({"fps": "fast"}, "could not convert"),
+        ({"temporal_gt": {"begin_fid": "x", "end_fid": 30}}, "'x'; give a whole number"),
+        ({"temporal_gt": {"begin_fid": 30, "end_fid": 20}}, "a span cannot stop at 20"),
+        ({"used_segment": None}, "TypeError"),
+        ({"captions": [{"target_id": [1], "description": "x"}]}, "TypeError"),
+        ({"captions": [{"target_id": 0, "description": {"a": 1}}]}, "not a text"),
+        ({"captions": ["words"]}, "TypeError"),
+    ],
+)
+def test_an_entry_of_vidstg_of_wrong_types_is_refused_in_one_line(edited, change, said):
+    with pytest.raises(ValueError, match=f"its annotation cannot be read .*{said}") as refused:
+        edited("vidstg", lambda entry: entry.update(change))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("queries", [None, 5, "words", {"a": 1}])
+def test_queries_that_are_no_list_are_named_with_file_and_entry(tmp_path, queries):
+    path = write_vidstg(tmp_path, (SEED,))
+    entries = json.loads(path.read_text())
+    entries[0]["captions"] = queries
+    path.write_text(json.dumps(entries))
+    with pytest.raises(ValueError, match=r"entry 0: captions is .*; it must be a list"):
+        load_dataset("vidstg", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (lambda _: "[" * 5000 + "]" * 5000, "nested too deeply"),
+        (lambda text: text[:-1] + ', "7_a.b-c.mp4": {}}', "'7_a.b-c.mp4' is there twice"),
+        (lambda _: "[1, 2]", "must map video names to objects"),
+        (lambda _: '{"a": 1}', "must map video names to objects"),
+        (lambda _: '{"a": "' + "x" * 10**7 + '"}', "must map video names to objects"),
+        (lambda text: text[:-9], "cannot be read as JSON"),
+    ],
+)  # fmt: skip
+def test_annotations_that_are_none_are_refused_in_one_line(tmp_path, write, said):
+    path = write_hcstvg(tmp_path, 1, (SEED,))
+    path.write_text(write(path.read_text()))
+    with pytest.raises(ValueError, match=said) as refused:
+        load_dataset("hcstvg1", tmp_path)
+    assert str(refused.value).startswith(str(path))
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < len(str(path)) + 300
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_annotations_are_read_in_every_encoding(tmp_path, encoding):
+    path = write_hcstvg(tmp_path, 1, (SEED,))
+    path.write_bytes(path.read_text().encode(encoding))
+    assert len(load_dataset("hcstvg1", tmp_path)) == 1
+
+
+@pytest.mark.parametrize("name", ["a\nb" * 10**5, "\0", "..\\..\\x", "C:/x", "~/x.mp4", "x" * 300])
+def test_a_name_of_anything_is_shown_in_one_line(tmp_path, name):
+    path = write_hcstvg(tmp_path, 1, (SEED,))
+    (entry,) = json.loads(path.read_text()).values()
+    path.write_text(json.dumps({name: entry}))
+    finding = only_finding(load_dataset("hcstvg1", tmp_path))
+    assert finding.fatal
+    assert "\n" not in finding.text
+    assert len(finding.text) < len(str(tmp_path)) + 200
+
+
+def test_links_of_the_user_are_followed_and_broken_ones_are_named(tmp_path):
+    root = tmp_path / "root"
+    write_hcstvg(root, 1, (SEED,))
+    video = next(root.rglob("*.mp4"))
+    stored = video.rename(tmp_path / "stored.mp4")
+    # People keep large data sets on other disks.
+    video.symlink_to(stored)
+    assert list(check_samples(load_dataset("hcstvg1", root))) == [None]
+    for target, said in (
+        (video.name, "Too many levels of symbolic links"),
+        ("/nowhere/x.mp4", "no such file"),
+        ("/dev/zero", "a device, not an ordinary file"),
+        (__file__, "a text file, not a video"),
+    ):
+        video.unlink()
+        video.symlink_to(target)
+        finding = only_finding(load_dataset("hcstvg1", root))
+        assert finding.fatal
+        assert said in finding.text
