@@ -1,6 +1,7 @@
 """The record of a training run: a progress bar, and lines of JSON in `log.jsonl`."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,3 +31,5 @@ def append_log_entry(folder: Path, **entry: Any) -> None:
     # that was stopped. A step may then have two lines, of which the later one counts.
     with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({**rounded, "time": round(time.time(), 1)}) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
