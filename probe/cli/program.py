@@ -12,6 +12,7 @@ import warnings
 from typing import NoReturn
 
 from probe.cli.console import ExitCode, NotePrinter, escape, fail, summarise
+from probe.cli.stopping import stop_at_once
 
 REFUSALS = (ValueError, OSError, RuntimeError, ImportError)
 """Errors by which this program and its libraries refuse an input, a file or a device, or ask for a
@@ -24,10 +25,11 @@ def main() -> None:
     warnings.showwarning = NotePrinter()
     try:
         try:
-            # Imported here, so that Ctrl-C in the seconds that imports take is one line, too.
-            from probe.cli.commands import parse_command
+            with stop_at_once():
+                # Imported here, so that Ctrl-C in the seconds that it takes is one line, too.
+                from probe.cli.commands import parse_command
 
-            parse_command().run()
+                parse_command().run()
         finally:
             # When Python does this after the program, nobody can tell what went wrong.
             flush_output()

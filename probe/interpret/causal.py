@@ -139,7 +139,7 @@ class Curve:
             The axes.
         """
         # Imported where it is drawn: matplotlib takes long to import.
-        from probe.pictures.style import TEXT_SIZE, hide_upper_spines, take_axes
+        from probe.pictures.style import TEXT_SIZE, hide_upper_spines, take_axes, write_legend
 
         ax = take_axes(ax)
         ax.plot(self.fractions, self.margins, marker=".", label=label)
@@ -148,7 +148,7 @@ class Curve:
         ax.tick_params(labelsize=TEXT_SIZE)
         hide_upper_spines(ax)
         if label is not None:
-            ax.legend(fontsize=TEXT_SIZE, frameon=False)
+            write_legend(ax)
         return ax
 
     def _repr_html_(self) -> str:

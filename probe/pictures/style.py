@@ -69,6 +69,13 @@ def write_title(ax: Axes, text: str, note: str = "") -> None:
         most = max(1, len(line) - max(1, round(over)))
 
 
+def write_legend(ax: Axes) -> None:
+    """Write the legend of what was drawn with a label, each label as it is."""
+    for text in ax.legend(fontsize=TEXT_SIZE, frameon=False).get_texts():
+        line = make_legible(text.get_text())
+        text.update({**choose_options(line), "text": line})
+
+
 def measure_width(ax: Axes) -> float:
     """Measure the width of axes in inches, before the figure is drawn."""
     width = ax.bbox.width / ax.figure.dpi
