@@ -1,5 +1,6 @@
 """Latent prompts: learnable vectors added to the visual tokens where they enter a decoder layer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -133,16 +134,25 @@ class LatentPrompt:
         """
         tensors, about = read_tensors(path)
         with LATENT_FORMAT.reading(path):
-            record = LATENT_FORMAT.check(path, about)
-            shape = _read_shape(record["shape"])
-            vectors = _check_vectors(tensors["vectors"], shape)
-            layer = record["layer"]
-            if type(layer) is not int or layer < 0:
-                raise ValueError(f"the layer is {describe_given(layer)}; layers count from 0")
-            for name in ("model", "question"):
-                if not isinstance(record[name], str):
-                    raise ValueError(f"the {name} is {describe_given(record[name])}; it is a text")
-            return cls(vectors, layer, record["model"], shape, record["question"])
+            return cls.from_record(tensors["vectors"], LATENT_FORMAT.check(path, about))
+
+    @classmethod
+    def from_record(cls, vectors: Tensor, record: Mapping[str, Any]) -> "LatentPrompt":
+        """Make the prompt of a file, which may have been written by anybody.
+
+        Raises:
+            ValueError: if the vectors are not finite or not one for each cell of the grid, or
+                another entry is not what `save` writes.
+        """
+        shape = _read_shape(record["shape"])
+        layer = record["layer"]
+        if type(layer) is not int or layer < 0:
+            raise ValueError(f"the layer is {describe_given(layer)}; layers count from 0")
+        for name in ("model", "question"):
+            if not isinstance(record[name], str):
+                raise ValueError(f"the {name} is {describe_given(record[name])}; it is a text")
+        vectors = _check_vectors(vectors, shape)
+        return cls(vectors, layer, record["model"], shape, record["question"])
 
 
 def _read_shape(value: Any) -> tuple[int, int, int]:

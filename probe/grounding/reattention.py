@@ -150,14 +150,7 @@ class Reattention:
         tensors, about = read_tensors(path)
         with REATTENTION_FORMAT.reading(path):
             record = REATTENTION_FORMAT.check(path, about)
-            frames, rows, columns = record["shape"]
-            latent = LatentPrompt(
-                tensors["vectors"],
-                record["layer"],
-                record["model"],
-                (frames, rows, columns),
-                record["question"],
-            )
+            latent = LatentPrompt.from_record(tensors["vectors"], record)
             return cls(latent, tuple(LearningStep(**step) for step in record["steps"]))
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from probe.files import check_file
 from probe.video.coercion import describe_given, to_array
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -60,6 +61,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         ValueError: if it is not an image, or too large.
     """
+    check_file(path)  # a pipe may have this name, and would be waited for
     with _explain_unreadable(path), Image.open(path, formats=IMAGE_FORMATS) as image:
         size = image.size
     check_pixels(str(path), size)

@@ -350,6 +350,12 @@ def test_what_is_neither_file_nor_folder_has_a_message_of_its_own(tmp_path):
     assert "no such file" in refusal("~nobody-of-this-name/clip.mp4")
 
 
+def test_a_folder_may_hold_a_pipe_by_the_name_of_an_image(tmp_path):
+    Image.new("RGB", (20, 10)).save(tmp_path / "1.png")
+    os.mkfifo(tmp_path / "2.png")
+    assert "2.png: a pipe, not an ordinary file" in refusal(tmp_path)
+
+
 def test_a_name_of_any_bytes_is_read(tmp_path):
     for name in (b"d\xf6g.mp4", "犬 🎉.mp4".encode(), b"a\nb.mp4", b"\x1b[31m.mp4", b"%d\\'.mp4"):
         path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
