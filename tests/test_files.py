@@ -485,6 +485,7 @@ def test_json_may_be_as_deep_as_anybody_needs(tmp_path):
     assert read_json(tmp_path / "a.json") == deep
 
 
+@pytest.mark.slow
 def test_a_text_of_any_length_is_read(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"name": "x" * 10**8}))
     assert len(read_json(tmp_path / "a.json")["name"]) == 10**8
