@@ -10,7 +10,7 @@ import tyro
 from tyro.conf import subcommand
 
 from probe.cli.checking import CheckModel
-from probe.cli.console import ExitCode, fail, strip_box
+from probe.cli.console import ExitCode, fail, strip_box, tell_output_errors
 from probe.cli.evaluating import Evaluate, Report
 from probe.cli.grounding import Demo, Ground
 from probe.cli.looking import MakePage, RankTokens
@@ -42,7 +42,8 @@ def parse_command() -> Command:
     # The parser prints its errors in a box of many lines and exits.
     said = StringIO()
     try:
-        with redirect_stderr(said):
+        # The parser opens no file: an error of the system is one of printing the help.
+        with redirect_stderr(said), tell_output_errors():
             command = tyro.cli(
                 Command,
                 prog="probe",

@@ -40,8 +40,37 @@ def show(*lines: str) -> None:
 
     All commands print with this, since any line may hold text of users or of a model.
     """
-    for line in lines:
-        print(escape(line))
+    with tell_output_errors():
+        for line in lines:
+            print(escape(line))
+
+
+class OutputError(Exception):
+    """What the program printed could not be handed on; its cause says why."""
+
+
+@contextmanager
+def tell_output_errors() -> Iterator[None]:
+    """Tell errors of printing from those of files, which the block must not use.
+
+    Raises:
+        OutputError: if a print in the block fails.
+    """
+    try:
+        yield
+    except OSError as failure:
+        raise OutputError from failure
+
+
+def flush_output() -> None:
+    """Hand on what was printed.
+
+    Raises:
+        OutputError: if that fails.
+    """
+    if sys.stdout is not None:  # there is none if the program was started without one
+        with tell_output_errors():
+            sys.stdout.flush()
 
 
 def fail(message: str, code: int = ExitCode.BAD_INPUT) -> NoReturn:

@@ -11,7 +11,15 @@ import traceback
 import warnings
 from typing import NoReturn
 
-from probe.cli.console import ExitCode, NotePrinter, escape, fail, summarise
+from probe.cli.console import (
+    ExitCode,
+    NotePrinter,
+    OutputError,
+    escape,
+    fail,
+    flush_output,
+    summarise,
+)
 from probe.cli.stopping import stop_at_once
 
 REFUSALS = (ValueError, OSError, RuntimeError, ImportError)
@@ -46,25 +54,15 @@ def print_whatever_the_locale() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def flush_output() -> None:
-    """Hand what was printed to its reader.
-
-    Raises:
-        OSError: if that cannot be done, such as by `BrokenPipeError`.
-    """
-    if sys.stdout is not None:  # there is none if the program was started without one
-        sys.stdout.flush()
-
-
 def end(failure: BaseException) -> NoReturn:
     """End the program because of an error: say in one line what it was, with its exit code."""
     if isinstance(failure, KeyboardInterrupt):
         fail("stopped", ExitCode.STOPPED)
-    if isinstance(failure, OSError) and not _is_output_open():
+    if isinstance(failure, OutputError):
         _discard_output()
-        if isinstance(failure, BrokenPipeError):  # `probe tokens ... | head -1` has enough
+        if isinstance(failure.__cause__, BrokenPipeError):  # `probe tokens ... | head -1`
             sys.exit(int(ExitCode.UNREAD))
-        fail(f"cannot print ({failure.strerror})")
+        fail(f"cannot print ({failure.__cause__})")
     if "--debug" in sys.argv:
         for line in "".join(traceback.format_exception(failure)).splitlines():
             print(escape(line), file=sys.stderr)
@@ -87,15 +85,6 @@ def _is_refusal(failure: BaseException) -> bool:
     if isinstance(failure, ImportError) and (failure.name or "").startswith("probe"):
         return False
     return isinstance(failure, REFUSALS)
-
-
-def _is_output_open() -> bool:
-    """Return True if what was printed has reached its reader."""
-    try:
-        flush_output()  # a text that could not be written is kept, and fails again
-    except OSError:
-        return False
-    return True
 
 
 def _discard_output() -> None:

@@ -156,12 +156,11 @@ def test_wrong_use_is_one_line_and_exits_with_two(run, words, named):
     assert named in err
 
 
-def test_debug_shows_where_an_error_comes_from(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        sys, "argv", ["probe", "ground", str(tmp_path / "absent.mp4"), "x", "--debug"]
-    )
-    with pytest.raises(ValueError, match=r"absent\.mp4"):
-        main()
+def test_debug_shows_where_an_error_comes_from(run, tmp_path):
+    code, _, err = run("ground", tmp_path / "absent.mp4", "x", "--debug")
+    assert code == 2
+    assert "Traceback (most recent call last):" in err
+    assert "absent.mp4" in err.splitlines()[-1]
 
 
 @pytest.mark.slow
