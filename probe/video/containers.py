@@ -24,6 +24,7 @@ FORMATS = (
     *("mov", "matroska", "webm", "avi", "flv", "ogg", "asf", "mxf", "nut", "rm", "gxf", "wtv"),
     *("mpegts", "mpeg", "mpegvideo", "dv", "ivf", "yuv4mpegpipe", "mjpeg", "mpjpeg"),
     *("h261", "h263", "h264", "hevc", "vvc", "m4v", "av1", "obu", "vc1", "cavsvideo", "dirac"),
+    *("dhav", "dnxhd", "evc", "avs2", "avs3", "apv"),
     *("gif", "apng", "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe"),
     *("wav", "mp3", "flac", "aac", "aiff"),
 )

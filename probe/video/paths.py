@@ -35,8 +35,10 @@ def find_source(source: str | os.PathLike[str]) -> Path:
         if not path.is_dir():
             check_file(path)
         return path
+    if (address := ADDRESS.match(typed)) and not isinstance(source, str):
+        typed = _restore_slash(typed, address)
     shown = to_one_line(typed)
-    if address := ADDRESS.match(typed):
+    if address:
         raise ValueError(f"{shown}: an address; {_explain_address(typed, address)}")
     if typed == "-":
         raise ValueError("-: the standard input is no file; a video is read more than once")
@@ -60,6 +62,12 @@ def _exists(path: Path) -> bool:
             f"{to_one_line(str(path))}: cannot be read ({failure.strerror})"
         ) from failure
     return True
+
+
+def _restore_slash(typed: str, address: re.Match[str]) -> str:
+    """Give an address back the slashes that `Path`, as the command line makes one, took from it."""
+    slashes = "///" if address["scheme"].lower() == "file" else "//"
+    return f"{address['scheme']}:{slashes}{typed[address.end() :]}"
 
 
 def _explain_address(typed: str, address: re.Match[str]) -> str:

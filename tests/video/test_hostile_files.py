@@ -318,6 +318,8 @@ def test_an_address_is_called_one_and_shown_as_it_was_typed(address, said):
     message = refusal(address)
     assert message.startswith(f"{address}: an address; ")
     assert said in message
+    if "//" in address:  # as the command line has it
+        assert refusal(Path(address)) == message
 
 
 def test_an_address_of_any_length_is_shown_in_one_line():
