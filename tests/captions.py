@@ -111,6 +111,9 @@ PHRASES = [
 # What the rules get wrong, with the attribute that would be right.
 WRONG = [
     ("The man in the painting hanging on the wall.", "the man in the painting hanging on the wall"),
+    ("The water slides in the park.", "the water slides in the park"),
+    ("The circle that is jumping is red.", "the circle is red"),
+    ("The sliding left circle.", "the left circle"),
 ]
 
 EVERYTHING = [query for query, *_ in (*CAPTIONS, *PHRASES, *WRONG)]

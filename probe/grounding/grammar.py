@@ -16,6 +16,7 @@ from probe.grounding.lexicon import (
     DETERMINERS,
     EDGES,
     LOOKS,
+    MARKS,
     NEVER_NOUNS,
     NOUNS_OR_VERBS,
     PURPOSES,
@@ -261,4 +262,4 @@ def _drop_joint(words: Sequence[str]) -> list[str]:
     kept = [*words]
     while kept and kept[-1].strip(EDGES).lower() in {"", *COORDINATORS}:
         kept.pop()
-    return [*kept[:-1], kept[-1].rstrip(EDGES)] if kept else kept
+    return [*kept[:-1], kept[-1].rstrip(MARKS)] if kept else kept

@@ -14,6 +14,9 @@ def _read_words(text: str) -> frozenset[str]:
 EDGES = " \t\n,.;:!?\"'()`\u2018\u2019\u201c\u201d"
 """Marks that are no part of the word they touch; the last four are curved quotes."""
 
+MARKS = " ,.;:!?"
+"""Marks that end a part of a sentence."""
+
 ARTICLES = _read_words("a an")
 COUNTS = _read_words("two three four five six seven eight nine ten several many both all")
 SINGULAR = ARTICLES | _read_words("this that another each every one")
@@ -24,7 +27,8 @@ DETERMINERS |= _read_words("my your his her its our their")
 PREPOSITIONS = _read_words(
     "in on at of with without to from by for near nearest next beside besides between among "
     "amongst amid under underneath over against around along alongside across through throughout "
-    "into onto upon towards toward beneath above within beyond past atop via before after like as"
+    "into onto upon towards toward beneath above about within beyond past atop via before after "
+    "like as"
 )
 PLACES = _read_words("behind below inside outside opposite nearby away")
 """Prepositions that need no object, as in "the man below turns"."""
@@ -75,6 +79,9 @@ LOOKS = _read_words(
     """
 )
 """Adjectives that say what a thing looks like."""
+
+NOUNS_OR_LOOKS = _read_words("light orange blonde")
+"""Words for looks that are nouns as well, so that a verb may follow: "the light blinks"."""
 
 PEOPLE = _read_words("men women people children boys girls")
 """Plurals of people, after which a base form is a verb."""
@@ -145,6 +152,8 @@ VERBS = _read_words(
     switch take talk taste tear tell think throw tie tilt toss touch tremble trot try tuck turn
     twirl twist type unlock use vanish vibrate wag wait wake walk wander want wash watch wave wear
     whisper wiggle wink wipe wobble work wrap write yank yawn yell zigzag zoom
+    burst chew collide crash drip erupt flow gather graze grin growl hurry mow nap paddle pedal
+    plunge sail scream shiver skid snore spill steer surf swerve tickle tumble wade whistle wrestle
     """
 )
 """Base forms of verbs."""

@@ -125,6 +125,8 @@ class Subject(TaggedWords):
     def is_plural(self, end: int | None = None) -> bool:
         """Tell whether the subject is more than one thing, so that its verb has no -s."""
         words = [word.lower() for word in self.bare_subject(end)]
+        if "of" in words:  # "a pair of dogs run"
+            words = words[words.index("of") + 1 :] or words
         if not SEVERAL.isdisjoint(words):
             return True
         several = words[-1].endswith("s") and not words[-1].endswith(("ss", "us", "is", "'s"))

@@ -10,6 +10,7 @@ from probe.grounding.lexicon import (
     DO,
     EDGES,
     LOOKS,
+    NAMELESS,
     PAST,
     SMALL,
     VERBS,
@@ -93,6 +94,7 @@ def trim(text: str) -> str:
     words = (_unquote(text).rstrip(".?! ") or text).split()
     if _carries_no_case(words):
         words = [word.lower() for word in words]
+    words = [word.lower() if _is_emphasised(word) else word for word in words]
     # Only words of the lists lose their capital: any other may be a name, as in "Messi kicks".
     first = words[0].lower()
     return " ".join([first if first in SMALL else words[0], *words[1:]])
@@ -120,6 +122,12 @@ def _carries_no_case(words: list[str]) -> bool:
         shouted = [word for word in lettered if sum(map(str.isalpha, word)) > 1]
         return len(shouted) > 1 or any(map(_is_known, shouted))
     return any(map(_is_known, lettered[1:]))
+
+
+def _is_emphasised(word: str) -> bool:
+    """Tell whether a word is in capitals and no name: "the RED circle", but "the IT expert"."""
+    several = word.isupper() and sum(map(str.isalpha, word)) > 1
+    return several and _is_known(word) and word.strip(EDGES).lower() not in NAMELESS
 
 
 def _is_known(word: str) -> bool:

@@ -27,6 +27,7 @@ from probe.grounding.lexicon import (
     NOT_ADVERBS,
     NOT_GERUNDS,
     NOT_IN_NOUNS,
+    NOUNS_OR_LOOKS,
     NOUNS_OR_VERBS,
     ONE_THING,
     PARTICIPLES,
@@ -164,7 +165,8 @@ class TaggedWords(Words):
             return True
         # "two black dogs", "the man with red hands"; but "the man in black hands ..." and "the
         # circle that is red jumps".
-        return before in LOOKS and self._opens_phrase(self._run_start(index, self._look_runs) - 1)
+        looks = before in LOOKS and before not in NOUNS_OR_LOOKS
+        return looks and self._opens_phrase(self._run_start(index, self._look_runs) - 1)
 
     def is_acting(self, index: int) -> bool:
         """Tell whether this is a participle that says what is done, and not what is worn."""
@@ -192,7 +194,8 @@ class TaggedWords(Words):
         after, participle = self[at], is_form(self[at], "ed") or self[at] in PARTICIPLES
         if word in BE:
             # "is beneath the chair", "is dressed in grey"; but "is holding the baby" acts.
-            return after not in CLOTHES and (self.is_gerund(at) or participle)
+            begins = after == "about" and self[at + 1] == "to"
+            return after not in CLOTHES and (self.is_gerund(at) or participle or begins)
         if word in HAVE:  # "has a hat", "has painted nails"; but "has jumped over it"
             ends = not self[at + 1] or self[at + 1] in NOT_IN_NOUNS or self.is_adverb(at + 1)
             return after == "been" or (participle and ends)
