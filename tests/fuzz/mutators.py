@@ -108,7 +108,8 @@ def draw_value(rng):
 def shift_number(rng, value):
     if isinstance(value, bool) or not isinstance(value, int | float):
         return [value]
-    return rng.choice([-value, value + 1, value - 1, value / 640, value * 1000]).item()
+    share = value / 640 if abs(value) < 1e300 else 0.5  # a share of the width instead of pixels
+    return (-value, value + 1, value - 1, share, value * 1000)[rng.integers(5)]
 
 
 def mutate_tensors(rng, source, target):
