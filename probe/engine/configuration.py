@@ -1,5 +1,6 @@
 """A checkpoint's `config.json`, checked before transformers builds anything from it."""
 
+import math
 import reprlib
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -29,6 +30,9 @@ SIZES = LAYERS | {
 
 BY_AXIS = frozenset({"image_size", "patch_size"})
 """Sizes that may be a list, of height and width."""
+
+NUMBERS = frozenset({"rms_norm_eps", "layer_norm_eps", "rope_theta"})
+"""Entries that must be finite numbers above 0, or every state becomes NaN."""
 
 PACKAGES = {
     "aqlm": ("aqlm",),
@@ -76,10 +80,14 @@ def read_configuration(folder: Path) -> Configuration:
             f"{path}: names files of weights itself (transformers_weights); remove this entry and "
             f"name the file model.safetensors"
         )
-    for place, value in (("config", found), *_walk(found)):
+    entries = (("config", found), *_walk(found))
+    for place, value in entries:
         _check_entry(path, place, value)
+    # Only now, since it is numbers that are compared here.
+    for place, value in entries:
         if isinstance(value, dict):
             _check_heads(path, place, value)
+    _check_feature_layer(path, found)
     return found
 
 
@@ -160,25 +168,62 @@ def _check_entry(path: Path, place: str, value: Any) -> None:
             f"was published"
         )
     name = place.rpartition(".")[2]
-    if name not in SIZES or value is None:
+    if value is None or name not in SIZES | NUMBERS:
         return
     numbers = value if isinstance(value, list) and value and name in BY_AXIS else [value]
+    kinds = int if name in SIZES else int | float
     # True is a whole number for Python, and not for whoever wrote it there.
-    if not all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in numbers):
+    if not all(
+        isinstance(one, kinds) and not isinstance(one, bool) and 0 < one < math.inf
+        for one in numbers
+    ):
+        wanted = "whole number" if name in SIZES else "finite number"
         raise ValueError(
-            f"{path}: {place} is {value!r}, not a whole number above 0; restore the file as it was "
-            f"published"
+            f"{path}: {place} is {reprlib.repr(value)}, not a {wanted} above 0; restore the file "
+            f"as it was published"
         )
 
 
 def _check_heads(path: Path, place: str, part: Mapping[str, Any]) -> None:
-    """Refuse a width that its heads cannot share, unless the width of a head is given."""
+    """Refuse a width that its heads cannot share, and angles of positions that do not fill one."""
     width = part.get("embed_dim") or part.get("hidden_size")
     heads = part.get("num_attention_heads") or part.get("num_heads")
-    if not (isinstance(width, int) and isinstance(heads, int)) or part.get("head_dim"):
+    if not (isinstance(width, int) and isinstance(heads, int) and heads > 0):
         return
-    if heads > 0 and width % heads:
+    head = part.get("head_dim")
+    if head is None and width % heads:
         raise ValueError(
             f"{path}: {place} has a width of {width}, which {heads} heads cannot share; restore "
             f"the file as it was published"
         )
+    for entry in ("rope_parameters", "rope_scaling"):
+        angles = part.get(entry)
+        sections = angles.get("mrope_section") if isinstance(angles, dict) else None
+        # Each angle turns two of a head's numbers, and belongs to time, height or width.
+        if sections is not None and sections != _fill(sections, (head or width // heads) // 2):
+            raise ValueError(
+                f"{path}: {place}.{entry}.mrope_section is {reprlib.repr(sections)}, not three "
+                f"whole numbers that sum to half the width of a head; restore the file as it was "
+                f"published"
+            )
+
+
+def _fill(sections: Any, total: Any) -> list[int] | None:
+    """Return the sections if they are three numbers that sum to a total."""
+    whole = isinstance(sections, list) and all(type(one) is int and one > 0 for one in sections)
+    return sections if whole and len(sections) == 3 and sum(sections) == total else None
+
+
+def _check_feature_layer(path: Path, config: Configuration) -> None:
+    """Refuse layers of the vision tower that it does not have."""
+    tower, chosen = config.get("vision_config"), config.get("vision_feature_layer")
+    layers = tower.get("num_hidden_layers") if isinstance(tower, dict) else None
+    if chosen is None or layers is None:
+        return
+    # What enters the first layer counts as one, too.
+    for layer in chosen if isinstance(chosen, list) else [chosen]:
+        if type(layer) is not int or not -layers - 1 <= layer <= layers:
+            raise ValueError(
+                f"{path}: vision_feature_layer is {reprlib.repr(chosen)}, but the tower has "
+                f"{layers} layers; restore the file as it was published"
+            )

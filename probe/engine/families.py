@@ -52,9 +52,9 @@ class Family:
     frames: int = 20
     """The number of frames to sample where the checkpoint does not say; 20 in the paper."""
 
-    largest_size: int = 2**13
-    """The largest entry of the processor's sizes that is believed: one of edges in pixels, with
-    which it would ask for 2 gigabytes a frame."""
+    largest_sizes: tuple[int, int] = (2**13, 2**13)
+    """The largest sizes of a processor that are believed: of a longest edge, and of any other; in
+    pixels of an edge, with which it would ask for a gigabyte a frame."""
 
     def grid(self, config: Any, processor: Any, video: Video, inputs: Inputs) -> VisualGrid:
         """Find which position of the sequence is which cell of the video.
@@ -169,17 +169,18 @@ def _video_llava(config: Any, processor: Any, video: Video, inputs: Inputs) -> C
     return _one_by_one(video, processor, rows, columns)
 
 
-AREA = 2**26
-"""The largest size that is believed where sizes count the pixels of a frame, not of its edges."""
+AREAS = (2**30, 2**24)
+"""The largest sizes where they count the pixels of all frames, which are cut down to the longest
+edge, and of a frame, which is blown up to the shortest."""
 
 FAMILIES = {
     family.model_type: family
     for family in (
         Family("llava_next_video", _llava_next_video),
         Family("llava_onevision", _llava_onevision, trailing=1),
-        Family("qwen2_vl", _qwen, largest_size=AREA),
-        Family("qwen2_5_vl", _qwen, largest_size=AREA),
-        Family("qwen3_vl", _qwen, largest_size=AREA),
+        Family("qwen2_vl", _qwen, largest_sizes=AREAS),
+        Family("qwen2_5_vl", _qwen, largest_sizes=AREAS),
+        Family("qwen3_vl", _qwen, largest_sizes=AREAS),
         Family("internvl", _internvl, placeholder="image_token_id"),
         Family(
             "smolvlm", _smolvlm, placeholder="image_token_id", language_model="model.text_model"

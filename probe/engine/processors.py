@@ -1,6 +1,5 @@
 """Settings of a checkpoint's processor, checked before it makes pictures and tokens by them."""
 
-import math
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,6 +8,10 @@ from probe.engine.families import Family
 
 MOST_FRAMES = 4096
 """Most frames that a processor may want of a video; published ones want up to 768."""
+
+
+BRIGHTEST = 1000.0
+"""Largest mean and spread of pixels, which are counted up to 1 or up to 255."""
 
 
 def check_processor(name: str, processor: Any, family: Family) -> None:
@@ -38,21 +41,22 @@ def _find_problems(processor: Any, family: Family) -> Iterator[str]:
     frames = getattr(settings, "num_frames", None)
     if frames is not None and not _is_count(frames, MOST_FRAMES):
         yield f"samples {reprlib.repr(frames)} frames, not a whole number from 1 to {MOST_FRAMES}"
-    yield from _find_sizes(settings, family.largest_size)
+    yield from _find_sizes(settings, *family.largest_sizes)
     # A spread that is zero or endless would make every picture one grey, or no number.
-    for entry, least in (("image_mean", -math.inf), ("image_std", 0.0)):
+    for entry, least in (("image_mean", -BRIGHTEST), ("image_std", 0.0)):
         given = getattr(settings, entry, None)
         for value in given if isinstance(given, Sequence) else [given]:
             if value is None:
                 continue
-            if not (isinstance(value, float | int) and least < value < math.inf):
+            if not (isinstance(value, float | int) and least < value <= BRIGHTEST):
                 yield f"has {reprlib.repr(value)} in {entry}, which no picture can be scaled by"
 
 
-def _find_sizes(settings: Any, most: int) -> Iterator[str]:
+def _find_sizes(settings: Any, longest: int, other: int) -> Iterator[str]:
     for entry in ("size", "crop_size"):
         sizes: Mapping[str, Any] = dict(getattr(settings, entry, None) or {})
         for edge, size in sizes.items():
+            most = longest if edge == "longest_edge" else other
             # None where a size is given by other entries.
             if size is not None and not _is_count(size, most):
                 yield (

@@ -300,13 +300,23 @@ HOSTILE = {
     "a number in words": (text("num_hidden_layers", "four"), "is 'four', not a whole number ab"),
     "a fraction": (text("num_attention_heads", 4.5), "is 4.5, not a whole number above 0"),
     "true for a number": (text("num_hidden_layers", True), "is True, not a whole number above 0"),
-    "a list for a number": (text("hidden_size", [64]), "cannot open the checkpoint"),
+    "a list for a number": (text("hidden_size", [64]), r"is \[64\], not a whole number above 0"),
+    "a width of a head in words": (text("head_dim", "wide"), "is 'wide', not a whole number"),
     "a negative number": (text("hidden_size", -64), "is -64, not a whole number above 0"),
     "no heads": (text("num_attention_heads", 0), "is 0, not a whole number above 0"),
     "no layers": (text("num_hidden_layers", 0), "is 0, not a whole number above 0"),
     "heads that cannot share": (
         changed("vision_config.num_attention_heads", 5), "a width of 32, which 5 heads cannot sha"),
     "a patch of nothing": (changed("vision_config.patch_size", 0), "is 0, not a whole number abo"),
+    "a norm below zero": (text("rms_norm_eps", -0.5), "is -0.5, not a finite number above 0"),
+    "angles without a base": (
+        text("rope_parameters", {"rope_type": "default", "rope_theta": 0}),
+        "rope_theta is 0, not a finite number above 0"),
+    "angles that fill no head": (
+        text("rope_parameters", {"rope_type": "default", "mrope_section": [4, 2]}),
+        r"mrope_section is \[4, 2\], not three whole numbers that sum to half"),
+    "a layer that the tower lacks": (
+        changed("vision_feature_layer", 99), "is 99, but the tower has 2 layers"),
     "part of the wrong type": (changed("text_config", [1, 2]), "cannot open the checkpoint"),
     "part that is a text": (changed("vision_config", "clip"), "cannot open the checkpoint"),
     "part that is nothing": (changed("text_config", None), "weights"),
