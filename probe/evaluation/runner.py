@@ -4,21 +4,17 @@ A run that is stopped at any moment and started again goes on where it was, and 
 results.
 """
 
-import os
-import platform
 import signal
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from types import FrameType, MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
-import torch
 from tqdm.auto import tqdm
 
 from probe.datasets import QueryKind
@@ -27,7 +23,7 @@ from probe.evaluation.evaluator import Evaluator
 from probe.evaluation.presence import format_presence, summarise_presence
 from probe.evaluation.results import QueryResult
 from probe.evaluation.runs import Run, open_run
-from probe.grounding.answers import library_versions
+from probe.evaluation.starts import describe_environment
 from probe.metrics import QueryScore, bootstrap_interval, wilson_interval
 
 
@@ -203,21 +199,6 @@ def format_figures(summary: Mapping[str, Any]) -> Iterator[str]:
             mean, low, high = (100 * figures[name][end] for end in ("mean", "low", "high"))
             yield f"{kind:14} {name:11} {mean:5.1f}  [{low:.1f}, {high:.1f}]"
     yield from format_presence(summary["presence"])
-
-
-def describe_environment(config: EvaluationConfig) -> dict[str, Any]:
-    """Describe machine, process and versions: what may differ between starts of one run."""
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "process": os.getpid(),
-        "root": None if config.root is None else str(config.root.absolute()),
-        "annotations": None if config.annotations is None else str(config.annotations.absolute()),
-        "device": config.device,
-        "threads": torch.get_num_threads(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "versions": dict(library_versions()),
-    }
 
 
 def _answer_all(

@@ -24,6 +24,7 @@ from typing import Any
 
 from probe.evaluation.faults import MachineError
 from probe.evaluation.results import QueryResult, has_checksum
+from probe.evaluation.starts import note_changes, read_starts, write_starts
 from probe.files import (
     PARTIAL,
     flush_folder,
@@ -31,9 +32,7 @@ from probe.files import (
     remove_partials,
     write_bytes,
     write_json,
-    write_text,
 )
-from probe.strict_json import parse_json
 
 RUN_FORMAT = "grounding-probe/run"
 CONFIG, ENVIRONMENT, RESULTS, SUMMARY, LOCK = (
@@ -123,7 +122,7 @@ def read_run(folder: str | Path) -> StoredRun:
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder}: not the folder of a run; give one that `probe evaluate` wrote")
-    config, starts = _read_config(folder), _read_starts(folder / ENVIRONMENT)
+    config, starts = _read_config(folder), read_starts(folder / ENVIRONMENT)
     _check_reported(folder / CONFIG, config)
     if not starts:
         raise ValueError(
@@ -131,7 +130,7 @@ def read_run(folder: str | Path) -> StoredRun:
             "`probe evaluate`"
         )
     stored = _read_results(folder / RESULTS)
-    notes = (*_compare_versions(starts), *stored.notes)
+    notes = (*note_changes(starts), *stored.notes)
     return StoredRun(folder, config, starts[-1], stored.results, notes)
 
 
@@ -159,16 +158,16 @@ def open_run(
             # Only now: the files being written may be those of the process that holds the lock.
             remove_partials(folder)
             _settle_config(folder, config)
-            starts = [*_read_starts(folder / ENVIRONMENT), environment]
+            starts = [*read_starts(folder / ENVIRONMENT), environment]
             stored = _read_results(folder / RESULTS)
-            _write_starts(folder / ENVIRONMENT, starts)
+            write_starts(folder / ENVIRONMENT, starts)
             # Unbuffered: at a full disk, what is in a buffer would be written again at the end.
             file = stack.enter_context((folder / RESULTS).open("ab", buffering=0))
             file.truncate(stored.sound)
             # Without its name in the folder, what is flushed to a new file would still be lost.
             flush_folder(folder)
         # The torn line is not told: its query is asked again.
-        yield Run(folder, stored.results, _compare_versions(starts), file)
+        yield Run(folder, stored.results, note_changes(starts), file)
 
 
 def _write_whole(file: FileIO, line: bytes) -> None:
@@ -247,12 +246,6 @@ def _settle_config(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def _write_starts(path: Path, starts: Sequence[Mapping[str, Any]]) -> None:
-    """Write all starts, as a whole file: a torn last line would never be cut off."""
-    lines = [json.dumps(start, ensure_ascii=False) for start in starts]
-    write_text(path, "".join(f"{line}\n" for line in lines))
-
-
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     config = read_json(path)
@@ -272,58 +265,6 @@ def _check_reported(path: Path, config: Mapping[str, Any]) -> None:
             f"{path}: damaged; {wrong[0]} is {reprlib.repr(known.get(wrong[0]))}; give a run that "
             "`probe evaluate` wrote"
         )
-
-
-def _read_starts(path: Path) -> list[dict[str, Any]]:
-    """Read all starts; none if there is no file, or no whole line in it.
-
-    Raises:
-        ValueError: if a line is damaged.
-    """
-    if not path.exists():
-        return []
-    # After the last end of a line is nothing, or a part of one.
-    *lines, _ = path.read_bytes().split(b"\n")
-    starts = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            start = parse_json(line)
-        except ValueError as problem:
-            raise ValueError(
-                f"{path}, line {number}: damaged ({problem}); delete this file, from which no "
-                "result follows"
-            ) from problem
-        if not _is_start(start):
-            raise ValueError(
-                f"{path}, line {number}: not a start of a run; delete this file, from which no "
-                "result follows"
-            )
-        starts.append(start)
-    return starts
-
-
-def _is_start(start: Any) -> bool:
-    """Return True for an object whose entries, as far as they are read again, have their types."""
-    if not isinstance(start, dict) or not isinstance(start.get("versions", {}), dict):
-        return False
-    return all(isinstance(start.get(name), str | None) for name in ("root", "annotations"))
-
-
-def _compare_versions(starts: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Say in a sentence which libraries have another version than at the first start."""
-    first = starts[0].get("versions", {})
-    changed = {
-        name: f"{name} {first[name]} to {now}"
-        for start in starts[1:]
-        for name, now in start.get("versions", {}).items()
-        if name in first and first[name] != now
-    }
-    if not changed:
-        return ()
-    return (
-        f"libraries have changed since the first start ({', '.join(changed.values())}): results "
-        "may differ in their last digits",
-    )
 
 
 def _flatten(config: Mapping[str, Any]) -> dict[str, Any]:

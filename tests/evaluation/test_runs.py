@@ -8,6 +8,7 @@ from processes import call_in_copy, start_copy
 
 from probe.evaluation import EvaluationConfig, Oracle, evaluate, write_report
 from probe.evaluation.runs import QueryResult, open_run, read_run
+from probe.evaluation.starts import describe_environment, note_changes, read_starts
 from probe.metrics import QueryScore
 from probe.video import Span, Tube
 
@@ -303,6 +304,23 @@ def test_other_libraries_than_at_the_start_are_told(tmp_path):
     assert read_run(tmp_path / "run").notes == (note,), "some results are of the other version"
     _, page = write_report([tmp_path / "run"], tmp_path / "page.html")
     assert "torch 2.9.0 to 2.13.0" in page.read_text()
+
+
+def test_code_of_the_user_that_was_changed_is_told(tmp_path, monkeypatch):
+    """It is no other run: whoever asks failed queries again has mended the code first."""
+    path = tmp_path / "mended_method.py"
+    path.write_text("def answer(model, task): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = EvaluationConfig("shapes-val", method="mended_method:answer", candidates=Oracle())
+    before = describe_environment(config)
+    assert list(before["code"]) == ["mended_method"]
+    path.write_text("def answer(model, task): pass\n")
+    after = describe_environment(config)
+    assert note_changes([before, before]) == ()
+    (note,) = note_changes([before, after])
+    assert "your code has changed since the first start (mended_method)" in note
+    assert describe_environment(Prepared.config)["code"] == {}
+    assert read_starts(tmp_path / "absent") == []
 
 
 # Runs that are killed at each point at which they write.
