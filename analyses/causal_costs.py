@@ -175,7 +175,7 @@ def draw(numbers: Numbers) -> Figure:
         draw_dots(left, ratios, colour, label=f"over {base}", lower=lower)
     draw_level(left, 1.0)
     left.set(xlim=(0, None), xlabel=f"CPU time over that of a base ({numbers['threads']} thread)")
-    left.legend(fontsize=6, frameon=False, loc="lower right")
+    left.legend(fontsize=6, frameon=False, loc="upper right")
     growth = numbers["growth"]
     draw_line(middle, growth["candidates"], growth["seconds"], color=BLUE)
     middle.set(xlim=(0, None), ylim=(0, None), xlabel="candidates", ylabel="CPU seconds, CAUSAL")

@@ -299,6 +299,6 @@ def style_axes(figure: Figure) -> Figure:
         axes.tick_params(labelsize=7)
         axes.xaxis.label.set(fontsize=8)
         axes.yaxis.label.set(fontsize=8)
-        for where in ("left", "center"):
+        for where in ("left", "center", "right"):
             axes.set_title(axes.get_title(where), loc=where, fontsize=8)
     return figure
