@@ -17,7 +17,7 @@ from probe.cli.model_options import (
     PresetName,
     open_model_and_video,
 )
-from probe.cli.outputs import check_writable, make_folder, write_together
+from probe.cli.outputs import check_writable, write_together
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
 
@@ -57,17 +57,18 @@ class Demo:
         check_writable(self.out)
         clip = make_clip(self.clip)
         thing = clip.things[0]
-        make_folder(self.out)
-        # Through a file, so that the demo shows what happens to any video.
-        clip.write(self.out / "clip.mp4")
-        answer = answer_query(
-            self.out / "clip.mp4",
-            thing.query,
-            ModelOptions(),
-            config=choose_config(self.preset),
-            notice=False,
-        )
-        write_results(answer, self.out)
+        # With the clip: the answer to another clip must not lie next to this one.
+        with write_together(self.out) as folder:
+            # Through a file, so that the demo shows what happens to any video.
+            clip.write(folder / "clip.mp4")
+            answer = answer_query(
+                folder / "clip.mp4",
+                thing.query,
+                ModelOptions(),
+                config=choose_config(self.preset),
+                notice=False,
+            )
+            write_files(answer, folder, source=self.out / "clip.mp4")
         print_answer(answer, self.out)
         truth = thing.span
         start, stop = answer.video.time_at(truth.start), answer.video.time_at(truth.stop)
@@ -194,12 +195,26 @@ def answer_query(
 
 
 def write_results(answer: "Answer", out: Path) -> None:
-    """Write answer.json, answer.mp4 and answer.png to a folder."""
+    """Write answer.json, answer.mp4 and answer.png to a folder: all of them, or none."""
+    with write_together(out) as folder:
+        write_files(answer, folder)
+
+
+def write_files(answer: "Answer", folder: Path, *, source: Path | None = None) -> None:
+    """Write answer.json, answer.mp4 and answer.png, one after the other.
+
+    Args:
+        answer: The answer.
+        folder: Where to write.
+        source: The video's path in answer.json, if the video will lie elsewhere than now.
+    """
     from probe.pictures.fonts import note_missing_once
 
-    steps = show_progress("json", "video", "figure")
-    with write_together(out) as folder, note_missing_once(), steps as step:
-        answer.save(folder / "answer.json")
+    saved = answer
+    if source is not None:
+        saved = replace(answer, video=replace(answer.video, path=source))
+    with note_missing_once(), show_progress("json", "video", "figure") as step:
+        saved.save(folder / "answer.json")
         step()
         answer.overlay(folder / "answer.mp4")
         step()

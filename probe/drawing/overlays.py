@@ -48,8 +48,8 @@ EMPTY_BAR_COLOUR: Colour = (72, 72, 72)
 LEAST_HEIGHT = 360
 """Pixels of height below which a picture is enlarged, so that the text below it can be read."""
 
-DOUBT_LINES = 3
-"""Lines of a doubt below the query."""
+TITLE_LINES, DOUBT_LINES = 2, 3
+"""Lines of the query, and of each doubt below it."""
 
 DOUBT_SIZE = 0.85
 """Height of a doubt's text, as a share of the query's."""
@@ -225,7 +225,7 @@ class TimeBar:
             bars: The spans, drawn one below the other.
             width: Width of the strip in pixels.
             unit: Height of its text in pixels; everything else is measured by it.
-            title: The query, in one line; none if it is empty.
+            title: The query; none if it is empty.
             doubts: Sentences below the title, in amber.
         """
         margin = min(unit, width // 4)  # a narrow video has hardly any room for margins
@@ -308,10 +308,11 @@ class TextLine:
 
 
 def _set_lines(title: str, doubts: Sequence[str], unit: int, width: int) -> list[TextLine]:
-    """Set the query in one line, and each of the first doubts in a few."""
+    """Set the query and each of the first doubts in a few lines."""
     lines, large = [], Lettering(unit)
     if title:
-        lines.append(TextLine(large.fit(make_legible(title), width), TEXT_COLOUR, large))
+        written = large.wrap(make_legible(title), width, TITLE_LINES)
+        lines += [TextLine(line, TEXT_COLOUR, large) for line in written]
     small = Lettering(round(DOUBT_SIZE * unit))
     written = set_doubts(doubts, small, width, lines=DOUBT_LINES)
     lines += [TextLine(line, DOUBT_COLOUR, small) for line in written]
