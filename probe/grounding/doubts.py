@@ -92,10 +92,10 @@ def find_low_presence(evidence: Evidence) -> Iterator[str]:
 
 def find_missing_parts(evidence: Evidence) -> Iterator[str]:
     """Tell which parts were not found in the query, so that the whole of it was asked."""
-    names = {"attribute": "which object is meant", "action": "what it does"}
+    names = {"attribute": "for the object", "action": "for the action"}
     missing = [names[branch] for branch in evidence.queries.fallbacks]
     if missing:
-        yield f"the query could not be split: for {' and '.join(missing)} the whole of it was asked"
+        yield f"the query could not be split: the whole of it was asked {' and '.join(missing)}"
 
 
 def find_unknown_words(evidence: Evidence) -> Iterator[str]:

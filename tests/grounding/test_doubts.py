@@ -107,7 +107,7 @@ def test_words_that_the_tokenizer_does_not_know_are_named(organism, video):
 def test_a_query_that_cannot_be_split_is_a_doubt(organism, video):
     answer = ground(organism, video, "the red circle")
     assert answer.queries.fallbacks == ("action",)
-    assert "what it does" in find_doubt(answer, "could not be split")
+    assert "for the action" in find_doubt(answer, "could not be split")
     # The whole query is asked in its place; its margin is not told twice.
     assert "its action" not in (find_doubt(answer, "says no") or "")
 
