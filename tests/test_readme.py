@@ -1,0 +1,117 @@
+"""The figures of the README are those of the committed numbers: none is copied by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+METHODS = {
+    "**`CAUSAL`**, the default": "CAUSAL",
+    "word lens, a rival that asks no question": "word lens",
+    "`NOUN`": "NOUN",
+    "`ENTROPY_GRADIENT`": "ENTROPY_GRADIENT",
+    "`BEST`": "BEST",
+    "mean of the role tokens, all layers": "mean of role tokens, raw",
+    "largest track, middle half: reads neither query nor model": "largest track, middle half",
+    "random track, middle half": "random track, middle half",
+    "`PAPER`": "PAPER",
+}
+"""The rows of the README's table of methods, and their names in the numbers."""
+
+MODELS = {
+    "shipped": "organism",
+    "`fd3ab77`": "fd3ab77",
+    "`942180f`": "942180f",
+    "random weights": "untrained",
+}
+"""The columns of the README's table of models, and their names in the numbers."""
+
+
+def load_numbers(name):
+    return json.loads((ROOT / "analyses/numbers" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def write(figure):
+    """A mean with its interval, as the README has them."""
+    low, high = figure["interval"]
+    return f"{figure['mean']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+@pytest.mark.parametrize("row", METHODS)
+def test_the_table_of_methods_is_measured(row):
+    figures = load_numbers("causal_grounding")["table"][METHODS[row]]
+    cells = [write(figures[name]) for name in ("m_viou", "m_tiou", "right_track")]
+    assert f"| {row} | {' | '.join(cells)} |" in README
+
+
+@pytest.mark.parametrize("row", ["CAUSAL", "word lens", "NOUN", "BEST"])
+def test_the_table_of_models_is_measured(row):
+    models = load_numbers("causal_on_organisms")["models"]
+    cells = [write(models[name]["table"][row]["right_track"]) for name in MODELS.values()]
+    shown = row if row == "word lens" else f"`{row}`"
+    assert f"| {shown} | {' | '.join(cells)} |" in README
+
+
+@pytest.mark.parametrize(
+    ("over", "under", "figure"),
+    [
+        ("CAUSAL", "BEST", "m_viou"),
+        ("CAUSAL", "PAPER", "m_viou"),
+        ("CAUSAL", "word lens", "m_viou"),
+        ("CAUSAL", "word lens", "right_track"),
+    ],
+)
+def test_the_differences_are_measured(over, under, figure):
+    numbers = load_numbers("causal_grounding")["differences"]
+    found = [
+        one
+        for one in numbers
+        if (one["over"], one["under"], one["figure"]) == (over, under, figure)
+    ]
+    low, high = found[0]["interval"]
+    assert f"{found[0]['mean']:+.3f} [{low:.3f}, {high:.3f}]" in " ".join(README.split())
+
+
+def test_the_model_on_which_the_rival_wins_is_told():
+    numbers = load_numbers("causal_on_organisms")["models"]["942180f"]["differences"]
+    (found,) = [
+        one
+        for one in numbers
+        if (one["over"], one["under"], one["figure"]) == ("CAUSAL", "word lens", "m_viou")
+    ]
+    low, high = found["interval"]
+    assert f"by {-found['mean']:.3f} [{-high:.3f}, {-low:.3f}]" in " ".join(README.split())
+
+
+def test_nested_candidates_are_measured():
+    nested = load_numbers("causal_grounding")["nested"]
+    words = " ".join(README.split())
+    for name in ("CAUSAL", "NOUN", "BEST", "BEST, by size"):
+        assert write(nested[name]["+ these three"]) in words
+
+
+def test_presence_is_measured():
+    numbers = load_numbers("presence")
+    words = " ".join(README.split())
+    for one in ("whole query's margin", "lower of both parts' margins", "peak of BEST's map"):
+        assert write(numbers["auroc"][one]["all kinds"]) in words
+    assert f"{numbers['threshold']['value']:+.2f}" in words
+
+
+def test_costs_are_measured():
+    numbers = load_numbers("causal_costs")
+    ratios, memory = numbers["ratios"], numbers["peak_mib"]
+    words = " ".join(README.split())
+    assert f"{ratios['paper']['causal']['mean']:.2f} of `PAPER`'s time" in words
+    assert f"{ratios['best']['causal']['mean']:.1f} times that of `BEST`" in words
+    assert f"{memory['causal'] / memory['paper']:.2f} of `PAPER`'s memory" in words
+
+
+def test_the_clips_are_as_many_as_the_readme_says():
+    assert load_numbers("causal_grounding")["cases"] == 400
+    assert load_numbers("presence")["cases"] == 400
+    assert load_numbers("causal_on_organisms")["cases"] == 200
+    assert "400 clips of `shapes-report-2`" in " ".join(README.split())
