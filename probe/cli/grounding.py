@@ -278,7 +278,7 @@ def print_presence(query: str, presence: float | None, model: Mapping[str, Any])
     if presence is None:
         return
     threshold = CALIBRATED.get(model["name"])
-    known = "" if threshold is None else f"; from {threshold:+.2f} on it is, as calibrated"
+    known = "" if threshold is None else f"; calibrated threshold {threshold:+.2f}"
     show(f"present {presence:+.2f} (yes minus no of the whole query, in logits{known})")
 
 
