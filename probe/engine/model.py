@@ -28,6 +28,7 @@ from probe.engine.families import family_of
 from probe.engine.opening import DTYPES, check_dtype, explain_failures, find_device, find_folder
 from probe.engine.processors import check_processor
 from probe.engine.stored_weights import (
+    check_plain,
     check_quantized,
     compare,
     read_stored,
@@ -235,7 +236,9 @@ def _open(
     if quantization is not None:
         check_packages(name, quantization)
     stored = read_stored(folder)
-    if quantization is not None:
+    if quantization is None:
+        check_plain(name, stored)
+    else:
         check_quantized(name, quantization, stored)
     check_layers(folder, written, len(stored))
     with explain_failures(name):

@@ -27,6 +27,9 @@ INDEX = "model.safetensors.index.json"
 LARGEST_HEADER = 2**24
 """Most bytes of the list of weights in a file: ten times what the largest models have."""
 
+COUNTERS = ("position_ids", "num_batches_tracked")
+"""Ends of the names of what is stored with the weights and counts in whole numbers."""
+
 Stored: TypeAlias = Mapping[str, Tensor]
 """Weights by name, each with its shape and type but without memory."""
 
@@ -176,6 +179,31 @@ def compare(model_class: Any, config: Any, stored: Stored) -> Mapping[str, Colle
             output_loading_info=True,
         )
     return info
+
+
+def check_plain(source: str, stored: Stored) -> None:
+    """Refuse whole numbers among weights that are not quantized.
+
+    Transformers would take the codes of something else for weights.
+
+    Args:
+        source: The checkpoint's name or folder, for the message.
+        stored: The weights.
+
+    Raises:
+        ValueError: if there are any, but for the known counters and places.
+    """
+    whole = [
+        name
+        for name, weight in stored.items()
+        if not weight.is_floating_point() and not name.endswith(COUNTERS)
+    ]
+    if whole:
+        raise ValueError(
+            f"{source}: {len(whole)} weights are stored as {stored[whole[0]].dtype} and not as "
+            f"fractions, the first {whole[0]!r}, but config.json says nothing of quantized "
+            f"weights; download both again"
+        )
 
 
 def check_quantized(source: str, method: str, stored: Stored) -> None:

@@ -374,7 +374,10 @@ HOSTILE = {
         "cannot be rendered .SecurityError"),
     "a template that reads Python": (
         template("{{ namespace(__class__=1) }}"), "cannot be rendered .SecurityError"),
-    # Quantized weights without their package, and adapters.
+    # Whole numbers, quantized weights without their package, and adapters.
+    "whole numbers for weights": (
+        with_weight(Q_PROJ, torch.ones(64, 64, dtype=torch.int32)),
+        "1 weights are stored as torch.int32 and not as fractions"),
     "quantized by bitsandbytes": (
         quantized(quant_method="bitsandbytes", load_in_4bit=True),
         MISSING_PACKAGE.format("bitsandbytes", "bitsandbytes")),
