@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import warnings
 
 import av
 import numpy as np
@@ -72,6 +73,47 @@ def test_grounding_any_video_gives_a_well_formed_answer_and_a_warning(run, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("query", "printed"),
+    [
+        ("the $ circle \\frac{1}{2}", "the $ circle \\frac{1}{2}"),
+        ("the \x1b[31mred\x07 circle\u202e", "the \\x1b[31mred\\x07 circle\\u202e"),
+        ("男人 رجل 👩\u200d💻 </script>", "男人 رجل 👩\u200d💻 </script>"),
+    ],
+    ids=["mathematics", "control", "alphabets"],
+)
+def test_any_query_is_drawn_printed_and_kept_as_it_is(run, tmp_path, clip_file, query, printed):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        code, out, err = run("ground", clip_file, query, "--out", tmp_path)
+    assert (code, complaint(err)) == (0, [])
+    assert out.splitlines()[0] == f"query   {printed}"
+    assert not set(out + err) & set("\x1b\x07\u202e")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["answer.json", "answer.mp4", "answer.png"]
+    assert json.loads((tmp_path / "answer.json").read_text(encoding="utf-8"))["query"] == query
+    assert not [one for one in said if "Glyph" in str(one.message)]
+    assert err.count("no font on this machine") <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("writer", ["write_json", "overlay", "save_figure"])
+def test_a_failure_while_writing_leaves_the_files_of_the_answer_before(
+    run, tmp_path, clip_file, monkeypatch, writer
+):
+    assert run("ground", clip_file, "the red circle", "--out", tmp_path)[0] == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def refuse(*_, **__):
+        raise ValueError("no room")
+
+    monkeypatch.setattr(f"probe.grounding.answers.{writer}", refuse)
+    code, _, err = run("ground", clip_file, "the blue square", "--out", tmp_path)
+    assert (code, complaint(err)) == (2, ["probe: no room"])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.slow
 def test_tokens_writes_a_table_and_a_figure(run, tmp_path, clip_file):
     code, out, err = run("tokens", clip_file, "Is there a red circle?", "--out", tmp_path / "t")
     assert code == 0, err
@@ -117,7 +159,8 @@ def make_bad_inputs(folder, clip_file):
         ("bare", ("ground", folder / "bare", "x", *out)),
         ("query is empty", ("ground", clip_file, " ", *out)),
         ("'<video>'", ("tokens", clip_file, "is <video> here?", *out)),
-        ("tokens but", ("ground", clip_file, "red " * 3000, *out)),
+        ("at most 200 words", ("ground", clip_file, "red " * 3000, *out)),
+        ("tokens but", ("tokens", clip_file, "red " * 3000, *out)),
         ("tracks.json", ("ground", clip_file, "x", "--tracks", folder / "tracks.json", *out)),
         ("no such folder", ("ground", clip_file, "x", "--model", folder / "no", *out)),
         ("cannot use device", ("ground", clip_file, "x", "--device", "nowhere", *out)),
