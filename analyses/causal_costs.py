@@ -68,7 +68,7 @@ def measure(measurement: Measurement) -> Numbers:
         "seconds": {name: _summarise_median(values) for name, values in times.items()},
         "ratios": {
             base: {
-                name: _summarise_median(np.divide(values, times[base]))
+                name: _summarise_median(np.divide(values, times[base]).tolist())
                 for name, values in times.items()
             }
             for base in BASES

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from common import (
@@ -273,7 +273,7 @@ def _compare_pair(
 def draw(numbers: Numbers) -> Figure:
     """Draw each method's figures, what it adds to `BEST`, and the choice among nested tracks."""
     figure = create_figure(10.4, 7.2)
-    above, below = figure.subfigures(2, 1, height_ratios=(1.6, 1))
+    above, below = cast(Sequence[Figure], figure.subfigures(2, 1, height_ratios=(1.6, 1)))
     left, middle, right = above.subplots(1, 3, sharey=True)
     table = numbers["table"]
     draw_dots(left, {name: row["m_viou"] for name, row in table.items()})

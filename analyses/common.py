@@ -20,7 +20,7 @@ from probe.metrics import bootstrap_interval, paired_difference, wilson_interval
 
 HERE = Path(__file__).parent
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#9a9a9a"
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#9a9a9a"
 """Colours of the colour-blind safe palette of Okabe and Ito, and a grey."""
 
 TESTING_LEVEL = 0.05
@@ -187,7 +187,8 @@ def compare_paired(over: Sequence[float], under: Sequence[float]) -> dict[str, A
     differences = np.subtract(over, under)
     # A t test divides by the spread. Without any, differences are all 0, or all of them a finding.
     constant = np.ptp(differences) == 0
-    p = float(mean == 0) if constant else float(stats.ttest_1samp(differences, 0).pvalue)
+    found: Any = None if constant else stats.ttest_1samp(differences, 0)
+    p = float(mean == 0) if constant else float(found.pvalue)
     return {"mean": mean, "interval": interval, "p": p}
 
 

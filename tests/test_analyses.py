@@ -14,6 +14,7 @@ from tolerances import assert_equal_up_to_rounding
 import probe
 from probe.candidates.tracks import save_tracks
 from probe.grounding.presence import CALIBRATED
+from probe.grounding.track_rules import score_tracks
 
 ANALYSES = Path(__file__).parent.parent / "analyses"
 SHARED_FILES = ("all", "common", "measurement", "tables")
@@ -196,7 +197,7 @@ def test_without_the_root_a_score_is_the_root_of_the_size_times_that_with_it(org
     view = organism.watch(case.video)
     where = causal.find_where(view, case.queries, probe.CAUSAL)
     asked = view, case.queries, where, case.tracks
-    plain, divided = causal.EffectWithoutRoot()(*asked), probe.CAUSAL.track(*asked)
+    plain, divided = causal.EffectWithoutRoot()(*asked), score_tracks(probe.CAUSAL.track, *asked)
     roots = [int(view.grid.cells.inside(track).sum()) ** 0.5 for track in case.tracks]
     expected = [score * root for score, root in zip(divided.values, roots, strict=True)]
     assert_equal_up_to_rounding(list(plain.values), expected)
