@@ -173,3 +173,12 @@ def test_the_example_of_a_claim_moves_the_margin():
     first, *_ = blocks(DOCS / "how-to/test-a-claim.md")
     exec(first, space := {})
     assert space["blind"].margin_change < space["cut"].margin_change < 0
+
+
+@pytest.mark.slow
+def test_the_example_of_a_threshold_tells_what_is_there_from_what_is_not():
+    space = {}
+    for part in blocks(DOCS / "how-to/choose-a-preset.md"):
+        exec(part, space)
+    assert space["balanced_accuracy"](space["threshold"]) > 0.9
+    assert space["config"].require_presence == space["threshold"]
