@@ -51,7 +51,7 @@ def report(kind, seed, numbers, seeds):
     tally = run(kind, seed, numbers, seeds)
     counts = ", ".join(f"{tally.outcomes[one]} {one}" for one in ("read", "refused", "WRONG"))
     print(
-        f"{kind}: {counts}; peak {tally.peak:.0f} MB, slowest {tally.slowest:.1f} s, "
+        f"{kind}: {counts}; peak {tally.peak:.0f} MB ({tally.start:.0f} at the start), slowest {tally.slowest:.1f} s, "
         f"{time.perf_counter() - began:.0f} s in all",
         flush=True,
     )

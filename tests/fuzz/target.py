@@ -50,6 +50,8 @@ class Tally:
     """Numbers of cases, and what happened."""
     peak: float = 0.0
     """Most memory of a process, in MB."""
+    start: float = 0.0
+    """Memory of a process that has read nothing yet, which the libraries take."""
     slowest: float = 0.0
     """Seconds of the slowest case."""
 
@@ -114,6 +116,7 @@ def describe(failure):
 def work(kind, seed, first, count, seeds):
     """Try cases in this process, and print each outcome as a line of JSON."""
     faulthandler.enable()
+    print(json.dumps({"start": measure_peak()}), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(first, first + count):
             print(json.dumps({"began": number}), flush=True)
@@ -155,7 +158,7 @@ def follow(child, tally, number):
                 break
             said = json.loads(line)
             if isinstance(said, dict):
-                number = said["began"]
+                number, tally.start = said.get("began", number), said.get("start", tally.start)
                 continue
             number, outcome, seconds, peak = said
             note(tally, number, outcome)
