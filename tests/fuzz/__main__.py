@@ -50,9 +50,10 @@ def report(kind, seed, numbers, seeds):
     began = time.perf_counter()
     tally = run(kind, seed, numbers, seeds)
     counts = ", ".join(f"{tally.outcomes[one]} {one}" for one in ("read", "refused", "WRONG"))
+    memory = f"peak {tally.peak:.0f} MB ({tally.start:.0f} at the start)"
+    seconds = f"slowest {tally.slowest:.1f} s, {time.perf_counter() - began:.0f} s in all"
     print(
-        f"{kind}: {counts}; peak {tally.peak:.0f} MB ({tally.start:.0f} at the start), slowest {tally.slowest:.1f} s, "
-        f"{time.perf_counter() - began:.0f} s in all",
+        f"{kind}: {counts}; {memory}, {seconds}",
         flush=True,
     )
     for number, outcome in tally.wrong:
