@@ -17,6 +17,7 @@ from tyro.conf import arg
 
 from probe.files import read_json, write_json
 from probe.metrics import bootstrap_interval, paired_difference, wilson_interval
+from probe.pictures.style import choose_options, shorten_line
 
 HERE = Path(__file__).parent
 
@@ -25,6 +26,9 @@ BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", 
 
 TESTING_LEVEL = 0.05
 """Probability with which chance alone may make any of the differences that a page calls shown."""
+
+LONGEST_ABOUT = 120
+"""Characters of the line about model and data set under a figure."""
 
 Numbers: TypeAlias = dict[str, Any]
 """Plain values that a script measured."""
@@ -290,7 +294,10 @@ def finish_figure(figure: Figure, numbers: Numbers) -> Figure:
     """Style a figure, and write under it the model, the data set and how many clips failed."""
     lacking = f", {len(numbers['failed'])} of them failed" if numbers["failed"] else ""
     about = f"{numbers['model']['name']}; {numbers['dataset']['name']}, {numbers['cases']} clips"
-    figure.supxlabel(f"{about}{lacking}", fontsize=6, color="#6a6a6a", x=0.99, ha="right")
+    # Names of models and data sets are text of users, which may be long and hold any sign.
+    line = shorten_line(about, LONGEST_ABOUT) + lacking
+    options = choose_options(line)
+    figure.supxlabel(line, fontsize=6, color="#6a6a6a", x=0.99, ha="right", **options)
     return style_axes(figure)
 
 
