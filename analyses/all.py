@@ -1,7 +1,7 @@
 """Draw every figure in one process; with `--measure` measure every number first.
 
     python analyses/all.py              draw from the stored numbers (a quarter of a minute)
-    python analyses/all.py --measure    measure all again (a quarter of an hour on two cores)
+    python analyses/all.py --measure    measure all again (an hour on two cores)
 
 Takes the options that each script takes. Claims that only the shapes can answer are left out if
 another data set is given.

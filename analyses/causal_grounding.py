@@ -190,6 +190,7 @@ def list_candidates(case: Case) -> Iterator[tuple[str, Tube]]:
     for one, other in combinations(everywhere, 2):
         corners = np.minimum(one, other)[:, :2], np.maximum(one, other)[:, 2:]
         yield "unions of pairs", Tube(frames, np.concatenate(corners, axis=1))
+    # Cut at the frame's edges, so that a wider box is one that a detector could give.
     margin = WIDER * np.array([-width, -height, width, height])
     for boxes in everywhere:
         wider = np.clip(boxes + margin, frame[[0, 1, 0, 1]], frame[[2, 3, 2, 3]])

@@ -32,7 +32,7 @@ from common import (
     read_command_line,
 )
 from matplotlib.figure import Figure
-from measurement import Measurement, MeasurementConfig
+from measurement import MeasurementConfig
 from tyro.conf import UseAppendAction, arg
 
 METHODS = {name: method for name, method in COMPARED.items() if name != "PAPER"}
@@ -42,11 +42,6 @@ BASES = ("BEST",)
 
 COLOURS = (BLUE, ORANGE, GREEN, GREY)
 """Colours of the models, in the order in which they were measured."""
-
-
-def measure(measurement: Measurement) -> Numbers:
-    """Measure all methods on one model."""
-    return join_models({measurement.model.name: measure_methods(measurement, METHODS, BASES)})
 
 
 def join_models(found: Mapping[str, Numbers]) -> Numbers:
@@ -88,7 +83,13 @@ def draw(numbers: Numbers) -> Figure:
     return finish_figure(figure, numbers)
 
 
-CLAIM = Claim(__file__, draw, measure, MeasurementConfig(data="shapes-report-2", clips=200))
+# No `measure`: `all.py --measure` would put the numbers of one model in the place of several.
+CLAIM = Claim(
+    __file__,
+    draw,
+    config=MeasurementConfig(data="shapes-report-2", clips=200),
+    only_shapes="this page compares models, which its own script takes with --also",
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def measure_models(options: OrganismsOptions) -> Numbers:
     """Measure the model of the options, then each of the others, named by their folders."""
     measured: dict[str, Numbers] = {}
     for model in (options.config.model, *map(str, options.also)):
-        (found,) = measure(replace(options.config, model=model).open())["models"].values()
+        measurement = replace(options.config, model=model).open()
+        found = measure_methods(measurement, METHODS, BASES)
         # The folder's name only: where it was on this machine tells nobody else anything.
         name = Path(model).name
         measured[name] = {**found, "model": {**found["model"], "name": name}}
@@ -111,12 +113,12 @@ def measure_models(options: OrganismsOptions) -> Numbers:
 
 
 def main() -> None:
-    """Measure other models as well if they are given, and draw."""
+    """Measure the models if the command line asks for it, and draw."""
     with errors_in_one_line(CLAIM.name):
         options = read_command_line(OrganismsOptions(CLAIM.config), CLAIM.name)
-        if options.also and not options.measure:
-            raise ValueError("--also says what to measure; add --measure")
-        if options.also:
+        if options.measure != bool(options.also):
+            raise ValueError("this page compares models: give --measure with one --also or more")
+        if options.measure:
             options.check(CLAIM.config)
             CLAIM.store(measure_models(options), options.out)
             CLAIM.redraw(options.out)

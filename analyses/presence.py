@@ -176,6 +176,7 @@ def _measure_clip(model: VideoLM, case: Case) -> dict[str, dict[str, float]]:
     for kind, query in _list_queries(case).items():
         asked = decompose(query)
         whole, *parts = measure_presence(view, asked.whole, asked.attribute, asked.action)
+        # The map of `BEST`, which `CausalEffect` itself falls back on.
         where = look(view, BEST.parts(asked)[0], BEST)
         effects = CausalEffect()(view, asked, where, candidates)
         found[kind] = {

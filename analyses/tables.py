@@ -70,6 +70,7 @@ def score_methods(
         except ValueError:
             found[name] = dict.fromkeys(METHOD_FIGURES, 0.0)
             continue
+        # As `Answer.tube` and `Answer.whole_track`, which only the grounder's answers have.
         span = answer.span
         tube = answer.track.interpolated(range(span.start, span.stop))
         track = answer.track.interpolated(range(case.video.source_length))

@@ -15,11 +15,12 @@ import probe
 from probe.candidates.tracks import save_tracks
 from probe.grounding.presence import CALIBRATED
 from probe.grounding.track_rules import score_tracks
+from probe.organism.network import make_network, save_checkpoint
 
 ANALYSES = Path(__file__).parent.parent / "analyses"
 SHARED_FILES = ("all", "common", "measurement", "tables")
 SCRIPTS = sorted(path.stem for path in ANALYSES.glob("*.py") if path.stem not in SHARED_FILES)
-OF_SHAPES_ONLY = ("organism", "presence", "training")
+OF_SHAPES_ONLY = ("causal_on_organisms", "organism", "presence", "training")
 
 COMPARED = {
     "choices": ("OPTIONS", "layer_windows"),
@@ -58,6 +59,14 @@ def people(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """The folder of an organism that was never trained."""
+    folder = tmp_path_factory.mktemp("models") / "untrained"
+    save_checkpoint(make_network(0), folder)
+    return folder
+
+
 @pytest.fixture
 def said(monkeypatch, capsys):
     """Run a script's command line, which is to end in an error; gives what it says."""
@@ -82,8 +91,9 @@ def test_every_figure_draws_from_its_stored_numbers(script):
     assert asked.draw(json.loads(asked.numbers_path().read_text())).axes
 
 
-def test_only_the_training_curves_are_not_measured():
-    assert [script for script in SCRIPTS if claim(script).measure is None] == ["training"]
+def test_only_training_curves_and_the_page_of_several_models_are_not_measured_with_all():
+    unmeasured = [script for script in SCRIPTS if claim(script).measure is None]
+    assert unmeasured == ["causal_on_organisms", "training"]
 
 
 def first_two(compared):
@@ -123,6 +133,19 @@ def test_what_is_measured_on_the_shapes_has_the_shape_of_what_is_stored(script):
     assert found.keys() == stored.keys()
     for same in ("dataset", "weights", "model", "frames"):
         assert found[same] == stored[same]
+
+
+@pytest.mark.slow
+def test_models_are_named_by_their_folders_and_share_one_correction(untrained):
+    organisms = importlib.import_module("causal_on_organisms")
+    settings = replace(organisms.CLAIM.config, clips=2)
+    options = organisms.OrganismsOptions(settings, also=(untrained,))
+    numbers = organisms.measure_models(options)
+    stored = json.loads(organisms.CLAIM.numbers_path().read_text())
+    assert numbers.keys() == stored.keys()
+    assert list(numbers["models"]) == ["organism", untrained.name]
+    assert str(untrained.parent) not in json.dumps(numbers)
+    assert organisms.draw(numbers).axes
 
 
 def test_cutting_what_is_looked_at_moves_the_answer_more_than_cutting_random_cells():
