@@ -18,6 +18,7 @@ from transformers.utils.import_utils import is_flash_attn_2_available
 from probe.engine.chat_templates import set_template
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.configuration import (
+    Configuration,
     check_layers,
     check_packages,
     quantization_of,
@@ -28,6 +29,7 @@ from probe.engine.families import family_of
 from probe.engine.opening import DTYPES, check_dtype, explain_failures, find_device, find_folder
 from probe.engine.processors import check_processor
 from probe.engine.stored_weights import (
+    Stored,
     check_plain,
     check_quantized,
     compare,
@@ -232,6 +234,20 @@ def _open(
     target = None if placed else find_device(device)
     written = read_configuration(folder)
     family = family_of(written["model_type"])
+    stored = _check_stored(name, folder, written)
+    with explain_failures(name):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+    set_template(processor, chat_template)
+    check_processor(name, processor, family)
+    module = _load_module(name, folder, config, stored, weights)
+    decoder = Decoder(Checkpoint(module if placed else module.to(target), processor, family))
+    decoder.check()
+    return decoder
+
+
+def _check_stored(name: str, folder: Path, written: Configuration) -> Stored:
+    """Read what weights are stored, and compare it with what the configuration says of them."""
     quantization = quantization_of(written)
     if quantization is not None:
         check_packages(name, quantization)
@@ -241,19 +257,23 @@ def _open(
     else:
         check_quantized(name, quantization, stored)
     check_layers(folder, written, len(stored))
-    with explain_failures(name):
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
-    set_template(processor, chat_template)
-    check_processor(name, processor, family)
+    return stored
+
+
+def _load_module(
+    name: str, folder: Path, config: Any, stored: Stored, weights: dict[str, Any]
+) -> Any:
     model_class: Any = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
-    # Quantized weights have other names and shapes until their package has put them in place.
-    if quantization is None:
+    text = config.get_text_config()
+    # Quantized weights have other names and shapes until their package has put them in place, so
+    # it is only afterwards that they can be compared.
+    quantized = any(getattr(part, "quantization_config", None) for part in (config, text))
+    if not quantized:
         with explain_failures(name):
             differences = compare(model_class, config, stored)
         refuse_differences(name, differences)
     with explain_failures(name):
-        module, info = model_class.from_pretrained(
+        module, differences = model_class.from_pretrained(
             folder,
             config=config,
             **weights,
@@ -262,8 +282,7 @@ def _open(
             ignore_mismatched_sizes=True,  # or the error would not say which
             output_loading_info=True,
         )
-    refuse_differences(name, info)
+    if quantized:
+        refuse_differences(name, differences)
     refuse_broken(name, module)
-    decoder = Decoder(Checkpoint(module if placed else module.to(target), processor, family))
-    decoder.check()
-    return decoder
+    return module
