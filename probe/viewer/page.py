@@ -14,6 +14,7 @@ from probe.argument_order import accept_path_first
 from probe.engine.readings import Reading
 from probe.files import write_text
 from probe.grounding.answers import Answer
+from probe.pictures.escapes import escape
 from probe.video import Video
 from probe.viewer.compression import Budget
 from probe.viewer.scene import Scene, as_scene
@@ -70,7 +71,7 @@ def page(
     """
     scene = as_scene(seen, video, generic=generic, before=before)
     parts = {
-        "@TITLE@": html.escape(scene.title or "Grounding Probe"),
+        "@TITLE@": html.escape(escape(scene.title or "Grounding Probe")),
         "@STYLE@": load_style(),
         "@STYLE_HASH@": _hash_for_policy(load_style()),
         "@SCRIPT@": load_script() + START_SCRIPT,

@@ -20,6 +20,7 @@ from PIL import Image
 from probe.engine.attention import RELATIVE_FLOOR, Heatmap
 from probe.engine.readings import Reading
 from probe.grounding.answers import Answer
+from probe.pictures.escapes import escape
 from probe.pictures.heat import (
     COLD_PERCENTILE,
     DARKEST_HEAT,
@@ -37,8 +38,9 @@ WEBP_QUALITIES = (85, 70, 50, 30)
 LEAST_PICTURE_SIDE = 64
 """Pixels of the longest side below which pictures are not made smaller."""
 
-ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-"""Signs that could end a script element or a line of JavaScript, as JSON writes them otherwise."""
+ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+"""Signs that could end a script element, as JSON writes them otherwise. Those that could end a line
+of JavaScript are none that `make_visible` leaves."""
 
 
 def encode_scene(scene: Scene, budget: Budget) -> str:
@@ -63,10 +65,26 @@ def encode_scene(scene: Scene, budget: Budget) -> str:
         "truth": None if scene.truth is None else _describe_tube(scene.truth, scene.video),
     }
     # Python would write NaN, which is no JSON: the browser would refuse the whole page.
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    shown = make_visible(record)
+    text = json.dumps(shown, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for sign, escaped in ESCAPES.items():
         text = text.replace(sign, escaped)
     return text
+
+
+def make_visible(content: Any) -> Any:
+    """Write signs of control in all texts of plain values as escapes: browsers show nothing there.
+
+    A turn of direction would also turn the words of the page that follow it.
+    """
+    if isinstance(content, str):
+        return escape(content)
+    if isinstance(content, Mapping):
+        return {name: make_visible(value) for name, value in content.items()}
+    # Numbers are left alone as a whole: there are many, such as the times of all frames.
+    if isinstance(content, list) and not all(isinstance(one, int | float) for one in content):
+        return [make_visible(one) for one in content]
+    return content
 
 
 def encode_array(array: np.ndarray) -> dict[str, Any]:

@@ -222,7 +222,18 @@ def test_the_scene_holds_no_sign_that_could_end_a_script(asked, small_video):
     scene = Scene(small_video, (ShownQuestion(asked),), title="</script><!--\u2028&")
     text = encode_scene(scene, Budget())
     assert not set(text) & set("<>&\u2028\u2029")
-    assert json.loads(text)["title"] == scene.title
+    assert json.loads(text)["title"] == "</script><!--\\u2028&"
+
+
+def test_signs_of_control_are_shown_as_escapes(asked, small_video):
+    question = ShownQuestion(asked, name="\x1b[31mred\u202e")
+    scene = Scene(small_video, (question,), title="a\nb\x07", model="\u202emodel")
+    shown = page(scene)
+    assert not set(shown) & set("\x1b\x07\u202e")
+    record = json.loads(encode_scene(scene, Budget()))
+    assert record["title"] == r"a\nb\x07"
+    assert record["questions"][0]["name"] == r"\x1b[31mred\u202e"
+    assert record["model"] == r"\u202emodel"
 
 
 def test_pictures_fit_their_budget(asked, small_video):
