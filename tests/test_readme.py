@@ -96,8 +96,9 @@ def test_nested_candidates_are_measured():
 def test_presence_is_measured():
     numbers = load_numbers("presence")
     words = " ".join(README.split())
-    for one in ("whole query's margin", "lower of both parts' margins", "peak of BEST's map"):
-        assert write(numbers["auroc"][one]["all kinds"]) in words
+    for score in numbers["auroc"]:
+        if score != "greatest causal effect":
+            assert write(numbers["auroc"][score]["all kinds"]) in words
     assert f"{numbers['threshold']['value']:+.2f}" in words
 
 
