@@ -2,8 +2,13 @@
 
 import errno
 import os
+import subprocess
+import sys
+import time
 
+import numpy as np
 import pytest
+from waiting import wait_for
 
 from probe.cli.outputs import write_together
 from probe.files import write_text
@@ -82,3 +87,38 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
         write_text(folder / "answer.json", "{}")
     modes = {path.stat().st_mode for path in tmp_path.iterdir()}
     assert len(modes) == 1
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from probe.cli.outputs import write_together
+from probe.files import write_text
+
+folder, number = Path(sys.argv[1]), int(sys.argv[2])
+while True:
+    number += 1
+    with write_together(folder) as temporary:
+        for name in ("answer.json", "answer.mp4", "answer.png"):
+            write_text(temporary / name, f"{number}\\n" * 5000)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_whole_files_and_a_new_answer_with_its_pictures(tmp_path):
+    rng, seen = np.random.default_rng(0), 0
+    for _ in range(12):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(seen)])
+        newest = tmp_path / "answer.json"
+        wait_for(lambda: newest.exists() and int(newest.read_text().split()[0]) > seen)  # noqa: B023
+        time.sleep(rng.uniform(0, 0.05))
+        writer.kill()
+        writer.wait()
+        texts = [(tmp_path / name).read_text() for name in NAMES]
+        numbers = [int(text.split()[0]) for text in texts]
+        assert texts == [f"{number}\n" * 5000 for number in numbers]
+        answer, *pictures = numbers
+        assert all(answer <= picture <= answer + 1 for picture in pictures)
+        seen = answer
+    visible = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    assert visible == set(NAMES)

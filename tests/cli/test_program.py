@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 import probe.cli.commands
 from probe.cli.console import LONGEST_MESSAGE, ExitCode, NotePrinter, show, summarise
@@ -191,10 +191,3 @@ def test_control_c_is_one_line_also_while_torch_is_imported(tmp_path, moment):
     assert err.replace("\r", "\n").splitlines()[-1] == "probe: stopped"
     assert "Traceback" not in err
     assert "terminate" not in err
-
-
-def wait_for(holds):
-    deadline = time.monotonic() + 120
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
