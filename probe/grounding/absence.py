@@ -9,6 +9,7 @@ from probe.files import FileFormat, read_json, write_json
 from probe.grounding.answers import describe_video, library_versions
 from probe.grounding.doubts import Evidence, list_doubts
 from probe.grounding.queries import Queries
+from probe.pictures.escapes import escape
 
 ABSENCE_FORMAT = FileFormat("grounding-probe/absence", 1, "an absence", "Absence.save")
 
@@ -36,7 +37,7 @@ class Absence:
     versions: Mapping[str, str] = field(default_factory=library_versions)
 
     def __repr__(self) -> str:
-        return (
+        return escape(
             f"Absence({self.queries.whole!r}: presence {self.presence:+.2f}, required "
             f"{self.required:+.2f}; {self.model['name']})"
         )

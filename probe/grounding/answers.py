@@ -32,6 +32,7 @@ from probe.files import FileFormat, read_json, write_json
 from probe.grounding.config import GrounderConfig
 from probe.grounding.looks import Look
 from probe.grounding.queries import Queries
+from probe.pictures.escapes import escape
 from probe.pictures.fonts import note_missing_once
 from probe.pictures.found import Found, draw_found
 from probe.pictures.html import plot_as_html
@@ -100,7 +101,7 @@ class Answer:
     def __repr__(self) -> str:
         start, stop = self.seconds
         label = f" ({self.track.label})" if self.track.label else ""
-        return (
+        return escape(
             f"Answer({self.queries.whole!r}: {start:.2f} to {stop:.2f} s, one of "
             f"{len(self.candidates)} tracks{label}; {self.model['name']})"
         )
