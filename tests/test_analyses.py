@@ -26,7 +26,7 @@ COMPARED = {
     "choices": ("OPTIONS", "layer_windows"),
     "rate_and_steps": ("LEARNINGS",),
     "right_track": ("COMPARED_PRESETS",),
-    "causal_costs": ("COUNTS", "PRESETS"),
+    "causal_costs": ("COUNTS",),
 }
 """What a script tries one after the other, where that is much: two of a kind show the form."""
 
