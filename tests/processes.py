@@ -1,9 +1,11 @@
 """A second process for tests, which is there at once: it is a copy of the first."""
 
 import multiprocessing
+import threading
 from concurrent.futures import ProcessPoolExecutor
 
 import torch
+from tqdm.auto import tqdm
 
 FORK = multiprocessing.get_context("fork")
 """A new interpreter would import torch and transformers again, which takes seconds."""
@@ -25,4 +27,7 @@ def call_in_copy(act, *arguments):
 def _call(act, *arguments, **options):
     # The other threads of the first process do not exist in a copy: torch would wait for them.
     torch.set_num_threads(1)
+    # The lock of progress bars is one for all processes. A copy that is killed while it draws a bar
+    # would keep it for ever, and the next copy would wait for it.
+    tqdm.set_lock(threading.RLock())
     return act(*arguments, **options)
