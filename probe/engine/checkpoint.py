@@ -130,8 +130,19 @@ class Checkpoint:
         return self.family.grid(self.config, self.processor, video, inputs)
 
     def embed(self, ids: Sequence[int]) -> Float[Tensor, "token hidden"]:
-        """Look up the embeddings of text tokens."""
-        return self.module.get_input_embeddings()(torch.tensor(ids, device=self.device))
+        """Look up the embeddings of text tokens.
+
+        Raises:
+            ValueError: if the tokenizer has written a token that the model does not know.
+        """
+        table = self.module.get_input_embeddings()
+        # Checked, because a GPU answers with a failure that ends the process.
+        if ids and max(ids) >= table.num_embeddings:
+            raise ValueError(
+                f"the tokenizer writes token {max(ids)}, but this model knows "
+                f"{table.num_embeddings}; is the tokenizer this checkpoint's own?"
+            )
+        return table(torch.tensor(ids, device=self.device))
 
     def logits(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token word"]:
         """Compute next-token logits of last states, in float32."""
@@ -152,7 +163,9 @@ class Checkpoint:
         blank = Video(np.zeros((2, 64, 96, 3), np.uint8), (0, 1), np.arange(2) / 2)
         text = self.writer(before=0).text("?")
         try:
-            self.grid(blank, self.process(blank, text))
+            inputs = self.process(blank, text)
+            self.grid(blank, inputs)
+            self.embed(inputs["input_ids"].unique().tolist())
         except ValueError:
             raise
         except Exception as failure:  # settings of a processor can raise anything

@@ -13,6 +13,7 @@ To add a family:
 6. Build a tiny checkpoint of random weights in `tests/zoo.py`; `probe check-model` is the proof.
 """
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -86,7 +87,8 @@ def family_of(model_type: str) -> Family:
     """
     if (found := FAMILIES.get(model_type)) is None:
         known = ", ".join(sorted(FAMILIES))
-        raise ValueError(f"{model_type!r} models are not supported; supported: {known}")
+        given = reprlib.repr(model_type)
+        raise ValueError(f"{given} models are not supported; supported: {known}")
     return found
 
 

@@ -239,7 +239,7 @@ def _open(
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
     set_template(processor, chat_template)
-    check_processor(name, processor, family)
+    check_processor(name, processor, config, family)
     module = _load_module(name, folder, config, stored, weights)
     decoder = Decoder(Checkpoint(module if placed else module.to(target), processor, family))
     decoder.check()

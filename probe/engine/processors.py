@@ -14,7 +14,15 @@ BRIGHTEST = 1000.0
 """Largest mean and spread of pixels, which are counted up to 1 or up to 255."""
 
 
-def check_processor(name: str, processor: Any, family: Family) -> None:
+SHARED = (
+    ("patch_size", "patch_size"),
+    ("temporal_patch_size", "temporal_patch_size"),
+    ("merge_size", "spatial_merge_size"),
+)
+"""Settings that some processors share with the vision tower, by their names in either."""
+
+
+def check_processor(name: str, processor: Any, config: Any, family: Family) -> None:
     """Refuse a processor that lacks a part, or whose settings are beyond all sense.
 
     Nothing is processed: a size of a million pixels would take all memory before it failed.
@@ -22,18 +30,19 @@ def check_processor(name: str, processor: Any, family: Family) -> None:
     Args:
         name: The checkpoint's name or folder, for the message.
         processor: The processor.
+        config: The checkpoint's configuration.
         family: The entry of the checkpoint's family.
 
     Raises:
         ValueError: if it is one.
     """
-    for problem in _find_problems(processor, family):
+    for problem in _find_problems(processor, config, family):
         raise ValueError(
             f"{name}: the processor {problem}; compare its files with those that were published"
         )
 
 
-def _find_problems(processor: Any, family: Family) -> Iterator[str]:
+def _find_problems(processor: Any, config: Any, family: Family) -> Iterator[str]:
     for part in ("tokenizer", "video_processor"):
         if getattr(processor, part, None) is None:
             yield f"has no {part.replace('_', ' ')}"
@@ -42,8 +51,16 @@ def _find_problems(processor: Any, family: Family) -> Iterator[str]:
     if frames is not None and not _is_count(frames, MOST_FRAMES):
         yield f"samples {reprlib.repr(frames)} frames, not a whole number from 1 to {MOST_FRAMES}"
     yield from _find_sizes(settings, *family.largest_sizes)
-    # A spread that is zero or endless would make every picture one grey, or no number.
-    for entry, least in (("image_mean", -BRIGHTEST), ("image_std", 0.0)):
+    yield from _find_scales(settings)
+    for ours, theirs in SHARED:
+        here, there = getattr(settings, ours, None), getattr(config.vision_config, theirs, None)
+        if here is not None and there is not None and here != there:
+            yield f"has {reprlib.repr(here)} for {ours}, but the vision tower has {there!r}"
+
+
+def _find_scales(settings: Any) -> Iterator[str]:
+    """Find scales that are zero or endless, by which every picture would be grey, or no number."""
+    for entry, least in (("image_mean", -BRIGHTEST), ("image_std", 0.0), ("rescale_factor", 0.0)):
         given = getattr(settings, entry, None)
         for value in given if isinstance(given, Sequence) else [given]:
             if value is None:

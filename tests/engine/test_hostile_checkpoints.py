@@ -353,6 +353,14 @@ HOSTILE = {
     "a spread of nothing": (
         changed("video_processor.image_std", [0.2, 0, 0.2], "processor_config.json"),
         "has 0 in image_std, which no picture can be scaled by"),
+    "pictures scaled beyond all numbers": (
+        changed("video_processor.rescale_factor", float("inf"), "processor_config.json"),
+        "has inf in rescale_factor, which no picture can be scaled by"),
+    "patches of another size than the tower's": (
+        changed("video_processor.patch_size", 14, "processor_config.json"),
+        "has 14 for patch_size, but the vision tower has 4"),
+    "a token that the model does not know": (
+        changed("model.vocab.USER", 10**6, "tokenizer.json"), "writes token 1000000, but"),
     "patches of nothing": (
         changed("patch_size", 0, "processor_config.json"), "processor|visual tokens"),
     # Chat templates.
