@@ -10,7 +10,8 @@ from tqdm.auto import tqdm
 from tyro.conf import Positional, arg
 
 from probe.cli.console import ExitCode, fail, show, silence_libraries
-from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions
+from probe.cli.model_options import DEFAULT_PRESET, ORGANISM_NOTICE, ModelOptions
+from probe.cli.names import DATASETS, METHODS
 from probe.cli.outputs import check_writable, make_folder, write_together
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
@@ -24,18 +25,8 @@ if TYPE_CHECKING:
 ProtocolName: TypeAlias = Literal["tubedetr", "stcat", "hcstvg-official", "released-code"]
 
 
-def list_datasets(default: str) -> str:  # noqa: ARG001  the parser gives the option's default
-    """List the data sets for the help, which alone has to import them."""
-    from probe.datasets import NAMES
-
-    return f"(one of: {', '.join(NAMES)})"
-
-
-def list_methods(default: str) -> str:
-    """List the methods for the help, which alone has to import them."""
-    from probe.evaluation.methods import METHODS
-
-    return f"(one of: {', '.join(METHODS)}; default: {default})"
+DATASETS_HINT = f"(one of: {', '.join(DATASETS)})"
+METHODS_HINT = f"(one of: {', '.join(METHODS)}; default: {DEFAULT_PRESET})"
 
 
 def _read_template(path: Path | None) -> str | None:
@@ -49,7 +40,7 @@ def _read_template(path: Path | None) -> str | None:
 class Evaluate:
     """Run a method over a benchmark; a run that was stopped goes on where it was."""
 
-    dataset: Annotated[Positional[str], arg(metavar="NAME", help_behavior_hint=list_datasets)] = ""
+    dataset: Annotated[Positional[str], arg(metavar="NAME", help_behavior_hint=DATASETS_HINT)] = ""
     """The benchmark: a name, or module:name of a function of yours that reads a data set."""
     # Optional for the parser, which asks only those for a hint when it shows the help.
 
@@ -75,7 +66,7 @@ class Evaluate:
     """Only print what chance is for these candidates: the expected figures of guesses that read
     neither the query nor the model, which is not loaded. Nothing is written."""
 
-    method: Annotated[str, arg(metavar="NAME", help_behavior_hint=list_methods)] = "causal"
+    method: Annotated[str, arg(metavar="NAME", help_behavior_hint=METHODS_HINT)] = DEFAULT_PRESET
     """The method that answers: a preset of the grounder, a rival, or module:name of your own."""
 
     oracle: bool = False
@@ -148,7 +139,7 @@ class Evaluate:
         from probe.grounding.sources import make_splitter
 
         if not self.dataset:
-            raise ValueError(f"which data set? Give its name {list_datasets('')}")
+            raise ValueError(f"which data set? Give its name {DATASETS_HINT}")
         if self.check and self.chance:
             raise ValueError("--check and --chance: each is done alone; leave out one of them")
         if self.limit is not None and self.limit < 1:

@@ -112,6 +112,12 @@ class Ground:
         if self.sources.detector is None and self.sources.cache is not None:
             raise ValueError("--cache is of no use without a detector; give --detector too")
         check_writable(self.out)
+        from probe.grounding.statements import check_length, trim
+        from probe.video.checking import check_source
+
+        # What is wrong is told at once: torch, transformers and the weights take seconds to load.
+        check_source(self.video)
+        check_length(trim(self.query))
         # Before anything is loaded: a rule that cannot be found should be said at once.
         config = choose_config(self.preset, self.rules, self.require_presence)
         from probe.grounding.absence import AbsenceError

@@ -38,10 +38,13 @@ class RankTokens:
 
     def run(self) -> None:
         """Read one question, rank its tokens, and write the table and the figure."""
+        check_writable(self.out)
+        from probe.video.checking import check_source
+
+        check_source(self.video)  # at once: torch takes seconds to load
         from probe.drawing.figures import draw_token_figure, save_figure
         from probe.interpret.grounding_tokens import grounding_token, rank_tokens
 
-        check_writable(self.out)
         with show_progress("load", "read", "write") as step:
             model, video = open_model_and_video(self.video, self.options)
             step()
@@ -89,9 +92,12 @@ class MakePage:
 
     def run(self) -> None:
         """Read the questions with the model, and write the page."""
+        check_writable(self.html.parent)
+        from probe.video.paths import find_source
+
+        find_source(self.source)
         from probe.viewer import page, save_page
 
-        check_writable(self.html.parent)
         with show_progress("load", "read", "write") as step:
             scene = self._scene(step)
             step()

@@ -85,7 +85,9 @@ def load_model(name: str, options: LoadOptions) -> "VideoLM":
 def open_model_and_video(source: Path, options: ModelOptions) -> "tuple[VideoLM, Video]":
     """Load the model, and read the video with as many frames as it was made for."""
     from probe.video import read_video
+    from probe.video.checking import check_source
 
+    check_source(source)  # a wrong file is told at once: opening a model takes seconds
     # The model comes first, because it decides how many frames are sampled.
     model = load_model(options.model, options)
     frames = model.preferred_frames if options.frames is None else options.frames

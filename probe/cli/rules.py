@@ -1,32 +1,22 @@
 """Options that replace single rules of a preset, by a shipped rule's name or one of your own."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
+from probe.cli.names import RULES
+
 if TYPE_CHECKING:
     from probe.evaluation.rules import RuleNames
 
 
-def list_rules(kind: str) -> Callable[[str], str]:
-    """Make the function that lists the rules of a kind for the help, which alone imports them."""
-
-    # The import takes seconds and needs torch: an option that is only parsed must not pay for it.
-    def list_names(default: str) -> str:  # noqa: ARG001  the parser gives the option's default
-        from probe.evaluation.rules import RULE_KINDS
-
-        return f"(one of: {', '.join(RULE_KINDS[kind].names)}; or module:name of your own)"
-
-    return list_names
-
-
 def _describe(kind: str) -> Any:
     """Describe an option for one kind of rule."""
-    return arg(metavar="RULE", help_behavior_hint=list_rules(kind))
+    known = f"(one of: {', '.join(RULES[kind])}; or module:name of your own)"
+    return arg(metavar="RULE", help_behavior_hint=known)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from probe.candidates.proposals import propose_tracks
-from probe.cli.evaluating import ProtocolName, list_datasets, list_methods
+from probe.cli import names
+from probe.cli.evaluating import ProtocolName
 from probe.datasets import NAMES
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
@@ -25,6 +26,7 @@ from probe.evaluation.methods import (
     find_method,
     find_peaks,
 )
+from probe.evaluation.rules import RULE_KINDS
 from probe.grounder import ground
 from probe.grounding.presets import BEST, PRESETS
 from probe.grounding.queries import decompose
@@ -53,8 +55,9 @@ def test_the_command_line_knows_every_name(command):
     _, out, _ = command("evaluate", "--help")
     words = re.findall(r"[a-z0-9-]+", out)
     assert {*NAMES, *METHODS} <= set(words)
-    assert all(name in list_datasets("") for name in NAMES)
-    assert all(name in list_methods("") for name in METHODS)
+    assert names.DATASETS == NAMES
+    assert tuple(METHODS) == names.METHODS
+    assert {kind: found.names for kind, found in RULE_KINDS.items()} == names.RULES
 
 
 def test_the_largest_track_is_taken_in_the_middle_half_or_in_the_whole_clip(ten_seconds):
