@@ -153,7 +153,8 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error: the mean over queries of |probability - share| of the bin."""
+        """Expected calibration error: the mean over queries of how far, in the query's bin, the stated
+        probability is from the share that was there."""
         gaps = abs(self.probability - self.share)
         return float((self.count * gaps).sum() / self.count.sum())
 
