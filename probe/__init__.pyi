@@ -29,15 +29,11 @@ from probe.grounding.reattention import Learning as Learning
 from probe.grounder import ground as ground
 from probe.grounding.config import GrounderConfig as GrounderConfig
 from probe.grounding.presets import CAUSAL as CAUSAL
-from probe.grounding.presets import NOUN as NOUN
 from probe.grounding.presets import BEST as BEST
-from probe.grounding.presets import ENTROPY_GRADIENT as ENTROPY_GRADIENT
 from probe.grounding.presets import PLAIN as PLAIN
 from probe.grounding.presets import PAPER as PAPER
 from probe.grounding.presets import RELEASED_CODE as RELEASED_CODE
 from probe.grounding.answers import Answer as Answer
-from probe.grounding.absence import Absence as Absence
-from probe.grounding.absence import AbsenceError as AbsenceError
 from probe.grounding.queries import decompose as decompose
 from probe.grounding.queries import Queries as Queries
 from probe.candidates.proposals import propose_tracks as propose_tracks
@@ -78,6 +74,10 @@ from probe.interpret.baseline_maps import attention_rollout as attention_rollout
 from probe.interpret.baseline_maps import gradient_attention as gradient_attention
 from probe.grounding.reattention import Absolute as Absolute
 from probe.grounding.reattention import Relative as Relative
+from probe.grounding.presets import NOUN as NOUN
+from probe.grounding.presets import ENTROPY_GRADIENT as ENTROPY_GRADIENT
+from probe.grounding.absence import Absence as Absence
+from probe.grounding.absence import AbsenceError as AbsenceError
 from probe.grounding.losses import exponential as exponential
 from probe.grounding.losses import contrast as contrast
 from probe.grounding.losses import entropy as entropy
@@ -130,15 +130,11 @@ __all__ = [
     "ground",
     "GrounderConfig",
     "CAUSAL",
-    "NOUN",
     "BEST",
-    "ENTROPY_GRADIENT",
     "PLAIN",
     "PAPER",
     "RELEASED_CODE",
     "Answer",
-    "Absence",
-    "AbsenceError",
     "decompose",
     "Queries",
     "propose_tracks",

@@ -30,12 +30,8 @@ PUBLIC: tuple[tuple[str, tuple[str, ...]], ...] = (
     # The grounder.
     ("grounder", ("ground",)),
     ("grounding.config", ("GrounderConfig",)),
-    (
-        "grounding.presets",
-        ("CAUSAL", "NOUN", "BEST", "ENTROPY_GRADIENT", "PLAIN", "PAPER", "RELEASED_CODE"),
-    ),
+    ("grounding.presets", ("CAUSAL", "BEST", "PLAIN", "PAPER", "RELEASED_CODE")),
     ("grounding.answers", ("Answer",)),
-    ("grounding.absence", ("Absence", "AbsenceError")),
     ("grounding.queries", ("decompose", "Queries")),
     ("candidates.proposals", ("propose_tracks",)),
     ("candidates.tracks", ("load_tracks", "save_tracks")),
@@ -80,6 +76,8 @@ ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("last_token", "attention_rollout", "gradient_attention"),
     ),
     ("grounding.reattention", ("Absolute", "Relative")),
+    ("grounding.presets", ("NOUN", "ENTROPY_GRADIENT")),
+    ("grounding.absence", ("Absence", "AbsenceError")),
     ("grounding.losses", ("exponential", "contrast", "entropy")),
     ("grounding.span_rules", ("TopHull", "GrowFromPeak", "BestContrast", "best_span")),
     ("grounding.answers", ("Look",)),

@@ -153,8 +153,10 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error: the mean over queries of how far, in the query's bin, the stated
-        probability is from the share that was there."""
+        """Expected calibration error: the mean distance of stated probability and share in a bin.
+
+        Bins count by their number of queries.
+        """
         gaps = abs(self.probability - self.share)
         return float((self.count * gaps).sum() / self.count.sum())
 
