@@ -95,7 +95,9 @@ def test_the_curve_of_a_perfect_order_rises_and_of_its_opposite_falls():
     np.testing.assert_allclose(flat.risk, risk.mean())
 
 
-@pytest.mark.parametrize("change", [np.tanh, lambda x: 3 * x + 1, lambda x: x**3], ids=str)
+@pytest.mark.parametrize(
+    "change", [np.tanh, lambda x: 3 * x + 1, lambda x: x**3], ids=["tanh", "line", "cube"]
+)
 def test_only_the_order_of_scores_matters_to_auroc_and_risk(change):
     scores, there, risk, _ = draw_scores(3)
     scores = np.clip(scores, -9, 9) / 4
