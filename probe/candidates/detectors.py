@@ -38,6 +38,7 @@ from probe.engine.opening import (
     explain_failures,
     find_device,
 )
+from probe.engine.stored_weights import refuse_broken, refuse_differences
 from probe.video import Tube, Video, source_frames
 
 DETECTION = "IDEA-Research/grounding-dino-base"
@@ -214,7 +215,7 @@ def load_detector(
 
     Raises:
         ValueError: if there is no such checkpoint, it is of another architecture, its weights are
-            not safetensors, or device or dtype are unknown.
+            not safetensors, some are missing or not finite, or device or dtype are unknown.
     """
     return Detector(
         _open_model(
@@ -248,10 +249,18 @@ def _open_model(
             f"{name}: a checkpoint of type {config.model_type!r}; give one of {' or '.join(types)}"
         )
     with explain_failures(name):
-        model = classes[0].from_pretrained(
-            name, trust_remote_code=False, use_safetensors=True, dtype=DTYPES[dtype]
+        model, differences = classes[0].from_pretrained(
+            name,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=DTYPES[dtype],
+            ignore_mismatched_sizes=True,  # or the error would not say which
+            output_loading_info=True,
         )
         processor = classes[1].from_pretrained(name, trust_remote_code=False)
+    # What is left over changes nothing: a checkpoint may hold parts for other uses, too.
+    refuse_differences(name, {**differences, "unexpected_keys": ()})
+    refuse_broken(name, model)
     return DetectorModel(name, model.eval().requires_grad_(False).to(target), processor)
 
 

@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_detectors import save_tiny_finder, save_tiny_tracker
 from tolerances import assert_equal_up_to_rounding, tolerance
 
@@ -386,6 +388,17 @@ def test_a_wrong_checkpoint_is_one_line(folders, tmp_path):
         with pytest.raises(ValueError, match=words) as refused:
             load_detector(*checkpoints, **options)
         assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["finder", "tracker"])
+def test_a_checkpoint_without_all_its_weights_is_refused(folders, tmp_path, place):
+    folder = Path(shutil.copytree(folders[place], tmp_path / "some"))
+    weights = load_file(folder / "model.safetensors")
+    lost = next(name for name in weights if name.endswith(("q_proj.weight", "query.weight")))
+    kept = {name: weight for name, weight in weights.items() if name != lost}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="1 weights are missing, the first"):
+        load_detector(*(folder if i == place else other for i, other in enumerate(folders)))
 
 
 @pytest.mark.slow
