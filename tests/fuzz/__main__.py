@@ -22,7 +22,7 @@ import beartype  # noqa: F401  before nnsight, as in `conftest.py`
 import probe  # noqa: F401
 from tests.fuzz.kinds import KINDS
 from tests.fuzz.seeds import make_seeds
-from tests.fuzz.target import run, work
+from tests.fuzz.target import run, run_here, work
 
 
 def main():
@@ -35,20 +35,23 @@ def main():
     options.add_argument("--first", type=int, default=0, help="number of the first case")
     options.add_argument("--count", type=int, default=900, help="cases of all kinds together")
     options.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    options.add_argument("--here", action="store_true", help="in one process, which a crash ends")
     given = options.parse_args()
+    start = run_here if given.here else run
     wrong = 0
     with tempfile.TemporaryDirectory() as seeds:
         make_seeds(Path(seeds))
         for place, kind in enumerate(given.kinds):
             # Those that are left over go to the first kinds.
             count = (given.count + len(given.kinds) - 1 - place) // len(given.kinds)
-            wrong += report(kind, given.seed, range(given.first, given.first + count), seeds)
+            numbers = range(given.first, given.first + count)
+            wrong += report(start, kind, given.seed, numbers, seeds)
     return min(wrong, 1)
 
 
-def report(kind, seed, numbers, seeds):
+def report(start, kind, seed, numbers, seeds):
     began = time.perf_counter()
-    tally = run(kind, seed, numbers, seeds)
+    tally = start(kind, seed, numbers, seeds)
     counts = ", ".join(f"{tally.outcomes[one]} {one}" for one in ("read", "refused", "WRONG"))
     memory = f"peak {tally.peak:.0f} MB ({tally.start:.0f} at the start)"
     seconds = f"slowest {tally.slowest:.1f} s, {time.perf_counter() - began:.0f} s in all"

@@ -11,6 +11,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,12 +63,9 @@ def try_case(kind, seed, number, seeds, folder):
     folder.mkdir()
     rng = np.random.default_rng([seed, [*KINDS].index(kind), number])
     path = KINDS[kind].damage(rng, seeds / kind, folder)
-    for noticed in (signal.SIGPROF, signal.SIGALRM):
-        signal.signal(noticed, stop_reading)
-    signal.setitimer(signal.ITIMER_PROF, LIMIT)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     try:
-        read_quietly(kind, path)
+        with limited():
+            read_quietly(kind, path)
         outcome = "read"
     except RefusedError as finding:
         outcome = judge_message(str(finding)) or "refused"
@@ -77,11 +75,26 @@ def try_case(kind, seed, number, seeds, folder):
         outcome = f"WRONG: still reading after {LIMIT} s of work, or {PATIENCE} s"
     except Exception as failure:  # noqa: BLE001  any other error is what is looked for
         outcome = f"WRONG: {describe(failure)}"
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
     partial = next(folder.rglob(f"{PARTIAL}*"), None)
     return outcome if partial is None else f"WRONG: {partial.name} was left"
+
+
+@contextmanager
+def limited():
+    """Raise `Hang` in a block that takes too long."""
+    timers = {
+        signal.SIGPROF: (signal.ITIMER_PROF, LIMIT),
+        signal.SIGALRM: (signal.ITIMER_REAL, PATIENCE),
+    }
+    handlers = {kind: signal.signal(kind, stop_reading) for kind in timers}
+    before = [signal.setitimer(*timer) for timer in timers.values()]
+    try:
+        yield
+    finally:
+        for (timer, _), (delay, _) in zip(timers.values(), before, strict=True):
+            signal.setitimer(timer, delay)  # pytest's own limit, of whole tests, goes on
+        for kind, handler in handlers.items():
+            signal.signal(kind, handler)
 
 
 def stop_reading(*_):
@@ -133,6 +146,18 @@ def measure_peak():
     if not status.exists():
         return 0.0
     return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def run_here(kind, seed, numbers, seeds):
+    """Try cases in this process, which a crash would end; return their tally."""
+    tally = Tally(start=measure_peak())
+    with tempfile.TemporaryDirectory() as folder:
+        for number in numbers:
+            began = time.perf_counter()
+            note(tally, number, try_case(kind, seed, number, Path(seeds), Path(folder) / "case"))
+            tally.slowest = max(tally.slowest, time.perf_counter() - began)
+    tally.peak = measure_peak()
+    return tally
 
 
 def run(kind, seed, numbers, seeds):
