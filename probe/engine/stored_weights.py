@@ -30,6 +30,21 @@ LARGEST_HEADER = 2**24
 COUNTERS = ("position_ids", "num_batches_tracked")
 """Ends of the names of what is stored with the weights and counts in whole numbers."""
 
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "BOOL": torch.bool,
+}
+"""Number types by their names in safetensors."""
+
 Stored: TypeAlias = Mapping[str, Tensor]
 """Weights by name, each with its shape and type but without memory."""
 
@@ -97,14 +112,14 @@ def read_index(path: Path) -> list[str]:
 
 def _read_header(path: Path) -> dict[str, Tensor]:
     _check_place(path)
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if length > LARGEST_HEADER:
-        raise ValueError(
-            f"{path}: damaged: its list of weights is said to have {length} bytes (at most "
-            f"{LARGEST_HEADER} are read); download it again"
-        )
     try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if length > LARGEST_HEADER:
+            raise SafetensorError(
+                f"its list of weights is said to have {length} bytes; at most {LARGEST_HEADER} are "
+                f"read"
+            )
         # Checks on the way that the weights fill the file without a gap or an overlap.
         with safe_open(path, framework="pt") as stored:
             slices = {name: stored.get_slice(name) for name in stored.keys()}  # noqa: SIM118
@@ -112,7 +127,7 @@ def _read_header(path: Path) -> dict[str, Tensor]:
                 name: torch.empty(part.get_shape(), dtype=_find_dtype(part), device="meta")
                 for name, part in slices.items()
             }
-    except (SafetensorError, OSError, RuntimeError, KeyError) as failure:
+    except (SafetensorError, OSError, RuntimeError, TypeError, OverflowError) as failure:
         problem = str(failure).splitlines()[0][:200]
         raise ValueError(
             f"{path}: not a safetensors file, or damaged ({problem}); download it again"
@@ -120,24 +135,8 @@ def _read_header(path: Path) -> dict[str, Tensor]:
 
 
 def _find_dtype(part: Any) -> torch.dtype:
-    """Read the number type of a stored weight from nothing but an empty piece of it."""
-    return STORED_DTYPES.get(part.get_dtype(), torch.uint8)
-
-
-STORED_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "BOOL": torch.bool,
-}
-"""Number types by their names in safetensors; others are taken for bytes, as only shapes count."""
+    """Find the number type of a stored weight; bytes for one that torch does not know."""
+    return DTYPES.get(part.get_dtype(), torch.uint8)
 
 
 def _check_place(path: Path) -> None:
