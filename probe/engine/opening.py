@@ -74,7 +74,7 @@ def check_folder(name: str, folder: Path) -> None:
         raise ValueError(f"{name}: a file; give the folder that holds config.json and the weights")
     if not folder.is_dir():
         return
-    for path in sorted(folder.iterdir()):
+    for path in (path for pattern in (*SMALL_FILES, WEIGHTS) for path in folder.glob(pattern)):
         # Whoever reads a pipe waits for ever.
         if not (path.is_file() or path.is_dir()):
             raise ValueError(f"{path}: not an ordinary file; put the file itself there")
@@ -104,10 +104,10 @@ def find_folder(name: str, revision: str | None) -> Path:
         check_folder(name, folder)
         return folder
     with explain_failures(name):
-        here = ["*/*"]  # files in folders of a repository belong to other programs
+        # Files in folders of a repository belong to other programs.
         found = Path(
             snapshot_download(
-                name, revision=revision, allow_patterns=SMALL_FILES, ignore_patterns=here
+                name, revision=revision, allow_patterns=SMALL_FILES, ignore_patterns=["*/*"]
             )
         )
     check_adapter(name, found)
