@@ -11,8 +11,8 @@ from transformers import (
 from probe.organism.network import make_processor, make_vocabulary
 
 
-def save_tiny_llava(folder, *, safe=True):
-    """LLaVA-NeXT-Video with pooled patches, two layers of vision and four of language."""
+def save_tiny_llava(folder, *, safe=True, layers=4):
+    """LLaVA-NeXT-Video with pooled patches, two layers of vision and some of language."""
     ids = make_vocabulary()
     config = LlavaNextVideoConfig(
         vision_config=CLIPVisionConfig(
@@ -20,7 +20,7 @@ def save_tiny_llava(folder, *, safe=True):
             image_size=32, patch_size=4, projection_dim=32,
         ),
         text_config=LlamaConfig(
-            vocab_size=len(ids), hidden_size=64, intermediate_size=128, num_hidden_layers=4,
+            vocab_size=len(ids), hidden_size=64, intermediate_size=128, num_hidden_layers=layers,
             num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
             initializer_range=0.2, pad_token_id=0, bos_token_id=1, eos_token_id=2,
         ),

@@ -88,7 +88,7 @@ def describe_given(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def to_one_line(text: str) -> str:
-    """Put text on one line, and cut it if that is long."""
+def to_one_line(text: str, most: int = LONGEST) -> str:
+    """Put text on one line, and cut it to so many characters."""
     line = " ".join(text.split())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
+    return line if len(line) <= most else f"{line[: most - 3]}..."

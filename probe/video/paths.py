@@ -15,6 +15,9 @@ ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/", re.IGNORECASE)
 """The beginning of an address, such as "https://"; `Path` leaves one of the two slashes. A single
 letter is a drive of Windows."""
 
+LONGEST_PATH = 400
+"""Characters of a path that are shown: its last part is what tells it from others."""
+
 DOWNLOADED = frozenset({"http", "https", "ftp", "ftps", "sftp", "s3", "gs"})
 """Schemes of files that lie elsewhere; others are of streams, which have no length."""
 
@@ -37,7 +40,7 @@ def find_source(source: str | os.PathLike[str]) -> Path:
         return path
     if (address := ADDRESS.match(typed)) and not isinstance(source, str):
         typed = _restore_slash(typed, address)
-    shown = to_one_line(typed)
+    shown = to_one_line(typed, LONGEST_PATH)
     if address:
         raise ValueError(f"{shown}: an address; {_explain_address(typed, address)}")
     if typed == "-":
