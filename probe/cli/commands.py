@@ -1,20 +1,24 @@
 """The commands of the program, and the reading of what was typed."""
 
 import os
+import re
+import sys
 from contextlib import redirect_stderr
 from dataclasses import fields, is_dataclass, replace
 from io import StringIO
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args
 
 import tyro
 from tyro.conf import subcommand
 
 from probe.cli.checking import CheckModel
-from probe.cli.console import ExitCode, fail, strip_box, tell_output_errors
+from probe.cli.console import ExitCode, fail, show, strip_box, tell_output_errors
 from probe.cli.evaluating import Evaluate, Report
 from probe.cli.grounding import Demo, Ground
 from probe.cli.looking import MakePage, RankTokens
 from probe.cli.training import TrainOrganism
+from probe.cli.versions import format_versions
+from probe.spelling import explain_unknown
 
 Command: TypeAlias = (
     Annotated[Demo, subcommand("demo")]
@@ -27,11 +31,16 @@ Command: TypeAlias = (
     | Annotated[TrainOrganism, subcommand("train-organism")]
 )
 
+NAMES: tuple[str, ...] = tuple(get_args(one)[1].name for one in get_args(Command))
+"""Names of the commands."""
+
 Options = TypeVar("Options", bound=Any)
 
 DESCRIPTION = "\n".join(
     (
-        "Where does a video language model look when it reads a question?\n\nExit codes:",
+        "Where does a video language model look when it reads a question?\n",
+        "`probe COMMAND --help` explains a command and shows an example; `probe --version` prints",
+        "the versions of this program and of its main libraries.\n\nExit codes:",
         *(f"{code.value:5} {code.meaning}" for code in ExitCode),
     )
 )
@@ -39,6 +48,12 @@ DESCRIPTION = "\n".join(
 
 def parse_command() -> Command:
     """Read the command that was typed; exit with one line if it is none."""
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
+    if first == "--version":
+        show(format_versions())
+        sys.exit(int(ExitCode.DONE))
+    if first and not first.startswith("-") and first not in NAMES:
+        fail(explain_unknown("command", first, NAMES))
     # The parser prints its errors in a box of many lines and exits.
     said = StringIO()
     try:
@@ -53,8 +68,19 @@ def parse_command() -> Command:
     except SystemExit as stop:
         if not stop.code:  # --help exits, too, but has printed what was asked for
             raise
-        fail(f"{strip_box(said.getvalue())} (see --help)")
+        fail(f"{_explain_choice(strip_box(said.getvalue()))} (see --help)")
     return decode_texts(command)
+
+
+def _explain_choice(complaint: str) -> str:
+    """Suggest the right name if the parser complains of a wrong one among a few."""
+    found = re.match(r"invalid choice '(.*)' for argument '--(.*)'\. Expected one of", complaint)
+    if found is None:
+        return complaint
+    # Sorted, since the parser keeps the names of an option that may be left out in no order; and
+    # nobody types the value that it has then.
+    names = sorted({*re.findall(r"'([^']*)'", complaint[found.end() :])} - {"None"})
+    return explain_unknown(found[2], found[1], names)
 
 
 def decode_texts(options: Options) -> Options:

@@ -21,6 +21,7 @@ from probe.datasets.entries import DatasetEntry, DatasetReader
 from probe.datasets.footage import Footage, Recording, Root, StoredVideo
 from probe.datasets.samples import DataSet, QueryKind, Sample
 from probe.datasets.user_code import find_user_object
+from probe.spelling import explain_unknown
 
 __all__ = [
     "ENTRIES",
@@ -78,10 +79,8 @@ def load_dataset(
     if ":" in name:
         return _read_user_dataset(name, folder, path)
     if name not in ENTRIES:
-        raise ValueError(
-            f"no data set is called {name!r}; there are {', '.join(NAMES)}, and functions of yours "
-            "as module:name"
-        )
+        also = "functions of yours as module:name"
+        raise ValueError(explain_unknown("data set", name, NAMES, also))
     entry = ENTRIES[name]
     if not entry.needs_root and (root is not None or annotations is not None):
         raise ValueError(f"{name} is drawn from a seed; leave out --root and --annotations")

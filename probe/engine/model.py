@@ -38,10 +38,15 @@ from probe.engine.stored_weights import (
     refuse_differences,
 )
 from probe.engine.view import View
+from probe.spelling import find_similar
 from probe.video import Video, read_video
 
 ORGANISM = "organism"
 """The name of the shipped model, where a checkpoint's name is asked for."""
+
+LIKENESS = 0.75
+"""The least likeness, from 0 to 1, of a name that must be meant to be that of the shipped model: a
+letter or two are wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +178,12 @@ def load(  # noqa: PLR0913  each is an option of its own for whoever opens a che
             options = _weights(device, own, attention, quantize)
             decoder = _open(name, folder, device, options, chat_template)
         return VideoLM(name, None, decoder, quantize)
+    # No repository on the hub has a name so like it, and nobody should wait for the network's word.
+    if "/" not in name and not Path(name).exists() and find_similar(name, [ORGANISM], LIKENESS):
+        raise ValueError(
+            f"no model is called {name!r}; did you mean {ORGANISM}? Give a checkpoint's folder, "
+            f"its name on the hub, or {ORGANISM} for the shipped model"
+        )
     options = _weights(device, dtype, attention, quantize)
     folder = find_folder(name, revision)
     decoder = _open(name, folder, device, options, chat_template)

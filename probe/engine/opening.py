@@ -12,6 +12,7 @@ from huggingface_hub import snapshot_download
 
 from probe.engine.stored_weights import INDEX, WEIGHTS, read_index
 from probe.files import read_json
+from probe.spelling import find_similar
 
 DTYPES = {
     "auto": "auto",
@@ -69,7 +70,10 @@ def check_folder(name: str, folder: Path) -> None:
         ValueError: if the folder is not there, or has no configuration or no safetensors weights.
     """
     if not folder.exists() and _is_path(name):
-        raise ValueError(f"{name}: no such folder; give a checkpoint's folder or its hub name")
+        raise ValueError(
+            f"{name}: no such folder; {suggest_folder(name)}give a checkpoint's folder or its hub "
+            "name"
+        )
     if folder.is_file():
         raise ValueError(f"{name}: a file; give the folder that holds config.json and the weights")
     if not folder.is_dir():
@@ -90,7 +94,27 @@ def check_folder(name: str, folder: Path) -> None:
 
 def _is_path(name: str) -> bool:
     """Tell whether a name can only be that of a folder, and not one on the hub."""
-    return Path(name).is_absolute() or name.startswith(".")
+    # A name on the hub is that of a repository, mostly after its owner's: one slash at most.
+    return Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
+
+
+def suggest_folder(name: str) -> str:
+    """Suggest the folder that lies next to where a misspelt one would; "" if there is none.
+
+    >>> suggest_folder("owner/model")
+    ''
+    """
+    parent = Path(name).expanduser().parent
+    # The current folder is not looked through: it may hold anything, and most names on the hub
+    # would be like something in it.
+    if parent == Path() or not parent.is_dir():
+        return ""
+    try:
+        folders = [path.name for path in parent.iterdir() if path.is_dir()]
+    except OSError:  # a folder that may not be read has no suggestions
+        return ""
+    similar = find_similar(Path(name).name, folders)
+    return "" if similar is None else f"did you mean {parent / similar}? Or "
 
 
 def find_folder(name: str, revision: str | None) -> Path:
@@ -146,7 +170,7 @@ def explain_failures(name: str) -> Iterator[None]:
     except Exception as failure:  # files can make libraries raise anything
         # Errors of these types say all in their text; others need their type to be understood.
         kind = "" if isinstance(failure, ValueError | OSError) else f"{type(failure).__name__}: "
-        remedy = FOLDER_REMEDY if Path(name).is_dir() else HUB_REMEDY
+        remedy = FOLDER_REMEDY if Path(name).is_dir() else suggest_folder(name) + HUB_REMEDY
         raise ValueError(
             f"cannot open the checkpoint {name!r}: {kind}{first_line(failure)} ({remedy})"
         ) from failure

@@ -10,6 +10,7 @@ from probe.evaluation.methods import Grounding, Lens, Method, find_method
 from probe.evaluation.rules import RuleNames
 from probe.grounding.sources import ByFile, ByRules, Splitter
 from probe.metrics import PROTOCOLS
+from probe.spelling import explain_unknown
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,7 @@ class EvaluationConfig:
         # All names are looked up here, in milliseconds: a wrong one is told before anything loads.
         method = self.find_method()
         if self.protocol is not None and self.protocol not in PROTOCOLS:
-            known = ", ".join(PROTOCOLS)
-            raise ValueError(f"no protocol is called {self.protocol!r}; there are {known}")
+            raise ValueError(explain_unknown("protocol", self.protocol, PROTOCOLS))
         if self.frames is not None and self.frames < 1:
             raise ValueError(f"cannot sample {self.frames} frames; ask for at least 1")
         # A method of the user's may read parts: of the shipped ones it is known which do.

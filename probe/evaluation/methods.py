@@ -34,6 +34,7 @@ from probe.grounding.queries import Queries
 from probe.grounding.span_rules import TopHull, best_span
 from probe.interpret.token_rules import AllOf
 from probe.interpret.word_lens import knows_word, word_lens
+from probe.spelling import explain_unknown
 from probe.video import Span, Tube, Video
 
 
@@ -344,10 +345,8 @@ def find_method(name: str) -> Method:
     if (found := METHODS.get(EARLIER_NAMES.get(name, name))) is not None:
         return found
     if ":" not in name:
-        raise ValueError(
-            f"no method is called {name!r}; there are {', '.join(METHODS)}, and methods of yours "
-            "as module:name"
-        )
+        also = "methods of yours as module:name"
+        raise ValueError(explain_unknown("method", name, METHODS, also))
     # To find it is to run the user's code, so names that cannot be one are refused before.
     made = make_instance(name, find_user_object(name))
     if isinstance(made, GrounderConfig):

@@ -17,6 +17,7 @@ from probe.grounding.span_rules import BestContrast, GrowFromPeak, TopHull
 from probe.grounding.track_rules import AttentionBySize, AttentionPeak, CausalEffect, PeakInTrack
 from probe.interpret.baseline_maps import entropy_gradient
 from probe.interpret.token_rules import AllOf, Fixed, MostActive
+from probe.spelling import explain_unknown
 
 Rule: TypeAlias = Callable[..., Any]
 
@@ -149,8 +150,6 @@ def find_rule(kind: str, name: str) -> Rule:
     kind_of_rule = RULE_KINDS[kind]
     known = {rule.__name__: rule for rule in kind_of_rule.shipped}
     if name not in known:
-        raise ValueError(
-            f"no {called} rule is called {name!r}; there are {', '.join(kind_of_rule.names)}, and "
-            "rules of yours as module:name"
-        )
+        also = "rules of yours as module:name"
+        raise ValueError(explain_unknown(f"{called} rule", name, kind_of_rule.names, also))
     return make_instance(name, known[name])

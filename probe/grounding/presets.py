@@ -13,6 +13,7 @@ from probe.grounding.span_rules import GrowFromPeak
 from probe.grounding.track_rules import CausalEffect
 from probe.interpret.baseline_maps import entropy_gradient
 from probe.interpret.token_rules import AllOf, Fixed
+from probe.spelling import explain_unknown
 
 EVERY_TOKEN = AllOf(("template", "word", "stop", "role"))
 """All tokens of a question."""
@@ -95,5 +96,5 @@ def as_config(config: GrounderConfig | str) -> GrounderConfig:
     if isinstance(config, GrounderConfig):
         return config
     if not isinstance(config, str) or config not in PRESETS:
-        raise ValueError(f"no preset is called {config!r}; there are {', '.join(PRESETS)}")
+        raise ValueError(explain_unknown("preset", config, PRESETS))
     return PRESETS[config]

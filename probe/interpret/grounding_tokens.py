@@ -9,6 +9,7 @@ from torch import Tensor
 
 from probe.engine.prompts import Kind
 from probe.engine.readings import AttentionMaps
+from probe.spelling import explain_unknown
 
 ROLE_KINDS: tuple[Kind, ...] = ("role",)
 """Kinds of token that may be chosen: role tokens alone, the paper's "special tokens"."""
@@ -76,5 +77,5 @@ def as_kinds(given: str | Sequence[str]) -> tuple[Kind, ...]:
     several = (given,) if isinstance(given, str) else given
     known: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
     if unknown := [kind for kind in several if kind not in known]:
-        raise ValueError(f"no kind of token is called {unknown[0]!r}; there are {', '.join(known)}")
+        raise ValueError(explain_unknown("kind of token", unknown[0], known))
     return tuple(known[kind] for kind in several)

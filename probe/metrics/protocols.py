@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from probe.spelling import explain_unknown
+
 
 @dataclass(frozen=True)
 class Ends:
@@ -100,5 +102,5 @@ def find_protocol(name: str) -> Protocol:
         ValueError: if there is none of this name.
     """
     if name not in PROTOCOLS:
-        raise ValueError(f"no protocol is called {name!r}; there are {', '.join(PROTOCOLS)}")
+        raise ValueError(explain_unknown("protocol", name, PROTOCOLS))
     return PROTOCOLS[name]

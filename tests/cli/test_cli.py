@@ -183,7 +183,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path, clip_file):
     ("words", "named"),
     [
         (("ground",), "Missing from probe ground"),
-        (("fly",), "Unrecognized options: fly"),
+        (("fly",), "no command is called 'fly'; there are demo, ground, "),
         (("evaluate", "shapes-val", "--method", "guess"), "no method is called 'guess'"),
         (("evaluate", "kinetics"), "no data set is called 'kinetics'"),
         (("evaluate", "shapes-val", "--limit", "few"), "Error parsing --limit"),

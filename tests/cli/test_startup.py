@@ -35,6 +35,8 @@ def folder(tmp_path_factory):
     ("words", "code", "said"),
     [
         (["--help"], 0, ""),
+        (["--version"], 0, ""),
+        (["grond", "clip.mp4", "x"], 2, "did you mean ground?"),
         (["ground", "--help"], 0, ""),
         (["evaluate", "--help"], 0, ""),
         (["ground", "nosuch.mp4", "a dog"], 2, "no such file"),

@@ -263,5 +263,7 @@ def test_a_rule_that_is_not_there_is_named(identity, words):
 
 
 def test_a_preset_that_is_not_there_is_named(organism, video):
-    with pytest.raises(ValueError, match="no preset is called 'bset'; there are causal, noun, best"):
+    with pytest.raises(
+        ValueError, match=r"'bset'; did you mean best\? There are causal, noun, best"
+    ):
         ground(organism, video, "the red circle", config="bset")

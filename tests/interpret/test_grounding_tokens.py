@@ -66,9 +66,7 @@ def test_one_kind_of_token_may_be_given_in_place_of_several(reading):
     assert MostActive("word") == MostActive(("word",))
     assert AllOf("stop")(reading) == reading.prompt.indices("stop")
     for wrong in (MostActive, AllOf, lambda kind: grounding_token(reading, among=kind)):
-        with pytest.raises(
-            ValueError, match="no kind of token is called 'roles'; there are template"
-        ):
+        with pytest.raises(ValueError, match="called 'roles'; did you mean role"):
             wrong("roles")
 
 
