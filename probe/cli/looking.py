@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from probe.cli.console import ProgressSteps, show, show_progress
+from probe.cli.console import ProgressSteps, as_json, keep_for_json, show, show_json, show_progress
 from probe.cli.model_options import ModelOptions, load_model, open_model_and_video
 from probe.cli.outputs import check_writable, make_folder, write_together
 from probe.files import write_text
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from probe.engine.model import VideoLM
+    from probe.engine.readings import Reading
     from probe.video import Tube, Video
     from probe.viewer import Scene
 
@@ -31,6 +35,10 @@ class RankTokens:
     out: Path = Path("probe-tokens")
     """Folder for tokens.csv and tokens.png."""
 
+    json: bool = False
+    """Print one JSON object, the table and what was chosen by it, and nothing else on the standard
+    output."""
+
     @property
     def debug(self) -> bool:
         """True if the traceback of an error is to be shown."""
@@ -45,7 +53,7 @@ class RankTokens:
         from probe.drawing.figures import draw_token_figure, save_figure
         from probe.interpret.grounding_tokens import grounding_token, rank_tokens
 
-        with show_progress("load", "read", "write") as step:
+        with keep_for_json(self.json), show_progress("load", "read", "write") as step:
             model, video = open_model_and_video(self.video, self.options)
             step()
             (reading,) = model.watch(video).read(self.question)
@@ -55,12 +63,29 @@ class RankTokens:
                 write_text(folder / "tokens.csv", table.to_csv(index=False, lineterminator="\n"))
                 save_figure(draw_token_figure(video, reading, token), folder / "tokens.png")
             step()
+        if self.json:
+            show_json(self._describe(model, reading, table, token))
+            return
         # A token may be a line end: pandas writes that as an escape, as the lines of this table are
         # divided by it.
         show(*table.round(4).to_string(index=False).split("\n"))
         show(f"grounding token: {reading.tokens[token]!r} at index {token}")
         show(f"yes minus no: {reading.margin:+.2f} logits")
         show(f"written: {self.out / 'tokens.csv'}, {self.out / 'tokens.png'}")
+
+    def _describe(
+        self, model: "VideoLM", reading: "Reading", table: "DataFrame", token: int
+    ) -> dict[str, Any]:
+        """Describe the reading in plain values, with the names that `answer.json` has for them."""
+        rows = table.round(6).to_dict("records")
+        return {
+            "question": self.question,
+            "video": str(self.video),
+            "model": {"name": model.name, "revision": model.revision},
+            "yes_minus_no": round(reading.margin, 4),
+            "grounding_token": {"index": token, "token": reading.tokens[token]},
+            "tokens": [{name: as_json(value) for name, value in row.items()} for row in rows],
+        }
 
 
 @dataclass(frozen=True)
@@ -128,7 +153,7 @@ class MakePage:
         return ask_questions(view, *self.questions, learning=learning, truth=truth)
 
     def _read_again(self, path: Path, step: ProgressSteps) -> "Scene":
-        from probe.viewer import open_answer, read_answer
+        from probe.viewer import open_answer, show_answer
 
         answer, options = open_answer(path), self.options
         if options.model == ModelOptions().model:  # no other was given
@@ -137,7 +162,7 @@ class MakePage:
         model = load_model(options.model, options)
         step()
         truth = self._load_truth(answer.video)
-        return read_answer(answer, model.watch(answer.video), truth=truth)
+        return show_answer(answer, model.watch(answer.video), truth=truth)
 
     def _load_truth(self, video: "Video") -> "Tube | None":
         from probe.candidates.tracks import load_tracks

@@ -22,6 +22,9 @@ from probe.grounding.queries import Queries, as_question
 from probe.interpret.knockouts import Cut
 from probe.video import Tube
 
+CHOSEN_BY_ATTENTION = "by the model's answers no track can be chosen: its attention chose"
+"""The doubt of `CausalEffect` where the model says no: its scores are attention then."""
+
 
 @dataclass(frozen=True)
 class TrackScores:
@@ -113,8 +116,7 @@ class CausalEffect:
         peaks = track_scores(candidates, where.heatmap)
         asked = self._choose_question(view, queries)
         if asked is None:
-            doubt = "by the model's answers no track can be chosen: its attention chose"
-            return TrackScores(tuple(peaks.tolist()), (doubt,))
+            return TrackScores(tuple(peaks.tolist()), (CHOSEN_BY_ATTENTION,))
         kept = sorted(peaks.argsort(descending=True, stable=True)[: self.limit].tolist())
         values = np.full(len(candidates), -np.inf)
         values[kept] = self._measure_effects(view, asked, [candidates[place] for place in kept])

@@ -5,10 +5,11 @@ and holds the page's JavaScript in `static`. It may use the grounder and everyth
 used by the command line only.
 """
 
+from probe.viewer.answer_scene import open_answer, show_answer
 from probe.viewer.compression import Budget
 from probe.viewer.page import page, save_page
-from probe.viewer.scene import Scene, ShownQuestion, as_scene
-from probe.viewer.scene_reading import ask_questions, open_answer, read_answer
+from probe.viewer.scene import Scene, ShownQuestion
+from probe.viewer.scene_reading import as_scene, ask_questions
 
 __all__ = [
     "Budget",
@@ -18,6 +19,6 @@ __all__ = [
     "ask_questions",
     "open_answer",
     "page",
-    "read_answer",
     "save_page",
+    "show_answer",
 ]

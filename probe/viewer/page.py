@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from probe.argument_order import accept_path_first
+from probe.engine.model import VideoLM
 from probe.engine.readings import Reading
 from probe.files import write_text
 from probe.grounding.answers import Answer
 from probe.pictures.escapes import escape
-from probe.video import Video
+from probe.video import Tube, Video
 from probe.viewer.compression import Budget
-from probe.viewer.scene import Scene, as_scene
+from probe.viewer.scene import Scene
 from probe.viewer.scene_json import encode_scene
+from probe.viewer.scene_reading import as_scene
 
 SCRIPT_PARTS = (
     "maps.js",
@@ -45,12 +47,14 @@ START_SCRIPT = (
 """The last line of a page's script; a notebook's widget mounts the page itself."""
 
 
-def page(
+def page(  # noqa: PLR0913  the choices of as_scene, and the budget
     seen: Scene | Answer | Reading,
     video: Video | None = None,
     *,
     generic: Reading | None = None,
     before: Reading | None = None,
+    model: VideoLM | None = None,
+    truth: Tube | None = None,
     budget: Budget = PAGE_BUDGET,
 ) -> str:
     """Write the interactive page of anything that can be looked at, as HTML.
@@ -63,13 +67,15 @@ def page(
         video: The video that a reading was read from; scenes and answers bring their own.
         generic: The generic prompt's reading, for relative attention.
         before: The reading before re-attention.
+        model: The model of an answer, to read it again at every layer, with the generic prompt.
+        truth: The true place of the thing, if that is known.
         budget: How much of the attention is kept.
 
     Raises:
-        ValueError: if a reading comes without its video, the readings do not fit together, or
-            attention is not finite.
+        ValueError: if a reading comes without its video or a loaded answer without its model, the
+            readings do not fit together, or attention is not finite.
     """
-    scene = as_scene(seen, video, generic=generic, before=before)
+    scene = as_scene(seen, video, generic=generic, before=before, model=model, truth=truth)
     parts = {
         "@TITLE@": html.escape(escape(scene.title or "Grounding Probe")),
         "@STYLE@": load_style(),

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from probe.engine.attention import Heatmap
 from probe.engine.readings import Reading
 from probe.grounding.answers import Answer
-from probe.grounding.looks import Look
 from probe.interpret.grounding_tokens import grounding_token
 from probe.video import Tube, Video
 
@@ -40,6 +39,12 @@ class ShownQuestion:
 
     before: "ShownQuestion | None" = None
     """The reading of the same question without latent prompts."""
+
+    use: str = ""
+    """Sentences for people: how the answer used the map that it was read from."""
+
+    missing: str = ""
+    """Sentences for people: which readings are not there, and how to get them."""
 
     def __post_init__(self) -> None:
         others = {"generic prompt": self.generic, "reading before": None}
@@ -94,69 +99,6 @@ class Scene:
                     f"the reading does not show frame {min(missing)} of the video; "
                     "give the video that it was read from"
                 )
-
-
-def as_scene(
-    seen: Scene | Answer | Reading,
-    video: Video | None = None,
-    *,
-    generic: Reading | None = None,
-    before: Reading | None = None,
-) -> Scene:
-    """Convert anything that can be looked at to the scene that the page shows.
-
-    Args:
-        seen: A scene, an answer, or a reading.
-        video: The video that a reading was read from; scenes and answers bring their own.
-        generic: The generic prompt's reading, for relative attention.
-        before: The reading before re-attention.
-
-    Raises:
-        ValueError: if a reading comes without its video, the readings do not fit together, or the
-            answer was loaded from a file.
-    """
-    if isinstance(seen, Scene):
-        return seen
-    if isinstance(seen, Answer):
-        return show_answer(seen)
-    if video is None:
-        raise ValueError("a reading holds no pictures; give the video it was read from, too")
-    earlier = None
-    if before is not None:
-        earlier = ShownQuestion(before, generic, chosen=choose_grounding_token(before))
-    question = ShownQuestion(seen, generic, chosen=choose_grounding_token(seen), before=earlier)
-    return Scene(video, (question,), title=seen.prompt.question)
-
-
-def show_answer(answer: Answer, truth: Tube | None = None) -> Scene:
-    """Make the scene of an answer from the readings that it holds; no model is needed.
-
-    An answer holds only the layers that it was read from, no reading of the generic prompt, and
-    none from before re-attention. `read_answer` reads these again with the model.
-
-    Raises:
-        ValueError: if the answer was loaded from a file, which holds no readings at all.
-    """
-    return Scene(
-        answer.video,
-        tuple(
-            _show_look(name, look)
-            for name, look in (("where", answer.where), ("when", answer.when))
-        ),
-        title=answer.queries.whole,
-        model=str(answer.model["name"]),
-        answer=answer,
-        truth=truth,
-    )
-
-
-def _show_look(name: str, look: Look) -> ShownQuestion:
-    if look.reading is None:
-        raise ValueError(
-            "an answer from a file holds no attention of its tokens; read it again with "
-            "probe.viewer.read_answer(answer, model.watch(answer.video))"
-        )
-    return ShownQuestion(look.reading, name=name, chosen=look.tokens, heatmap=look.heatmap)
 
 
 def choose_grounding_token(reading: Reading) -> tuple[int, ...]:

@@ -29,6 +29,7 @@ from probe.pictures.heat import (
     HOT_PERCENTILE,
 )
 from probe.video import Tube, Video
+from probe.viewer.answer_words import describe_scores
 from probe.viewer.compression import Budget, StrongestCells, WholeMaps, compress_attention
 from probe.viewer.scene import Scene, ShownQuestion
 
@@ -166,6 +167,8 @@ def _describe_question(
         "mapFrames": _find_map_frames(reading.grid.cells.frames, video),
         "answered": None if question.heatmap is None else _encode_map(question.heatmap, video),
         "before": None if before is None else _describe_question(before, video, numbers),
+        "use": question.use,
+        "missing": question.missing,
     }
 
 
@@ -203,6 +206,7 @@ def _describe_answer(answer: Answer, video: Video) -> dict[str, Any]:
         "tube": _describe_tube(answer.tube, video),
         "presence": None if answer.presence is None else round(answer.presence, 4),
         "doubts": list(answer.doubts),
+        "scoreWords": describe_scores(answer),
         "candidates": [
             {
                 # JSON has no infinity; a candidate that was not asked about has no score.

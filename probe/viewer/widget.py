@@ -3,13 +3,15 @@
 import anywidget
 import traitlets
 
+from probe.engine.model import VideoLM
 from probe.engine.readings import Reading
 from probe.grounding.answers import Answer
-from probe.video import Video
+from probe.video import Tube, Video
 from probe.viewer.compression import Budget
 from probe.viewer.page import load_script, load_style
-from probe.viewer.scene import Scene, as_scene
+from probe.viewer.scene import Scene
 from probe.viewer.scene_json import encode_scene
+from probe.viewer.scene_reading import as_scene
 
 NOTEBOOK_BUDGET = Budget(layer_cells=600_000, head_cells=1_500_000, picture_bytes=800_000)
 """Half as much as a page holds, because a notebook saves the content of its widgets."""
@@ -24,12 +26,14 @@ class Viewer(anywidget.AnyWidget):
     scene = traitlets.Unicode().tag(sync=True)
 
 
-def show(
+def show(  # noqa: PLR0913  the choices of as_scene, and the budget
     seen: Scene | Answer | Reading,
     video: Video | None = None,
     *,
     generic: Reading | None = None,
     before: Reading | None = None,
+    model: VideoLM | None = None,
+    truth: Tube | None = None,
     budget: Budget = NOTEBOOK_BUDGET,
 ) -> Viewer:
     """Show something in a notebook, as `page` shows it in a browser.
@@ -39,11 +43,13 @@ def show(
         video: The video that a reading was read from; scenes and answers bring their own.
         generic: The generic prompt's reading, for relative attention.
         before: The reading before re-attention.
+        model: The model of an answer, to read it again at every layer, with the generic prompt.
+        truth: The true place of the thing, if that is known.
         budget: How much of the attention is kept.
 
     Raises:
-        ValueError: if a reading comes without its video, the readings do not fit together, or
-            attention is not finite.
+        ValueError: if a reading comes without its video or a loaded answer without its model, the
+            readings do not fit together, or attention is not finite.
     """
-    scene = as_scene(seen, video, generic=generic, before=before)
+    scene = as_scene(seen, video, generic=generic, before=before, model=model, truth=truth)
     return Viewer(scene=encode_scene(scene, budget))

@@ -30,8 +30,8 @@ from probe.viewer import (
     ask_questions,
     open_answer,
     page,
-    read_answer,
     save_page,
+    show_answer,
 )
 from probe.viewer.compression import (
     COARSE_LEVELS,
@@ -502,7 +502,7 @@ def scene(learned, organism):
     """The saved answer, read again with the model."""
     answer, folder = learned
     saved = open_answer(folder / "answer.json")
-    return read_answer(saved, organism.watch(saved.video), truth=answer.whole_track)
+    return show_answer(saved, organism.watch(saved.video), truth=answer.whole_track)
 
 
 def test_an_answer_looked_at_again_is_the_same_answer(learned, scene):
@@ -522,7 +522,7 @@ def test_the_answers_page_shows_its_map_its_boxes_and_its_span(learned, scene, o
     look = opened(page(scene))
     chosen = look("return state.selection.map((heads) => heads.length > 0)")
     assert [layer for layer, any_head in enumerate(chosen) if any_head] == [1, 2]
-    browser.find_element(By.CSS_SELECTOR, "button[data-name=answered]").click()
+    assert look("return state.mode") == "answered"
     assert_equal_up_to_rounding(shown(look), answer.where.heatmap.values.flatten())
     assert look("return viewer.scene.answer.span") == pytest.approx(answer.seconds, abs=1e-3)
     labels = [row.text for row in browser.find_elements(By.CSS_SELECTOR, ".gp-check")]
@@ -534,6 +534,160 @@ def test_the_answers_page_shows_its_map_its_boxes_and_its_span(learned, scene, o
     assert look("return [...viewer.stage.boxes.candidates]") == [len(answer.candidates) - 1]
     boxes[0].click()
     assert look("return viewer.stage.boxes.tube") is False
+
+
+@pytest.mark.parametrize("preset", ["plain", "causal", "best"])
+def test_an_answer_in_hand_and_its_saved_run_open_on_the_same_map(
+    preset, learned, organism, tmp_path, monkeypatch, opened, browser
+):
+    answer = probe.ground(organism, learned[0].video, learned[0].queries.whole, config=preset)
+    answer.save(tmp_path / "answer.json")
+    run = tmp_path / "run.html"
+    monkeypatch.setattr("sys.argv", ["probe", "view", str(tmp_path), "--html", str(run)])
+    main()
+    state = "return [state.mode, state.token, state.frame, state.current.chosen, state.current.use]"
+    look = open_file(browser, run)
+    saved, first = [shown(look)], look(state)
+    look("viewer.openQuestion(1)")
+    saved.append(shown(look))
+    for text in (page(answer), page(answer, model=organism)):
+        look = opened(text)
+        assert look(state) == first
+        assert first[0] == "answered"
+        for number, map_ in enumerate(saved):
+            look(f"viewer.openQuestion({number})")
+            assert_equal_up_to_rounding(shown(look), map_)
+
+
+def test_relative_maps_are_there_for_every_answer_that_is_read_again(learned, organism, opened):
+    answer, _ = learned
+    for preset in ("plain", "causal"):
+        found = probe.ground(organism, answer.video, answer.queries.whole, config=preset)
+        look = opened(page(found, model=organism))
+        look("viewer.state.pickMode('relative'); viewer.refresh()")
+        where = look("return state.mode"), shown(look)
+        (asked, generic) = organism.watch(answer.video).read(found.where.question, probe.GENERIC)
+        token = look("return state.token")
+        base = generic.heatmap(token - len(asked.tokens))
+        true = asked.heatmap(token).relative_to(base).values
+        error = look("return state.reading.error.mean") * (1 + float(true.max())) / RELATIVE_FLOOR
+        assert where[0] == "relative"
+        assert near(where[1], true, error)
+
+
+def test_an_answer_in_hand_says_which_readings_it_does_not_hold(learned, organism, opened, browser):
+    answer, _ = learned
+    opened(page(answer))
+    text = browser.find_element(By.CSS_SELECTOR, ".gp-missing").text
+    assert "layers other than 1, 2" in text
+    assert "generic prompt" in text
+    assert "before re-attention" in text
+    assert not browser.find_element(By.CSS_SELECTOR, "button[data-name=relative]").is_enabled()
+    opened(page(answer, model=organism))
+    assert not browser.find_element(By.CSS_SELECTOR, ".gp-missing").is_displayed()
+    assert browser.find_element(By.CSS_SELECTOR, "button[data-name=relative]").is_enabled()
+
+
+def test_what_belongs_to_a_reading_is_refused_of_an_answer(learned, asked, small_video, organism):
+    answer, _ = learned
+    with pytest.raises(ValueError, match="belong to a reading, not to this Answer"):
+        page(answer, generic=asked)
+    with pytest.raises(ValueError, match="to read an answer again"):
+        page(asked, small_video, model=organism)
+
+
+def test_the_truth_is_shown_for_whatever_is_shown(learned, asked, small_video):
+    answer, _ = learned
+    tube = answer.whole_track
+    scenes = [as_scene(answer, truth=tube), as_scene(asked, small_video, truth=tube)]
+    assert all(as_scene(scene, truth=tube).truth is tube for scene in scenes)
+    assert all(scene.truth is tube for scene in scenes)
+
+
+def test_the_page_says_what_chose_the_track(learned, organism, opened, browser):
+    def read(config, query=learned[0].queries.whole):
+        answer = probe.ground(organism, learned[0].video, query, config=config)
+        opened(page(answer))
+        parts = (".gp-scores", ".gp-note")
+        return [browser.find_element(By.CSS_SELECTOR, part).text for part in parts]
+
+    scores, note = read("causal")
+    assert "the model's own answer, in logits over the root of their number" in scores
+    assert "The track was not chosen by this map" in note
+    scores, note = read("plain")
+    assert "strongest cell of the map" in scores
+    assert "The track was chosen by this map" in note
+    # Where the model says no to everything, attention chooses after all.
+    scores, note = read("causal", "the purple octopus that juggles")
+    assert "strongest cell of the map" in scores
+    assert "The track was chosen by this map" in note
+    scores, note = read(replace(probe.PLAIN, track=prefer_last))
+    assert "prefer_last" in scores
+    assert "prefer_last" in note
+
+
+def prefer_last(view, queries, where, candidates):  # noqa: ARG001  a rule of a user
+    return range(len(candidates))
+
+
+@pytest.fixture
+def resize(browser):
+    """Give the page another size; the size of before comes back after the test."""
+
+    def set_size(width, height):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    yield set_size
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def place(look, selector):
+    """Left, top, right and bottom of the first such element, in pixels of the window."""
+    inside = "const { left, top, right, bottom }"
+    box = f"document.querySelector('{selector}').getBoundingClientRect()"
+    return look(f"{inside} = {box}; return [left, top, right, bottom];")
+
+
+def test_on_a_phone_nothing_sticks_out_and_the_video_is_on_the_first_screen(
+    learned, organism, opened, resize
+):
+    answer, _ = learned
+    doubts = ("the model says no to the whole query, its attributes and its action",) * 3
+    long = replace(answer, doubts=doubts, queries=replace(answer.queries, whole="word " * 40))
+    words = [f"word{number}" for number in range(53)] + ["Donaudampfschifffahrtsgesellschaft" * 3]
+    video = staged_video()
+    many = staged_reading(video, words, layers=32, heads=32, side=5)
+    for text in (page(answer, model=organism), page(long), page(many, video)):
+        look = opened(text)
+        for width, height in ((390, 844), (320, 700), (800, 1000), (1400, 1000)):
+            resize(width, height)
+            look("viewer.show()")
+            assert look("return document.documentElement.scrollWidth") <= width
+            assert place(look, ".gp-picture")[3] < height
+            if width > 400:
+                continue
+            order = (".gp-head", ".gp-stage", ".gp-tokens", ".gp-side", ".gp-foot")
+            tops = [place(look, part)[1] for part in order]
+            assert tops == sorted(tops)
+
+
+def test_sixty_tokens_and_a_thousand_heads_scroll_in_their_own_boxes(opened, resize):
+    video = staged_video()
+    words = [f"word{number}" for number in range(54)]
+    look = opened(page(staged_reading(video, words, layers=40, heads=64, side=5), video))
+    resize(390, 844)
+    look("viewer.show()")
+    assert look("return viewer.heads.grid.cell") >= 9
+    sizes = "const box = document.querySelector('{}'); return [box.scrollWidth, box.clientWidth]"
+    wide, seen = look(sizes.format(".gp-scroll"))
+    assert wide > seen
+    assert look("return document.documentElement.scrollWidth") <= 390
+    for token in (0, 30, 59, 2):
+        look(f"viewer.pickToken({token})")
+        _, top, _, bottom = place(look, f'.gp-chip[data-token="{token}"]')
+        box = place(look, ".gp-tokens")
+        assert box[1] <= top < bottom <= box[3]
 
 
 def test_an_answer_in_hand_shows_its_own_maps_without_a_model(learned):
@@ -548,7 +702,7 @@ def test_an_answer_of_other_frames_is_refused(learned, organism):
     _, folder = learned
     saved = open_answer(folder / "answer.json")
     with pytest.raises(ValueError, match="as many frames sampled"):
-        read_answer(saved, organism.watch(probe.read_video(folder / "clip.mp4", 4)))
+        show_answer(saved, organism.watch(probe.read_video(folder / "clip.mp4", 4)))
 
 
 def test_questions_are_compared_before_and_after_learning(organism, video):
@@ -567,14 +721,14 @@ def test_an_answer_under_an_intervention_is_read_again_under_it(learned, organis
     blind = probe.ground(organism, answer.video, answer.queries.whole, config=config)
     blind.save(tmp_path / "answer.json")
     saved = open_answer(tmp_path / "answer.json")
-    _, when = read_answer(saved, organism.watch(saved.video)).questions
+    _, when = show_answer(saved, organism.watch(saved.video)).questions
     assert_equal_up_to_rounding(when.reading.margin, blind.when.margin, scale=when.reading.logits)
     assert abs(when.reading.margin - answer.when.margin) > 0.01
 
 
 def test_a_loaded_answer_in_hand_says_that_the_model_is_needed(learned):
     _, folder = learned
-    with pytest.raises(ValueError, match=r"read_answer\(answer, model\.watch"):
+    with pytest.raises(ValueError, match=r"probe\.page\(answer, model=model\)"):
         as_scene(open_answer(folder / "answer.json"))
 
 

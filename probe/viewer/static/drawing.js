@@ -103,9 +103,12 @@ function drawSteps(context, values, top, { x, y, width, height }, { line: edge, 
 
 const MARGIN = { left: 34, top: 38 };
 
-// The largest side that a cell of the grid of layers and heads can have.
+const CELL = { least: 9, most: 26 }; // pixels of a side; smaller ones cannot be told apart, or hit
+
+// The largest side that a cell of the grid of layers and heads can have; a grid that is then wider
+// or higher than its box scrolls in it.
 function gridCell(width, layers, heads) {
-  return Math.max(4, Math.min(26, Math.floor((width - MARGIN.left - 2) / heads), Math.floor(300 / layers)));
+  return Math.max(CELL.least, Math.min(CELL.most, Math.floor((width - MARGIN.left - 2) / heads), Math.floor(300 / layers)));
 }
 
 // Layers down, heads across; the stronger, the more of the accent colour.

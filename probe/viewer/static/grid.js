@@ -18,10 +18,14 @@ class Grid {
 
   draw(theme) {
     const { reading, token, selection } = this.state;
-    const width = this.element.parentElement.clientWidth;
+    const width = this.element.closest(".gp-gridbox").clientWidth;
     const focused = document.activeElement === this.element ? this.cursor : null;
     drawGrid(this.element, width, reading, token, selection, focused, theme);
     this.cell = gridCell(width, reading.depth, reading.heads);
+    // A finger scrolls a grid that is larger than its box, and chooses by touch; else it drags.
+    const box = this.element.parentElement;
+    const larger = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+    this.element.style.touchAction = larger ? "pan-x pan-y" : "none";
   }
 
   // Layer and head under the pointer; -1 for a layer's or a head's label.

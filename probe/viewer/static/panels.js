@@ -13,9 +13,10 @@ class MapPanel {
       changed();
     });
     this.modeNote = make("p", { class: "gp-note" });
+    this.missingNote = make("p", { class: "gp-note gp-missing" });
     this.versionNote = make("p", { class: "gp-note" });
     this.versionPart = make("div", { class: "gp-versions" }, this.versions.element, this.versionNote);
-    this.element = section("Map", this.modes.element, this.modeNote, this.versionPart, ...this.buildLook(stage));
+    this.element = section("Map", this.modes.element, this.modeNote, this.missingNote, this.versionPart, ...this.buildLook(stage));
   }
 
   buildLook(stage) {
@@ -36,6 +37,8 @@ class MapPanel {
     const { state } = this;
     this.modes.show(state.mode, (mode) => state.able(mode));
     this.modeNote.textContent = modeWords(state);
+    this.missingNote.textContent = state.current.missing;
+    this.missingNote.hidden = !state.current.missing;
     const after = state.scene.questions[state.questionNumber];
     this.modes.buttons.at(-1).hidden = !state.answered.has(after);
     this.versionPart.hidden = !after.before;
@@ -60,7 +63,7 @@ class HeadPanel {
       type: "button", class: "gp-quiet", text: "All layers, all heads",
       on: { click: () => select(everyPlace(state.reading.depth), everyPlace(state.reading.heads)) },
     });
-    this.element = section("Layers and heads", make("div", { class: "gp-gridbox" }, this.grid.element, this.note),
+    this.element = section("Layers and heads", make("div", { class: "gp-gridbox" }, make("div", { class: "gp-scroll" }, this.grid.element), this.note),
       this.layerSlider.element, this.headSlider.element, all);
     this.grid.element.addEventListener("focus", () => this.grid.draw(look.theme));
     this.grid.element.addEventListener("blur", () => this.grid.draw(look.theme));
@@ -102,5 +105,8 @@ function boxPanel({ answer, truth }, stage) {
     rows.push(check(words.filter(Boolean).join("  ·  "), false, "gp-sign-candidate",
       toggle((on) => stage.boxes.candidates[on ? "add" : "delete"](i))));
   });
-  return rows.length ? [section(answer ? "Boxes and candidate tracks" : "Boxes", make("div", { class: "gp-boxes" }, ...rows))] : [];
+  if (!rows.length) return [];
+  const boxes = make("div", { class: "gp-boxes" }, ...rows);
+  if (!answer) return [section("Boxes", boxes)];
+  return [section("Boxes and candidate tracks", boxes, make("p", { class: "gp-note gp-scores", text: answer.scoreWords }))];
 }

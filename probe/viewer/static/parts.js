@@ -77,6 +77,7 @@ class Tokens {
   build(tokens, chosen) {
     this.chips = [];
     this.chosen = chosen;
+    this.texts = tokens.map(({ text }) => text);
     this.labels = tokens.map(({ text, kind }, i) =>
       `${text}, ${KIND[kind]}${chosen.includes(i) ? ", grounding token" : ""}`);
     this.element.replaceChildren(...tokens.map((token, i) => {
@@ -95,11 +96,20 @@ class Tokens {
     return chip;
   }
 
-  show(current) {
+  // `alone` is false where the map is that of several tokens: then none is the one that is shown.
+  show(current, alone) {
     this.chips.forEach((chip, i) => {
-      chip.setAttribute("aria-checked", i === current);
+      chip.setAttribute("aria-checked", alone && i === current);
       chip.tabIndex = i === current ? 0 : -1;
     });
+    this.reveal(this.chips[current]);
+  }
+
+  // Many tokens scroll in their box. Only the box moves: the page stays as the reader left it.
+  reveal(chip) {
+    const [box, one] = [this.element, chip].map((element) => element.getBoundingClientRect());
+    if (one.top < box.top) this.element.scrollTop += one.top - box.top - 4;
+    else if (one.bottom > box.bottom) this.element.scrollTop += one.bottom - box.bottom + 24;
   }
 
   // If a token has the focus, the focus goes with the choice.
@@ -113,7 +123,7 @@ class Tokens {
       chip.style.setProperty("--share", most > 0 ? activations[i] / most : 0);
       const words = `visual activation ${formatted(activations[i])}`;
       chip.setAttribute("aria-label", `${this.labels[i]}, ${words}`);
-      chip.title = `${KIND[chip.dataset.kind]}; ${words}`;
+      chip.title = `${quoted(this.texts[i])}, ${KIND[chip.dataset.kind]}; ${words}`;
     });
   }
 }

@@ -34,16 +34,17 @@ class State {
     return true;
   }
 
-  // The kind of map that is shown: the one asked for, or raw attention if there is none of it.
+  // The kind of map that is shown: the one asked for, or the next best that there is.
   get mode() {
-    return this.able(this.asked) ? this.asked : "raw";
+    return [this.asked, this.usual, "raw"].find((mode) => this.able(mode));
   }
 
   openQuestion(number) {
     this.questionNumber = number;
     const { chosen, heads } = this.current;
-    this.token = chosen.length ? chosen[0] : this.reading.tokens.length - 1;
-    this.asked = chosen.length > 1 && this.able("answered") ? "answered" : this.usual;
+    // The last: the generic prompt, which may be shorter, has a token at that place from the end.
+    this.token = chosen.length ? chosen.at(-1) : this.reading.tokens.length - 1;
+    this.asked = this.able("answered") ? "answered" : this.usual;
     this.select(heads);
   }
 
@@ -113,6 +114,13 @@ class State {
     const best = peakOf(values);
     const columns = this.reading.grid[2];
     return { row: Math.floor(best / columns), column: best % columns, value: values[best] };
+  }
+
+  // The frame with the strongest cell; of an answer, among those that its box is drawn on.
+  get bestFrame() {
+    const boxes = this.scene.answer ? this.scene.answer.tube.boxes : [];
+    const drawn = boxes.some(Boolean) ? boxes.map(Boolean) : this.peaks.map(() => true);
+    return peakOf(this.peaks.map((peak, i) => (drawn[i] ? peak : -Infinity)));
   }
 
   get peaks() {

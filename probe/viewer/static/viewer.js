@@ -14,7 +14,7 @@ class Viewer {
     this.build();
     this.setTheme(darkAround() ? "dark" : "light");
     this.openQuestion(0);
-    this.stage.goTo(peakOf(this.state.peaks));
+    this.stage.goTo(this.state.bestFrame);
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.sizes = new ResizeObserver(() => requestAnimationFrame(() => this.root.isConnected && this.show()));
     this.sizes.observe(this.root);
@@ -23,8 +23,8 @@ class Viewer {
   build() {
     this.live = make("div", { class: "gp-unseen", "aria-live": "polite" });
     const side = make("div", { class: "gp-side" }, this.maps.element, this.heads.element, ...boxPanel(this.scene, this.stage));
-    this.root.replaceChildren(this.buildHead(), this.tokens.element,
-      make("div", { class: "gp-columns" }, this.stage.element, side), this.buildFoot(), this.live);
+    this.root.replaceChildren(make("div", { class: "gp-body" }, this.buildHead(), this.tokens.element,
+      make("div", { class: "gp-columns" }, this.stage.element, side), this.buildFoot(), this.live));
   }
 
   buildHead() {
@@ -38,7 +38,7 @@ class Viewer {
     this.margin = make("span", { class: "gp-margin", title: "The model’s answer: yes minus no, in logits" });
     const alone = questions.length < 2 && this.state.reading.question === title;
     return make("header", { class: "gp-head", "data-alone": alone || null },
-      make("div", { class: "gp-line" }, make("h1", { text: title }), this.themeButton),
+      make("div", { class: "gp-line" }, make("h1", { text: title, title }), this.themeButton),
       make("p", { class: "gp-facts" }, facts, ...(alone ? [this.margin] : [])), ...this.buildDoubts(),
       make("div", { class: "gp-line gp-asked" }, this.questions.element, this.question, ...(alone ? [] : [this.margin])));
   }
@@ -137,7 +137,7 @@ class Viewer {
     this.question.textContent = state.reading.question;
     this.margin.textContent = `yes − no  ${signed(state.reading.margin)}`;
     this.questions.show(String(state.questionNumber), () => true);
-    this.tokens.show(state.token);
+    this.tokens.show(state.token, state.mode !== "answered" || state.current.chosen.length === 1);
     this.maps.show();
     this.heads.show();
     this.keptNote.textContent = keptWords(state);

@@ -18,8 +18,9 @@ function modeWords(state) {
   const { tokens } = state.reading;
   const token = quoted(tokens[state.token].text);
   if (state.mode === "answered") {
-    const through = state.current.chosen.map((i) => quoted(tokens[i].text)).join(", ");
-    return `The map that the answer was read from, through ${through}.`;
+    const { chosen, use } = state.current;
+    const through = chosen.length === tokens.length ? "all tokens" : chosen.map((i) => quoted(tokens[i].text)).join(", ");
+    return `The map of the answer, read through ${through}. ${use}`;
   }
   if (state.mode === "relative") {
     const { generic, token: other } = state.counterpart;

@@ -1,0 +1,179 @@
+"""Make the scene of an answer: from the readings that it holds, or read again with its model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from probe.engine.readings import Reading
+from probe.engine.view import View
+from probe.files import read_json
+from probe.grounding.answers import ANSWER_FORMAT, Answer
+from probe.grounding.config import GrounderConfig
+from probe.grounding.looks import Look
+from probe.grounding.reattention import prompt_views
+from probe.video import Tube, read_video
+from probe.viewer.answer_words import describe_use
+from probe.viewer.scene import Scene, ShownQuestion
+
+
+@dataclass(frozen=True, eq=False)
+class _Evidence:
+    """The readings of one part of an answer, whichever way they came."""
+
+    reading: Reading
+    generic: Reading | None = None
+    layers: tuple[int, ...] | None = None
+    """The layers that the answer was read from; None for all of the reading."""
+    before: "_Evidence | None" = None
+    """The readings without the latent prompt."""
+    missing: str = ""
+    """A sentence for people about readings that are not there."""
+
+
+def open_answer(path: Path) -> Answer:
+    """Load a saved answer; if its video is gone from where it was, look for it next to the answer.
+
+    Raises:
+        ValueError: if the file is no answer, or its video is gone.
+    """
+    # A folder with both may have been moved, or sent to somebody.
+    with ANSWER_FORMAT.reading(path):
+        about = ANSWER_FORMAT.check(path, read_json(path))["video"]
+        source = Path(about["path"] or "")
+        nearby = path.parent / source.name
+        if nearby.exists() and not source.exists():
+            return Answer.load(path, read_video(nearby, len(about["sampled_frames"])))
+    return Answer.load(path)
+
+
+def show_answer(answer: Answer, view: View | None = None, *, truth: Tube | None = None) -> Scene:
+    """Make the scene of an answer, which opens on the maps that the answer was read from.
+
+    With a view, the questions are read again at every layer, and the generic prompt with them. If
+    latent prompts were learned for the answer, they are learned again, to compare before and after.
+    Without one, the readings that the answer holds are shown: those of the layers that it was read
+    from, and none of the generic prompt; the scene says which are missing.
+
+    Args:
+        answer: The answer; one that was loaded holds no readings, and needs the view.
+        view: The answer's video as the answer's model sees it.
+        truth: The true place of the thing, if that is known.
+
+    Raises:
+        ValueError: if the answer was loaded and there is no view; or the view is of other frames
+            than the answer's, or its model reads the questions as other tokens than the answer's.
+    """
+    looks = {"where": answer.where, "when": answer.when}
+    found = _collect_held(answer) if view is None else _read_again(answer, view)
+    return Scene(
+        answer.video,
+        tuple(
+            _show_look(name, look, evidence, answer)
+            for (name, look), evidence in zip(looks.items(), found, strict=True)
+        ),
+        title=answer.queries.whole,
+        model=str(answer.model["name"]),
+        answer=answer,
+        truth=truth,
+    )
+
+
+def _show_look(name: str, look: Look, found: _Evidence, answer: Answer) -> ShownQuestion:
+    shown = ShownQuestion(
+        found.reading,
+        found.generic,
+        name=name,
+        chosen=look.tokens,
+        layers=found.layers,
+        relative=answer.config.relative and found.generic is not None,
+        heatmap=look.heatmap,
+        use=describe_use(answer, name),
+        missing=found.missing,
+    )
+    if found.before is None:
+        return shown
+    # The answer's map was read with the latent prompt, and is no map of the reading before.
+    earlier = replace(
+        shown, reading=found.before.reading, generic=found.before.generic, heatmap=None
+    )
+    return replace(shown, before=earlier)
+
+
+def _collect_held(answer: Answer) -> list[_Evidence]:
+    """Collect the readings that an answer in hand holds."""
+    parts = answer.config.parts(answer.queries)
+    looks = (answer.where, answer.when)
+    return [
+        _Evidence(
+            _require_reading(look),
+            missing=_describe_missing(answer, look, part.learning is not None),
+        )
+        for look, part in zip(looks, parts, strict=True)
+    ]
+
+
+def _require_reading(look: Look) -> Reading:
+    if look.reading is None:
+        raise ValueError(
+            "an answer from a file holds no attention of its tokens; give its model, too, to read "
+            "it again: probe.page(answer, model=model)"
+        )
+    return look.reading
+
+
+def _describe_missing(answer: Answer, look: Look, learned: bool) -> str:
+    """Describe which readings an answer in hand has no longer, or never had."""
+    layers = _require_reading(look).layers
+    missing = ["the generic prompt, so there is no relative map"]
+    if len(layers) < answer.model["layers"]:
+        missing.append(f"layers other than {', '.join(map(str, layers))}")
+    if learned:
+        missing.append("the attention before re-attention")
+    return (
+        f"Not kept in the answer: {'; '.join(missing)}. Give the model to read them again: "
+        f"probe.show(answer, model=model)."
+    )
+
+
+def _read_again(answer: Answer, view: View) -> list[_Evidence]:
+    """Read the questions of an answer again, at every layer, and the generic prompt with them."""
+    if view.video.indices != answer.video.indices:
+        raise ValueError(
+            f"the answer was read from frames {list(answer.video.indices)}, not "
+            f"{list(view.video.indices)}; give its video, with as many frames sampled"
+        )
+    config = answer.config
+    learned = [(part.learned_for, part.learning) for part in config.parts(answer.queries)]
+    views = prompt_views(view.under(*config.interventions), learned, config.generic)
+    looks = (answer.where, answer.when)
+    return [_read_look(look, seen, config) for look, seen in zip(looks, views, strict=True)]
+
+
+def _read_look(look: Look, prompted: View, config: GrounderConfig) -> _Evidence:
+    """Read the question of one part of an answer, and the generic prompt, at every layer."""
+    view = prompted.plain or prompted
+    asked, generic = _read_with_generic(view, look.question, config)
+    if look.token_texts != asked.tokens:
+        raise ValueError(
+            f"this model reads {look.question!r} as other tokens than the answer's did; "
+            "give the model of the answer"
+        )
+    layers = None if config.layers_heads else config.layers
+    if layers is not None:
+        layers = _count_from_first(layers, view.checkpoint.depth)
+    plain = _Evidence(asked, generic, layers)
+    if prompted is view:
+        return plain
+    after, after_generic = _read_with_generic(prompted, look.question, config)
+    generic = after_generic if config.prompt_generic else generic
+    return _Evidence(after, generic, layers, before=plain)
+
+
+def _read_with_generic(view: View, question: str, config: GrounderConfig) -> list[Reading]:
+    """Read the question and the generic prompt, averaged over the heads of the answer."""
+    pairs = config.layers_heads
+    return [reading.through(pairs) for reading in view.read(question, config.generic)]
+
+
+def _count_from_first(layers: Sequence[int], depth: int) -> tuple[int, ...]:
+    return tuple(sorted({layer % depth for layer in layers}))

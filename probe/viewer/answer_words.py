@@ -1,0 +1,70 @@
+"""Say in words how an answer used its maps, and what the scores of its candidates are."""
+
+from typing import Any
+
+from probe.grounding.answers import Answer
+from probe.grounding.track_rules import (
+    CHOSEN_BY_ATTENTION,
+    AttentionBySize,
+    AttentionPeak,
+    CausalEffect,
+    PeakInTrack,
+)
+from probe.plain import identity_of
+
+PEAK = "the strongest cell of the map inside the track"
+EFFECT = "the effect of the track's cells on the model's own answer"
+
+
+def describe_scores(answer: Answer) -> str:
+    """Describe the scores of the candidates, with their unit."""
+    rule = answer.config.track
+    if _chose_by_attention(answer) and not isinstance(rule, AttentionBySize):
+        return f"Score: {PEAK}."
+    if isinstance(rule, AttentionBySize):
+        return f"Score: {PEAK}, over the root of its number of cells."
+    if isinstance(rule, CausalEffect):
+        return f"Score: {EFFECT}, in logits over the root of their number."
+    return f"Score: as {_name(rule)} gives it."
+
+
+def describe_use(answer: Answer, name: str) -> str:
+    """Describe how the map of a part of an answer was joined, and what was chosen by it.
+
+    Args:
+        answer: The answer.
+        name: The part: "where" or "when".
+    """
+    config = answer.config
+    where = name == "where"
+    assembly = config.assembly if where else config.assembly_when
+    words = [] if assembly is None else [f"The maps of both frame orders are joined ({assembly})."]
+    if where and config.fuse is not None:
+        words.append(f"It is multiplied by the map of {_name(config.fuse)}.")
+    words.append(_describe_track_choice(answer) if where else _describe_time_choice(answer))
+    return " ".join(words)
+
+
+def _describe_track_choice(answer: Answer) -> str:
+    if _chose_by_attention(answer):
+        return "The track was chosen by this map."
+    # The map is drawn over the chosen track all the same: nobody should take it for the reason.
+    if isinstance(answer.config.track, CausalEffect):
+        return f"The track was not chosen by this map, but by {EFFECT}."
+    return f"The track was chosen by {_name(answer.config.track)}."
+
+
+def _describe_time_choice(answer: Answer) -> str:
+    if isinstance(answer.config.frames, PeakInTrack):
+        return "The time was chosen by this map inside the track."
+    return f"The time was chosen by {_name(answer.config.frames)}."
+
+
+def _chose_by_attention(answer: Answer) -> bool:
+    if isinstance(answer.config.track, CausalEffect):
+        return CHOSEN_BY_ATTENTION in answer.doubts
+    return isinstance(answer.config.track, AttentionPeak | AttentionBySize)
+
+
+def _name(rule: Any) -> str:
+    return identity_of(rule if hasattr(rule, "__qualname__") else type(rule))
