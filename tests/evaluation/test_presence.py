@@ -291,7 +291,7 @@ def strip_presence(folder, stripped):
     for path in folder.iterdir():
         (stripped / path.name).write_bytes(path.read_bytes())
     old = [
-        {key: value for key, value in line.items() if key not in ("presence", "absent")}
+        {key: value for key, value in line.items() if key not in ("presence", "absent", "checksum")}
         for line in lines_of(folder)
     ]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in old)
