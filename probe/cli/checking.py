@@ -5,7 +5,14 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from probe.cli.console import ExitCode, fail, show, show_progress
+from probe.cli.console import (
+    ExitCode,
+    fail,
+    keep_for_json,
+    show,
+    show_json,
+    show_progress,
+)
 from probe.cli.model_options import LoadOptions, load_model
 
 
@@ -18,6 +25,10 @@ class CheckModel:
 
     options: Annotated[LoadOptions, arg(name="")] = field(default_factory=LoadOptions)
 
+    json: bool = False
+    """Print one JSON object, the proofs with their numbers, and nothing else on the standard
+    output."""
+
     @property
     def debug(self) -> bool:
         """True if the traceback of an error is to be shown."""
@@ -27,13 +38,16 @@ class CheckModel:
         """Run the proofs and print them; exit with 1 if one fails."""
         from probe.engine.conformance import check_model
 
-        with show_progress("load", "prove") as step:
+        with keep_for_json(self.json), show_progress("load", "prove") as step:
             model = load_model(self.model, self.options)
             step()
             report = check_model(model)
             step()
-        for proof in report.proofs:
-            show(f"{'holds' if proof.passed else 'FAILS':6} {proof.name:16} {proof.found}")
+        if self.json:
+            show_json(report.to_dict())
+        else:
+            for proof in report.proofs:
+                show(f"{'holds' if proof.passed else 'FAILS':6} {proof.name:16} {proof.found}")
         if not report.passed:
             failed = ", ".join(proof.name for proof in report.proofs if not proof.passed)
             fail(f"{self.model} is not read correctly: {failed}", code=ExitCode.PROOF_FAILED)

@@ -1,14 +1,18 @@
 """Print what the command line says: one line for an error, a bar for progress."""
 
+import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
 from enum import Enum
-from typing import NoReturn
+from math import isfinite
+from typing import Any, NoReturn
 
 from tqdm.auto import tqdm
 
 from probe.pictures.escapes import escape
+from probe.progress import hide_bars, make_bar
 
 LONGEST_MESSAGE = 2000
 """Characters of an error or a note; more would hide the line in its own text."""
@@ -43,6 +47,50 @@ def show(*lines: str) -> None:
     with tell_output_errors():
         for line in lines:
             print(escape(line))
+
+
+def show_json(record: Mapping[str, Any]) -> None:
+    """Print a record as one line of JSON, in ASCII: any terminal and any program can read it."""
+    with tell_output_errors():
+        print(json.dumps(record, allow_nan=False))
+
+
+def as_json(value: Any) -> Any:
+    """Convert a value of a table to what JSON has; numbers that are not finite become null.
+
+    >>> as_json(float("nan")), as_json("red")
+    (None, 'red')
+    """
+    plain = value.item() if hasattr(value, "item") else value
+    return None if isinstance(plain, float) and not isfinite(plain) else plain
+
+
+@contextmanager
+def keep_for_json(wanted: bool) -> Iterator[None]:
+    """Send all that is printed in the block to the standard error, if JSON is wanted.
+
+    A rule or a method of the user's may print, and the object must be alone on the standard output.
+    """
+    if not wanted:
+        yield
+        return
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+@contextmanager
+def be_quiet() -> Iterator[None]:
+    """Show no progress bars and print no notes in the block; results and errors stay."""
+    usual, warnings.showwarning = warnings.showwarning, _print_nothing
+    try:
+        with hide_bars():
+            yield
+    finally:
+        warnings.showwarning = usual
+
+
+def _print_nothing(*_: object, **__: object) -> None:
+    """Take the place of what shows warnings: filters would be undone by libraries that set them."""
 
 
 class OutputError(Exception):
@@ -105,7 +153,8 @@ def silence_libraries() -> None:
 @contextmanager
 def show_progress(*steps: str) -> "Iterator[ProgressSteps]":
     """Show a progress bar over named steps; call what it gives at the end of each."""
-    with tqdm(total=len(steps), leave=False, bar_format="{desc:8} {bar:30} {elapsed}") as bar:
+    look = "{desc:8} {bar:30} {elapsed}"
+    with make_bar(total=len(steps), leave=False, bar_format=look) as bar:
         yield ProgressSteps(bar, steps)
 
 

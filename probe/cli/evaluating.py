@@ -1,20 +1,28 @@
 """`probe evaluate` and `probe report`: run a method over a benchmark, and report on such runs."""
 
 import warnings
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from tqdm.auto import tqdm
 from tyro.conf import Positional, arg
 
-from probe.cli.console import ExitCode, fail, show, silence_libraries
+from probe.cli.console import (
+    ExitCode,
+    fail,
+    keep_for_json,
+    show,
+    show_json,
+    silence_libraries,
+)
 from probe.cli.model_options import DEFAULT_PRESET, ORGANISM_NOTICE, ModelOptions
 from probe.cli.names import DATASETS, METHODS
 from probe.cli.outputs import check_writable, make_folder, write_together
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
+from probe.progress import make_bar
 
 if TYPE_CHECKING:
     from probe.evaluation.candidates import Candidates
@@ -96,6 +104,14 @@ class Evaluate:
     workers: int = 2
     """The number of processes with --ray; each has a GPU of its own if --device is cuda."""
 
+    exam: bool = False
+    """After the queries, ask the organism of the run about all that is in its clips, for comparison
+    with what was grounded; the result is kept as exam.json."""
+
+    json: bool = False
+    """Print one JSON object and nothing else on the standard output: the content of summary.json,
+    or what --check or --chance found."""
+
     @property
     def debug(self) -> bool:
         """True if the traceback of an error is to be shown."""
@@ -105,19 +121,23 @@ class Evaluate:
         """Answer the queries that have no result yet, and print the figures."""
         from probe.engine.model import ORGANISM
         from probe.evaluation.runner import evaluate, format_figures
+        from probe.organism.exam import format_exam
 
         silence_libraries()
         add_current_folder()
         config = self._make_config()
         # Both tell something about data and candidates alone, so they come before any model.
         if self.check:
-            print_findings(config, self.limit)
+            print_findings(config, self.limit, as_json=self.json)
             return
         if self.chance:
-            print_chance(config, self.limit)
+            print_chance(config, self.limit, as_json=self.json)
             return
         check_writable(self.out)
-        with self._open_answerer(config) as answerer:
+        exam = None
+        with keep_for_json(self.json), self._open_answerer(config) as answerer:
+            if self.exam:
+                check_exam(answerer)
             if config.model == ORGANISM and self.root is not None:
                 warnings.warn(ORGANISM_NOTICE, stacklevel=2)
             make_folder(self.out)
@@ -128,10 +148,14 @@ class Evaluate:
                 retry_failed=self.retry_failed,
                 stop_after_failures=self.stop_after_failures or None,
             )
+            if self.exam and not outcome.stopped:
+                exam = take_exam(answerer, self.out, self.limit)
+        if self.json:
+            show_json({**outcome.summary, **({} if exam is None else {"exam": exam})})
+        else:
             show(*format_figures(outcome.summary))
-            if not outcome.stopped:
-                print_exam(answerer, self.out, self.limit)
-        show(f"written {self.out}; see it with: probe report {self.out}")
+            show(*(() if exam is None else format_exam(exam)))
+            show(f"written {self.out}; see it with: probe report {self.out}")
         end_run(outcome)
 
     def _make_config(self) -> "EvaluationConfig":
@@ -223,6 +247,9 @@ class Report:
     dataset: Annotated[tuple[str, ...], arg(metavar="MODULE:NAME")] = ()
     """Functions of yours that may be called to open the data sets of these runs, for pictures."""
 
+    quiet: bool = False
+    """Show no progress bars and no notes; results and errors stay."""
+
     debug: bool = False
     """Show the full traceback of an error."""
 
@@ -240,43 +267,64 @@ class Report:
         show(f"written {', '.join(str(self.out.parent / path.name) for path in written)}")
 
 
-def print_exam(answerer: "Answerer", folder: Path, limit: int | None) -> None:
-    """Print what an organism answers and where it looks, for comparison with what was grounded.
+def check_exam(answerer: "Answerer") -> None:
+    """Check that there is an exam for a run, before its queries are answered.
 
-    It is examined on the clips of the run, which keeps the result as `exam.json`. There is no exam
-    for other models and baselines, nor for a run of many processes, none of which sees all clips.
+    Raises:
+        ValueError: if there is none: for other models and other data than the shapes, for methods
+            that do not ground, and for a run of many processes, none of which sees all clips.
+    """
+    from probe.datasets.shapes import SHAPES_BENCHMARKS
+    from probe.evaluation.evaluator import Evaluator
+    from probe.grounding.presets import PRESETS
+    from probe.organism.exam import knows_shapes
+
+    config, remedy = answerer.config, "leave out --exam"
+    if config.dataset not in SHAPES_BENCHMARKS:
+        known = ", ".join(SHAPES_BENCHMARKS)
+        raise ValueError(f"--exam: only for the shapes ({known}), not {config.dataset}; {remedy}")
+    if config.method not in PRESETS:
+        raise ValueError(f"--exam: only for a preset, not the method {config.method}; {remedy}")
+    if not isinstance(answerer, Evaluator):
+        raise ValueError(f"--exam: no process of --ray sees all clips; {remedy}")
+    if not knows_shapes(answerer.model):
+        raise ValueError(f"--exam: {config.model} is no organism of the shapes; {remedy}")
+
+
+def take_exam(answerer: "Answerer", folder: Path, limit: int | None) -> Mapping[str, Any]:
+    """Ask an organism about the clips of a run; the result is kept in its folder as `exam.json`.
 
     Args:
-        answerer: The evaluator of the run.
+        answerer: The evaluator of the run, for which `check_exam` has found an exam.
         folder: The folder of the run.
         limit: The number of its queries; None for all.
     """
     from probe.datasets.shapes import SHAPES_BENCHMARKS
     from probe.evaluation.evaluator import Evaluator
     from probe.files import read_json, write_json
-    from probe.grounding.presets import PRESETS
-    from probe.organism.exam import examine, format_exam, knows_shapes
+    from probe.organism.exam import examine
 
-    benchmark = SHAPES_BENCHMARKS.get(answerer.config.dataset)
-    if benchmark is None or answerer.config.method not in PRESETS:
-        return
-    if not isinstance(answerer, Evaluator) or not knows_shapes(answerer.model):
-        return
+    assert isinstance(answerer, Evaluator), "it was checked"
+    benchmark = SHAPES_BENCHMARKS[answerer.config.dataset]
     clips, path = min(limit or benchmark.size, benchmark.size), folder / "exam.json"
     # An exam takes as long as many queries, so it is kept for the next start of the run.
     kept = read_json(path) if path.exists() else {}
     if kept.get("clips") != clips:
         kept = {"clips": clips, **examine(answerer.model, benchmark, clips)}
         write_json(path, kept)
-    show(*format_exam(kept))
+    return kept
 
 
-def print_chance(config: "EvaluationConfig", limit: int | None) -> None:
+def print_chance(config: "EvaluationConfig", limit: int | None, *, as_json: bool) -> None:
     """Print the expected figures of guesses, without a model; fail if a query has none."""
     from probe.evaluation.chance import format_chance, measure_chance
 
-    chance = measure_chance(config, limit=limit, progress=True)
-    show(*format_chance(chance))
+    with keep_for_json(as_json):
+        chance = measure_chance(config, limit=limit, progress=True)
+    if as_json:
+        show_json(chance.to_dict())
+    else:
+        show(*format_chance(chance))
     if chance.failed:
         name, reason = next(iter(chance.failed.items()))
         fail(
@@ -302,20 +350,23 @@ def end_run(outcome: "Outcome") -> None:
         )
 
 
-def print_findings(config: "EvaluationConfig", limit: int | None) -> None:
+def print_findings(config: "EvaluationConfig", limit: int | None, *, as_json: bool) -> None:
     """Print the problems of each sample of a data set; fail if one cannot be answered."""
     from probe.datasets import check_samples
 
-    dataset = config.load_dataset()
-    total = len(dataset.ids[:limit])
-    found = [
-        finding
-        for finding in tqdm(check_samples(dataset, limit), total=total, unit="query", leave=False)
-        if finding is not None
-    ]
-    for finding in found:
-        show(f"{'fails' if finding.fatal else 'odd  '}  {finding.sample}  {finding.text}")
+    with keep_for_json(as_json):
+        dataset = config.load_dataset()
+        total = len(dataset.ids[:limit])
+        checked = check_samples(dataset, limit)
+        bar = make_bar(checked, total=total, unit="query", leave=False)
+        found = [finding for finding in bar if finding is not None]
     fatal = sum(finding.fatal for finding in found)
-    show(f"{total} queries: {fatal} would fail, {len(found) - fatal} not as annotated")
+    if as_json:
+        findings = [asdict(finding) for finding in found]
+        show_json({"dataset": dataset.name, "queries": total, "findings": findings})
+    else:
+        for finding in found:
+            show(f"{'fails' if finding.fatal else 'odd  '}  {finding.sample}  {finding.text}")
+        show(f"{total} queries: {fatal} would fail, {len(found) - fatal} not as annotated")
     if fatal:
         fail(f"{fatal} of {total} queries of {dataset.name} would fail and count as zero")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from probe.cli.console import show, show_progress
+from probe.cli.console import ExitCode, keep_for_json, show, show_json, show_progress
 from probe.cli.model_options import (
     DEFAULT_PRESET,
     ORGANISM_NOTICE,
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from probe.grounding.config import GrounderConfig
 
 
-NOT_THERE = 3
-"""Exit code if the model does not say clearly enough that the thing is there."""
-
 DEMO_CLIP = 6
 """Seed of the clip that `probe demo` shows; the shipped model gives the right answer for it."""
 
@@ -46,6 +43,9 @@ class Demo:
 
     preset: PresetName = DEFAULT_PRESET
     """The choices to follow: causal, noun, best, entropy-gradient, plain, paper, released-code."""
+
+    quiet: bool = False
+    """Show no progress bars and no notes; results and errors stay."""
 
     debug: bool = False
     """Show the full traceback of an error."""
@@ -101,6 +101,10 @@ class Ground:
     out: Path = Path("probe-ground")
     """Folder for answer.json, answer.mp4 and answer.png."""
 
+    json: bool = False
+    """Print one JSON object, the content of answer.json, and nothing else on the standard
+    output."""
+
     @property
     def debug(self) -> bool:
         """True if the traceback of an error is to be shown."""
@@ -123,15 +127,26 @@ class Ground:
         from probe.grounding.absence import AbsenceError
 
         try:
-            answer = answer_query(
-                self.video, self.query, self.options, config=config, sources=self.sources
-            )
+            with keep_for_json(self.json):
+                answer = answer_query(
+                    self.video, self.query, self.options, config=config, sources=self.sources
+                )
         except AbsenceError as refused:
-            write_absence(refused.absence, self.out)
-            print_absence(refused.absence, self.out)
-            sys.exit(NOT_THERE)
-        write_results(answer, self.out)
-        print_answer(answer, self.out)
+            self._tell_absence(refused.absence)
+            sys.exit(int(ExitCode.ABSENT))
+        with keep_for_json(self.json):
+            write_results(answer, self.out)
+        if self.json:
+            show_json(answer.to_dict())
+        else:
+            print_answer(answer, self.out)
+
+    def _tell_absence(self, absence: "Absence") -> None:
+        write_absence(absence, self.out)
+        if self.json:
+            show_json(absence.to_dict())
+        else:
+            print_absence(absence, self.out)
 
 
 def choose_config(

@@ -51,6 +51,9 @@ class LoadOptions:
     """File of the template in which questions are written, if the checkpoint has none or a wrong
     one."""
 
+    quiet: bool = False
+    """Show no progress bars and no notes; results and errors stay."""
+
     debug: bool = False
     """Show the full traceback of an error."""
 

@@ -9,12 +9,14 @@ import os
 import sys
 import traceback
 import warnings
+from contextlib import nullcontext
 from typing import NoReturn
 
 from probe.cli.console import (
     ExitCode,
     NotePrinter,
     OutputError,
+    be_quiet,
     escape,
     fail,
     flush_output,
@@ -37,7 +39,9 @@ def main() -> None:
                 # Imported here, so that Ctrl-C in the seconds that it takes is one line, too.
                 from probe.cli.commands import parse_command
 
-                parse_command().run()
+                command = parse_command()
+                with be_quiet() if "--quiet" in sys.argv else nullcontext():
+                    command.run()
         finally:
             # When Python does this after the program, nobody can tell what went wrong.
             flush_output()

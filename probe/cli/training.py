@@ -29,6 +29,9 @@ class TrainOrganism:
     quick: bool = False
     """Only check that every stage runs, in about a minute; the result is of no use."""
 
+    quiet: bool = False
+    """Show no progress bars and no notes; results and errors stay."""
+
     debug: bool = False
     """Show the full traceback of an error."""
 

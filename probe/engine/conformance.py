@@ -9,6 +9,8 @@ however large the model; the others run the model and are made on request.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,10 +69,30 @@ class Conformance:
         """True if all of them hold."""
         return all(proof.passed for proof in self.proofs)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the model's name, whether all proofs hold, and each proof, in plain values."""
+        proofs = [
+            {
+                "name": proof.name,
+                "passed": bool(proof.passed),
+                "found": proof.found,
+                "numbers": {name: _as_plain(number) for name, number in proof.numbers.items()},
+            }
+            for proof in self.proofs
+        ]
+        return {"model": self.model, "passed": self.passed, "proofs": proofs}
+
     def to_frame(self) -> pd.DataFrame:
         """One row a proof: `proof`, `passed` and what was `found`."""
         rows = [(proof.name, proof.passed, proof.found) for proof in self.proofs]
         return pd.DataFrame(rows, columns=["proof", "passed", "found"])
+
+
+def _as_plain(number: int | float) -> int | float | None:
+    """Convert a number, which may be one of NumPy, to what JSON has; infinities are no numbers."""
+    if not isfinite(number):
+        return None
+    return int(number) if number == int(number) else float(number)
 
 
 def check_model(model: VideoLM, video: Video | None = None) -> Conformance:

@@ -12,8 +12,6 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from tqdm.auto import tqdm
-
 from probe.datasets import DataSet, Footage, Recording, Sample
 from probe.datasets.footage import read_recording
 from probe.engine.model import ORGANISM
@@ -27,6 +25,7 @@ from probe.grounding.queries import decompose
 from probe.grounding.sources import ByFile, ByModel
 from probe.metrics import bootstrap_interval
 from probe.organism.world import SAMPLED_FRAMES
+from probe.progress import make_bar
 from probe.video import Tube
 
 
@@ -126,7 +125,7 @@ def measure_chance(
     expected: list[Expectations] = []
     counts: list[int] = []
     failed: dict[str, str] = {}
-    for index, name in enumerate(tqdm(names, unit="query", leave=False, disable=not progress)):
+    for index, name in enumerate(make_bar(names, unit="query", leave=False) if progress else names):
         try:
             sample, footage, tracks = prepare(index)
         except Exception as failure:  # noqa: BLE001  told with the reason, as a run does

@@ -15,8 +15,6 @@ from statistics import fmean
 from types import FrameType, MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
-from tqdm.auto import tqdm
-
 from probe.datasets import QueryKind
 from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.evaluator import Evaluator
@@ -25,6 +23,7 @@ from probe.evaluation.results import QueryResult
 from probe.evaluation.runs import Run, open_run
 from probe.evaluation.starts import describe_environment
 from probe.metrics import QueryScore, bootstrap_interval, wilson_interval
+from probe.progress import make_bar
 
 
 @dataclass(frozen=True)
@@ -217,7 +216,7 @@ def _answer_all(
     """
     in_row = 0
     with (
-        tqdm(total=of, initial=of - len(todo), unit="query", dynamic_ncols=True) as bar,
+        make_bar(total=of, initial=of - len(todo), unit="query", dynamic_ncols=True) as bar,
         closing(answerer.answer_all(todo)) as answers,  # ends its threads, even after an error
     ):
         for result in answers:

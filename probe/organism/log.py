@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
+from probe.progress import make_bar
 
 
 def enumerate_with_progress(
@@ -21,7 +21,7 @@ def enumerate_with_progress(
         name: Name of the stage, shown next to the bar.
         done: Steps that an earlier run has done; numbers start here.
     """
-    return enumerate(tqdm(batches, desc=name, total=steps, initial=done), start=done)
+    return enumerate(make_bar(batches, desc=name, total=steps, initial=done), start=done)
 
 
 def append_log_entry(folder: Path, **entry: Any) -> None:

@@ -6,7 +6,6 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from probe.engine.attention import ON_TUBE
 from probe.engine.model import VideoLM
@@ -22,6 +21,7 @@ from probe.organism.benchmark import Case
 from probe.organism.recipe import CutShares
 from probe.organism.training import compute_answer_logits
 from probe.organism.world import make_clip
+from probe.progress import make_bar
 
 Window: TypeAlias = tuple[int, ...]
 """Layers whose attention is averaged."""
@@ -56,7 +56,7 @@ def measure_looks(
     return pd.concat(
         [
             _measure_case(model, case, seen, windows)
-            for case, seen in tqdm(pairs, desc="looks", unit="clip", leave=False)
+            for case, seen in make_bar(pairs, desc="looks", unit="clip", leave=False)
         ]
     )
 
@@ -118,7 +118,7 @@ def measure_answers(model: VideoLM, seed: int, clips: int) -> pd.DataFrame:
     """
     network = model.checkpoint.module
     rows = []
-    for index in tqdm(range(clips), desc="answers", unit="clip", leave=False):
+    for index in make_bar(range(clips), desc="answers", unit="clip", leave=False):
         questions = make_clip_questions(seed, index)
         clip = make_clip((seed, index))
         batch = QuestionBatch(**collate_questions([pack_questions(clip, questions)]))

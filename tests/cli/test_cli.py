@@ -7,7 +7,6 @@ import av
 import numpy as np
 import pytest
 
-from probe.cli import main
 from probe.organism.world import make_clip
 from probe.video.encoding import write_video
 
@@ -207,20 +206,35 @@ def test_debug_shows_where_an_error_comes_from(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_over_the_shapes_ends_with_the_exam_of_its_organism(tmp_path, capsys, monkeypatch):
+def test_a_run_over_the_shapes_ends_with_the_exam_if_it_is_asked_for(run, tmp_path):
     def printed(*words):
-        monkeypatch.setattr(sys, "argv", ["probe", "evaluate", "shapes-test", *words])
-        main()
-        return capsys.readouterr().out
+        code, out, err = run("evaluate", "shapes-test", "--out", tmp_path / "run", *words)
+        assert code == 0, err
+        return out
 
-    run, exam = ("--out", str(tmp_path / "run"), "--limit", "3"), tmp_path / "run" / "exam.json"
-    first = printed(*run)
+    exam = tmp_path / "run" / "exam.json"
+    assert "colour+shape+action" not in printed("--limit", 3)
+    assert not exam.exists()
+    first = printed("--limit", 3, "--exam")
     kept = json.loads(exam.read_text())
     answered = kept["accuracy"]["colour+shape+action"]
     assert kept["clips"] == 3
     assert answered["questions"] == 18
     assert f"colour+shape+action                {answered['share']:.2f}" in first
     exam.write_text(json.dumps({**kept, "accuracy": {}}))
-    assert "colour+shape+action" not in printed(*run)  # what is kept is not made again
-    printed("--out", str(tmp_path / "centre"), "--limit", "2", "--method", "centre")
-    assert not (tmp_path / "centre" / "exam.json").exists()
+    again = printed("--limit", 3, "--exam")
+    assert "colour+shape+action" not in again  # what is kept is not made again
+
+
+@pytest.mark.slow
+def test_an_exam_that_there_is_none_of_is_refused_before_the_run(run, tmp_path, tiny_folder):
+    for words, reason in (
+        (("--method", "centre"), "not the method centre"),
+        (("--model", tiny_folder, "--frames", 4), "no organism of the shapes"),
+    ):
+        code, _, err = run(
+            "evaluate", "shapes-test", "--limit", 1, "--out", tmp_path / "run", "--exam", *words
+        )
+        assert code == 2
+        assert reason in complaint(err)[0]
+        assert not (tmp_path / "run").exists()
