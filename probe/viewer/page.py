@@ -39,7 +39,7 @@ SCRIPT_PARTS = (
 
 PAGE_BUDGET = Budget()
 """The usual content of a page: under 15 MB for 20 frames of 12 x 12 cells, 32 layers of 32 heads, a
-question of 40 tokens and the generic prompt."""
+question of 40 tokens and the generic prompt; and for a question of 606 tokens over 980 cells."""
 
 START_SCRIPT = (
     'mount(document.getElementById("viewer"), document.getElementById("scene").textContent);\n'

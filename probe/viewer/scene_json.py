@@ -30,7 +30,13 @@ from probe.pictures.heat import (
 )
 from probe.video import Tube, Video
 from probe.viewer.answer_words import describe_scores
-from probe.viewer.compression import Budget, StrongestCells, WholeMaps, compress_attention
+from probe.viewer.compression import (
+    Budget,
+    StrongestCells,
+    WholeMaps,
+    compress_attention,
+    encode_logs,
+)
 from probe.viewer.scene import Scene, ShownQuestion
 
 WEBP_QUALITIES = (85, 70, 50, 30)
@@ -93,7 +99,10 @@ def encode_array(array: np.ndarray) -> dict[str, Any]:
     little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<")))
     # High bytes resemble other high bytes: next to one another they compress much better.
     planes = little.view(np.uint8).reshape(-1, array.dtype.itemsize).T
-    squeezed = zlib.compress(planes.tobytes(), 9)
+    # Codes hardly repeat themselves: a long search for repetitions takes most of the time that a
+    # large page takes, and gains nothing.
+    press = zlib.compressobj(level=6, strategy=zlib.Z_FILTERED)
+    squeezed = press.compress(planes.tobytes()) + press.flush()
     return {"type": array.dtype.name, "data": base64.b64encode(squeezed).decode()}
 
 
@@ -112,7 +121,9 @@ def _encode_readings(readings: Sequence[Reading], budget: Budget) -> list[dict[s
     """Write the attention of all readings; the budget is divided evenly among their maps."""
     layer_maps = sum(len(one.layers) * len(one.tokens) for one in readings)
     head_maps = sum(one.attention.shape[:3].numel() for one in readings)
-    per_layer, per_head = budget.layer_cells // layer_maps, budget.head_cells // head_maps
+    # The peak and the sum of a map take about as much room as a kept cell.
+    per_layer = budget.layer_cells // layer_maps - 1
+    per_head = budget.head_cells // head_maps - 1
     return [_encode_reading(reading, per_layer, per_head) for reading in readings]
 
 
@@ -147,8 +158,8 @@ def _encode_strongest(maps: StrongestCells) -> dict[str, Any]:
         "count": maps.places.shape[1],
         "steps": encode_array(steps.astype(np.uint16 if steps.max() < 2**16 else np.uint32)),
         "codes": encode_array(maps.codes),
-        "peaks": encode_array(maps.peaks),
-        "masses": encode_array(maps.masses),
+        "peaks": encode_array(encode_logs(maps.peaks)),
+        "masses": encode_array(encode_logs(maps.masses)),
     }
 
 

@@ -35,10 +35,13 @@ from probe.viewer import (
 )
 from probe.viewer.compression import (
     COARSE_LEVELS,
+    FEW,
     FINE_LEVELS,
     StrongestCells,
     WholeMaps,
     compress_attention,
+    decode_logs,
+    encode_logs,
 )
 from probe.viewer.page import load_script, load_style
 from probe.viewer.scene_json import encode_scene
@@ -187,9 +190,46 @@ def test_a_map_of_nothing_stays_nothing():
     assert not WholeMaps.decode(kept.means).any()
 
 
-def test_attention_that_is_not_a_number_is_refused():
+def test_peaks_and_sums_are_rounded_up_by_little_and_only_once():
+    rng = np.random.default_rng(0)
+    values = np.exp(rng.uniform(-70, 10, 2000)).astype(np.float32)
+    values[:2] = 0, 1
+    kept = decode_logs(encode_logs(values))
+    assert_equal_up_to_rounding(decode_logs(encode_logs(kept)), kept)
+    assert (encode_logs(kept) == encode_logs(values)).all()
+    assert kept[0] == 0
+    assert kept[1] == 1
+    assert (kept >= values * (1 - 1e-5)).all()
+    assert (kept <= values * 1.0014).all()
+
+
+@pytest.mark.parametrize("count", [1, FEW, FEW + 1, 300])
+def test_the_cells_found_are_the_strongest_however_many(count):
+    (maps,) = peaky(1, 12, 1, 300)
+    kept = compress_attention(maps[None], 300, count).heads
+    for number, places in enumerate(kept.places):
+        assert sorted(places) == places.tolist()
+        strongest = np.argsort(maps[number, 0], kind="stable")[-count:]
+        assert set(places) == set(strongest)
+
+
+@pytest.mark.slow
+def test_a_page_of_six_hundred_tokens_would_fit():
+    part = 20 / 606
+    usual = Budget()
+    budget = Budget(int(usual.layer_cells * part), int(usual.head_cells * part))
+    video = staged_video(frames=20, height=36, width=64)
+    reading = staged_reading(video, [f"word{number}" for number in range(14)], side=7)
+    assert reading.attention.shape == (32, 32, 20, 20, 7, 7)
+    record = json.loads(encode_scene(Scene(video, (ShownQuestion(reading),)), budget))
+    written = len(json.dumps(record["readings"]))
+    assert written < (LIMIT - 4 / 3 * usual.picture_bytes) * part
+
+
+@pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
+def test_attention_that_is_not_a_number_is_refused(strange):
     maps = peaky(1, 1, 2, 9)
-    maps[0, 0, 1, 4] = np.nan
+    maps[0, 0, 1, 4] = strange
     with pytest.raises(ValueError, match="token 1 is not finite"):
         compress_attention(maps, 3, 3)
 
@@ -265,6 +305,9 @@ def test_every_map_in_the_browser_is_the_true_one_within_the_stated_error(look, 
             got = look(f"return Array.from(state.reading.map({token}, {chosen}))")
             true = asked.attention[layer, head, token]
             assert near(np.array(got), true, look("return state.reading.error.head"))
+            mass = float(true.sum())
+            assert mass * 0.9999 <= look(f"return state.reading.headMass({token}, {layer}, {head})")
+            assert mass * 1.0015 >= look(f"return state.reading.headMass({token}, {layer}, {head})")
 
 
 def test_sliders_choose_layer_and_head(look, browser, asked):

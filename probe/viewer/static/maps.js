@@ -22,6 +22,9 @@ async function unpackAll(record, names) {
   return Object.fromEntries(names.map((name, i) => [name, arrays[i]]));
 }
 
+// Values from levels of their logarithm; 0 stays 0.
+const fromLogs = (codes) => Float32Array.from(codes, (code) => (code ? 2 ** (code / 512 - 112) : 0));
+
 class Reading {
   static async open(record) {
     const kept = ["steps", "codes", "peaks", "masses"];
@@ -31,8 +34,10 @@ class Reading {
     reading.cells = record.grid[0] * record.grid[1] * record.grid[2];
     reading.frameCells = record.grid[1] * record.grid[2];
     reading.means = await unpackAll(record.means, ["codes", "peaks"]);
-    reading.layerMaps = { count: record.layerMaps.count, ...(await unpackAll(record.layerMaps, kept)) };
-    reading.headMaps = { count: record.headMaps.count, ...(await unpackAll(record.headMaps, kept)) };
+    for (const name of ["layerMaps", "headMaps"]) {
+      const maps = await unpackAll(record[name], kept);
+      reading[name] = { ...maps, count: record[name].count, peaks: fromLogs(maps.peaks), masses: fromLogs(maps.masses) };
+    }
     return reading;
   }
 
