@@ -19,6 +19,8 @@ from zoo import ZOO, save_tiny
 
 from probe.engine.model import load
 
+pytestmark = pytest.mark.slow  # each of a hundred checkpoints is opened
+
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 MARKER = "code-of-the-checkpoint-ran"
 Q_PROJ = "language_model.model.layers.0.self_attn.q_proj.weight"

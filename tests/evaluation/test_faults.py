@@ -32,6 +32,8 @@ from probe.evaluation.faults import MachineError, explain_failure, find_machine_
 from probe.grounding.queries import decompose
 from probe.grounding.sources import Search
 
+pytestmark = pytest.mark.slow  # most of them write whole runs
+
 LIMIT = 4
 
 
