@@ -20,7 +20,7 @@ from probe.cli.model_options import LoadOptions, load_model
 class CheckModel:
     """Prove that a checkpoint is read correctly: its visual grid, attention and positions."""
 
-    model: Positional[str]
+    model: Annotated[Positional[str], arg(metavar="MODEL")]
     """A checkpoint's folder, its name on the Hugging Face hub, or "organism"."""
 
     options: Annotated[LoadOptions, arg(name="")] = field(default_factory=LoadOptions)

@@ -14,8 +14,10 @@ from tyro.conf import subcommand
 from probe.cli.checking import CheckModel
 from probe.cli.console import ExitCode, fail, show, strip_box, tell_output_errors
 from probe.cli.evaluating import Evaluate, Report
+from probe.cli.examples import EXAMPLES
 from probe.cli.grounding import Demo, Ground
 from probe.cli.looking import MakePage, RankTokens
+from probe.cli.metavars import make_registry
 from probe.cli.training import TrainOrganism
 from probe.cli.versions import format_versions
 from probe.spelling import explain_unknown
@@ -64,9 +66,12 @@ def parse_command() -> Command:
                 prog="probe",
                 description=DESCRIPTION,
                 config=(tyro.conf.FlagCreatePairsOff,),
+                registry=make_registry(),
             )
     except SystemExit as stop:
         if not stop.code:  # --help exits, too, but has printed what was asked for
+            if first in EXAMPLES:
+                show("", f"example: {EXAMPLES[first]}")
             raise
         fail(f"{_explain_choice(strip_box(said.getvalue()))} (see --help)")
     return decode_texts(command)

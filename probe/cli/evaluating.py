@@ -58,13 +58,13 @@ class Evaluate:
 
     rules: Annotated[RuleOptions, arg(name="")] = DEFAULT_RULES
 
-    root: Annotated[Path | None, arg(metavar="PATH")] = None
+    root: Annotated[Path | None, arg(metavar="DIR")] = None
     """The data set's folder; the shapes need none."""
 
-    annotations: Annotated[Path | None, arg(metavar="PATH")] = None
+    annotations: Annotated[Path | None, arg(metavar="FILE")] = None
     """The annotation file, if it is not found in the folder by its published name."""
 
-    out: Path = Path("probe-run")
+    out: Annotated[Path, arg(metavar="DIR")] = Path("probe-run")
     """Folder of the run."""
 
     check: bool = False
@@ -84,17 +84,17 @@ class Evaluate:
     """The protocol by which answers are scored: tubedetr, stcat, hcstvg-official or released-code;
     by default the usual one of the data set."""
 
-    limit: Annotated[int | None, arg(metavar="INT")] = None
+    limit: Annotated[int | None, arg(metavar="N")] = None
     """The number of queries to answer, from the first on; by default all."""
 
     retry_failed: bool = False
     """Ask those queries again that failed before."""
 
-    stop_after_failures: Annotated[int, arg(metavar="INT")] = 20
+    stop_after_failures: Annotated[int, arg(metavar="N")] = 20
     """Stop when so many queries in a row have failed, since something is wrong with all of them;
     0 to go on whatever fails."""
 
-    threads: Annotated[int | None, arg(metavar="INT")] = None
+    threads: Annotated[int | None, arg(metavar="N")] = None
     """CPU threads; by default one for the shipped model, whose work is too small to be shared, and
     as many as torch takes for any other. With --ray each worker has one."""
 
@@ -238,10 +238,10 @@ class Evaluate:
 class Report:
     """Put runs on one page: figures next to published ones, comparisons, good and bad answers."""
 
-    runs: Positional[tuple[Path, ...]]
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR [DIR ...]")]
     """Folders of runs."""
 
-    out: Path = Path("report.html")
+    out: Annotated[Path, arg(metavar="FILE")] = Path("report.html")
     """The page; next to it, its tables are written as Markdown."""
 
     dataset: Annotated[tuple[str, ...], arg(metavar="MODULE:NAME")] = ()

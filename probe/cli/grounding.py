@@ -35,13 +35,13 @@ DEMO_CLIP = 6
 class Demo:
     """Ground a query in a clip of moving shapes with the shipped model."""
 
-    out: Path = Path("probe-demo")
+    out: Annotated[Path, arg(metavar="DIR")] = Path("probe-demo")
     """Folder for clip.mp4, answer.json, answer.mp4 and answer.png."""
 
-    clip: int = DEMO_CLIP
+    clip: Annotated[int, arg(metavar="SEED")] = DEMO_CLIP
     """Seed of the clip; every number is another clip."""
 
-    preset: PresetName = DEFAULT_PRESET
+    preset: Annotated[PresetName, arg(metavar="NAME")] = DEFAULT_PRESET
     """The choices to follow: causal, noun, best, entropy-gradient, plain, paper, released-code."""
 
     quiet: bool = False
@@ -82,7 +82,7 @@ class Ground:
     video: Positional[Path]
     """A video file, or a folder of frames."""
 
-    query: Positional[str]
+    query: Annotated[Positional[str], arg(metavar="QUERY")]
     """What to find, such as "the red circle that jumps"."""
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
@@ -98,7 +98,7 @@ class Ground:
     """Give no tube, and exit with 3, if the model's yes minus no for the whole query is below this,
     in logits; by default a tube is given always, with its doubts."""
 
-    out: Path = Path("probe-ground")
+    out: Annotated[Path, arg(metavar="DIR")] = Path("probe-ground")
     """Folder for answer.json, answer.mp4 and answer.png."""
 
     json: bool = False

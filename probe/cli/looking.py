@@ -27,12 +27,12 @@ class RankTokens:
     video: Positional[Path]
     """A video file, or a folder of frames."""
 
-    question: Positional[str]
+    question: Annotated[Positional[str], arg(metavar="QUESTION")]
     """The question, such as "Is there a red circle in this video?"."""
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 
-    out: Path = Path("probe-tokens")
+    out: Annotated[Path, arg(metavar="DIR")] = Path("probe-tokens")
     """Folder for tokens.csv and tokens.png."""
 
     json: bool = False
@@ -95,19 +95,19 @@ class MakePage:
     source: Positional[Path]
     """An answer.json or the folder that holds it; or a video file or folder of frames."""
 
-    questions: Positional[tuple[str, ...]] = ()
+    questions: Annotated[Positional[tuple[str, ...]], arg(metavar="[QUESTION ...]")] = ()
     """Questions to ask about a video; an answer brings its own."""
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 
-    html: Path = Path("probe-view.html")
+    html: Annotated[Path, arg(metavar="FILE")] = Path("probe-view.html")
     """The page: one file that opens from disk, offline."""
 
     reattend: Annotated[int | None, arg(metavar="LAYER")] = None
     """Learn a latent prompt at this layer for each question about a video, and show the attention
     before and after."""
 
-    truth: Annotated[Path | None, arg(metavar="PATH")] = None
+    truth: Annotated[Path | None, arg(metavar="FILE")] = None
     """The true place of the thing: a file of tracks (JSON) whose first is the truth."""
 
     @property

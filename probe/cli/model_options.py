@@ -32,10 +32,10 @@ ORGANISM_NOTICE = (
 class LoadOptions:
     """Options for opening a checkpoint, and for the hardware that it runs on."""
 
-    revision: Annotated[str | None, arg(metavar="STR")] = None
+    revision: Annotated[str | None, arg(metavar="REVISION")] = None
     """Branch, tag or commit of a checkpoint on the hub."""
 
-    device: str = "cpu"
+    device: Annotated[str, arg(metavar="DEVICE")] = "cpu"
     """Where the model runs: cpu, cuda, cuda:1 ..., or auto to spread it over what there is."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -62,10 +62,10 @@ class LoadOptions:
 class ModelOptions(LoadOptions):
     """Options for the model that looks at a video, and for the hardware that it runs on."""
 
-    model: str = "organism"
+    model: Annotated[str, arg(metavar="MODEL")] = "organism"
     """A checkpoint's folder, or its name on the Hugging Face hub."""
 
-    frames: Annotated[int | None, arg(metavar="INT")] = None
+    frames: Annotated[int | None, arg(metavar="N")] = None
     """Frames to sample; by default as many as the model was made for, else 20."""
 
 

@@ -26,7 +26,7 @@ class Sources:
     """The SAM 2 checkpoint that follows what the detector finds; by default
     facebook/sam2.1-hiera-small."""
 
-    cache: Annotated[Path | None, arg(metavar="PATH")] = None
+    cache: Annotated[Path | None, arg(metavar="DIR")] = None
     """A folder that keeps the candidates found, for the next time; those of a benchmark are kept
     in the user's cache folder by default."""
 

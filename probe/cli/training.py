@@ -17,10 +17,10 @@ class TrainOrganism:
 
     recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
 
-    out: Path = Path("organism-run")
+    out: Annotated[Path, arg(metavar="DIR")] = Path("organism-run")
     """Folder for the run; the finished model is in its folder `checkpoint`."""
 
-    device: str = "cpu"
+    device: Annotated[str, arg(metavar="DEVICE")] = "cpu"
     """Device to train on: cpu, cuda, cuda:1 ..."""
 
     threads: int = 2

@@ -1,0 +1,22 @@
+"""An example of each command, which its help ends with; they follow each other.
+
+All of them run in this order in one folder, with nothing but the package: each reads what one
+before it wrote.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+EXAMPLES: Mapping[str, str] = MappingProxyType(
+    {
+        "demo": "probe demo",
+        "ground": 'probe ground probe-demo/clip.mp4 "the yellow square that slides right"',
+        "tokens": 'probe tokens probe-demo/clip.mp4 "Is there a yellow square in this video?"',
+        "evaluate": "probe evaluate shapes-val --method causal --limit 10",
+        "report": "probe report probe-run",
+        "view": "probe view probe-demo",
+        "check-model": "probe check-model organism",
+        "train-organism": "probe train-organism --quick --out quick-run",
+    }
+)
+"""What to type, by the name of the command."""
