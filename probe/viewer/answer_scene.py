@@ -7,8 +7,9 @@ from pathlib import Path
 from probe.engine.readings import Reading
 from probe.engine.view import View
 from probe.files import read_json
+from probe.grounder import look as read_part
 from probe.grounding.answers import ANSWER_FORMAT, Answer
-from probe.grounding.config import GrounderConfig
+from probe.grounding.config import GrounderConfig, Part
 from probe.grounding.looks import Look
 from probe.grounding.reattention import prompt_views
 from probe.video import Tube, read_video
@@ -50,9 +51,10 @@ def show_answer(answer: Answer, view: View | None = None, *, truth: Tube | None 
     """Make the scene of an answer, which opens on the maps that the answer was read from.
 
     With a view, the questions are read again at every layer, and the generic prompt with them. If
-    latent prompts were learned for the answer, they are learned again, to compare before and after.
-    Without one, the readings that the answer holds are shown: those of the layers that it was read
-    from, and none of the generic prompt; the scene says which are missing.
+    latent prompts were learned for the answer, they are learned again, to compare before and after;
+    what it read in both frame orders is read in both. Without a view, the readings that the answer
+    holds are shown: those of the layers that it was read from, and none of the generic prompt; the
+    scene says which are missing.
 
     Args:
         answer: The answer; one that was loaded holds no readings, and needs the view.
@@ -65,12 +67,15 @@ def show_answer(answer: Answer, view: View | None = None, *, truth: Tube | None 
     """
     looks = {"where": answer.where, "when": answer.when}
     found = _collect_held(answer) if view is None else _read_again(answer, view)
+    shown = [
+        replace(_show_look(name, one, evidence, answer), use=describe_use(answer, name))
+        for (name, one), evidence in zip(looks.items(), found, strict=True)
+    ]
+    if view is not None:
+        shown += _show_reversed(answer, view)
     return Scene(
         answer.video,
-        tuple(
-            _show_look(name, look, evidence, answer)
-            for (name, look), evidence in zip(looks.items(), found, strict=True)
-        ),
+        tuple(shown),
         title=answer.queries.whole,
         model=str(answer.model["name"]),
         answer=answer,
@@ -87,7 +92,6 @@ def _show_look(name: str, look: Look, found: _Evidence, answer: Answer) -> Shown
         layers=found.layers,
         relative=answer.config.relative and found.generic is not None,
         heatmap=look.heatmap,
-        use=describe_use(answer, name),
         missing=found.missing,
     )
     if found.before is None:
@@ -99,15 +103,30 @@ def _show_look(name: str, look: Look, found: _Evidence, answer: Answer) -> Shown
     return replace(shown, before=earlier)
 
 
+def _show_reversed(answer: Answer, view: View) -> list[ShownQuestion]:
+    """Read in reverse frame order the parts of an answer that were read in both."""
+    config = answer.config
+    view.cache.clear()  # two frame orders need not be held in memory at once
+    turned = view.under(*config.interventions).reversed()  # nothing of it is computed here
+    shown = []
+    for name, part in zip(("where", "when"), config.parts(answer.queries), strict=True):
+        if part.assembly is None:
+            continue
+        (prompted,) = prompt_views(turned, [(part.learned_for, part.learning)], config.generic)
+        # As the grounder does, in the layers of the answer: other tokens may be chosen.
+        back = read_part(prompted, part, config)
+        found = _read_look(back, prompted, config)
+        use = f"The model saw the last frame first; the map of {name} joins both orders."
+        shown.append(replace(_show_look(f"{name}, reversed", back, found, answer), use=use))
+    return shown
+
+
 def _collect_held(answer: Answer) -> list[_Evidence]:
     """Collect the readings that an answer in hand holds."""
     parts = answer.config.parts(answer.queries)
     looks = (answer.where, answer.when)
     return [
-        _Evidence(
-            _require_reading(look),
-            missing=_describe_missing(answer, look, part.learning is not None),
-        )
+        _Evidence(_require_reading(look), missing=_describe_missing(answer, look, part))
         for look, part in zip(looks, parts, strict=True)
     ]
 
@@ -121,14 +140,16 @@ def _require_reading(look: Look) -> Reading:
     return look.reading
 
 
-def _describe_missing(answer: Answer, look: Look, learned: bool) -> str:
+def _describe_missing(answer: Answer, look: Look, part: Part) -> str:
     """Describe which readings an answer in hand has no longer, or never had."""
     layers = _require_reading(look).layers
     missing = ["the generic prompt, so there is no relative map"]
     if len(layers) < answer.model["layers"]:
         missing.append(f"layers other than {', '.join(map(str, layers))}")
-    if learned:
+    if part.learning is not None:
         missing.append("the attention before re-attention")
+    if part.assembly is not None:
+        missing.append("the attention in reverse frame order")
     return (
         f"Not kept in the answer: {'; '.join(missing)}. Give the model to read them again: "
         f"probe.show(answer, model=model)."

@@ -20,7 +20,7 @@ from tolerances import assert_equal_up_to_rounding
 
 import probe
 from probe.cli import main
-from probe.engine.attention import RELATIVE_FLOOR
+from probe.engine.attention import RELATIVE_FLOOR, assemble
 from probe.grounding.reattention import Learning
 from probe.viewer import (
     Budget,
@@ -550,7 +550,7 @@ def scene(learned, organism):
 
 def test_an_answer_looked_at_again_is_the_same_answer(learned, scene):
     answer, _ = learned
-    where, when = scene.questions
+    where, when, back = scene.questions
     assert_equal_up_to_rounding(where.heatmap.values, answer.where.heatmap.values)
     same = [token - len(when.reading.tokens) for token in when.chosen]
     again = when.reading.heatmap(when.chosen, when.layers)
@@ -558,6 +558,27 @@ def test_an_answer_looked_at_again_is_the_same_answer(learned, scene):
     assert_equal_up_to_rounding(again.values, answer.when.heatmap.values)
     assert where.before.reading.margin < where.reading.margin
     assert when.before is None
+    # The answer read its attribute part in both frame orders, and joined them.
+    assert back.name == "where, reversed"
+    token = [place - len(where.reading.tokens) for place in where.chosen]
+    forward = where.reading.heatmap(where.chosen, where.layers)
+    forward = forward.relative_to(where.generic.heatmap(token, where.layers))
+    joined = assemble([forward, back.heatmap.reversed()], "mean")
+    assert_equal_up_to_rounding(joined.values, answer.where.heatmap.values)
+    assert back.before.heatmap is None
+
+
+def test_a_reversed_map_is_drawn_on_the_frames_that_it_is_of(learned, organism, opened):
+    answer = probe.ground(organism, learned[0].video, learned[0].queries.whole)
+    look = opened(page(answer, model=organism))
+    assert look("return viewer.scene.questions.map(({ name }) => name)")[-1] == "when, reversed"
+    look("viewer.openQuestion(2)")
+    joined = as_scene(answer, model=organism).questions[2].heatmap
+    assert joined is not None
+    back = joined.reversed()
+    for frame in range(len(answer.video)):
+        drawn = look(f"return Array.from(state.frameValues({frame}))")
+        assert_equal_up_to_rounding(np.array(drawn), back.values[frame].flatten())
 
 
 def test_the_answers_page_shows_its_map_its_boxes_and_its_span(learned, scene, opened, browser):
@@ -625,6 +646,7 @@ def test_an_answer_in_hand_says_which_readings_it_does_not_hold(learned, organis
     assert "layers other than 1, 2" in text
     assert "generic prompt" in text
     assert "before re-attention" in text
+    assert "reverse frame order" in text
     assert not browser.find_element(By.CSS_SELECTOR, "button[data-name=relative]").is_enabled()
     opened(page(answer, model=organism))
     assert not browser.find_element(By.CSS_SELECTOR, ".gp-missing").is_displayed()
@@ -834,7 +856,11 @@ def command(monkeypatch, tmp_path):
 def test_the_command_makes_a_page_of_an_answer(learned, command):
     answer, folder = learned
     scene = command(folder)
-    assert [question["name"] for question in scene["questions"]] == ["where", "when"]
+    assert [question["name"] for question in scene["questions"]] == [
+        "where",
+        "when",
+        "where, reversed",
+    ]
     assert scene["title"] == answer.queries.whole
 
 
