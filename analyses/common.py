@@ -1,5 +1,6 @@
 """Shared parts of all analyses: command line, places of numbers and figures, summaries, plots."""
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from measurement import Measurement, MeasurementConfig
+from PIL import Image
 from scipy import stats
 from tyro.conf import arg
 
@@ -20,6 +22,9 @@ from probe.metrics import bootstrap_interval, paired_difference, wilson_interval
 from probe.pictures.style import choose_options, shorten_line
 
 HERE = Path(__file__).parent
+
+DRAWN_FROM = "Drawn from"
+"""The entry of a figure's metadata with the hash of what it follows from."""
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#9a9a9a"
 """Colours of the colour-blind safe palette of Okabe and Ito, and a grey."""
@@ -142,15 +147,38 @@ class Claim:
         write_json(path, numbers)
 
     def redraw(self, out: Path | None = None) -> None:
-        """Draw the figure from the stored numbers.
+        """Draw the figure from the stored numbers, unless it was drawn from the same ones already.
+
+        Layouts are solved in floating point, so that on another machine a label may lie a pixel
+        further. A figure therefore says what it was drawn from, and is drawn anew only if its
+        numbers or its script have changed; delete it to have it drawn in any case.
 
         Raises:
             ValueError: if there are none.
         """
-        path = self.numbers_path(out)
-        if not path.is_file():
-            raise ValueError(f"{path}: no numbers to draw; add --measure")
-        self.draw(read_json(path)).savefig(self.figure_path(out))
+        numbers, figure = self.numbers_path(out), self.figure_path(out)
+        if not numbers.is_file():
+            raise ValueError(f"{numbers}: no numbers to draw; add --measure")
+        mark = hash_files(numbers, Path(self.script), Path(__file__))
+        if read_mark(figure) != mark:
+            self.draw(read_json(numbers)).savefig(figure, metadata={DRAWN_FROM: mark})
+
+
+def hash_files(*paths: Path) -> str:
+    """Hash what a figure follows from: its numbers, its script, and this file."""
+    digest = hashlib.sha256()
+    for path in paths:
+        # The same text has other line ends on other systems.
+        digest.update(path.read_text(encoding="utf-8").encode())
+    return digest.hexdigest()
+
+
+def read_mark(figure: Path) -> str | None:
+    """Read what a figure says it was drawn from; None if there is none, or it does not say."""
+    if not figure.is_file():
+        return None
+    with Image.open(figure) as picture:
+        return picture.info.get(DRAWN_FROM)
 
 
 def read_command_line(default: OptionsT, name: str) -> OptionsT:

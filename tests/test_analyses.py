@@ -414,3 +414,24 @@ def test_best_is_what_was_chosen():
     options = {**choices.OPTIONS, "layers": choices.layer_windows(numbers["model"]["layers"])}
     picked = {choice: options[choice][name] for choice, name in numbers["chosen"].items()}
     assert replace(probe.PLAIN, **picked) == probe.BEST
+
+
+def test_a_figure_is_drawn_anew_only_if_its_numbers_or_its_script_changed(tmp_path):
+    """On another machine the same numbers may give a label that lies a pixel further."""
+    common = importlib.import_module("common")
+
+    def draw(numbers):
+        figure = common.create_figure(2, 1)
+        figure.text(0.5, 0.5, str(numbers["value"]))
+        return figure
+
+    one = common.Claim(__file__, draw)
+    one.store({"value": 1}, tmp_path)
+    one.redraw(tmp_path)
+    figure = one.figure_path(tmp_path)
+    first = figure.stat().st_mtime_ns, figure.read_bytes()
+    one.redraw(tmp_path)
+    assert (figure.stat().st_mtime_ns, figure.read_bytes()) == first
+    one.store({"value": 2}, tmp_path)
+    one.redraw(tmp_path)
+    assert figure.read_bytes() != first[1]
