@@ -2,8 +2,9 @@
 
 import os
 
+from probe.video.animations import is_picture
 from probe.video.containers import open_pictures
-from probe.video.images import list_images
+from probe.video.images import image_size, list_images
 from probe.video.paths import find_source
 
 
@@ -16,6 +17,9 @@ def check_source(source: str | os.PathLike[str]) -> None:
     path = find_source(source)
     if path.is_dir():
         list_images(path)
+        return
+    if is_picture(path):
+        image_size(path)
         return
     with open_pictures(path):
         pass

@@ -20,6 +20,12 @@ from probe.video.images import MOST_PIXELS, check_pixels
 PROTOCOLS = ("file",)
 """What FFmpeg may read from: the file that was given, and no address, pipe or other protocol."""
 
+BARE = frozenset(
+    {"mpegvideo", "mjpeg", "h261", "h263", "h264", "hevc", "vvc", "m4v", "av1", "obu", "vc1"}
+    | {"cavsvideo", "dirac", "dnxhd", "evc", "avs2", "avs3", "apv"}
+)
+"""FFmpeg's names of streams without a container, which have no clock."""
+
 FORMATS = (
     *("mov", "matroska", "webm", "avi", "flv", "ogg", "asf", "mxf", "nut", "rm", "gxf", "wtv"),
     *("mpegts", "mpeg", "mpegvideo", "dv", "ivf", "yuv4mpegpipe", "mjpeg", "mpjpeg"),

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import numpy as np
@@ -21,14 +20,23 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float, Int, UInt8
 
+from probe.files import check_file
+from probe.video.animations import TICK, decode_pictures, is_picture, read_ticks
+from probe.video.clocks import (
+    LONGEST,
+    Part,
+    choose_rate,
+    close_holes,
+    is_end,
+    join_parts,
+    list_packets,
+    move_packet,
+    usual_interval,
+)
 from probe.video.containers import open_pictures
 
 DEFAULT_FPS = 25.0
 """Frames per second of a source whose rate is not given: the rate of PAL video."""
-
-LONGEST = 10_000_000
-"""Seconds, 116 days, between the first frame and the end from which a clock is taken for damaged:
-it could be any number, and sums of it would not fit into 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +44,13 @@ class Timetable:
     """Times at which the frames of a file are shown; it holds no frame itself."""
 
     ticks: Int[np.ndarray, " source"]
-    """Presentation times of the frames; in a numbered file, their numbers."""
+    """Times at which the frames are shown; in a numbered file, their numbers."""
+
+    stored: Int[np.ndarray, " source"]
+    """Times by which the file knows its frames: of a clock that jumps, those with its holes."""
 
     end: int
-    """Presentation time at which the last frame ends."""
+    """Time at which the last frame ends."""
 
     tick: Fraction
     """Seconds per tick."""
@@ -53,6 +64,15 @@ class Timetable:
     seekable: bool = False
     """True if the container finds the packet of a presentation time exactly."""
 
+    drawn: bool = False
+    """True if the file is a picture, animated or still, which Pillow reads."""
+
+    parts: tuple[Part, ...] = ()
+    """Parts of a joined file, each with a clock of its own; none of any other file."""
+
+    note: str = ""
+    """A sentence about what was guessed of the clock; empty if nothing was."""
+
     def __len__(self) -> int:
         return len(self.ticks)
 
@@ -63,24 +83,28 @@ class Timetable:
 
     def key_before(self, index: int) -> int:
         """Return the last presentation time from which decoding reaches this frame."""
-        return int(self.keys[np.searchsorted(self.keys, self.ticks[index], side="right") - 1])
+        return int(self.keys[np.searchsorted(self.keys, self.stored[index], side="right") - 1])
 
 
 def read_timetable(path: Path) -> Timetable:
     """Read the times of all frames from the packets of a file.
 
-    Nothing is decoded, unless packets have no times.
+    Nothing is decoded, unless packets have no times, or the file is an animated picture.
 
     Raises:
         ValueError: if the file is no video, is cut short, or is damaged and its frames can only be
             counted by decoding.
     """
+    check_file(path)
+    if is_picture(path):
+        ticks, end = read_ticks(path)
+        return Timetable(ticks, ticks, end, TICK, np.zeros(1, np.int64), drawn=True)
     with open_pictures(path) as (container, stream):
         promised = len(stream.index_entries)
-        packets = list(_list_packets(container, stream))
+        packets = list(list_packets(container, stream))
         tick = stream.time_base or Fraction(1, av.time_base)
-        rate = stream.average_rate or stream.guessed_rate or Fraction(DEFAULT_FPS)
         name = container.format.name
+        rate, note = choose_rate(stream, name, packets)
     # The index of an MP4 lists all frames, also those of a download that was not finished.
     if len(packets) < promised:
         raise ValueError(
@@ -89,19 +113,22 @@ def read_timetable(path: Path) -> Timetable:
         )
     # AVI stores no presentation times: FFmpeg makes them up from the order of the packets.
     if name == "avi" or not all(packet.timed for packet in packets):
-        return _count_frames(path, 1 / rate)
-    shown = _select_shown(packets)
+        return _count_frames(path, 1 / (rate or Fraction(DEFAULT_FPS)), note)
+    shown, parts = join_parts(packets, tick)
     if not shown:
         raise _no_frames_error(path)
-    ticks = np.array(sorted({packet.pts for packet in shown}), dtype=np.int64)
-    keys = np.array(sorted(packet.pts for packet in packets if packet.key), dtype=np.int64)
+    stored = np.array(sorted({packet.pts for packet in shown}), dtype=np.int64)
+    keyed = shown if parts else packets
+    keys = np.array(sorted(packet.pts for packet in keyed if packet.key), dtype=np.int64)
     last = max(shown, key=lambda packet: packet.pts)
-    _check_clock(path, (int(ticks[-1]) - int(ticks[0]) + last.duration) * tick)
+    _check_clock(path, (int(stored[-1]) - int(stored[0]) + last.duration) * tick)
+    ticks, holes = close_holes(stored, name, tick)
     # At least the usual interval: MPEG-TS and some encoders store too short a duration, or none.
-    end = int(ticks[-1]) + max(last.duration, _usual_interval(ticks))
+    end = int(ticks[-1]) + max(last.duration, usual_interval(ticks))
     # Other containers have no exact index, and a seek may miss the packet.
-    seekable = "mp4" in name or "matroska" in name
-    return Timetable(ticks, end, tick, keys, seekable=seekable)
+    seekable = ("mp4" in name or "matroska" in name) and not parts
+    note = _describe_breaks(max(0, len(parts) - 1) + holes)
+    return Timetable(ticks, stored, end, tick, keys, seekable=seekable, parts=parts, note=note)
 
 
 def decode(
@@ -112,17 +139,12 @@ def decode(
     Raises:
         ValueError: if one of them cannot be decoded, or they differ in size.
     """
-    found = _decode_by_seeking(path, table, wanted) if table.seekable else {}
-    readable = 0
-    # From the beginning, where seeking is not exact or did not reach every frame.
-    if len(found) < len(wanted):
-        with open_pictures(path) as (container, stream):
-            for index, frame in _decode_frames(container, stream, table):
-                readable += 1
-                if index in wanted and index not in found:
-                    found[index] = _turn_upright(frame)
-                if len(found) == len(wanted):
-                    break
+    if table.drawn:
+        pictures = enumerate(decode_pictures(path))
+        found = {index: picture for index, picture in pictures if index in wanted}
+        readable = len(found)
+    else:
+        found, readable = _find_frames(path, table, wanted)
     missing = [index for index in wanted if index not in found]
     if missing:
         raise _undecodable_error(path, table, missing[0], readable)
@@ -143,6 +165,9 @@ def decode_all(path: Path, table: Timetable) -> Iterator[UInt8[np.ndarray, "heig
     Raises:
         ValueError: if one of them cannot be decoded.
     """
+    if table.drawn:
+        yield from decode_pictures(path)
+        return
     given = 0
     with open_pictures(path) as (container, stream):
         for index, frame in _decode_frames(container, stream, table):
@@ -152,6 +177,24 @@ def decode_all(path: Path, table: Timetable) -> Iterator[UInt8[np.ndarray, "heig
             given += 1
     if given != len(table):
         raise _undecodable_error(path, table, given, given)
+
+
+def _find_frames(
+    path: Path, table: Timetable, wanted: Sequence[int]
+) -> tuple[dict[int, np.ndarray], int]:
+    """Decode the wanted frames, and count those that were read from the beginning for them."""
+    found = _decode_by_seeking(path, table, wanted) if table.seekable else {}
+    readable = 0
+    # From the beginning, where seeking is not exact or did not reach every frame.
+    if len(found) < len(wanted):
+        with open_pictures(path) as (container, stream):
+            for index, frame in _decode_frames(container, stream, table):
+                readable += 1
+                if index in wanted and index not in found:
+                    found[index] = _turn_upright(frame)
+                if len(found) == len(wanted):
+                    break
+    return found, readable
 
 
 def _decode_by_seeking(
@@ -167,46 +210,13 @@ def _decode_by_seeking(
             start = None
             for index, frame in _decode_frames(container, stream, table):
                 start = index if start is None else start
-                if table.ticks[start] > key:
+                if table.stored[start] > key:
                     break  # the seek went too far, and frames would refer to others before it
                 if index in sought:
                     found[index] = _turn_upright(frame)
                 if index >= max(sought):
                     break
     return found
-
-
-class _Packet(NamedTuple):
-    """The entries of the container about one compressed frame."""
-
-    pts: int
-    timed: bool
-    duration: int
-    key: bool
-    hidden: bool
-
-
-def _list_packets(container: InputContainer, stream: VideoStream) -> Iterator[_Packet]:
-    vp8 = stream.codec_context.name == "vp8"
-    for packet in container.demux(stream):
-        if packet.pts is None and not packet.size:
-            continue  # PyAV's mark of the end
-        # VP8 sends frames that are only referred to; bit 4 of the first byte says "show me".
-        reference = vp8 and packet.size > 0 and not bytes(packet)[0] & 0x10
-        hidden = packet.is_discard or not packet.size or reference
-        timed = packet.pts is not None
-        # Discarded packets are those before the start that an edit list of an MP4 sets.
-        yield _Packet(packet.pts or 0, timed, packet.duration or 0, packet.is_keyframe, hidden)
-
-
-def _select_shown(packets: list[_Packet]) -> list[_Packet]:
-    """Select the frames that a player shows: none before the first key frame."""
-    first = next((index for index, packet in enumerate(packets) if packet.key), len(packets))
-    return [
-        packet
-        for packet in packets[first:]
-        if not packet.hidden and packet.pts >= packets[first].pts
-    ]
 
 
 def _check_clock(path: Path, seconds: Fraction) -> None:
@@ -217,11 +227,14 @@ def _check_clock(path: Path, seconds: Fraction) -> None:
         )
 
 
-def _usual_interval(ticks: Int[np.ndarray, " source"]) -> int:
-    return int(np.median(np.diff(ticks))) if len(ticks) > 1 else 1
+def _describe_breaks(count: int) -> str:
+    if not count:
+        return ""
+    times = "once" if count == 1 else f"{count} times"
+    return f"its clock restarts or jumps {times}; what follows is taken to come without a pause"
 
 
-def _count_frames(path: Path, tick: Fraction) -> Timetable:
+def _count_frames(path: Path, tick: Fraction, note: str) -> Timetable:
     """Count the frames of a file without presentation times; they follow at a constant rate."""
     with open_pictures(path) as (container, stream):
         length = 0
@@ -232,7 +245,9 @@ def _count_frames(path: Path, tick: Fraction) -> Timetable:
             length += len(frames)
     if not length:
         raise _no_frames_error(path)
-    return Timetable(np.arange(length), length, tick, np.zeros(1, np.int64), numbered=True)
+    start = np.zeros(1, np.int64)
+    numbers = np.arange(length)
+    return Timetable(numbers, numbers, length, tick, start, numbered=True, note=note)
 
 
 def _decode_packet(packet: Packet) -> list[VideoFrame] | None:
@@ -251,9 +266,11 @@ def _decode_frames(
     After damage, frames are not sound until the next key frame: FFmpeg fills in what is missing of
     those that they refer to.
     """
-    index_of: dict[int | None, int] = {int(tick): index for index, tick in enumerate(table.ticks)}
-    number, sound = 0, True
+    index_of: dict[int | None, int] = {int(tick): index for index, tick in enumerate(table.stored)}
+    number, place, sound = 0, 0, True
     for packet in container.demux(stream):
+        move_packet(packet, place, table.parts)
+        place += not is_end(packet)
         frames = _decode_packet(packet)
         sound = sound and frames is not None
         for frame in frames or ():

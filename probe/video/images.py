@@ -1,4 +1,8 @@
-"""Images: which a folder has, in which order, how large they are, and their pixels."""
+"""Images: which a folder has, in which order, how large they are, and their pixels.
+
+Every picture that Pillow reads, of a folder, a file or a list, becomes RGB here, and in one way:
+upright, of 8 bits, and on a white ground where it is transparent.
+"""
 
 import re
 import struct
@@ -15,7 +19,7 @@ from PIL import Image
 from probe.files import check_file
 from probe.video.coercion import describe_given, to_array
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """Pillow's names of what is read, whatever the suffix says. Others run programs (EPS) or are rare,
@@ -26,6 +30,29 @@ MOST_PIXELS = 8192 * 4320
 
 A few bytes can announce any size, and every frame that is held takes three bytes a pixel.
 """
+
+GROUND = "white"
+"""Colour below what is transparent, as on a page."""
+
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a camera was held."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Values of that tag, and how a picture is brought upright; 1 is upright already."""
+
+SIDEWAYS = frozenset({5, 6, 7, 8})
+"""Values that exchange width and height."""
+
+STEP_16 = 257
+"""Levels of 16 bits for one of 8: 65535 over 255."""
 
 UNREADABLE = (
     *(OSError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError),
@@ -38,7 +65,8 @@ def list_images(folder: Path) -> list[Path]:
     """List the images of a folder in natural order, 9 before 10.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is none, or two have one name and differ in suffix, such as a frame and
+            its mask.
     """
     # A Mac leaves a file "._1.png", which is no image, next to "1.png" on foreign disks.
     files = [path for path in folder.iterdir() if not path.name.startswith(".")]
@@ -46,7 +74,20 @@ def list_images(folder: Path) -> list[Path]:
     if not images:
         kinds = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
         raise ValueError(f"{folder}: no images among its {len(files)} files; looked for {kinds}")
-    return sorted(images, key=_natural_order)
+    images.sort(key=_natural_order)
+    _check_stems(folder, images)
+    return images
+
+
+def _check_stems(folder: Path, images: list[Path]) -> None:
+    first: dict[str, Path] = {}
+    for image in images:
+        other = first.setdefault(image.stem, image)
+        if other is not image:
+            raise ValueError(
+                f"{folder}: {other.name} and {image.name} have one name, as a frame and its mask; "
+                "leave one image for each frame, and move the others to a folder of their own"
+            )
 
 
 def _natural_order(path: Path) -> list[str | int]:
@@ -56,27 +97,81 @@ def _natural_order(path: Path) -> list[str | int]:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Read the width and height of an image, in pixels.
+    """Read the width and height of an image once it is upright, in pixels.
+
+    Raises:
+        ValueError: if it is not an image, or too large.
+    """
+    with open_image(path) as image:
+        return _upright_size(image)
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+    """Read the pixels of an image, as RGB: upright, and on white where it is transparent.
+
+    Raises:
+        ValueError: if it is not an image, too large, or of numbers that have no white.
+    """
+    with open_image(path) as image:
+        return to_rgb(image, str(path))
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Open an image whose size is bounded; its pixels have not been read yet.
 
     Raises:
         ValueError: if it is not an image, or too large.
     """
     check_file(path)  # a pipe may have this name, and would be waited for
     with _explain_unreadable(path), Image.open(path, formats=IMAGE_FORMATS) as image:
-        size = image.size
-    check_pixels(str(path), size)
-    return size
+        check_pixels(str(path), image.size)
+        yield image
 
 
-def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
-    """Read the pixels of an image, as RGB.
+def to_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "height width 3"]:
+    """Convert a picture of any mode to RGB: upright, scaled to 8 bits, and on a white ground.
 
     Raises:
-        ValueError: if it is not an image, or too large.
+        ValueError: if its pixels are numbers of which none is said to be white; it starts with the
+            name.
     """
-    image_size(path)  # before any memory is taken for the pixels
-    with _explain_unreadable(path), Image.open(path, formats=IMAGE_FORMATS) as image:
-        return np.array(image.convert("RGB"))
+    turn = TURNS.get(_read_orientation(image))
+    image = _scale_depth(image, name)
+    if image.has_transparency_data:
+        ground = Image.new("RGBA", image.size, GROUND)
+        ground.alpha_composite(image.convert("RGBA"))
+        image = ground
+    image = image.convert("RGB")
+    return np.array(image if turn is None else image.transpose(turn))
+
+
+def _scale_depth(image: Image.Image, name: str) -> Image.Image:
+    """Scale levels of 16 bits to 8, which Pillow would cut off at 255."""
+    if image.mode in ("F", "I") and not (image.mode == "I" and image.format in ("PNG", "PPM")):
+        raise ValueError(
+            f"{name}: its pixels are numbers of 32 bits, of which none is said to be white; save "
+            "it with 8 or 16 bits"
+        )
+    if not image.mode.startswith("I"):
+        return image
+    levels = np.asarray(image).astype(np.int64)
+    return Image.fromarray(((levels + STEP_16 // 2) // STEP_16).clip(0, 255).astype(np.uint8))
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    return (height, width) if _read_orientation(image) in SIDEWAYS else (width, height)
+
+
+def _read_orientation(image: Image.Image) -> int:
+    """Read how a picture is to be turned; 1, which is upright, if it does not say so."""
+    if image.format == "TIFF":  # Pillow turns these itself
+        return 1
+    try:
+        return image.getexif().get(ORIENTATION, 1)
+    except UNREADABLE:  # damaged remarks of the camera leave the picture as it is
+        return 1
 
 
 def check_pixels(name: str, size: tuple[int, int]) -> None:
@@ -100,7 +195,7 @@ def picture_size(picture: Any, name: str) -> tuple[int, int]:
     """
     if isinstance(picture, Image.Image):
         check_pixels(name, picture.size)  # its pixels may not have been read yet
-        return picture.size
+        return _upright_size(picture)
     height, width, _ = to_picture(picture, name).shape
     return width, height
 
@@ -112,7 +207,7 @@ def to_picture(picture: Any, name: str) -> UInt8[np.ndarray, "height width 3"]:
         ValueError: if it is something else; it starts with the name.
     """
     if isinstance(picture, Image.Image):
-        return np.array(picture.convert("RGB"))
+        return to_rgb(picture, name)
     pixels = put_colours_last(to_array(picture))
     if pixels.ndim != 3 or pixels.shape[-1] != 3 or not pixels.size or pixels.dtype != np.uint8:
         raise ValueError(
@@ -135,6 +230,8 @@ def _explain_unreadable(path: Path) -> Iterator[None]:
         most = f"{MOST_PIXELS / 1e6:.0f} million"
         raise ValueError(f"{path}: more than {most} pixels; make it smaller") from error
     except UNREADABLE as error:
+        if type(error) is ValueError and str(error).startswith(f"{path}: "):
+            raise  # one of ours, which says more
         raise ValueError(f"{path}: cannot be read as an image; replace or remove it") from error
 
 

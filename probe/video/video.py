@@ -132,9 +132,12 @@ def read_video(source: Any, frames: Any = 20, *, fps: Any = None) -> Video:
     held is that of the sampled frames, however long the video.
 
     Args:
-        source: A video file; a folder of images, in the natural order of their names (9 before
-            10); a uint8 array or tensor [frame, height, width, 3] or [frame, 3, height, width]; or
-            a list of PIL images or of such arrays, without their first axis.
+        source: A video file, or an animated GIF, WebP or PNG; a folder of images, in the natural
+            order of their names (9 before 10), upright, scaled to 8 bits, and on white where they
+            are transparent; a uint8 array or tensor [frame, height, width, 3] or
+            [frame, 3, height, width]; or a list of PIL images or of such arrays, without their
+            first axis. A file whose clock restarts, jumps or is not stored gets one, with a
+            warning that says what was guessed.
         frames: Number of frames to sample. A shorter video gives all it has, with a warning.
         fps: Frames per second of a folder, an array or a list, 25 unless given. A file knows its
             own times.
@@ -294,6 +297,8 @@ def _folder_frames(path: Path, length: int) -> Iterator[UInt8[np.ndarray, "heigh
 
 def _read_file(path: Path, frames: int) -> Video:
     table = read_timetable(path)
+    if table.note:
+        warnings.warn(f"{path}: {table.note}", stacklevel=3)  # of the caller of read_video
     start = table.ticks[0]
     count = _count_samples(str(path), len(table), frames)
     indices = _middles(table.ticks - start, int(table.end - start), count)

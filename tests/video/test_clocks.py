@@ -1,0 +1,132 @@
+"""One clock for a file: joined parts, jumps, rates that lie; and a note of what was guessed."""
+
+import struct
+import warnings
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from probe.video import read_video, source_frames
+from tests.video.test_video import make_clip, number_of, numbers
+
+LENGTH = 12
+
+
+def read_noted(path: Path, frames: int = LENGTH):
+    """Read a video, and the one note that came with it."""
+    with pytest.warns(UserWarning, match="clock|assumed") as noted:
+        video = read_video(path, frames)
+    (note,) = [str(one.message) for one in noted]
+    assert note.startswith(f"{path}: ")
+    assert "\n" not in note
+    return video, note
+
+
+def read_quietly(path: Path, frames: int = LENGTH):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return read_video(path, frames)
+
+
+def shown_numbers(video) -> list[int]:
+    return [number_of(frame) for frame in source_frames(video)]
+
+
+def join(path: Path, *parts: Path) -> Path:
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+@pytest.mark.parametrize("copies", [2, 5])
+def test_joined_streams_have_all_their_frames_on_one_clock(tmp_path, copies):
+    one = make_clip(tmp_path / "one.ts", LENGTH)
+    joined = join(tmp_path / "joined.ts", *[one] * copies)
+    video, note = read_noted(joined)
+    assert "restarts or jumps" in note
+    assert video.source_length == copies * LENGTH
+    assert np.diff(video.source_times) == pytest.approx(0.1)
+    assert numbers(video) == tuple(index % LENGTH for index in video.indices)
+    assert shown_numbers(video) == [*range(LENGTH)] * copies
+
+
+def test_streams_of_different_lengths_and_starts_are_joined_in_the_order_of_the_file(tmp_path):
+    parts = [
+        make_clip(tmp_path / "a.ts", 15, pts=[900 + 10 * index for index in range(15)]),
+        make_clip(tmp_path / "b.ts", 7, gop=3),
+        make_clip(tmp_path / "c.ts", 9, pts=[20 * index for index in range(9)]),
+    ]
+    video, _ = read_noted(join(tmp_path / "joined.ts", *parts))
+    assert shown_numbers(video) == [*range(15), *range(7), *range(9)]
+    steps = [0.1] * (14 + 1 + 6 + 1) + [0.2] * 8
+    assert np.diff(video.source_times) == pytest.approx(steps)
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("a.ts", 50_000), ("a.ts", 30), ("a.mkv", 50_000)])
+def test_a_jump_of_the_clock_leaves_no_hole(tmp_path, name, seconds):
+    pts = [10 * index + (100 * seconds if index >= LENGTH else 0) for index in range(2 * LENGTH)]
+    video, _ = read_noted(make_clip(tmp_path / name, 2 * LENGTH, pts=pts), 2)
+    assert video.indices == (6, 18)
+    assert numbers(video) == video.indices
+    assert video.source_times[-1] == pytest.approx(0.1 * (2 * LENGTH - 1))
+    assert shown_numbers(video) == [*range(2 * LENGTH)]
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.mp4"])
+def test_frames_that_are_shown_for_long_keep_their_times(tmp_path, name):
+    slides = [1500 * index for index in range(8)]
+    video = read_quietly(make_clip(tmp_path / name, 8, pts=slides), 8)
+    assert video.source_times == pytest.approx(np.array(slides) / 100)
+    if name != "a.ts":  # broadcasts of moving pictures do not stop for minutes
+        pts = [*range(0, 100, 10), *range(30_000, 30_100, 10)]
+        video = read_quietly(make_clip(tmp_path / name, 20, pts=pts), 8)
+        assert video.source_times == pytest.approx(np.array(pts) / 100)
+
+
+def test_a_bare_stream_has_the_rate_of_its_own_header(tmp_path):
+    path = tmp_path / "bare.h264"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(LENGTH):
+            black = np.zeros((48, 64, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(black, format="rgb24")))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate == 25, "FFmpeg's guess, which is wrong"
+    video, note = read_noted(path)
+    assert video.fps == pytest.approx(10)
+    assert "stores no times; 10 frames a second are assumed" in note
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_an_avi_has_the_rate_at_which_its_frames_follow(tmp_path, codec):
+    # The file counts hundredths of a second, and says that it has a hundred frames in each.
+    path = make_clip(tmp_path / "a.avi", LENGTH, codec=codec)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate == 100
+    video, note = read_noted(path)
+    assert video.fps == pytest.approx(10)
+    assert "says 100 frames a second, but its frames are 10 a second" in note
+    assert numbers(video) == video.indices
+
+
+def test_an_avi_of_fields_has_the_rate_of_its_frames(tmp_path):
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(LENGTH):
+            black = np.zeros((48, 64, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(black, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert read_quietly(path).fps == pytest.approx(10)
+    data = bytearray(path.read_bytes())
+    start = data.index(b"strh") + 8 + 20  # scale and rate of the stream's header
+    scale, rate = struct.unpack_from("<II", data, start)
+    struct.pack_into("<II", data, start, scale, 2 * rate)
+    path.write_bytes(data)
+    video, note = read_noted(path)
+    assert video.fps == pytest.approx(10)
+    assert "says 20 frames a second, but its frames are 10" in note
