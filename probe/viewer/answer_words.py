@@ -19,7 +19,7 @@ EFFECT = "the effect of the track's cells on the model's own answer"
 def describe_scores(answer: Answer) -> str:
     """Describe the scores of the candidates, with their unit."""
     rule = answer.config.track
-    if _chose_by_attention(answer) and not isinstance(rule, AttentionBySize):
+    if chose_by_attention(answer) and not isinstance(rule, AttentionBySize):
         return f"Score: {PEAK}."
     if isinstance(rule, AttentionBySize):
         return f"Score: {PEAK}, over the root of its number of cells."
@@ -46,7 +46,7 @@ def describe_use(answer: Answer, name: str) -> str:
 
 
 def _describe_track_choice(answer: Answer) -> str:
-    if _chose_by_attention(answer):
+    if chose_by_attention(answer):
         return "The track was chosen by this map."
     # The map is drawn over the chosen track all the same: nobody should take it for the reason.
     if isinstance(answer.config.track, CausalEffect):
@@ -60,7 +60,8 @@ def _describe_time_choice(answer: Answer) -> str:
     return f"The time was chosen by {_name(answer.config.frames)}."
 
 
-def _chose_by_attention(answer: Answer) -> bool:
+def chose_by_attention(answer: Answer) -> bool:
+    """Return whether the track is known to be chosen by the map of where."""
     if isinstance(answer.config.track, CausalEffect):
         return CHOSEN_BY_ATTENTION in answer.doubts
     return isinstance(answer.config.track, AttentionPeak | AttentionBySize)

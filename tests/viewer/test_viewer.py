@@ -755,6 +755,29 @@ def test_sixty_tokens_and_a_thousand_heads_scroll_in_their_own_boxes(opened, res
         assert box[1] <= top < bottom <= box[3]
 
 
+def test_long_tokens_and_long_questions_are_clipped_where_they_are(opened, small_video, resize):
+    words = ["Donaudampfschifffahrtsgesellschaft" * 3, "next"]
+    readings = [
+        staged_reading(small_video, [f"number{number}", *words], layers=2, heads=2, side=5)
+        for number in range(4)
+    ]
+    look = opened(page(Scene(small_video, tuple(map(ShownQuestion, readings)))))
+    for width in (390, 1400):
+        resize(width, 844)
+        look("viewer.show()")
+        assert look("return document.documentElement.scrollWidth") <= width
+        (_, _, right, _), (left, *_) = (
+            place(look, f'.gp-chip[data-token="{token}"]') for token in (1, 2)
+        )
+        # Next to its neighbour, or on a line of its own.
+        assert 0 < left - right < 20 or left < right
+        title = look("return viewer.tokens.chips[1].title")
+        assert words[0] in title
+        for number in range(4):
+            begin, _, end, _ = place(look, f'.gp-choice [data-name="{number}"]')
+            assert end - begin > 100
+
+
 def test_an_answer_in_hand_shows_its_own_maps_without_a_model(learned):
     answer, _ = learned
     where, when = as_scene(answer).questions
