@@ -263,12 +263,26 @@ def print_answer(answer: "Answer", out: Path) -> None:
     for i in sorted({0, len(tube) // 2, len(tube) - 1}):
         corners = "  ".join(f"{edge:7.1f}" for edge in tube.boxes[i])
         show(f"        frame {tube.frames[i]:5d}   x1 y1 x2 y2 = {corners}")
-    for name, look in (("where", answer.where), ("when", answer.when)):
-        texts = [repr(look.token_texts[token]) for token in look.tokens]
-        tokens = ", ".join(texts) if len(texts) < len(look.token_texts) else "all tokens"
-        show(f"looked  through {tokens} for {name}: {look.question}")
+    print_looks(answer)
     print_doubts(answer.doubts)
     show(f"written {', '.join(str(out / f'answer.{kind}') for kind in ('json', 'mp4', 'png'))}")
+
+
+def print_looks(answer: "Answer") -> None:
+    """Print through which tokens the model looked for what was chosen by its attention, and why."""
+    from probe.cli.token_words import describe_tokens
+    from probe.grounding.track_rules import CausalEffect
+    from probe.viewer.answer_words import EFFECT, chose_by_attention
+
+    config = answer.config
+    looks = [("when", answer.when, config.token_when or config.token)]
+    if isinstance(config.track, CausalEffect) and not chose_by_attention(answer):
+        # The map is drawn all the same, and nobody should take it for the reason.
+        show(f"chosen  by {EFFECT}, not by its attention")
+    else:
+        looks.insert(0, ("where", answer.where, config.token))
+    for name, look, rule in looks:
+        show(f"looked  through {describe_tokens(look, rule)} for {name}: {look.question}")
 
 
 def describe_choice(answer: "Answer") -> str:
