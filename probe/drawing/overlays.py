@@ -20,7 +20,7 @@ from probe.pictures.heat import blend, scale_heat
 from probe.pictures.lettering import Lettering
 from probe.pictures.style import require_finite
 from probe.video import Box, Span, Tube, Video, source_frames
-from probe.video.encoding import write_video
+from probe.video.encoding import check_suffix, write_video
 
 Colour: TypeAlias = tuple[int, int, int]
 """Red, green and blue, from 0 to 255."""
@@ -48,6 +48,13 @@ EMPTY_BAR_COLOUR: Colour = (72, 72, 72)
 LEAST_HEIGHT = 360
 """Pixels of height below which a picture is enlarged, so that the text below it can be read."""
 
+MOST_ENLARGED = 3840
+"""Pixels of width to which a low picture is enlarged at most."""
+
+MOST_SIDE = 14_000
+"""Pixels of the longer side from which a picture is made smaller: H.264 ends at 16,384, and the
+strip below it needs some."""
+
 TITLE_LINES, DOUBT_LINES = 2, 3
 """Lines of the query, and of each doubt below it."""
 
@@ -71,10 +78,11 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
 
     Attention is coloured over the picture, on one scale for the whole video; the tube's box is
     outlined in the frames of the span; a bar below shows the span within the video. Frames keep
-    their times. Memory does not grow with length.
+    their times, and the whole its length; pixels that are not square become so. Memory does not
+    grow with length.
 
     Args:
-        path: the file to write.
+        path: the file to write; its name ends in .mp4.
         video: the video that was asked about.
         heatmap: where the model looked.
         tube: the answer's boxes; between two of them the box moves in a straight line.
@@ -86,8 +94,9 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
 
     Raises:
         ValueError: if the heatmap is not finite or shows frames that the video does not have, or
-            the video cannot be read or written.
+            the video cannot be read or written, or the name is not of an MP4.
     """
+    check_suffix(path)
     heat = None if heatmap is None else HeatScale.of(heatmap, video)
     outlines: list[TubeOutline] = []
     bars: list[SpanBar] = []
@@ -101,12 +110,51 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
         bars.append(("answer", span, ANSWER_COLOUR))
     if truth is not None:
         bars.append(("truth", truth.span, TRUTH_COLOUR))
-    scale = max(1, -(-LEAST_HEIGHT // video.size[0]))  # rounded up to a whole number
-    height, width = (side * scale for side in video.size)
-    unit = max(min(height, width) // 22, 14)
-    bar = TimeBar.of(video, bars, width=width, unit=unit, title=title, doubts=doubts)
-    pictures = _draw_pictures(video, scale, heat, outlines, bar)
-    write_video(path, pictures, video.fps, times=video.source_times)
+    zoom = Zoom.of(video)
+    unit = max(min(zoom.height, zoom.width) // 22, 14)
+    bar = TimeBar.of(video, bars, width=zoom.width, unit=unit, title=title, doubts=doubts)
+    pictures = _draw_pictures(video, zoom, heat, outlines, bar)
+    # The rate of a single frame is that at which it has its length.
+    rate = 1 / video.time_at(1) if video.source_length == 1 else video.fps
+    write_video(path, pictures, rate, times=video.source_times)
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """The size at which pictures are drawn, with square pixels."""
+
+    width: int
+    height: int
+    """Pixels of a drawn picture."""
+
+    across: float
+    down: float
+    """Drawn pixels for each stored one."""
+
+    @classmethod
+    def of(cls, video: Video) -> "Zoom":
+        """Enlarge a low picture by a whole number, as far as it does not become too wide."""
+        height, width = video.size
+        shown = width * video.pixel_aspect
+        # Rounded up to a whole number, so that square pixels stay sharp.
+        scale = max(1, min(-(-LEAST_HEIGHT // height), int(MOST_ENLARGED / shown)))
+        scale = min(scale, MOST_SIDE / max(shown, height))
+        drawn = max(1, round(shown * scale)), max(1, round(height * scale))
+        return cls(*drawn, drawn[0] / width, drawn[1] / height)
+
+    def enlarge(
+        self, picture: UInt8[np.ndarray, "height width 3"]
+    ) -> UInt8[np.ndarray, "zoomed_height zoomed_width 3"]:
+        """Draw a picture at this size."""
+        if self.across == self.down == int(self.down):
+            return picture.repeat(int(self.down), axis=0).repeat(int(self.down), axis=1)
+        size = self.width, self.height
+        return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+
+    def move(self, box: Box) -> Box:
+        """Return a box of stored pixels in drawn ones."""
+        x1, y1, x2, y2 = box
+        return x1 * self.across, y1 * self.down, x2 * self.across, y2 * self.down
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +299,7 @@ class TimeBar:
             top=top - gap,
             bottom=round(height - 1.5 * unit),
             # A frame is on screen until the next one, and so the last one counts, too.
-            duration=float(video.source_times[-1]) + 1 / video.fps,
+            duration=video.time_at(video.source_length),
             lettering=Lettering(unit),
         )
         for row in range(rows):
@@ -320,22 +368,18 @@ def _set_lines(title: str, doubts: Sequence[str], unit: int, width: int) -> list
 
 
 def _draw_pictures(
-    video: Video, scale: int, heat: HeatScale | None, outlines: list[TubeOutline], bar: TimeBar
+    video: Video, zoom: Zoom, heat: HeatScale | None, outlines: list[TubeOutline], bar: TimeBar
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     """Draw every source frame, one at a time, with everything on it and the strip below it."""
     for index, source in enumerate(source_frames(video)):
         time = float(video.source_times[index])
-        picture = source.repeat(scale, axis=0).repeat(scale, axis=1)
+        picture = zoom.enlarge(source)
         if heat is not None:
-            picture = blend(picture, heat.at(time), _scale_box(heat.cells.region, scale))
+            picture = blend(picture, heat.at(time), zoom.move(heat.cells.region))
         image = Image.fromarray(picture)
         for tube, colour, dashed in outlines:
             box = tube.box_at(index)
             if box is not None:
                 x1, y1, x2, y2 = box.tolist()
-                draw_outline(image, _scale_box((x1, y1, x2, y2), scale), colour, dashed=dashed)
+                draw_outline(image, zoom.move((x1, y1, x2, y2)), colour, dashed=dashed)
         yield np.concatenate([np.asarray(image), np.asarray(bar.at(time))])
-
-
-def _scale_box(box: Box, scale: int) -> Box:
-    return box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale

@@ -29,6 +29,9 @@ SHORTEST, UNSTATED = 0.020, 0.100
 """Seconds of a picture below which its duration counts as unstated, and those that it is shown
 then, as in browsers and FFmpeg."""
 
+STILL = 1.0
+"""Seconds for which a still picture is shown, as a video of one frame without a length."""
+
 
 def is_picture(path: Path) -> bool:
     """Tell from its first bytes whether a file is a picture, animated or still."""
@@ -47,11 +50,13 @@ def read_ticks(path: Path) -> tuple[Int[np.ndarray, " source"], int]:
     """
     ends = [0]
     with open_image(path) as image:
-        for number in _list_places(image):
+        places = _list_places(image)
+        unstated = STILL if len(places) == 1 else UNSTATED
+        for number in places:
             image.seek(number)
             image.load()  # WebP tells the time with the pixels
             seconds = float(image.info.get("duration") or 0) / 1000
-            seconds = seconds if seconds >= SHORTEST else UNSTATED
+            seconds = seconds if seconds >= SHORTEST else unstated
             ends.append(ends[-1] + round(seconds / TICK))
     return np.array(ends[:-1], dtype=np.int64), ends[-1]
 

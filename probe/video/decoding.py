@@ -6,7 +6,7 @@ why.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
@@ -37,6 +37,13 @@ from probe.video.containers import open_pictures
 
 DEFAULT_FPS = 25.0
 """Frames per second of a source whose rate is not given: the rate of PAL video."""
+
+
+SQUARE = 0.01
+"""Share by which the sides of a pixel differ that counts as square: sizes are rounded."""
+
+MOST_STRETCHED = 4.0
+"""The most that one side of a pixel is longer than the other; more is a damaged number."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,9 @@ class Timetable:
     note: str = ""
     """A sentence about what was guessed of the clock; empty if nothing was."""
 
+    pixel_aspect: float = 1.0
+    """Width of a pixel over its height, of upright pictures as a player shows them."""
+
     def __len__(self) -> int:
         return len(self.ticks)
 
@@ -89,7 +99,8 @@ class Timetable:
 def read_timetable(path: Path) -> Timetable:
     """Read the times of all frames from the packets of a file.
 
-    Nothing is decoded, unless packets have no times, or the file is an animated picture.
+    Nothing is decoded, unless packets have no times, pixels are not square, or the file is an
+    animated picture.
 
     Raises:
         ValueError: if the file is no video, is cut short, or is damaged and its frames can only be
@@ -99,12 +110,20 @@ def read_timetable(path: Path) -> Timetable:
     if is_picture(path):
         ticks, end = read_ticks(path)
         return Timetable(ticks, ticks, end, TICK, np.zeros(1, np.int64), drawn=True)
+    table = _read_packets(path)
+    if table.pixel_aspect == 1 or not _is_on_its_side(path):
+        return table
+    return replace(table, pixel_aspect=1 / table.pixel_aspect)
+
+
+def _read_packets(path: Path) -> Timetable:
     with open_pictures(path) as (container, stream):
         promised = len(stream.index_entries)
         packets = list(list_packets(container, stream))
         tick = stream.time_base or Fraction(1, av.time_base)
         name = container.format.name
         rate, note = choose_rate(stream, name, packets)
+        aspect = _read_pixel_aspect(stream)
     # The index of an MP4 lists all frames, also those of a download that was not finished.
     if len(packets) < promised:
         raise ValueError(
@@ -113,7 +132,8 @@ def read_timetable(path: Path) -> Timetable:
         )
     # AVI stores no presentation times: FFmpeg makes them up from the order of the packets.
     if name == "avi" or not all(packet.timed for packet in packets):
-        return _count_frames(path, 1 / (rate or Fraction(DEFAULT_FPS)), note)
+        counted = _count_frames(path, 1 / (rate or Fraction(DEFAULT_FPS)))
+        return replace(counted, note=note, pixel_aspect=aspect)
     shown, parts = join_parts(packets, tick)
     if not shown:
         raise _no_frames_error(path)
@@ -128,7 +148,8 @@ def read_timetable(path: Path) -> Timetable:
     # Other containers have no exact index, and a seek may miss the packet.
     seekable = ("mp4" in name or "matroska" in name) and not parts
     note = _describe_breaks(max(0, len(parts) - 1) + holes)
-    return Timetable(ticks, stored, end, tick, keys, seekable=seekable, parts=parts, note=note)
+    table = Timetable(ticks, stored, end, tick, keys, seekable=seekable, parts=parts)
+    return replace(table, note=note, pixel_aspect=aspect)
 
 
 def decode(
@@ -234,7 +255,7 @@ def _describe_breaks(count: int) -> str:
     return f"its clock restarts or jumps {times}; what follows is taken to come without a pause"
 
 
-def _count_frames(path: Path, tick: Fraction, note: str) -> Timetable:
+def _count_frames(path: Path, tick: Fraction) -> Timetable:
     """Count the frames of a file without presentation times; they follow at a constant rate."""
     with open_pictures(path) as (container, stream):
         length = 0
@@ -247,7 +268,7 @@ def _count_frames(path: Path, tick: Fraction, note: str) -> Timetable:
         raise _no_frames_error(path)
     start = np.zeros(1, np.int64)
     numbers = np.arange(length)
-    return Timetable(numbers, numbers, length, tick, start, numbered=True, note=note)
+    return Timetable(numbers, numbers, length, tick, start, numbered=True)
 
 
 def _decode_packet(packet: Packet) -> list[VideoFrame] | None:
@@ -281,14 +302,37 @@ def _decode_frames(
                 yield index, frame
 
 
+def _read_pixel_aspect(stream: VideoStream) -> float:
+    """Read the width of a stored pixel over its height; 1 if nothing sensible is said."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    sensible = 1 / MOST_STRETCHED <= aspect <= MOST_STRETCHED
+    return aspect if sensible and abs(aspect - 1) > SQUARE else 1.0
+
+
+def _is_on_its_side(path: Path) -> bool:
+    """Tell whether the first frame is turned by a quarter before it is shown."""
+    with open_pictures(path) as (container, stream):
+        for packet in container.demux(stream):
+            for frame in _decode_packet(packet) or ():
+                a, b, *_ = _read_matrix(frame)
+                return abs(b) > abs(a)
+    return False
+
+
+def _read_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
+    """Read a, b, c, d of the display matrix: a pixel at (x, y) is shown at (ax + cy, bx + dy)."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 1, 0, 0, 1
+    # In ISO 14496-12, a, b, u, c, d, v come first.
+    a, b, _, c, d, _ = np.frombuffer(bytes(matrix), np.int32)[:6].tolist()
+    return a, b, c, d
+
+
 def _turn_upright(frame: VideoFrame) -> UInt8[np.ndarray, "height width 3"]:
     """Turn and mirror a picture by the file's display matrix, as a player does."""
     picture = frame.to_ndarray(format="rgb24")
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return picture
-    # ISO 14496-12: a pixel at (x, y) is shown at (ax + cy, bx + dy); a, b, u, c, d, v come first.
-    a, b, _, c, d, _ = np.frombuffer(bytes(matrix), np.int32)[:6].tolist()
+    a, b, c, d = _read_matrix(frame)
     # Only the nearest quarter turn and mirror: cameras write no others.
     if abs(b) > abs(a):
         picture, a, d = picture.swapaxes(0, 1), c, b

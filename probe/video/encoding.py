@@ -24,6 +24,9 @@ OUTPUT_TICKS = 90_000
 OUTPUT_OPTIONS = {"crf": "18", "preset": "veryfast"}
 """Quality of x264 (18 can hardly be told from the source) and its effort."""
 
+SUFFIXES = ("", ".mp4", ".m4v")
+"""Endings of the names of written files, which are always MP4s."""
+
 BT601 = 6
 """The code of the BT.601 colour space (SMPTE 170M) in the H.264 stream (ITU-T H.273)."""
 
@@ -47,18 +50,33 @@ def write_video(
         times: Seconds at which each frame appears, for a rate that varies.
 
     Raises:
-        ValueError: if there are no frames, they differ in size, or the file cannot be written.
+        ValueError: if there are no frames, they differ in size, the file cannot be written, or its
+            name is that of another kind of file.
     """
-    path = Path(path)
+    path = check_suffix(path)
     if not (np.isfinite(fps) and fps > 0):
         raise ValueError(f"fps is {fps}; give a positive number of frames per second")
     # At most 1001, the denominator of the television rates, such as 30000/1001: exact for these.
+    # A rate below 1 is of a picture that is shown for long, so its seconds are kept instead.
     rate = Fraction(fps).limit_denominator(1001)
+    rate = rate if fps >= 1 else 1 / Fraction(1 / fps).limit_denominator(1001)
     with write_atomically(path) as temporary:
         try:
             _encode(path, temporary, frames, rate, times)
         except FFmpegError as error:
             raise ValueError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def check_suffix(path: str | Path) -> Path:
+    """Refuse a name that says that a written video is something else than an MP4.
+
+    Raises:
+        ValueError: if the suffix is of another kind of file.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path}: videos are written as MP4; give a name that ends in .mp4")
+    return path
 
 
 def _encode(

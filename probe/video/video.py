@@ -56,6 +56,13 @@ class Video:
     """The frames of the file that are the source, in which the first of them is frame 0; None if
     all frames are."""
 
+    pixel_aspect: float = 1.0
+    """Width of a pixel over its height when a player shows it; frames and boxes are of pixels as
+    they are stored, whatever their shape."""
+
+    length: float | None = None
+    """Seconds of a source of a single frame; None if nothing says it, and of all others."""
+
     def __post_init__(self) -> None:
         if not len(self.frames) or len(self.frames) != len(self.indices):
             raise ValueError(
@@ -106,6 +113,8 @@ class Video:
         """Return the seconds at which a source frame appears; for `source_length`, the end."""
         if frame < self.source_length:
             return float(self.source_times[frame])
+        if self.length is not None:
+            return self.length
         return float(self.source_times[-1] + 1 / self.fps)
 
     @property
@@ -137,7 +146,8 @@ def read_video(source: Any, frames: Any = 20, *, fps: Any = None) -> Video:
             are transparent; a uint8 array or tensor [frame, height, width, 3] or
             [frame, 3, height, width]; or a list of PIL images or of such arrays, without their
             first axis. A file whose clock restarts, jumps or is not stored gets one, with a
-            warning that says what was guessed.
+            warning that says what was guessed. Pixels that are not square stay as they are stored,
+            and so do boxes; a warning says it, and the overlay has the shape that players show.
         frames: Number of frames to sample. A shorter video gives all it has, with a warning.
         fps: Frames per second of a folder, an array or a list, 25 unless given. A file knows its
             own times.
@@ -297,12 +307,22 @@ def _folder_frames(path: Path, length: int) -> Iterator[UInt8[np.ndarray, "heigh
 
 def _read_file(path: Path, frames: int) -> Video:
     table = read_timetable(path)
-    if table.note:
-        warnings.warn(f"{path}: {table.note}", stacklevel=3)  # of the caller of read_video
+    notes = [table.note] if table.note else []
+    if table.pixel_aspect != 1:
+        notes.append(
+            f"its pixels are shown {table.pixel_aspect:.4g} times as wide as high, by players and "
+            "in the overlay; frames and boxes keep the stored pixels"
+        )
+    if notes:
+        warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)  # of the caller of read_video
     start = table.ticks[0]
     count = _count_samples(str(path), len(table), frames)
     indices = _middles(table.ticks - start, int(table.end - start), count)
-    return Video(decode(path, table, indices), indices, table.times, path)
+    length = float((table.end - start) * table.tick) if len(table) == 1 else None
+    pictures = decode(path, table, indices)
+    return Video(
+        pictures, indices, table.times, path, pixel_aspect=table.pixel_aspect, length=length
+    )
 
 
 def _file_frames(path: Path, length: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:

@@ -2,6 +2,7 @@
 
 import tracemalloc
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 import probe.drawing.overlays
-from probe.drawing.overlays import ANSWER_COLOUR, HeatScale, TimeBar, overlay
+from probe.drawing.overlays import ANSWER_COLOUR, HeatScale, TimeBar, Zoom, overlay
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.video import Span, Tube, Video, read_video, source_frames
@@ -257,6 +258,52 @@ def test_no_partial_file_is_left_after_a_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(probe.drawing.overlays, "source_frames", breaking)
     with pytest.raises(ValueError, match="frame 100"):
         overlay(tmp_path / "out.mp4", video, None, None, None)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(640, 8), (10_000, 2), (2, 4_000), (20_000, 16), (1, 1)]
+)
+def test_pictures_of_any_shape_are_drawn(tmp_path, width, height):
+    video = read_video(np.full((3, height, width, 3), GREY, np.uint8), 3)
+    values = torch.rand(3, 2, 2, generator=torch.Generator().manual_seed(0))
+    cells = Cells(((0,), (1,), (2,)), 2, 2, (0.0, 0.0, float(width), float(height)))
+    boxes = np.array([[width / 4, height / 4, width / 2, height / 2]] * 2)
+    tube = Tube(np.array([0, 2]), boxes)
+    path = tmp_path / "out.mp4"
+    overlay(path, video, Heatmap(values, cells), tube, None, truth=tube, title="a query")
+    assert read_video(path, 3).source_length == 3
+    zoom = Zoom.of(video)
+    assert zoom.width / zoom.height == pytest.approx(width / height, rel=0.05)
+
+
+def test_a_video_of_pixels_that_are_not_square_is_drawn_as_players_show_it(tmp_path):
+    grey = np.full((4, 120, 160, 3), GREY, np.uint8)
+    stored = Video(grey, (0, 1, 2, 3), np.arange(4) / 8)
+    tube = Tube(np.array([0, 3]), np.array([[40.0, 30, 120, 90]] * 2))
+    overlay(tmp_path / "square.mp4", stored, None, tube, None)
+    wide = replace(stored, pixel_aspect=64 / 45)
+    overlay(tmp_path / "wide.mp4", wide, None, tube, None)
+    square, stretched = (frames_of(tmp_path / f"{name}.mp4")[1] for name in ("square", "wide"))
+    assert square.shape[1] == 480
+    assert stretched.shape[1] == 684  # 160 x 64 / 45 x 3, rounded to an even number
+    # The line of the box is where the stored box is, in the wider picture.
+    across = 684 / 160
+    for x in (40 * across - 2, 120 * across + 1):
+        assert np.abs(stretched[180, round(x)].astype(int) - ANSWER_COLOUR).max() < 60
+
+
+def test_a_video_of_one_frame_keeps_its_length(tmp_path):
+    picture = np.full((40, 40, 3), GREY, np.uint8)
+    write_video(tmp_path / "in.mp4", [picture], 1 / 3)
+    overlay(tmp_path / "out.mp4", read_video(tmp_path / "in.mp4", 1), None, None, None)
+    assert read_video(tmp_path / "out.mp4", 1).time_at(1) == pytest.approx(3)
+
+
+@pytest.mark.parametrize("name", ["out.gif", "out.webm"])
+def test_an_overlay_is_an_mp4_by_name_too(tmp_path, video, name):
+    with pytest.raises(ValueError, match=f"{name}: videos are written as MP4"):
+        overlay(tmp_path / name, video, None, None, None)
     assert not list(tmp_path.iterdir())
 
 

@@ -2,21 +2,24 @@
 
 import struct
 import warnings
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from probe.video import read_video, source_frames
-from tests.video.test_video import make_clip, number_of, numbers
+from probe.video.encoding import write_video
+from tests.video.test_video import make_clip, number_of, numbers, turn
 
 LENGTH = 12
 
 
 def read_noted(path: Path, frames: int = LENGTH):
     """Read a video, and the one note that came with it."""
-    with pytest.warns(UserWarning, match="clock|assumed") as noted:
+    with pytest.warns(UserWarning, match="clock|assumed|pixels") as noted:
         video = read_video(path, frames)
     (note,) = [str(one.message) for one in noted]
     assert note.startswith(f"{path}: ")
@@ -130,3 +133,60 @@ def test_an_avi_of_fields_has_the_rate_of_its_frames(tmp_path):
     video, note = read_noted(path)
     assert video.fps == pytest.approx(10)
     assert "says 20 frames a second, but its frames are 10" in note
+
+
+# Pixels that are not square
+
+
+def make_stretched(path: Path, aspect: str = "64/45") -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(aspect)
+        for _ in range(LENGTH):
+            black = np.zeros((120, 160, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(black, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.ts"])
+def test_the_shape_of_pixels_is_read_and_said(tmp_path, name):
+    video, note = read_noted(make_stretched(tmp_path / name))
+    assert video.pixel_aspect == pytest.approx(64 / 45)
+    assert video.size == (120, 160), "frames and boxes are of stored pixels"
+    assert "1.422 times as wide as high" in note
+    assert shown_numbers(video) == [0] * LENGTH
+
+
+def test_pixels_of_a_picture_on_its_side_are_turned_with_it(tmp_path):
+    path = turn(make_stretched(tmp_path / "a.mp4"), (0, 1, -1, 0))
+    video, _ = read_noted(path)
+    assert video.size == (160, 120)
+    assert video.pixel_aspect == pytest.approx(45 / 64)
+
+
+@pytest.mark.parametrize("aspect", ["1/1", "4320/4319", "100/1"])
+def test_pixels_that_are_nearly_square_or_cannot_be_so_long_are_square(tmp_path, aspect):
+    assert read_quietly(make_stretched(tmp_path / "a.mp4", aspect)).pixel_aspect == 1
+
+
+# The length of a single frame
+
+
+@pytest.mark.parametrize("seconds", [0.04, 3, 1200.5])
+def test_a_file_of_one_frame_keeps_its_length(tmp_path, seconds):
+    write_video(tmp_path / "a.mp4", [np.zeros((48, 64, 3), np.uint8)], 1 / seconds)
+    assert read_quietly(tmp_path / "a.mp4", 1).time_at(1) == pytest.approx(seconds, rel=0.001)
+
+
+def test_a_still_picture_is_shown_for_a_second(tmp_path):
+    Image.new("RGB", (64, 48)).save(tmp_path / "still.png")
+    assert read_quietly(tmp_path / "still.png", 1).time_at(1) == 1
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webm", "a.png", "a.avi"])
+def test_a_name_of_another_kind_of_file_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=f"{name}: videos are written as MP4"):
+        write_video(tmp_path / name, [np.zeros((48, 64, 3), np.uint8)], 10)
+    assert not list(tmp_path.iterdir())
