@@ -41,8 +41,8 @@ Options = TypeVar("Options", bound=Any)
 DESCRIPTION = "\n".join(
     (
         "Where does a video language model look when it reads a question?\n",
-        "`probe COMMAND --help` explains a command and shows an example; `probe --version` prints",
-        "the versions of this program and of its main libraries.\n\nExit codes:",
+        "`probe COMMAND --help` explains a command; `probe --version` prints versions.\n",
+        "Exit codes:",
         *(f"{code.value:5} {code.meaning}" for code in ExitCode),
     )
 )
