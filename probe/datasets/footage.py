@@ -149,7 +149,9 @@ def _read_segment(path: Path, segment: Span, frames: int) -> Footage:
     # As in a file cut to the part, time starts at 0: a model is told seconds of what it is shown.
     times = table.times[part.start : part.stop]
     shown = range(part.start, part.stop)
-    return Footage(Video(pictures, indices, times - times[0], path, shown), part.start, len(table))
+    aspect = table.pixel_aspect
+    video = Video(pictures, indices, times - times[0], path, shown, pixel_aspect=aspect)
+    return Footage(video, part.start, len(table))
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,8 @@ def _read_orientation(image: Image.Image) -> int:
     if image.format == "TIFF":  # Pillow turns these itself
         return 1
     try:
-        return image.getexif().get(ORIENTATION, 1)
+        # That of PNG would read the pixels first, for a tag after them, which is rare.
+        return Image.Image.getexif(image).get(ORIENTATION, 1)
     except UNREADABLE:  # damaged remarks of the camera leave the picture as it is
         return 1
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from probe.video import read_video, source_frames
 from probe.video.checking import check_source
-from probe.video.images import ORIENTATION, TURNS, read_image
+from probe.video.images import ORIENTATION, TURNS, picture_size, read_image
 
 UPRIGHT = np.zeros((60, 80, 3), np.uint8)
 UPRIGHT[:30, :40] = (255, 0, 0)
@@ -71,6 +71,20 @@ def test_a_picture_is_upright_in_a_file_and_in_a_list_too(tmp_path):
         for source in (path, [image]):
             video = read_video(source, 1)
             assert (video.frames[0] == UPRIGHT).all()
+
+
+def test_the_size_is_read_without_the_pixels(tmp_path):
+    for tagged in (True, False):
+        path = tmp_path / "a.png"
+        store_turned(path, 6) if tagged else Image.fromarray(UPRIGHT).save(path)
+        with Image.open(path) as image:
+            assert picture_size(image, "a picture") == (80, 60)
+            assert image.fp is not None  # Pillow closes it when it has read the pixels
+
+
+def test_damaged_remarks_of_a_camera_leave_a_picture_as_it_is(tmp_path):
+    Image.fromarray(UPRIGHT).save(tmp_path / "a.png", exif=b"Exif\0\0no remarks at all")
+    assert (read_image(tmp_path / "a.png") == UPRIGHT).all()
 
 
 # Depth
