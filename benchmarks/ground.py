@@ -37,8 +37,8 @@ from probe.engine.readings import yes_minus_no
 from probe.grounder import ground
 from probe.grounding.answers import Answer
 from probe.grounding.config import GrounderConfig
-from probe.grounding.presets import PRESETS
 from probe.grounding.losses import contrast
+from probe.grounding.presets import PRESETS
 from probe.grounding.queries import Queries, as_question, decompose
 from probe.grounding.reattention import Learning
 from probe.grounding.span_rules import best_span

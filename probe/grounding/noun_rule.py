@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 from probe.engine.readings import Reading
-from probe.grounding.statements import as_statement
 from probe.grounding.queries import find_noun
+from probe.grounding.statements import as_statement
 
 PRONOUNS = ("someone", "somebody", "something")
 """Subjects of queries that name nothing, such as "who opens the door"."""
