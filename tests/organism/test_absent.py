@@ -24,7 +24,10 @@ def words_of(thing):
 
 
 def make_clip_of(*triples):
-    things = tuple(Thing(*triple, Span(0, 20), 10.0, 10.0, 5.0) for triple in triples)
+    things = tuple(
+        Thing(colour, shape, action, Span(0, 20), 10.0, 10.0, 5.0)
+        for colour, shape, action in triples
+    )
     return Clip(things, BACKGROUND, 0)
 
 
@@ -135,7 +138,7 @@ def test_samples_of_your_own_may_have_absent_queries_which_cannot_be_changed():
     given["shape"] = "the red cat"
     assert dict(sample.absent) == {"colour": "the blue dog"}
     with pytest.raises(TypeError):
-        sample.absent["colour"] = "the green dog"
+        sample.absent["colour"] = "the green dog"  # pyright: ignore[reportIndexIssue]
     mine, none = (
         DataSet.from_samples("mine", [type(plain)(**{**content, "absent": absent})])
         for absent in (given, {})
