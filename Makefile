@@ -9,21 +9,25 @@ WORKERS ?= logical
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 \
 	--dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test test-fast coverage figures notebooks docs bench lint lint-js format hooks clean
+.PHONY: demo test test-fast test-exhaustive coverage figures notebooks docs bench lint lint-js format hooks clean
 
 demo: $(READY)
 	$(BIN)/probe demo
 
 test: $(READY)
-	$(PYTEST) $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+	$(PYTEST) -m 'not exhaustive'
+
+# The slow tests that go through many cases of a kind; CI runs them after `make test`.
+test-exhaustive: $(READY)
+	$(PYTEST) -m exhaustive tests
 
 # The tests that are not marked slow, in a minute; doctests are in `make test`.
 test-fast: $(READY)
 	$(PYTEST) -m 'not slow' tests
 
 # All tests, and which lines of the package they never run.
-coverage: COVERAGE := 1
-coverage: test
+coverage: $(READY)
+	$(PYTEST) --cov --cov-report=term:skip-covered
 
 notebooks: $(READY)
 	$(PYTEST) --nbmake notebooks

@@ -11,6 +11,28 @@ import probe  # noqa: F401  before transformers: torchvision may need its operat
 SLOW = 50
 """How many usual tests a slow one lasts, roughly."""
 
+EXHAUSTIVE = frozenset(
+    {
+        "test_absent.py",
+        "test_analyses.py",
+        "test_benchmarks.py",
+        "test_detected_runs.py",
+        "test_faults.py",
+        "test_fuzz.py",
+        "test_grammar.py",
+        "test_help.py",
+        "test_hostile_checkpoints.py",
+        "test_modes.py",
+        "test_program.py",
+        "test_sources.py",
+        "test_token_line.py",
+        "test_training.py",
+        "test_workers.py",
+    }
+)
+"""Files whose slow tests go through many cases of one kind: `make test` leaves them out, and
+`make test-exhaustive` runs them, as CI does."""
+
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked slow
 def pytest_collection_modifyitems(config, items):
@@ -20,6 +42,8 @@ def pytest_collection_modifyitems(config, items):
     workers without work.
     """
     for item in items:
+        if item.path.name in EXHAUSTIVE and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.exhaustive)
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
     if not hasattr(config, "workerinput"):  # one process runs them in the order of their names
