@@ -15,11 +15,17 @@ SLOW_FILES = frozenset(
     {
         "test_conformance.py",
         "test_detectors.py",
+        "test_doubts.py",
         "test_evaluation.py",
+        "test_families.py",
         "test_found.py",
+        "test_methods.py",
         "test_overlays.py",
+        "test_own_rules.py",
         "test_presence.py",
         "test_runs.py",
+        "test_video.py",
+        "test_viewer.py",
     }
 )
 """Files whose tests are slow all together: each is quick, what they share takes seconds."""
