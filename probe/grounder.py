@@ -64,7 +64,7 @@ def ground(
     require_presence(evidence, config.require_presence, model.identity)
     watch.mark("watch")
 
-    turned = view.reversed()  # nothing of it is computed before it is read
+    turned = view.reversed()  # no pass runs before it is read
     parts = config.parts(asked)
     where, when = look_each(view, parts, config)
     where = join_orders(where, parts[0], view, turned, config)

@@ -11,25 +11,6 @@ import probe  # noqa: F401  before transformers: torchvision may need its operat
 SLOW = 50
 """How many usual tests a slow one lasts, roughly."""
 
-SLOW_FILES = frozenset(
-    {
-        "test_conformance.py",
-        "test_detectors.py",
-        "test_doubts.py",
-        "test_evaluation.py",
-        "test_families.py",
-        "test_found.py",
-        "test_methods.py",
-        "test_overlays.py",
-        "test_own_rules.py",
-        "test_presence.py",
-        "test_runs.py",
-        "test_video.py",
-        "test_viewer.py",
-    }
-)
-"""Files whose tests are slow all together: each is quick, what they share takes seconds."""
-
 EXHAUSTIVE = frozenset(
     {
         "test_absent.py",
@@ -61,8 +42,6 @@ def pytest_collection_modifyitems(config, items):
     workers without work.
     """
     for item in items:
-        if item.path.name in SLOW_FILES:
-            item.add_marker(pytest.mark.slow)
         if item.path.name in EXHAUSTIVE and item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.exhaustive)
         if "browser" in getattr(item, "fixturenames", ()):

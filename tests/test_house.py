@@ -93,6 +93,18 @@ def headless(files):
     ]
 
 
+def headless_notes(files):
+    """Docstrings of classes and attributes that open with a clause."""
+    functions = {(file.path, text) for file in files for _, text in file.functions}
+    return [
+        f"{file.at(line)}: {text.splitlines()[0]}"
+        for file in files
+        for line, text in file.docstrings
+        if (file.path, text) not in functions
+        if re.match(r"(What|Whether|How|Which|Why)\b(?!.*\?$)", text.splitlines()[0])
+    ]
+
+
 def dialect(files):
     return [
         f"{file.at(line)}: {match[0]!r} in {' '.join(text.split())[:90]!r}"
@@ -142,7 +154,7 @@ def too_long(files):
 
 @pytest.mark.parametrize(
     "rule",
-    [dialect, methods, hidden_state, imports_by_name, too_long],
+    [headless_notes, dialect, methods, hidden_state, imports_by_name, too_long],
     ids=lambda rule: rule.__name__,
 )
 def test_nothing_breaks_the_rule(rule):
@@ -155,6 +167,14 @@ def test_docstrings_of_functions_open_with_a_verb_or_a_noun():
     assert len(headless(files)) <= MOST_HEADLESS * total
 
 
+def test_files_whose_slow_tests_run_by_themselves_are_there():
+    text = (ROOT / "tests/conftest.py").read_text(encoding="utf-8")
+    names = re.findall(r'^        "(test_\w+\.py)",$', text, re.MULTILINE)
+    assert names
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert set(names) <= there
+
+
 def test_comments_give_reasons_often_enough():
     files = sources()
     lines = sum(len(file.text.splitlines()) for file in files)
@@ -165,7 +185,15 @@ def report(files):
     total = sum(len(list(file.functions)) for file in files)
     lines = sum(len(file.text.splitlines()) for file in files)
     comments = sum(len(file.comments) for file in files)
-    for rule in (headless, dialect, methods, hidden_state, imports_by_name, too_long):
+    for rule in (
+        headless,
+        headless_notes,
+        dialect,
+        methods,
+        hidden_state,
+        imports_by_name,
+        too_long,
+    ):
         for broken in (found := rule(files)):
             print(f"{rule.__name__:16} {broken}")
         print(f"{rule.__name__:16} {len(found)} in all")

@@ -94,7 +94,7 @@ def _print_nothing(*_: object, **__: object) -> None:
 
 
 class OutputError(Exception):
-    """What the program printed could not be handed on; its cause says why."""
+    """A failure to hand on what the program printed; its cause says why."""
 
 
 @contextmanager

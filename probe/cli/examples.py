@@ -19,4 +19,4 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "train-organism": "probe train-organism --quick --out quick-run",
     }
 )
-"""What to type, by the name of the command."""
+"""One command line that works, by the name of the command."""

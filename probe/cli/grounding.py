@@ -83,7 +83,7 @@ class Ground:
     """A video file, or a folder of frames."""
 
     query: Annotated[Positional[str], arg(metavar="QUERY")]
-    """What to find, such as "the red circle that jumps"."""
+    """The thing to find, such as "the red circle that jumps"."""
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 

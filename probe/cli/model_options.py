@@ -36,13 +36,13 @@ class LoadOptions:
     """Branch, tag or commit of a checkpoint on the hub."""
 
     device: Annotated[str, arg(metavar="DEVICE")] = "cpu"
-    """Where the model runs: cpu, cuda, cuda:1 ..., or auto to spread it over what there is."""
+    """The device of the model: cpu, cuda, cuda:1 ..., or auto to spread it over what there is."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number type of the weights; auto is the type they were saved in."""
 
     attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
-    """How attention is computed while a video is read."""
+    """The implementation of attention while a video is read."""
 
     quantize: Annotated[Literal["8bit", "4bit"] | None, arg(metavar="{8bit,4bit}")] = None
     """Hold the weights in fewer bits, where bitsandbytes is installed."""

@@ -52,7 +52,7 @@ class PresenceMargins:
     """The kind of an absent query; empty for a present one."""
 
     margin: Float[np.ndarray, " query"]
-    """How sure the method is that the thing is there; infinite for a query that failed."""
+    """Certainty that the thing is there; infinite for a query that failed."""
 
     risk: Float[np.ndarray, " query"]
     """The loss if the query is answered: 1 - vIoU, and 1 if the thing is not there."""

@@ -85,11 +85,11 @@ class QueryResult:
     """The evidence for the answer that the method gave."""
 
     presence: float | None = None
-    """How sure the method is that the thing is there: `Prediction.presence`; None if it failed, or
-    does not say."""
+    """Certainty that the thing is there: `Prediction.presence`; None if the query failed or
+    the method does not say."""
 
     absent: Mapping[str, float | None] = field(default_factory=dict)
-    """The same for each absent query of the sample, by its kind; None if the query failed. Empty
+    """Certainty for each absent query of the sample, by its kind; None if the query failed. Empty
     if there are none, or the method cannot say that a thing is not there."""
 
     @property

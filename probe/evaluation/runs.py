@@ -67,7 +67,7 @@ class Run:
     """The finished queries by name."""
 
     notes: tuple[str, ...]
-    """What a reader of the results should know, such as that libraries have changed."""
+    """Sentences for readers of the results, such as that libraries have changed."""
 
     _file: FileIO
 
@@ -110,7 +110,7 @@ class StoredRun:
     """The finished queries by name, in the order of the file."""
 
     notes: tuple[str, ...] = ()
-    """What a reader of the results should know, such as that libraries have changed."""
+    """Sentences for readers of the results, such as that libraries have changed."""
 
 
 def read_run(folder: str | Path) -> StoredRun:
@@ -292,7 +292,7 @@ class StoredResults:
     """Bytes of the file up to the end of the last whole line."""
 
     notes: tuple[str, ...]
-    """What a reader should know of the file."""
+    """Sentences for readers of the results about the file."""
 
 
 def _read_results(path: Path) -> StoredResults:

@@ -10,9 +10,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from probe.engine.view import View
+from probe.grounding.lexicon import EDGES
 from probe.grounding.looks import Look
 from probe.grounding.presence import CALIBRATED, measure_presence
 from probe.grounding.queries import Queries
+from probe.grounding.statements import as_statement
 from probe.video import Tube, Video
 
 AskedPart: TypeAlias = Literal["whole", "attribute", "action"]
@@ -101,7 +103,8 @@ def find_missing_parts(evidence: Evidence) -> Iterator[str]:
 def find_unknown_words(evidence: Evidence) -> Iterator[str]:
     """Tell which words of the query the tokenizer has no token for."""
     unknown = evidence.tokenizer.unk_token_id
-    words = [word.strip(".,;:!?\"'()") for word in evidence.queries.whole.split()]
+    # As they are asked: capitals that say nothing are gone there.
+    words = [word.strip(EDGES) for word in as_statement(evidence.queries.whole).split()]
     ids = {word: evidence.tokenizer(word, add_special_tokens=False).input_ids for word in words}
     # Byte-level tokenizers know every word, and have no token for unknown ones.
     lost = [] if unknown is None else [repr(word) for word in ids if unknown in ids[word]]

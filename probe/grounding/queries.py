@@ -34,7 +34,7 @@ class Queries:
     """The query as it was given."""
 
     attribute: str
-    """Which object: the subject with its looks and its place."""
+    """The object: the subject with its looks and its place."""
 
     action: str
     """The action of the object: the subject without its attributes, and the rest of the query."""

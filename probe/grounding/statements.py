@@ -29,6 +29,9 @@ SPARE_WORDS = 10
 ...", "Is there the circle that is ... in this video?"."""
 
 
+DASHES = frozenset(("-", "--", "\u2013", "\u2014"))
+"""Marks between words that are no words: a dash alone would be taken for a noun."""
+
 QUOTES = frozenset("\"'\u2018\u2019\u201c\u201d")
 """Straight and curved quotes, single and double."""
 
@@ -92,6 +95,7 @@ def trim(text: str) -> str:
         raise ValueError("the query is empty; say in words what to look for")
     text = text.strip()
     words = (_unquote(text).rstrip(".?! ") or text).split()
+    words = [word for word in words if word not in DASHES] or words
     if _carries_no_case(words):
         words = [word.lower() for word in words]
     words = [word.lower() if _is_emphasised(word) else word for word in words]

@@ -67,7 +67,7 @@ class AttentionBySize:
 
     `AttentionPeak` gives a candidate that contains another the same peak, and so cannot choose
     between nested boxes, which detectors produce. Divided as `CausalEffect` divides, a larger one
-    has to be stronger. The sum of all attention inside over the same root is worse.
+    has to be stronger.
     """
 
     def __call__(

@@ -17,7 +17,7 @@ from scipy.special import digamma, expit
 
 Values: TypeAlias = Sequence[float] | Float[np.ndarray, " query"]
 Weights: TypeAlias = Float[np.ndarray, "draw query"]
-"""How often each query is there, in each draw: whole numbers."""
+"""The count of each query in each draw: whole numbers."""
 
 Draws: TypeAlias = Float[np.ndarray, " draw"]
 """A figure in each draw; NaN where the queries that it needs were not drawn."""

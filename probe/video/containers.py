@@ -18,7 +18,7 @@ from probe.files import check_file
 from probe.video.images import MOST_PIXELS, check_pixels
 
 PROTOCOLS = ("file",)
-"""What FFmpeg may read from: the file that was given, and no address, pipe or other protocol."""
+"""The protocols that FFmpeg may read by: that of the given file, and no address or pipe."""
 
 BARE = frozenset(
     {"mpegvideo", "mjpeg", "h261", "h263", "h264", "hevc", "vvc", "m4v", "av1", "obu", "vc1"}

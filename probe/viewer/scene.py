@@ -1,4 +1,4 @@
-"""What the page shows: a video, the questions that were asked about it, and the answer found."""
+"""The content of the page: a video, the questions asked about it, and the answer found."""
 
 from dataclasses import dataclass
 

@@ -25,6 +25,8 @@ from probe.metrics import box_iou
 from probe.organism.world import make_clip
 from probe.video import Tube, read_video, source_frames
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 LOW = DetectionConfig(box_threshold=0.2, text_threshold=0.2, limit=3)
 """Thresholds that boxes of random weights pass, and few of them."""
 

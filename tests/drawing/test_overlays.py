@@ -17,6 +17,8 @@ from probe.engine.grids import Cells
 from probe.video import Span, Tube, Video, read_video, source_frames
 from probe.video.encoding import write_video
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 LENGTH, SIDE, SCALE = 24, 60, 6
 GREY = 128
 

@@ -14,6 +14,8 @@ from probe.engine.families import Family
 from probe.engine.grids import VisualGrid
 from probe.engine.model import load
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 MERGING = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 
 

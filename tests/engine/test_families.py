@@ -14,6 +14,8 @@ from probe.engine.prompts import GENERIC
 from probe.engine.readings import yes_minus_no
 from probe.video import Video
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 QUESTIONS = ("Is there a red circle in this video?", "What jumps?", GENERIC)
 TEMPORAL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 

@@ -33,6 +33,8 @@ from probe.metrics import score
 from probe.organism.world import LENGTH, SIDE, make_clip
 from probe.video import Span, Tube
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 LIMIT = 4
 
 

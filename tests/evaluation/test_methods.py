@@ -34,6 +34,8 @@ from probe.metrics import PROTOCOLS
 from probe.organism.world import ACTIONS, COLOURS, SHAPES
 from probe.video import Span, Tube, Video, box_iou
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 
 @pytest.fixture
 def ten_seconds():

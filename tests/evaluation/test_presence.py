@@ -31,6 +31,8 @@ from probe.metrics import QueryScore, auroc, brier_score, risk_coverage, to_prob
 from probe.organism.absent import ABSENT_KINDS
 from probe.video import Span
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 LIMIT = 4
 
 

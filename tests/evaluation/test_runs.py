@@ -12,6 +12,8 @@ from probe.evaluation.starts import describe_environment, note_changes, read_sta
 from probe.metrics import QueryScore
 from probe.video import Span, Tube
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 CONFIG = {
     "dataset": {"name": "d", "version": "1", "queries": 3},
     "model": {"name": "organism"},

@@ -18,6 +18,8 @@ from probe.interpret.knockouts import Cut
 from probe.organism.world import COLOURS, SHAPES, make_clip
 from probe.video import Tube, Video
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 
 @pytest.fixture(scope="module")
 def absent(clip):
@@ -193,3 +195,20 @@ def test_a_required_presence_that_is_reached_changes_nothing(organism, video, cl
     held = ground(organism, video, query, config=replace(CAUSAL, require_presence=0.0))
     assert held.span == free.span
     assert held.scores == free.scores
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        str.upper,
+        str.title,
+        lambda query: f"{query}!",
+        lambda query: query.replace(" that", " - that"),
+        lambda query: f"Is there {query} in this video?",
+    ],
+    ids=["upper", "title", "mark", "dash", "question"],
+)
+def test_the_way_a_query_is_written_makes_no_doubt(organism, video, clip, write):
+    answer = ground(organism, video, write(clip.things[0].query))
+    assert answer.doubts == ()
+    assert answer.queries.action == f"the {clip.things[0].shape} that {clip.things[0].action}"

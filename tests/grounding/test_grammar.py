@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import sys
 
 import pytest
 from captions import CAPTIONS, EVERYTHING
@@ -412,7 +413,7 @@ LONG = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", LONG.values(), ids=LONG.keys())
-def test_the_longest_queries_of_every_form_are_split_at_once(repeated: str):
+def test_the_longest_queries_of_every_form_are_split(repeated: str):
     words = (repeated * MOST_WORDS).split()[:MOST_WORDS]
     if "'" in repeated:  # each is written out as two words
         words = words[: MOST_WORDS // 2]
@@ -423,6 +424,32 @@ def test_the_longest_queries_of_every_form_are_split_at_once(repeated: str):
         find_noun_or_none(as_question(asked.attribute))
         assert asked.attribute
         assert asked.action
+
+
+def count_calls(query):
+    """The Python calls of a split: a measure of work that does not depend on the machine."""
+    calls = 0
+
+    def note(frame, event, _):
+        nonlocal calls
+        calls += event == "call" and "probe/grounding" in frame.f_code.co_filename
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        decompose(query)
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("repeated", LONG.values(), ids=LONG.keys())
+def test_work_grows_in_proportion_to_the_words(repeated: str):
+    words = (repeated * MOST_WORDS).split()
+    short, long = (count_calls(" ".join(words[:count])) for count in (24, 96))
+    assert short > 0
+    assert long < 3 * 4 * short  # four times the words; their square would be sixteen times
 
 
 SPLITTERS = {

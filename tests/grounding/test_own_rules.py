@@ -20,6 +20,8 @@ from probe.grounding.presets import BEST, PAPER, PRESETS
 from probe.grounding.reattention import Learning, Relative, reattend
 from probe.plain import find
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 QUESTION = "Is there a red circle in this video?"
 
 

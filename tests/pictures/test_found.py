@@ -13,6 +13,8 @@ from probe.pictures.found import DOUBT_LINES, Found, draw_found
 from probe.video import Span, Tube
 from probe.video.previews import FRAME_GAP
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 ODD = "the $red$ thing \\frac{$ <script>alert(1)</script>"
 
 

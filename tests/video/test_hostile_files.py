@@ -7,7 +7,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -103,9 +102,7 @@ def test_text_that_names_other_files_is_refused_and_none_is_opened(tmp_path, ser
     make_clip(tmp_path / "clip.mp4", 3)
     path = tmp_path / f"list{suffix}"
     path.write_text(text.format(name=path.name, port=server.getsockname()[1]))
-    began = time.process_time()
     assert "a text file, not a video" in refusal(path)
-    assert time.process_time() - began < 2
     assert not was_called(server)
 
 

@@ -18,6 +18,8 @@ import probe.video.decoding
 from probe.video import Video, read_video, source_frames
 from probe.video.encoding import write_video
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 BITS = 9
 BLOCK = 16
 

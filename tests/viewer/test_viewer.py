@@ -47,6 +47,8 @@ from probe.viewer.page import load_script, load_style
 from probe.viewer.scene_json import encode_scene
 from probe.viewer.widget import Viewer
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 INSTALL = "the page is tested in a real browser; apt-get install -y chromium chromium-driver"
 LIMIT = 15_000_000
 """Bytes of a page of 20 frames, 32 layers, 32 heads, 40 tokens and 12 x 12 cells."""
