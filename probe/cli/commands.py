@@ -73,12 +73,19 @@ def parse_command() -> Command:
             if first in EXAMPLES:
                 show("", f"example: {EXAMPLES[first]}")
             raise
-        fail(f"{_explain_choice(strip_box(said.getvalue()))} (see --help)")
+        fail(f"{_explain(strip_box(said.getvalue()))} (see --help)")
     return decode_texts(command)
 
 
-def _explain_choice(complaint: str) -> str:
-    """Suggest the right name if the parser complains of a wrong one among a few."""
+def _explain(complaint: str) -> str:
+    """Say in our words what the parser complains of, where it lists types or names."""
+    # An option that may be left out is of two types to the parser, and it tells of both.
+    wrong = re.match(
+        r"Error parsing (--\S+): no type matching \{None\}\|(\S+) .*? from \['(.*?)'\]", complaint
+    )
+    if wrong is not None:
+        option, wanted, given = wrong.groups()
+        return f"{option}: {given!r} is no {wanted}"
     found = re.match(r"invalid choice '(.*)' for argument '--(.*)'\. Expected one of", complaint)
     if found is None:
         return complaint

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isnan
+from numbers import Real
 from typing import Any, TypeAlias
 
 from probe.engine.attention import Assembly, Heatmap
@@ -107,6 +109,10 @@ class GrounderConfig:
     """Interventions on the model while it reads any question: to test what an answer rests on."""
 
     def __post_init__(self) -> None:
+        required = self.require_presence
+        # Nothing is below NaN: it would require nothing, and not say so.
+        if required is not None and (not isinstance(required, Real) or isnan(required)):
+            raise ValueError(f"require_presence is {required!r}; give a number of logits, or None")
         if self.layers is not None:
             object.__setattr__(self, "layers", as_numbers("layer", self.layers))
         if self.layers_heads is not None:

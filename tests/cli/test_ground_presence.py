@@ -57,4 +57,13 @@ def test_a_thing_that_is_there_is_found_though_presence_is_required(command, cli
 def test_a_margin_is_a_number(command, clip_file):
     code, _, err = command("ground", clip_file, GONE, "--require-presence", "much")
     assert code == 2
-    assert err.count("\n") == 1
+    assert err == "probe: --require-presence: 'much' is no NUMBER (see --help)\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["--frames", "--require-presence"])
+def test_a_number_that_is_none_is_named_in_one_line(command, clip_file, option):
+    code, _, err = command("ground", clip_file, GONE, option, "many")
+    assert code == 2
+    assert f"{option}: 'many' is no " in err
+    assert "NoneType" not in err

@@ -212,3 +212,9 @@ def test_the_way_a_query_is_written_makes_no_doubt(organism, video, clip, write)
     answer = ground(organism, video, write(clip.things[0].query))
     assert answer.doubts == ()
     assert answer.queries.action == f"the {clip.things[0].shape} that {clip.things[0].action}"
+
+
+@pytest.mark.parametrize("required", [float("nan"), "0", [0.0]])
+def test_a_required_presence_is_a_number(required):
+    with pytest.raises(ValueError, match="give a number of logits"):
+        replace(CAUSAL, require_presence=required)

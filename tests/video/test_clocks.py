@@ -87,8 +87,8 @@ def test_frames_that_are_shown_for_long_keep_their_times(tmp_path, name):
         assert video.source_times == pytest.approx(np.array(pts) / 100)
 
 
-def test_a_bare_stream_has_the_rate_of_its_own_header(tmp_path):
-    path = tmp_path / "bare.h264"
+def write_ten_a_second(path):
+    """Write a black video of ten frames a second, with no time stamps of our own."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -96,6 +96,11 @@ def test_a_bare_stream_has_the_rate_of_its_own_header(tmp_path):
             black = np.zeros((48, 64, 3), np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(black, format="rgb24")))
         container.mux(stream.encode(None))
+
+
+def test_a_bare_stream_has_the_rate_of_its_own_header(tmp_path):
+    path = tmp_path / "bare.h264"
+    write_ten_a_second(path)
     with av.open(str(path)) as container:
         assert container.streams.video[0].average_rate == 25, "FFmpeg's guess, which is wrong"
     video, note = read_noted(path)
@@ -117,13 +122,7 @@ def test_an_avi_has_the_rate_at_which_its_frames_follow(tmp_path, codec):
 
 def test_an_avi_of_fields_has_the_rate_of_its_frames(tmp_path):
     path = tmp_path / "a.avi"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for _ in range(LENGTH):
-            black = np.zeros((48, 64, 3), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(black, format="rgb24")))
-        container.mux(stream.encode(None))
+    write_ten_a_second(path)
     assert read_quietly(path).fps == pytest.approx(10)
     data = bytearray(path.read_bytes())
     start = data.index(b"strh") + 8 + 20  # scale and rate of the stream's header
