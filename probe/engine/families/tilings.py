@@ -1,0 +1,74 @@
+"""Functions that tell how the visual tokens of a family tile the video.
+
+Each takes configuration, processor, video and inputs, and gives `Cells`. It measures the pictures
+that the processor made; that there are as many tokens as cells is then a proof.
+"""
+
+from typing import Any
+
+import torch
+
+from probe.engine.families.family import Inputs, shown_region
+from probe.engine.grids import Cells
+from probe.video import Video
+
+
+def cells_of_frames(video: Video, processor: Any, rows: int, columns: int) -> Cells:
+    """Make the cells of frames that are seen one at a time."""
+    sources = tuple((index,) for index in video.indices)
+    return Cells(sources, rows, columns, shown_region(video, processor))
+
+
+def count_patches(
+    pictures: torch.Tensor, patch: int | list[int] | tuple[int, int]
+) -> tuple[int, int]:
+    """Count the rows and columns of patches that the vision tower sees."""
+    tall, wide = (patch, patch) if isinstance(patch, int) else patch
+    height, width = pictures.shape[-2:]
+    return height // tall, width // wide
+
+
+def tile_llava_next_video(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:
+    """Make the cells of LLaVA-NeXT-Video: a square of patches for each frame, pooled."""
+    rows, columns = count_patches(inputs["pixel_values_videos"], config.vision_config.patch_size)
+    stride = config.spatial_pool_stride
+    return cells_of_frames(video, processor, rows // stride, columns // stride)
+
+
+def tile_llava_onevision(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:
+    """Make a square of patches for each frame, resampled to half its side, rounded up."""
+    rows, columns = count_patches(inputs["pixel_values_videos"], config.vision_config.patch_size)
+    return cells_of_frames(video, processor, -(-rows // 2), -(-columns // 2))
+
+
+def tile_qwen_vl(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:
+    """Merge patches over two successive frames two by two; the last frame pads an odd number."""
+    # The grid counts patches before merging; a temporal patch covers consecutive sampled frames,
+    # and the processor repeats the last frame where their number is odd.
+    merged = config.vision_config.spatial_merge_size
+    together = config.vision_config.temporal_patch_size
+    _, rows, columns = inputs["video_grid_thw"][0].tolist()
+    starts = range(0, len(video), together)
+    sources = tuple(video.indices[start : start + together] for start in starts)
+    return Cells(sources, rows // merged, columns // merged, shown_region(video, processor))
+
+
+def tile_internvl(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:
+    """Make a square of patches for each frame, shuffled together; videos have no tiles."""
+    rows, columns = count_patches(inputs["pixel_values"], config.vision_config.patch_size)
+    merged = round(1 / config.downsample_ratio)
+    return cells_of_frames(video, processor, rows // merged, columns // merged)
+
+
+def tile_smolvlm(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:
+    """Make a square of patches for each frame, shuffled together; videos have no tiles."""
+    rows, columns = count_patches(inputs["pixel_values"], config.vision_config.patch_size)
+    return cells_of_frames(
+        video, processor, rows // config.scale_factor, columns // config.scale_factor
+    )
+
+
+def tile_video_llava(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:
+    """Make a square of patches for each frame."""
+    rows, columns = count_patches(inputs["pixel_values_videos"], config.vision_config.patch_size)
+    return cells_of_frames(video, processor, rows, columns)

@@ -1,0 +1,35 @@
+"""A tiny checkpoint of each family: random weights under real configurations, nothing downloaded.
+
+Chat templates and marks are those of the published checkpoints; sizes are as small as they get.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from tiny import save_tiny_llava
+
+from probe.engine.families import FAMILIES
+from probe.video import Video
+from zoo import qwen, squares
+from zoo.parts import hf
+
+BUILDERS = {**squares.BUILDERS, **qwen.BUILDERS}
+ZOO = tuple(FAMILIES)
+
+
+def save_tiny(family: str, folder: Path) -> None:
+    """Write weights, configuration and processor as any checkpoint has them."""
+    if family == "llava_next_video":
+        save_tiny_llava(folder)
+        return
+    torch.manual_seed(0)
+    kind, config, processor = BUILDERS[family]()
+    getattr(hf, kind)(config).save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def moving(frames: int = 5, size: tuple[int, int] = (48, 80)) -> Video:
+    """A video of noise, an odd number of frames wider than tall, taken from one twice as long."""
+    pictures = np.random.default_rng(0).integers(0, 256, (frames, *size, 3), dtype=np.uint8)
+    return Video(pictures, tuple(range(0, 2 * frames, 2)), np.arange(2 * frames) / 4)
