@@ -4,6 +4,7 @@ from probe.engine.model import load as load
 from probe.engine.model import VideoLM as VideoLM
 from probe.engine.conformance import check_model as check_model
 from probe.video.video import read_video as read_video
+from probe.video.video import read_image as read_image
 from probe.video.video import Video as Video
 from probe.engine.view import View as View
 from probe.engine.readings import Reading as Reading
@@ -105,6 +106,7 @@ __all__ = [
     "VideoLM",
     "check_model",
     "read_video",
+    "read_image",
     "Video",
     "View",
     "Reading",

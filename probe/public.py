@@ -10,7 +10,7 @@ PUBLIC: tuple[tuple[str, tuple[str, ...]], ...] = (
     # A model, a video, and what the model does with questions about it.
     ("engine.model", ("load", "VideoLM")),
     ("engine.conformance", ("check_model",)),
-    ("video.video", ("read_video", "Video")),
+    ("video.video", ("read_video", "read_image", "Video")),
     ("engine.view", ("View",)),
     ("engine.readings", ("Reading", "AttentionMaps")),
     ("engine.prompts", ("GENERIC",)),

@@ -22,7 +22,8 @@ def test_every_name_is_there_and_says_what_it_is(name):
 
 
 def test_the_flat_names_are_few_and_in_reading_order():
-    assert len(public.ALL) <= 55
+    # 56, since read_image came: a person with a photo looks for it next to read_video.
+    assert len(public.ALL) <= 56
     assert list(probe.__all__) == list(public.ALL)
     assert probe.__all__.index("load") < probe.__all__.index("ground") < probe.__all__.index("page")
 

@@ -4,6 +4,6 @@ This room knows nothing of models. It may use `probe.files` alone.
 """
 
 from probe.video.tubes import Box, Span, Tube, box_iou
-from probe.video.video import Video, read_video, source_frames
+from probe.video.video import Video, read_image, read_video, source_frames
 
-__all__ = ["Box", "Span", "Tube", "Video", "box_iou", "read_video", "source_frames"]
+__all__ = ["Box", "Span", "Tube", "Video", "box_iou", "read_image", "read_video", "source_frames"]

@@ -106,7 +106,7 @@ def image_size(path: Path) -> tuple[int, int]:
         return _upright_size(image)
 
 
-def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+def read_pixels(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     """Read the pixels of an image, as RGB: upright, and on white where it is transparent.
 
     Raises:

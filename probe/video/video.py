@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from probe.video.animations import is_picture
 from probe.video.coercion import describe_given, to_array, to_one_line, to_whole
 from probe.video.decoding import DEFAULT_FPS, decode, decode_all, read_timetable
 from probe.video.images import (
+    IMAGE_FORMATS,
     image_size,
     in_words,
     list_images,
     picture_size,
     put_colours_last,
-    read_image,
+    read_pixels,
     to_picture,
 )
 from probe.video.paths import find_source
@@ -105,6 +107,11 @@ class Video:
         return self.frames.shape[1], self.frames.shape[2]
 
     @property
+    def is_still(self) -> bool:
+        """True for a single frame, which says where a thing is and nothing of when."""
+        return len(self) == 1
+
+    @property
     def times(self) -> Float[np.ndarray, " frame"]:
         """Seconds at which each sampled frame appears."""
         return self.source_times[list(self.indices)]
@@ -174,6 +181,37 @@ def read_video(source: Any, frames: Any = 20, *, fps: Any = None) -> Video:
         f"{describe_given(source)} is no video; give the path of a file or of a folder of images, "
         "a uint8 array [frame, height, width, 3], or a list of pictures"
     )
+
+
+def read_image(source: Any) -> Video:
+    """Read a picture as a video of one frame, which every part of the toolkit takes.
+
+    It is upright, of 8 bits, and on white where it is transparent, as `read_video` makes frames.
+
+    Args:
+        source: A file of a still picture; a PIL image; or a uint8 array or tensor
+            [height, width, 3] or [3, height, width].
+
+    Raises:
+        ValueError: if the source is not one of these, or cannot be read.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return Video(to_picture(source, "the picture")[None], (0,), np.zeros(1))
+    path = find_source(source)
+    if path.is_dir():
+        raise ValueError(f"{path}: a folder; give one picture of it, or read_video the folder")
+    if not is_picture(path):
+        raise ValueError(
+            f"{path}: no picture that is read here ({', '.join(IMAGE_FORMATS)}, with a suffix that "
+            "says so); convert it to PNG, or read_video it if it is a video"
+        )
+    video = _read_file(path, 1)
+    if video.source_length > 1:
+        raise ValueError(
+            f"{path}: an animation of {video.source_length} pictures; read_video it, or save one "
+            "of them"
+        )
+    return video
 
 
 def source_frames(video: Video) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
@@ -292,14 +330,14 @@ def _read_folder(folder: Path, frames: int, fps: float) -> Video:
             )
     length = len(images)
     indices = _middles(np.arange(length), length, _count_samples(str(folder), length, frames))
-    pictures = np.stack([read_image(images[index]) for index in indices])
+    pictures = np.stack([read_pixels(images[index]) for index in indices])
     return Video(pictures, indices, np.arange(length) / fps, folder)
 
 
 def _folder_frames(path: Path, length: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     images = list_images(path)
     _check_length(path, now=len(images), then=length)
-    yield from map(read_image, images)
+    yield from map(read_pixels, images)
 
 
 # Files
@@ -316,7 +354,9 @@ def _read_file(path: Path, frames: int) -> Video:
     if notes:
         warnings.warn(f"{path}: {'; '.join(notes)}", stacklevel=3)  # of the caller of read_video
     start = table.ticks[0]
-    count = _count_samples(str(path), len(table), frames)
+    # Nobody asks for twenty frames of a photo: the number is meant for videos.
+    still = table.drawn and len(table) == 1
+    count = 1 if still else _count_samples(str(path), len(table), frames)
     indices = _middles(table.ticks - start, int(table.end - start), count)
     length = float((table.end - start) * table.tick) if len(table) == 1 else None
     pictures = decode(path, table, indices)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from probe.video import read_video
 from probe.video.containers import FORMATS, PROTOCOLS
-from probe.video.images import IMAGE_FORMATS, MOST_PIXELS, read_image
+from probe.video.images import IMAGE_FORMATS, MOST_PIXELS, read_pixels
 from probe.video.video import _middles
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -261,11 +261,11 @@ def test_a_video_of_pictures_that_are_too_large_is_refused(tmp_path, name):
 
 @pytest.mark.slow
 def test_the_largest_pictures_of_videos_are_read(tmp_path):
-    assert read_image(write_png(tmp_path / "a.png", 7680, 4320)).shape == (4320, 7680, 3)
+    assert read_pixels(write_png(tmp_path / "a.png", 7680, 4320)).shape == (4320, 7680, 3)
     over = write_png(tmp_path / "b.png", 8192, 4321)
     assert MOST_PIXELS == 8192 * 4320
     with pytest.raises(ValueError, match=r"b\.png: pictures of 8192 x 4321 .* at most 35 million"):
-        read_image(over)
+        read_pixels(over)
 
 
 def test_an_image_that_somebody_opened_is_not_decoded_if_it_is_too_large(tmp_path):

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from probe.video import read_video, source_frames
+from probe.video import read_image, read_video, source_frames
 from probe.video.checking import check_source
-from probe.video.images import ORIENTATION, TURNS, picture_size, read_image
+from probe.video.images import ORIENTATION, TURNS, picture_size, read_pixels
 
 UPRIGHT = np.zeros((60, 80, 3), np.uint8)
 UPRIGHT[:30, :40] = (255, 0, 0)
@@ -84,7 +85,7 @@ def test_the_size_is_read_without_the_pixels(tmp_path):
 
 def test_damaged_remarks_of_a_camera_leave_a_picture_as_it_is(tmp_path):
     Image.fromarray(UPRIGHT).save(tmp_path / "a.png", exif=b"Exif\0\0no remarks at all")
-    assert (read_image(tmp_path / "a.png") == UPRIGHT).all()
+    assert (read_pixels(tmp_path / "a.png") == UPRIGHT).all()
 
 
 # Depth
@@ -102,7 +103,7 @@ def test_levels_of_16_bits_are_scaled(tmp_path, name):
 def test_a_gray_map_of_16_bits_is_scaled(tmp_path):
     path = tmp_path / "a.png"  # whatever the suffix says
     path.write_bytes(b"P5 3 1 65535\n" + np.array([0, 257 * 100, 65535], ">u2").tobytes())
-    assert read_image(path)[0, :, 0].tolist() == [0, 100, 255]
+    assert read_pixels(path)[0, :, 0].tolist() == [0, 100, 255]
 
 
 def test_numbers_without_a_white_are_refused(tmp_path):
@@ -124,9 +125,9 @@ def test_what_is_transparent_shows_a_white_ground(tmp_path):
     half.save(tmp_path / "half.png")
     palette.save(tmp_path / "palette.png", transparency=0)
     half.convert("LA").save(tmp_path / "grey.png")
-    assert read_image(tmp_path / "half.png")[0, :, 1].tolist() == [255, 127, 0]
-    assert read_image(tmp_path / "grey.png")[0, :, 1].tolist() == [255, 127, 0]
-    assert read_image(tmp_path / "palette.png")[0, :, 1].tolist() == [255, 0, 0]
+    assert read_pixels(tmp_path / "half.png")[0, :, 1].tolist() == [255, 127, 0]
+    assert read_pixels(tmp_path / "grey.png")[0, :, 1].tolist() == [255, 127, 0]
+    assert read_pixels(tmp_path / "palette.png")[0, :, 1].tolist() == [255, 0, 0]
 
 
 # Folders
@@ -202,3 +203,55 @@ def test_an_animation_cut_short_is_refused_or_read_to_its_end(tmp_path):
                     assert str(failure).startswith(f"{path}: ")  # noqa: PT017  either is right
                 else:
                     assert 1 <= video.source_length <= 4
+
+
+# One picture
+
+
+def test_a_picture_is_a_video_of_one_frame_however_it_is_given(tmp_path):
+    path = store_turned(tmp_path / "photo.png", 6)
+    expected = read_video(path, 1)
+    given = [path, str(path), Image.open(path), UPRIGHT, torch.from_numpy(UPRIGHT).movedim(-1, 0)]
+    for picture in map(read_image, given):
+        assert picture.is_still
+        assert (picture.frames == expected.frames).all()
+        assert picture.indices == (0,)
+        assert picture.source_times.tolist() == [0.0]
+    assert read_image(path).path == path
+    assert read_image(UPRIGHT).path is None
+    assert not read_video(np.stack([UPRIGHT] * 2), 2).is_still
+
+
+def test_a_picture_is_read_without_a_word_about_frames_that_it_does_not_have(tmp_path, recwarn):
+    path = store_turned(tmp_path / "photo.jpg", 1)
+    assert read_video(path, 20).is_still
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("clip.gif", r"an animation of 3 pictures; read_video it"),
+        ("photo.txt", r"no picture that is read here"),
+        ("folder", r"a folder; give one picture of it"),
+        ("gone.png", r"no such file"),
+    ],
+)
+def test_what_is_no_single_picture_is_refused_with_the_remedy(tmp_path, name, said):
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    elif name.endswith("gif"):
+        first, *rest = (Image.new("RGB", (8, 8), (shade, 0, 0)) for shade in (0, 99, 200))
+        first.save(path, save_all=True, append_images=rest)
+    elif name.endswith("txt"):
+        path.write_text("a photo of a cat")
+    with pytest.raises(ValueError, match=said) as caught:
+        read_image(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_several_pictures_are_no_picture():
+    with pytest.raises(ValueError, match="the picture is an array of uint8 of shape"):
+        read_image(np.stack([UPRIGHT] * 2))
