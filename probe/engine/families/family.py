@@ -46,6 +46,14 @@ class Family:
     processing: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the video processor that keep one visual token a cell, whatever its files say."""
 
+    template: Mapping[str, Any] = field(default_factory=lambda: {"enable_thinking": False})
+    """Variables handed to the chat template. Nearly all that think have this switch by this name;
+    a yes or no cannot be read where a thought begins."""
+
+    frame_marks: tuple[str, str] | None = None
+    """Marks that the processor writes around each frame, so that the same marks of the template
+    around the whole video are left out; None where those of the template are meant."""
+
     def grid(self, config: Any, processor: Any, video: Video, inputs: Inputs) -> VisualGrid:
         """Find which position of the sequence is which cell of the video.
 
