@@ -108,6 +108,7 @@ class Checkpoint:
                 do_sample_frames=False,
                 return_text_replacement_offsets=True,
                 return_tensors="pt",
+                **self.family.processing,
             )
         except ValueError as failure:
             height, width = video.size

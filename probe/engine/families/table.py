@@ -1,6 +1,7 @@
 """The entries of the families that are read."""
 
 import reprlib
+from typing import Any
 
 from probe.engine.families import tilings
 from probe.engine.families.family import Family
@@ -9,22 +10,40 @@ AREAS = (2**30, 2**24)
 """The largest sizes where they count the pixels of all frames, which are cut down to the longest
 edge, and of a frame, which is blown up to the shortest."""
 
+
+def _merging(model_type: str, placeholder: str = "video_token_id", **named: Any) -> Family:
+    """Make the entry of a family that merges patches of frames and their neighbours."""
+    return Family(
+        model_type, tilings.tile_merged_patches, placeholder, largest_sizes=AREAS, **named
+    )
+
+
 FAMILIES = {
     family.model_type: family
     for family in (
         Family("llava_next_video", tilings.tile_llava_next_video),
         Family("llava_onevision", tilings.tile_llava_onevision, trailing=1),
-        Family("qwen2_vl", tilings.tile_qwen_vl, largest_sizes=AREAS),
-        Family("qwen2_5_vl", tilings.tile_qwen_vl, largest_sizes=AREAS),
-        Family("qwen3_vl", tilings.tile_qwen_vl, largest_sizes=AREAS),
-        Family("internvl", tilings.tile_internvl, placeholder="image_token_id"),
-        Family(
-            "smolvlm",
-            tilings.tile_smolvlm,
-            placeholder="image_token_id",
-            language_model="model.text_model",
-        ),
+        Family("internvl", tilings.tile_internvl, "image_token_id"),
+        Family("smolvlm", tilings.tile_smolvlm, "image_token_id", "model.text_model"),
         Family("video_llava", tilings.tile_video_llava, heading=1, frames=8),
+        _merging("qwen2_vl"),
+        _merging("qwen2_5_vl"),
+        _merging("qwen3_vl"),
+        _merging("qwen3_vl_moe"),
+        _merging("qwen3_5"),
+        _merging("qwen3_5_moe"),
+        _merging("cosmos3_omni"),
+        _merging("cosmos3_edge"),
+        _merging("cohere_compass"),
+        _merging("exaone4_5"),
+        _merging("hyperclovax_vision_v2"),
+        _merging("ernie4_5_vl_moe"),
+        # Similar frames would leave cells without a token.
+        _merging("video_llama_3", processing={"use_token_compression": False}),
+        # Each pair of frames is written as an image.
+        _merging("glm4v", "image_token_id"),
+        _merging("glm4v_moe", "image_token_id"),
+        _merging("glm46v", "image_token_id"),
     )
 }
 

@@ -41,12 +41,12 @@ def tile_llava_onevision(config: Any, processor: Any, video: Video, inputs: Inpu
     return cells_of_frames(video, processor, -(-rows // 2), -(-columns // 2))
 
 
-def tile_qwen_vl(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:
-    """Merge patches over two successive frames two by two; the last frame pads an odd number."""
+def tile_merged_patches(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:  # noqa: ARG001
+    """Merge patches over successive frames, and then with their neighbours, as Qwen2-VL does."""
     # The grid counts patches before merging; a temporal patch covers consecutive sampled frames,
     # and the processor repeats the last frame where their number is odd.
-    merged = config.vision_config.spatial_merge_size
-    together = config.vision_config.temporal_patch_size
+    options = processor.video_processor
+    together, merged = options.temporal_patch_size, options.merge_size
     _, rows, columns = inputs["video_grid_thw"][0].tolist()
     starts = range(0, len(video), together)
     sources = tuple(video.indices[start : start + together] for start in starts)
