@@ -22,12 +22,22 @@ from probe.metrics.intervals import (
 )
 from probe.metrics.overlaps import spatial_iou, temporal_iou, tube_iou
 from probe.metrics.protocols import PROTOCOLS, Ends, Protocol
-from probe.metrics.scores import MeanScore, QueryScore, Scores, score, score_query
+from probe.metrics.scores import (
+    Known,
+    MeanScore,
+    QueryScore,
+    Scores,
+    score,
+    score_place,
+    score_query,
+    score_time,
+)
 from probe.video import box_iou
 
 __all__ = [
     "PROTOCOLS",
     "Ends",
+    "Known",
     "MeanScore",
     "Protocol",
     "QueryScore",
@@ -43,7 +53,9 @@ __all__ = [
     "resample_clusters",
     "risk_coverage",
     "score",
+    "score_place",
     "score_query",
+    "score_time",
     "spatial_iou",
     "temporal_iou",
     "to_probability",

@@ -14,11 +14,35 @@ from probe.video import Span, Tube
 
 @dataclass(frozen=True)
 class QueryScore:
-    """The figures of one query, each from 0 to 1."""
+    """The figures of one query, each from 0 to 1; None where the truth does not say enough."""
 
-    tiou: float
-    viou: float
-    gt_viou: float
+    tiou: float | None
+    viou: float | None
+    gt_viou: float | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """The parts of a query's truth that are annotated; figures of the others do not exist."""
+
+    time: bool = True
+    """True if it is known when the query holds: then there is a tIoU."""
+
+    place: bool = True
+    """True if boxes are known: then there is a gt_vIoU. With the time, too, there is a vIoU."""
+
+    def restrict(self, score: QueryScore) -> QueryScore:
+        """Return the figures that the truth allows, and None for the others."""
+        return QueryScore(
+            tiou=score.tiou if self.time else None,
+            viou=score.viou if self.time and self.place else None,
+            gt_viou=score.gt_viou if self.place else None,
+        )
+
+    @property
+    def worst(self) -> QueryScore:
+        """The figures of a query that failed: 0, but never for what is not known."""
+        return self.restrict(QueryScore(0.0, 0.0, 0.0))
 
 
 @dataclass(frozen=True)
@@ -38,7 +62,7 @@ class Scores:
 
     protocol: str
     per_query: Mapping[str, QueryScore]
-    """The figures of every query that has a truth, in the order of the truths."""
+    """The figures of every query that has a truth, in the order of the truths; none is None."""
 
     missing: tuple[str, ...]
     """The queries without an answer: 0 in every figure, and part of every mean."""
@@ -47,12 +71,13 @@ class Scores:
     def mean(self) -> MeanScore:
         """The figures that papers report, as shares and not percent."""
         queries = self.per_query.values()
+        overlaps = [query.viou for query in queries if query.viou is not None]
         return MeanScore(
-            m_tiou=fmean(query.tiou for query in queries),
-            m_viou=fmean(query.viou for query in queries),
-            viou_at_03=fmean(query.viou > 0.3 for query in queries),
-            viou_at_05=fmean(query.viou > 0.5 for query in queries),
-            m_gt_viou=fmean(query.gt_viou for query in queries),
+            m_tiou=fmean(query.tiou for query in queries if query.tiou is not None),
+            m_viou=fmean(overlaps),
+            viou_at_03=fmean(overlap > 0.3 for overlap in overlaps),
+            viou_at_05=fmean(overlap > 0.5 for overlap in overlaps),
+            m_gt_viou=fmean(query.gt_viou for query in queries if query.gt_viou is not None),
         )
 
 
@@ -142,6 +167,53 @@ def score_query(
         tracks=None if track is None else {"": track},
     )
     return scores.per_query[""]
+
+
+def score_time(
+    predicted: Tube,
+    truth: Span,
+    protocol: str = "hcstvg-official",
+    sampled_frames: Sequence[int] | None = None,
+) -> QueryScore:
+    """Score one predicted tube against a true span whose boxes are not known: tIoU alone.
+
+    >>> tube = Tube(range(4), [[0, 0, 8, 8]] * 4)
+    >>> score_time(tube, Span(0, 8))
+    QueryScore(tiou=0.5, viou=None, gt_viou=None)
+
+    Args:
+        predicted: The predicted tube.
+        truth: The annotated span.
+        protocol: A name in `PROTOCOLS`.
+        sampled_frames: The source frames that the model was shown; needed by protocols that
+            compare only those.
+
+    Raises:
+        ValueError: if the span is empty, the protocol is unknown, or it needs sampled frames.
+    """
+    # No protocol looks at what is in a box to compute tIoU, so any boxes will do.
+    frames = range(truth.start, truth.stop)
+    anywhere = Tube(frames, np.zeros((len(truth), 4)))
+    found = score_query(predicted, anywhere, protocol, sampled_frames)
+    return Known(time=True, place=False).restrict(found)
+
+
+def score_place(track: Tube, truth: Tube) -> QueryScore:
+    """Score a predicted track against boxes of which it is not known when the query holds.
+
+    Only gt_vIoU exists, over all frames with a true box: no public evaluator has such queries, so
+    no protocol says which of them to leave out.
+
+    >>> track = Tube(range(4), [[0, 0, 8, 8]] * 4)
+    >>> score_place(track, Tube([0, 9], [[0, 0, 8, 8]] * 2))
+    QueryScore(tiou=None, viou=None, gt_viou=0.5)
+
+    Raises:
+        ValueError: if the truth has no box.
+    """
+    if not len(truth):
+        raise ValueError("the truth has no box; give annotated boxes")
+    return QueryScore(tiou=None, viou=None, gt_viou=spatial_iou(track, truth))
 
 
 def _score_tube(
