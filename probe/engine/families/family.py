@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 
 from probe.engine.grids import Cells, VisualGrid
+from probe.engine.media import Medium
 from probe.video import Box, Video
 
 Inputs: TypeAlias = dict[str, Any]
@@ -49,6 +50,12 @@ class Family:
     template: Mapping[str, Any] = field(default_factory=lambda: {"enable_thinking": False})
     """Variables handed to the chat template. Nearly all that think have this switch by this name;
     a yes or no cannot be read where a thought begins."""
+
+    medium: Literal["video", "image"] = "video"
+    """What the model was made to be shown; a picture is a video of one frame."""
+
+    medium: Medium = "video"
+    """The form in which the model is shown what it looks at."""
 
     frame_marks: tuple[str, str] | None = None
     """Marks that the processor writes around each frame, so that the same marks of the template
