@@ -11,10 +11,10 @@ from tiny import save_tiny_llava
 
 from probe.engine.families import FAMILIES
 from probe.video import Video
-from zoo import qwen, squares
+from zoo import glm, merging, qwen, squares
 from zoo.parts import hf
 
-BUILDERS = {**squares.BUILDERS, **qwen.BUILDERS}
+BUILDERS = {**squares.BUILDERS, **qwen.BUILDERS, **glm.BUILDERS, **merging.BUILDERS}
 ZOO = tuple(FAMILIES)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -50,9 +50,6 @@ class Family:
     template: Mapping[str, Any] = field(default_factory=lambda: {"enable_thinking": False})
     """Variables handed to the chat template. Nearly all that think have this switch by this name;
     a yes or no cannot be read where a thought begins."""
-
-    medium: Literal["video", "image"] = "video"
-    """What the model was made to be shown; a picture is a video of one frame."""
 
     medium: Medium = "video"
     """The form in which the model is shown what it looks at."""

@@ -10,6 +10,11 @@ AREAS = (2**30, 2**24)
 """The largest sizes where they count the pixels of all frames, which are cut down to the longest
 edge, and of a frame, which is blown up to the shortest."""
 
+VISION = ("<|vision_start|>", "<|vision_end|>")
+"""Marks that were around each frame, and not around the video, when these models were trained: the
+processor of transformers 4.57 writes `<1.0 seconds><|vision_start|>...<|vision_end|>` in the place
+of the template's marks and the token between them; that of 5.23 in the place of the token alone."""
+
 
 def _merging(model_type: str, placeholder: str = "video_token_id", **named: Any) -> Family:
     """Make the entry of a family that merges patches of frames and their neighbours."""
@@ -28,12 +33,17 @@ FAMILIES = {
         Family("video_llava", tilings.tile_video_llava, heading=1, frames=8),
         _merging("qwen2_vl"),
         _merging("qwen2_5_vl"),
-        _merging("qwen3_vl"),
-        _merging("qwen3_vl_moe"),
-        _merging("qwen3_5"),
-        _merging("qwen3_5_moe"),
-        _merging("cosmos3_omni"),
-        _merging("cosmos3_edge"),
+        _merging("qwen3_vl", frame_marks=VISION),
+        _merging("qwen3_vl_moe", frame_marks=VISION),
+        _merging("qwen3_5", frame_marks=VISION),
+        _merging("qwen3_5_moe", frame_marks=VISION),
+        _merging("cosmos3_omni", frame_marks=VISION),
+        # Without its metadata the processor cannot write times.
+        _merging(
+            "cosmos3_edge",
+            frame_marks=VISION,
+            processing={"videos_kwargs": {"return_metadata": True}},
+        ),
         _merging("cohere_compass"),
         _merging("exaone4_5"),
         _merging("hyperclovax_vision_v2"),
