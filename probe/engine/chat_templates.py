@@ -8,12 +8,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from probe.engine import render_template
+from probe.engine.thoughts import find_open_thought
 from probe.files import read_text
 
 WORDS = "\ue000"
@@ -32,6 +35,29 @@ LENGTH = 100_000
 """Most characters that a template may write around one question."""
 
 REMEDY = "give another with chat_template=... or --chat-template FILE"
+
+
+@dataclass(frozen=True)
+class TurnText:
+    """The text that a chat template writes around the user's words."""
+
+    before: str
+    """Everything before the words: other turns, the opening of the user's, the mark of a video."""
+
+    ending: str
+    """The end of the user's turn."""
+
+    opening: str
+    """The opening of the answer's turn; empty where the template writes none."""
+
+    @property
+    def after(self) -> str:
+        """Everything after the words."""
+        return self.ending + self.opening
+
+    def write(self, words: str) -> str:
+        """Write words of the user in their place."""
+        return self.before + words + self.after
 
 
 def read_template(given: str | Path) -> str:
@@ -53,39 +79,59 @@ def set_template(processor: Any, given: str | Path | None) -> None:
         processor.chat_template = read_template(given)
 
 
-def write_around(processor: Any, *before: Mapping[str, str]) -> tuple[str, str]:
+def write_around(
+    processor: Any, *before: Mapping[str, str], variables: Mapping[str, Any]
+) -> TurnText:
     """Write the text of the chat template before and after the user's words.
 
     Args:
         processor: The checkpoint's processor, with template and tokenizer.
         before: Parts of the user's message before the words, such as `{"type": "video"}`.
+        variables: What the template is told besides the message, such as `enable_thinking`.
 
     Raises:
-        ValueError: if there is no template, it cannot be rendered, it runs away, or it does not
-            write the user's words.
+        ValueError: if there is no template, it cannot be rendered, it runs away, it does not write
+            the user's words, or it leaves a thought open.
     """
     # The template is rendered once with a mark for the words, and split there: rendering and
     # searching for the words themselves would find them in a system prompt, too.
     content = [*before, {"type": "text", "text": WORDS}]
-    written = _render(
-        find_template(processor),
-        json.dumps(
-            {
-                **processor.tokenizer.special_tokens_map,
-                "messages": [{"role": "user", "content": content}],
-                "tools": None,
-                "documents": None,
-                "add_generation_prompt": True,
-            }
-        ),
-    )
-    opening, mark, closing = written.partition(WORDS)
+    known = {
+        **processor.tokenizer.special_tokens_map,
+        "messages": [{"role": "user", "content": content}],
+        "tools": None,
+        "documents": None,
+        **variables,
+    }
+    # Written with and without the opening of the answer's turn: what differs is that opening.
+    cases = [{**known, "add_generation_prompt": asks} for asks in (True, False)]
+    whole, ended = _render(find_template(processor), json.dumps(cases))
+    opening, mark, closing = whole.partition(WORDS)
     if not mark:
         raise ValueError(
-            f"the chat template of this checkpoint writes {written[:200]!r}, without the user's "
+            f"the chat template of this checkpoint writes {whole[:200]!r}, without the user's "
             f"words; {REMEDY}"
         )
-    return opening, closing
+    if (thought := find_open_thought(closing)) is not None:
+        raise ValueError(
+            f"the chat template of this checkpoint ends in an open thought, {closing[-60:]!r}: the "
+            f"model would go on with it, and answer neither yes nor no; {REMEDY} that closes "
+            f"{thought} before the answer"
+        )
+    pairs = zip(closing, ended.partition(WORDS)[2], strict=False)
+    alike = takewhile(lambda pair: pair[0] == pair[1], pairs)
+    ending = len(list(alike))
+    return TurnText(opening, closing[:ending], closing[ending:])
+
+
+def choose_specials(processor: Any, text: str) -> Mapping[str, bool]:
+    """Choose whether the tokenizer adds its special tokens to a text in a chat template.
+
+    A text that already begins with the tokenizer's own first token gets no second one, as in
+    `apply_chat_template` of transformers.
+    """
+    first = processor.tokenizer.bos_token
+    return {"add_special_tokens": False} if first and text.startswith(first) else {}
 
 
 def find_template(processor: Any) -> str:
@@ -116,11 +162,11 @@ def find_template(processor: Any) -> str:
 # Kept, because a process takes a tenth of a second to start, and one checkpoint is often asked for
 # the same text: once when it is opened, and once for each view.
 @lru_cache(maxsize=64)
-def _render(template: str, variables: str) -> str:
-    """Render a template in a process of its own; `variables` as JSON."""
+def _render(template: str, cases: str) -> Sequence[str]:
+    """Render a template in a process of its own, once for each case of variables; as JSON."""
     asked = {
         "template": template,
-        "variables": json.loads(variables),
+        "cases": json.loads(cases),
         "seconds": SECONDS,
         "memory": MEMORY,
         "length": LENGTH,
@@ -151,7 +197,7 @@ def _render(template: str, variables: str) -> str:
         raise ValueError(
             f"the chat template of this checkpoint cannot be rendered ({reason}); {REMEDY}"
         )
-    return answer["text"]
+    return tuple(answer["texts"])
 
 
 def _explain_runaway() -> str:

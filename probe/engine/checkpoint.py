@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
+from probe.engine.chat_templates import choose_specials
 from probe.engine.families import Family, Inputs
 from probe.engine.grids import VisualGrid
 from probe.engine.opening import first_line
@@ -88,7 +89,7 @@ class Checkpoint:
         `tail` is what the processor writes after the last visual token.
         """
         max_tokens = max(0, self.context - before)
-        return PromptWriter(self.processor, self.placeholder, max_tokens, tail)
+        return PromptWriter(self.processor, self.family, self.placeholder, max_tokens, tail)
 
     def process(self, video: Video, text: str) -> Inputs:
         """Make the model's inputs of a video and a text, by the checkpoint's own processor."""
@@ -109,6 +110,7 @@ class Checkpoint:
                 return_text_replacement_offsets=True,
                 return_tensors="pt",
                 **self.family.processing,
+                **choose_specials(self.processor, text),
             )
         except ValueError as failure:
             height, width = video.size

@@ -2,7 +2,7 @@
 
 from transformers import BatchFeature
 
-from probe.engine.chat_templates import write_around
+from probe.engine.chat_templates import choose_specials, write_around
 from probe.engine.families import Inputs
 from probe.engine.model import VideoLM
 from probe.video import Video
@@ -48,6 +48,8 @@ def _inputs(model: VideoLM, question: str, video: Video | None) -> Inputs:
     checkpoint = model.checkpoint
     if video is not None:
         return checkpoint.process(video, checkpoint.writer(before=0).text(question))
-    text = question.join(write_around(checkpoint.processor))
-    inputs: BatchFeature = checkpoint.processor(text=[text], return_tensors="pt")
+    turn = write_around(checkpoint.processor, variables=checkpoint.family.template)
+    text = turn.write(question)
+    options = choose_specials(checkpoint.processor, text)
+    inputs: BatchFeature = checkpoint.processor(text=[text], return_tensors="pt", **options)
     return dict(inputs.to(checkpoint.device))

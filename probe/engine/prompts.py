@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 from transformers import PreTrainedTokenizerFast
 
-from probe.engine.chat_templates import REMEDY, write_around
+from probe.engine.chat_templates import REMEDY, TurnText, choose_specials, write_around
+from probe.engine.families import Family
 
 GENERIC = "Describe this video in details."
 """The generic prompt of the paper: what the model looks at whatever it is asked."""
@@ -42,6 +43,10 @@ class Prompt:
     question: str
     tokens: tuple[Token, ...]
 
+    opening: int | None = None
+    """The place of the token that opens the answer's turn, such as the `A` of ` ASSISTANT:` or
+    `<|im_start|>`; None where the chat template opens none."""
+
     def __len__(self) -> int:
         return len(self.tokens)
 
@@ -56,11 +61,17 @@ class Prompt:
 
     def only(self, indices: Sequence[int]) -> "Prompt":
         """Return the same question with some of its tokens."""
-        return replace(self, tokens=tuple(self.tokens[index] for index in indices))
+        kept = [range(len(self))[index] for index in indices]
+        opening = kept.index(self.opening) if self.opening in kept else None
+        return replace(self, tokens=tuple(self.tokens[index] for index in kept), opening=opening)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the prompt in plain values."""
-        return {"question": self.question, "tokens": [list(astuple(one)) for one in self.tokens]}
+        return {
+            "question": self.question,
+            "tokens": [list(astuple(one)) for one in self.tokens],
+            "opening": self.opening,
+        }
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Prompt":
@@ -69,7 +80,8 @@ class Prompt:
             Token(id_, text, kind, None if part is None else (part[0], part[1]))
             for id_, text, kind, part in record["tokens"]
         )
-        return cls(record["question"], tuple(tokens))
+        # Records of earlier versions do not name the opening.
+        return cls(record["question"], tuple(tokens), record.get("opening"))
 
     def find(self, text: str) -> tuple[int, ...]:
         """Find the tokens that a word of the question, or several words in a row, are made of.
@@ -106,6 +118,9 @@ class PromptWriter:
     processor: Any
     """The checkpoint's processor: chat template and tokenizer."""
 
+    family: Family
+    """The entry of the checkpoint's family."""
+
     placeholder: int
     """The id of the token that takes the place of a visual token in the text."""
 
@@ -120,24 +135,33 @@ class PromptWriter:
         """The checkpoint's tokenizer."""
         return self.processor.tokenizer
 
+    @property
+    def mark(self) -> str:
+        """The token that takes the place of the whole video in the chat template."""
+        return getattr(self.processor, f"{self.family.medium}_token")
+
     @cached_property
-    def around(self) -> tuple[str, str]:
-        """The text that the chat template writes before and after the user's words.
+    def turn(self) -> TurnText:
+        """The text that the chat template writes around the user's words.
 
         Raises:
-            ValueError: if there is no template, or it does not put the words after the video.
+            ValueError: if there is no template, it does not put the words after the video, or it
+                leaves a thought open.
         """
-        before, after = write_around(self.processor, {"type": "video"})
-        if self.processor.video_token not in before:
+        part = {"type": self.family.medium}
+        turn = write_around(self.processor, part, variables=self.family.template)
+        if self.mark not in turn.before:
             raise ValueError(
-                f"the chat template of this checkpoint writes {before[:200]!r} before the user's "
-                f"words; it must write one {self.processor.video_token!r} there: {REMEDY}"
+                f"the chat template of this checkpoint writes {turn.before[:200]!r} before the "
+                f"user's words; it must write one {self.mark!r} there: {REMEDY}"
             )
-        return before, after
+        # Left in, these marks would be there twice, which no such model was trained on.
+        opens, closes = self.family.frame_marks or ("", "")
+        return replace(turn, before=turn.before.replace(f"{opens}{self.mark}{closes}", self.mark))
 
     def text(self, question: str) -> str:
         """Write the question in the chat template, with one mark for the video."""
-        return question.join(self.around)
+        return self.turn.write(question)
 
     def write(self, question: str) -> Prompt:
         """Tokenize a question.
@@ -148,13 +172,15 @@ class PromptWriter:
         """
         question = question.strip()
         self._check(question)
-        before, after = self.around
+        turn = self.turn
         (last_visual,) = self.tokenizer.convert_ids_to_tokens([self.placeholder])
         # Tokenized with what comes before and after, since tokens at a boundary may merge: a line
         # end of the template, say, with the word that follows it.
-        opening = last_visual + self.tail + before.rpartition(self.processor.video_token)[2]
+        opening = last_visual + self.tail + turn.before.rpartition(self.mark)[2]
         span = range(len(opening), len(opening) + len(question))
-        encoded = self.tokenizer(opening + question + after, return_offsets_mapping=True)
+        options = choose_specials(self.processor, turn.before)
+        text = opening + question + turn.after
+        encoded = self.tokenizer(text, return_offsets_mapping=True, **options)
         ids, places = encoded["input_ids"], encoded["offset_mapping"]
         first = ids.index(self.placeholder) + 1
         tokens = tuple(self._tokens(ids[first:], places[first:], span))
@@ -163,7 +189,10 @@ class PromptWriter:
                 f"the query has {len(tokens)} tokens but {self.max_tokens} fit after this video; "
                 f"shorten it or sample fewer frames: {question[:60]!r}..."
             )
-        return Prompt(question, tokens)
+        # Space is part of the word that follows it in some vocabularies, and of none in others.
+        answer = len(text) - len(turn.opening.lstrip())
+        covering = [i for i, (start, stop) in enumerate(places[first:]) if start <= answer < stop]
+        return Prompt(question, tokens, covering[0] if covering else None)
 
     def _check(self, question: str) -> None:
         if not question:

@@ -1,7 +1,8 @@
 """Render a chat template; run as a program of its own, in which a template that runs away is ended.
 
-Reads JSON from standard input, and writes JSON to standard output: the `text`, or the `error`. It
-imports nothing but Jinja, since it is started each time a new checkpoint is opened.
+Reads JSON from standard input, and writes JSON to standard output: the `texts`, one for each case
+of variables, or the `error`. It imports nothing but Jinja, since it is started each time a new
+checkpoint is opened.
 """
 
 import json
@@ -99,8 +100,10 @@ def main() -> None:
     asked = json.load(sys.stdin)
     _limit(asked["seconds"], asked["memory"])
     try:
-        text, most = render(asked["template"], asked["variables"]), asked["length"]
-        answer = {"text": text} if len(text) <= most else {"error": f"over {most} characters"}
+        most = asked["length"]
+        texts = [render(asked["template"], case) for case in asked["cases"]]
+        long = any(len(text) > most for text in texts)
+        answer = {"error": f"over {most} characters"} if long else {"texts": texts}
     except MemoryError:
         answer = {"error": "it takes too much memory"}
     except Exception as failure:  # noqa: BLE001  a template can raise anything; it is reported
