@@ -4,23 +4,37 @@ What needs no pass through the decoder is here; the passes are in `decoder`.
 """
 
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 from transformers.video_utils import VideoMetadata
 
 from probe.engine.chat_templates import choose_specials
-from probe.engine.families import Family, Inputs
+from probe.engine.context import measure_context
+from probe.engine.families import Family, Inputs, entry_for
 from probe.engine.grids import VisualGrid
 from probe.engine.opening import first_line
 from probe.engine.prompts import AnswerIds, PromptWriter, answer_ids
 from probe.video import Video
+
+
+HEAD_STEPS: Mapping[str, Callable[[Tensor, float], Tensor]] = MappingProxyType(
+    {
+        "logit_scale": lambda logits, scale: logits * scale,
+        "logits_scaling": lambda logits, scale: logits / scale,
+        "final_logit_softcapping": lambda logits, cap: torch.tanh(logits / cap) * cap,
+    }
+)
+"""Steps of some models between their head's matrix and the logits, by the entry of the
+configuration that holds the number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +85,22 @@ class Checkpoint:
     @property
     def context(self) -> int:
         """The longest sequence the decoder was made for, in tokens."""
-        return self.config.get_text_config().max_position_embeddings
+        return measure_context(self.config.get_text_config())
 
     @property
     def preferred_frames(self) -> int:
         """The number of frames to sample: the checkpoint's own, else its family's."""
-        return getattr(self.processor.video_processor, "num_frames", None) or self.family.frames
+        settings = getattr(self.processor, f"{self.family.medium}_processor")
+        return getattr(settings, "num_frames", None) or self.family.frames
+
+    def for_video(self, video: Video) -> "Checkpoint":
+        """Return the checkpoint as it reads this video or picture: by that entry of its family.
+
+        Raises:
+            ValueError: if the model is shown one picture at a time, and the video has several.
+        """
+        entry = entry_for(self.family, video)
+        return self if entry is self.family else replace(self, family=entry)
 
     @cached_property
     def answers(self) -> AnswerIds:
@@ -104,9 +128,7 @@ class Checkpoint:
         try:
             made = self.processor(
                 text=[text],
-                videos=[video.frames],
-                video_metadata=[_metadata(video)],
-                do_sample_frames=False,
+                **self._show(video),
                 return_text_replacement_offsets=True,
                 return_tensors="pt",
                 **self.family.processing,
@@ -122,6 +144,17 @@ class Checkpoint:
         (last_visual,) = self.processor.tokenizer.convert_ids_to_tokens([self.placeholder])
         inputs = {name: self._placed(name, value) for name, value in made.items()}
         return inputs, written["replacement"].rpartition(last_visual)[2]
+
+    def _show(self, video: Video) -> dict[str, Any]:
+        """Make the arguments of the processor for what is seen: a video, or its one picture."""
+        if self.family.medium == "image":
+            # Of a bare array, processors guess which axis is that of the colours.
+            return {"images": [Image.fromarray(video.frames[0])]}
+        return {
+            "videos": [video.frames],
+            "video_metadata": [_metadata(video)],
+            "do_sample_frames": False,
+        }
 
     def _placed(self, name: str, value: Tensor) -> Tensor:
         """Move an input to the device; pictures alone take the number type of the weights."""
@@ -149,7 +182,15 @@ class Checkpoint:
 
     def logits(self, hidden: Float[Tensor, "token hidden"]) -> Float[Tensor, "token word"]:
         """Compute next-token logits of last states, in float32."""
-        return self.module.get_output_embeddings()(hidden).float()
+        return self.head(hidden).float()
+
+    def head(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch word"]:
+        """Compute next-token logits of last states as the model does, in its number type."""
+        logits, config = self.module.get_output_embeddings()(hidden), self.config.get_text_config()
+        for name, apply in HEAD_STEPS.items():
+            if (number := getattr(config, name, None)) is not None:
+                logits = apply(logits, number)
+        return logits
 
     def lens(self, states: Float[Tensor, "token hidden"]) -> Float[Tensor, "token word"]:
         """Compute the next-token logits that states inside the decoder would give as the last."""
@@ -163,7 +204,10 @@ class Checkpoint:
         Raises:
             ValueError: if it cannot read a video, or there are not as many visual tokens as cells.
         """
-        blank = Video(np.zeros((2, 64, 96, 3), np.uint8), (0, 1), np.arange(2) / 2)
+        count = 2 if self.family.medium == "video" else 1
+        blank = Video(
+            np.zeros((count, 64, 96, 3), np.uint8), tuple(range(count)), np.arange(count) / 2
+        )
         text = self.writer(before=0).text("?")
         try:
             inputs = self.process(blank, text)
@@ -173,7 +217,7 @@ class Checkpoint:
             raise
         except Exception as failure:  # settings of a processor can raise anything
             raise ValueError(
-                f"the processor of this checkpoint cannot read a blank video "
+                f"the processor of this checkpoint cannot read a blank {self.family.medium} "
                 f"({type(failure).__name__}: {first_line(failure)}); compare its files with those "
                 f"that were published"
             ) from failure

@@ -1,5 +1,6 @@
 """A video language model: `load` opens a checkpoint, `watch` shows it a video."""
 
+from copy import copy
 from dataclasses import dataclass
 from importlib import resources
 from importlib.util import find_spec
@@ -114,7 +115,8 @@ class VideoLM:
         """
         if not isinstance(video, Video):
             video = read_video(video, self.preferred_frames)
-        checkpoint = self.checkpoint
+        decoder = self._decoder_for(video)
+        checkpoint = decoder.checkpoint
         # Templates and processors want some text; the question is cut off again.
         inputs, tail = checkpoint.process_with_tail(video, checkpoint.writer(before=0).text("?"))
         length = inputs["input_ids"].shape[1]
@@ -124,7 +126,17 @@ class VideoLM:
                 f"context of {self.name}; sample fewer frames"
             )
         grid = checkpoint.grid(video, inputs)
-        return View.of(self.decoder, self.name, video, grid, self.decoder.read_video(inputs, tail))
+        return View.of(decoder, self.name, video, grid, decoder.read_video(inputs, tail))
+
+    def _decoder_for(self, video: Video) -> Decoder:
+        """Return the passes with the entry of the family by which this video or picture is read."""
+        checkpoint = self.checkpoint.for_video(video)
+        if checkpoint is self.checkpoint:
+            return self.decoder
+        # A new one would wrap every module of the network again.
+        decoder = copy(self.decoder)
+        decoder.checkpoint = checkpoint
+        return decoder
 
 
 def load(  # noqa: PLR0913  each is an option of its own for whoever opens a checkpoint

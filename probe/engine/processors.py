@@ -43,10 +43,11 @@ def check_processor(name: str, processor: Any, config: Any, family: Family) -> N
 
 
 def _find_problems(processor: Any, config: Any, family: Family) -> Iterator[str]:
-    for part in ("tokenizer", "video_processor"):
+    eyes = f"{family.medium}_processor"
+    for part in ("tokenizer", eyes):
         if getattr(processor, part, None) is None:
             yield f"has no {part.replace('_', ' ')}"
-    settings = processor.video_processor
+    settings = getattr(processor, eyes)
     frames = getattr(settings, "num_frames", None)
     if frames is not None and not _is_count(frames, MOST_FRAMES):
         yield f"samples {reprlib.repr(frames)} frames, not a whole number from 1 to {MOST_FRAMES}"

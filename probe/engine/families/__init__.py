@@ -1,7 +1,8 @@
 """Families: the names of each architecture's parts, and how its visual tokens tile a video.
 
 `family` says what an entry has, `tilings` which cell of the video each visual token is, and `table`
-has the entries. To add a family:
+has the entries; those for pictures are in `pictures`, and `lookup` finds the
+right one. To add a family:
 
 1. Find the decoder, the part whose layers are at `.layers`, in the architecture's source:
    `language_model`, or else. That is `language_model` of the entry.
@@ -15,6 +16,8 @@ has the entries. To add a family:
 """
 
 from probe.engine.families.family import Family, Inputs, shown_region
-from probe.engine.families.table import FAMILIES, family_of
+from probe.engine.families.lookup import entry_for, family_of
+from probe.engine.families.pictures import PICTURES
+from probe.engine.families.table import FAMILIES
 
-__all__ = ["FAMILIES", "Family", "Inputs", "family_of", "shown_region"]
+__all__ = ["FAMILIES", "PICTURES", "Family", "Inputs", "entry_for", "family_of", "shown_region"]

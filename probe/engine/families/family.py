@@ -34,8 +34,9 @@ class Family:
     heading: int = 0
     """Placeholders before the cells of each frame that are no cells, such as a class token."""
 
-    trailing: int = 0
-    """Placeholders after the last frame that are no cells, such as a line's end."""
+    trailing: int | Callable[[Any, Any, Video, Inputs], int] = 0
+    """Placeholders after the last frame that are no cells, such as a line's end; or a function that
+    counts them, with the arguments of `cells`."""
 
     frames: int = 20
     """The number of frames to sample where the checkpoint does not say; 20 in the paper."""
@@ -45,7 +46,8 @@ class Family:
     pixels of an edge, with which it would ask for a gigabyte a frame."""
 
     processing: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the video processor that keep one visual token a cell, whatever its files say."""
+    """Options with which the processor is called, whatever its files say: those without which cells
+    would have no token of their own, or the model no positions."""
 
     template: Mapping[str, Any] = field(default_factory=lambda: {"enable_thinking": False})
     """Variables handed to the chat template. Nearly all that think have this switch by this name;
@@ -70,8 +72,10 @@ class Family:
         frames, rows, columns = cells.shape
         # Counting is the proof that the entry is true of the checkpoint: a wrong pooling, size or
         # special token gives another number.
-        each = self.heading + rows * columns
-        if len(positions) != frames * each + self.trailing:
+        each, after = self.heading + rows * columns, self.trailing
+        if not isinstance(after, int):
+            after = after(config, processor, video, inputs)
+        if len(positions) != frames * each + after:
             raise ValueError(
                 f"{len(positions)} visual tokens cannot tile {frames} frames of {rows} x {columns} "
                 f"cells as {self.model_type} models do; is the processor this checkpoint's own?"
@@ -85,9 +89,13 @@ def shown_region(video: Video, processor: Any) -> Box:
 
     Larger than the frame where a crop larger than the picture pads it.
     """
+    return uncropped_region(video, processor.video_processor)
+
+
+def uncropped_region(video: Video, options: Any) -> Box:
+    """Compute the part of a source frame that a part of the processor leaves, by its settings."""
     height, width = video.size
-    options = processor.video_processor
-    if not options.do_center_crop:
+    if not getattr(options, "do_center_crop", False):
         return 0.0, 0.0, float(width), float(height)
     # A crop is cut out of the resized picture, so it is scaled back to the source's pixels.
     scale = 1.0

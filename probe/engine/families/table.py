@@ -1,6 +1,5 @@
 """The entries of the families that are read."""
 
-import reprlib
 from typing import Any
 
 from probe.engine.families import tilings
@@ -38,11 +37,14 @@ FAMILIES = {
         _merging("qwen3_5", frame_marks=VISION),
         _merging("qwen3_5_moe", frame_marks=VISION),
         _merging("cosmos3_omni", frame_marks=VISION),
-        # Without its metadata the processor cannot write times.
+        # Without these the processor cannot write times, nor the model compute positions.
         _merging(
             "cosmos3_edge",
             frame_marks=VISION,
-            processing={"videos_kwargs": {"return_metadata": True}},
+            processing={
+                "videos_kwargs": {"return_metadata": True},
+                "return_mm_token_type_ids": True,
+            },
         ),
         _merging("cohere_compass"),
         _merging("exaone4_5"),
@@ -56,16 +58,3 @@ FAMILIES = {
         _merging("glm46v", "image_token_id"),
     )
 }
-
-
-def family_of(model_type: str) -> Family:
-    """Return the entry for an architecture, by its name in `config.json`.
-
-    Raises:
-        ValueError: if the architecture has no entry.
-    """
-    if (found := FAMILIES.get(model_type)) is None:
-        known = ", ".join(sorted(FAMILIES))
-        given = reprlib.repr(model_type)
-        raise ValueError(f"{given} models are not supported; supported: {known}")
-    return found
