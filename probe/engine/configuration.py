@@ -23,8 +23,9 @@ LAYERS = frozenset({"num_hidden_layers", "num_layers", "depth", "n_layers", "n_l
 SIZES = LAYERS | {
     "hidden_size", "embed_dim", "intermediate_size", "vocab_size", "head_dim",
     "num_attention_heads", "num_key_value_heads", "num_heads", "out_hidden_size",
-    "max_position_embeddings", "image_size", "patch_size", "temporal_patch_size",
-    "spatial_merge_size", "spatial_pool_stride", "num_channels", "in_channels",
+    "max_position_embeddings", "original_max_position_embeddings",
+    "image_size", "patch_size", "temporal_patch_size", "spatial_merge_size",
+    "spatial_pool_stride", "num_channels", "in_channels",
 }  # fmt: skip
 """Entries that must be whole numbers above 0."""
 
@@ -33,6 +34,9 @@ BY_AXIS = frozenset({"image_size", "patch_size"})
 
 NUMBERS = frozenset({"rms_norm_eps", "layer_norm_eps", "rope_theta"})
 """Entries that must be finite numbers above 0, or every state becomes NaN."""
+
+ROPE = frozenset({"rope_parameters", "rope_scaling"})
+"""Entries about rotary positions; the first is the new name."""
 
 PACKAGES = {
     "aqlm": ("aqlm",),
@@ -168,20 +172,36 @@ def _check_entry(path: Path, place: str, value: Any) -> None:
             f"was published"
         )
     name = place.rpartition(".")[2]
-    if value is None or name not in SIZES | NUMBERS:
+    if value is None:
+        return
+    if name == "factor" and not ROPE.isdisjoint(place.split(".")):
+        _check_factor(path, place, value)
+    if name not in SIZES | NUMBERS:
         return
     numbers = value if isinstance(value, list) and value and name in BY_AXIS else [value]
     kinds = int if name in SIZES else int | float
-    # True is a whole number for Python, and not for whoever wrote it there.
-    if not all(
-        isinstance(one, kinds) and not isinstance(one, bool) and 0 < one < math.inf
-        for one in numbers
-    ):
+    if not all(_is_number(one, kinds) for one in numbers):
         wanted = "whole number" if name in SIZES else "finite number"
         raise ValueError(
             f"{path}: {place} is {reprlib.repr(value)}, not a {wanted} above 0; restore the file "
             f"as it was published"
         )
+
+
+def _check_factor(path: Path, place: str, value: Any) -> None:
+    """Refuse a factor of rotary positions by which no context grows."""
+    # Angles are divided by it: an infinite one makes all of them zero, and 0 makes them NaN.
+    if not (_is_number(value, int | float) and value >= 1):
+        raise ValueError(
+            f"{path}: {place} is {reprlib.repr(value)}, not a finite number of at least 1; restore "
+            f"the file as it was published"
+        )
+
+
+def _is_number(value: Any, kinds: Any) -> bool:
+    """Tell whether a value is a finite number above 0."""
+    # True is a whole number for Python, and not for whoever wrote it there.
+    return isinstance(value, kinds) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _check_heads(path: Path, place: str, part: Mapping[str, Any]) -> None:
@@ -196,7 +216,7 @@ def _check_heads(path: Path, place: str, part: Mapping[str, Any]) -> None:
             f"{path}: {place} has a width of {width}, which {heads} heads cannot share; restore "
             f"the file as it was published"
         )
-    for entry in ("rope_parameters", "rope_scaling"):
+    for entry in sorted(ROPE):
         angles = part.get(entry)
         sections = angles.get("mrope_section") if isinstance(angles, dict) else None
         # Each angle turns two of a head's numbers, and belongs to time, height or width.
