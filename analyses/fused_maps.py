@@ -35,6 +35,7 @@ from probe.candidates.given import as_candidates
 from probe.candidates.tracks import best_track
 from probe.engine.attention import Heatmap, assemble
 from probe.engine.model import VideoLM
+from probe.engine.view import View
 from probe.evaluation.methods import find_content_words, seed_by_name
 from probe.grounder import look
 from probe.grounding.presets import BEST
@@ -62,17 +63,16 @@ def measure(measurement: Measurement) -> Numbers:
 
 def _check_maps(model: VideoLM, case: Case) -> dict[str, Any]:
     """Return 1 for each map and kind of candidates if the right track was chosen, else 0."""
-    right = {}
-    for name, heatmap in _make_maps(model, case).items():
+    right, view = {}, model.watch(case.video)
+    for name, heatmap in _make_maps(view, case).items():
         for kind, given in zip(KINDS, (case.tracks, case.candidates), strict=True):
-            candidates = as_candidates(given, case.video, heatmap)
+            candidates = as_candidates(given, view, heatmap)
             right[_label(name, kind)] = float(case.is_right(best_track(candidates, heatmap)))
     return {"right": right, "chance": 1 / len(case.tracks)}
 
 
-def _make_maps(model: VideoLM, case: Case) -> Mapping[str, Heatmap]:
+def _make_maps(view: View, case: Case) -> Mapping[str, Heatmap]:
     """Make all maps of a clip: `BEST`, its products, and rivals that read no attention."""
-    view = model.watch(case.video)
     question = as_question(case.queries.attribute)
     best = look(view, BEST.parts(case.queries)[0], BEST).heatmap
     gradient = entropy_gradient(view, question)

@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from probe.candidates.given import as_candidates
+from probe.engine.kept_views import compute_once, make_room
 from probe.engine.model import VideoLM
+from probe.engine.readings import Reading
 from probe.engine.view import View
 from probe.grounding.absence import require_presence
 from probe.grounding.answers import Answer
@@ -72,7 +74,7 @@ def ground(
         where = where.fuse_with(config.fuse(view, where.question))
     watch.mark("look")
 
-    found = as_candidates(candidates, view.video, where.heatmap)
+    found = as_candidates(candidates, view, where.heatmap)
     watch.mark("propose")
 
     scores = score_tracks(config.track, view, asked, where, found)
@@ -118,9 +120,20 @@ def look(view: View, part: Part, config: GrounderConfig) -> Look:
     if not config.relative:
         return Look(reading, tokens, reading.heatmap(tokens))
     shown = view if config.prompt_generic else view.plain or view
-    (base,) = shown.read(config.generic, layers=config.layers)
-    generic = base.through(config.layers_heads)
+    generic = read_generic(shown, config).through(config.layers_heads)
     return Look(reading, tokens, reading.relative_heatmap(tokens, generic))
+
+
+def read_generic(view: View, config: GrounderConfig) -> Reading:
+    """Read the generic prompt; queries about a kept view share what is read without changes."""
+
+    def read() -> Reading:
+        (reading,) = view.read(config.generic, layers=config.layers)
+        return reading
+
+    if view.latents or view.interventions:
+        return read()
+    return compute_once(view, ("generic prompt", config.generic, config.layers), read)
 
 
 def join_orders(
@@ -129,6 +142,6 @@ def join_orders(
     """Join the map of a part with that of the reversed frame order, if the part asks for it."""
     if part.assembly is None:
         return forward
-    view.cache.clear()  # two frame orders need not be held in memory at once
+    make_room(view)
     (back,) = look_each(turned, [part], config)
     return forward.assemble_with(back, part.assembly)

@@ -6,24 +6,28 @@ from pathlib import Path
 from probe.candidates.proposals import propose_tracks, with_heatmap_tracks
 from probe.candidates.tracks import load_tracks
 from probe.engine.attention import Heatmap
-from probe.video import Tube, Video
+from probe.engine.kept_views import compute_once
+from probe.engine.view import View
+from probe.video import Tube
 
 
 def as_candidates(
-    given: Sequence[Tube] | Tube | str | Path | None, video: Video, heatmap: Heatmap
+    given: Sequence[Tube] | Tube | str | Path | None, view: View, heatmap: Heatmap
 ) -> Sequence[Tube]:
     """Return the given tracks; without any, whatever differs from its background.
 
     Args:
         given: Tracks, one track, a file of tracks, or None to propose them.
-        video: The video that they lie in.
+        view: The video that they lie in, as the model sees it.
         heatmap: The map for the object: where it is brightest there must be a proposed track.
 
     Raises:
         ValueError: if the file cannot be read or holds no track.
     """
     if given is None:
-        return with_heatmap_tracks(propose_tracks(video), heatmap)
+        video = view.video
+        proposed = compute_once(view, "proposed tracks", lambda: propose_tracks(video))
+        return with_heatmap_tracks(proposed, heatmap)
     if isinstance(given, str | Path):
-        return load_tracks(given, video)
+        return load_tracks(given, view.video)
     return (given,) if isinstance(given, Tube) else given

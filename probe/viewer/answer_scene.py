@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from probe.engine.kept_views import make_room
 from probe.engine.readings import Reading
 from probe.engine.view import View
 from probe.files import read_json
@@ -106,7 +107,7 @@ def _show_look(name: str, look: Look, found: _Evidence, answer: Answer) -> Shown
 def _show_reversed(answer: Answer, view: View) -> list[ShownQuestion]:
     """Read in reverse frame order the parts of an answer that were read in both."""
     config = answer.config
-    view.cache.clear()  # two frame orders need not be held in memory at once
+    make_room(view)
     turned = view.under(*config.interventions).reversed()  # nothing of it is computed here
     shown = []
     for name, part in zip(("where", "when"), config.parts(answer.queries), strict=True):
