@@ -11,10 +11,14 @@ from tiny import save_tiny_llava
 
 from probe.engine.families import FAMILIES
 from probe.video import Video
-from zoo import glm, merging, qwen, squares
+from zoo import gemma, glm, merging, minicpm, qwen, squares
 from zoo.parts import hf
 
-BUILDERS = {**squares.BUILDERS, **qwen.BUILDERS, **glm.BUILDERS, **merging.BUILDERS}
+BUILDERS = {
+    name: builder
+    for room in (squares, qwen, glm, merging, gemma, minicpm)
+    for name, builder in room.BUILDERS.items()
+}
 ZOO = tuple(FAMILIES)
 
 

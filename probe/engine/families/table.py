@@ -15,6 +15,10 @@ processor of transformers 4.57 writes `<1.0 seconds><|vision_start|>...<|vision_
 of the template's marks and the token between them; that of 5.23 in the place of the token alone."""
 
 
+WHOLE = {"videos_kwargs": {"slice_mode": False}, "use_image_id": False}
+"""Frames are seen whole, and not numbered, as MiniCPM-V's authors show videos."""
+
+
 def _merging(model_type: str, placeholder: str = "video_token_id", **named: Any) -> Family:
     """Make the entry of a family that merges patches of frames and their neighbours."""
     return Family(
@@ -52,6 +56,12 @@ FAMILIES = {
         _merging("ernie4_5_vl_moe"),
         # Similar frames would leave cells without a token.
         _merging("video_llama_3", processing={"use_token_compression": False}),
+        Family("gemma4", tilings.tile_gemma4),
+        Family("gemma4_unified", tilings.tile_gemma4_unified),
+        # Slices of a frame would show parts of it a second time.
+        Family("minicpmv4_6", tilings.tile_minicpm, processing=WHOLE),
+        Family("minicpmv4_7", tilings.tile_minicpm, processing=WHOLE),
+        Family("minicpm_ocr", tilings.tile_minicpm, processing=WHOLE),
         # Each pair of frames is written as an image.
         _merging("glm4v", "image_token_id"),
         _merging("glm4v_moe", "image_token_id"),

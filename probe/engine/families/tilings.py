@@ -72,3 +72,24 @@ def tile_video_llava(config: Any, processor: Any, video: Video, inputs: Inputs) 
     """Make a square of patches for each frame."""
     rows, columns = count_patches(inputs["pixel_values_videos"], config.vision_config.patch_size)
     return cells_of_frames(video, processor, rows, columns)
+
+
+def tile_minicpm(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:  # noqa: ARG001
+    """Merge the patches of each frame four by four, or two by two where the processor says so."""
+    merged = 2 if processor.video_processor.downsample_mode == "4x" else 4
+    rows, columns = inputs["target_sizes_videos"][0].tolist()
+    return cells_of_frames(video, processor, rows // merged, columns // merged)
+
+
+def tile_gemma4(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:  # noqa: ARG001
+    """Pool the patches of each frame, as many as the processor gave places to."""
+    # Places are counted from 0, columns first; those of patches that pad a frame are -1.
+    columns, rows = (inputs["video_position_ids"][0].amax(dim=0) + 1).tolist()
+    pooled = processor.video_processor.pooling_kernel_size
+    return cells_of_frames(video, processor, rows // pooled, columns // pooled)
+
+
+def tile_gemma4_unified(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:  # noqa: ARG001
+    """Take the large patches of each frame, as many as the processor gave places to."""
+    columns, rows = (inputs["video_position_ids"][0].amax(dim=0) + 1).tolist()
+    return cells_of_frames(video, processor, rows, columns)
