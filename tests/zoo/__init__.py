@@ -9,17 +9,18 @@ import numpy as np
 import torch
 from tiny import save_tiny_llava
 
-from probe.engine.families import FAMILIES
+from probe.engine.families import FAMILIES, PICTURES
 from probe.video import Video
-from zoo import gemma, glm, merging, minicpm, qwen, squares
+from zoo import gemma, glm, merging, minicpm, pictures, qwen, squares
 from zoo.parts import hf
 
 BUILDERS = {
     name: builder
-    for room in (squares, qwen, glm, merging, gemma, minicpm)
+    for room in (squares, qwen, glm, merging, gemma, minicpm, pictures)
     for name, builder in room.BUILDERS.items()
 }
 ZOO = tuple(FAMILIES)
+PICTURE_ZOO = tuple(PICTURES)
 
 
 def save_tiny(family: str, folder: Path) -> None:

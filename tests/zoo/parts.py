@@ -71,13 +71,14 @@ def ids_of(tokenizer: transformers.PreTrainedTokenizerFast, *names: str) -> dict
     return {f"{name}_id": getattr(tokenizer, f"{name}_id") for name in names}
 
 
-def write_template(video: str, before: str, after: str, answer: str) -> str:
-    """A chat template that writes the video first and the user's words behind it."""
+def write_template(video: str, before: str, after: str, answer: str, image: str = "") -> str:
+    """A chat template that writes the video or picture first and the user's words behind it."""
     parts = "{% for part in message['content'] if part['type'] == "
     return (
         "{% for message in messages %}"
         + before
         + parts + "'video' %}" + video + "{% endfor %}"
+        + parts + "'image' %}" + image + "{% endfor %}"
         + parts + "'text' %}{{ part['text'] }}{% endfor %}"
         + after
         + "{% endfor %}{% if add_generation_prompt %}" + answer + "{% endif %}"

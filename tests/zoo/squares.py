@@ -81,7 +81,7 @@ def _smolvlm() -> tuple[str, Any, Any]:
         video_processor=hf.SmolVLMVideoProcessor(num_frames=6, fps=1, **sizes),
         image_seq_len=9,
         chat_template=write_template(
-            "<video>", "<|im_start|>User: ", "<end_of_utterance>\n", "Assistant:"
+            "<video>", "<|im_start|>User: ", "<end_of_utterance>\n", "Assistant:", image="<image>"
         ),
     )
     return "SmolVLMForConditionalGeneration", config, processor
