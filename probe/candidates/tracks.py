@@ -12,11 +12,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from probe.argument_order import accept_path_first
-from probe.candidates.masks import find_mask_box
 from probe.engine.attention import Heatmap
 from probe.files import FileFormat, read_json, write_json
 from probe.video import Box, Tube, Video
 from probe.video.coercion import describe_given
+from probe.video.masks import Mask, read_mask
 
 TRACKS_FORMAT = FileFormat(
     "grounding-probe/tracks", 1, contents="candidate tracks", writer="save_tracks"
@@ -35,7 +35,9 @@ ABSENT = (0.0, 0.0, 0.0, 0.0)
 # No sequence of tracks is a path, so the first argument tells the order.
 @accept_path_first(lambda args, _: isinstance(args[0], str | PathLike))
 def save_tracks(tracks: Sequence[Tube], video: Video, path: str | Path) -> None:
-    """Write candidate tracks as JSON that `load_tracks` reads, rounded to 0.01 pixels.
+    """Write candidate tracks as JSON that `load_tracks` reads, boxes rounded to 0.01 pixels.
+
+    Masks are written in COCO run-length form.
 
     Raises:
         ValueError: if there is no track, or one does not fit the video.
@@ -43,7 +45,13 @@ def save_tracks(tracks: Sequence[Tube], video: Video, path: str | Path) -> None:
     if not len(tracks):
         raise ValueError(f"{path}: there are no tracks to save; give at least one")
     records = [
-        _Record(f"{path}: track {number}", track.frames.tolist(), track.boxes.tolist(), track.label)
+        _Record(
+            f"{path}: track {number}",
+            track.frames.tolist(),
+            track.boxes.tolist(),
+            track.label,
+            track.masks,
+        )
         for number, track in enumerate(tracks)
     ]
     content = {
@@ -61,13 +69,13 @@ def load_tracks(path: str | Path, video: Video) -> tuple[Tube, ...]:
     There are two formats, which are recognised by their entries: the one of `save_tracks`, and the
     proposals that the authors of the method publish (METHOD.md, "Proposals"). In the latter, a box
     of zeros means that the object is absent, unless the frame has a mask: then the box around the
-    mask is taken. Masks are used for nothing else. A box that leaves the frame by a pixel or less
-    is clipped.
+    mask is taken. Masks are kept (`Tube.masks`), but candidates are chosen by their boxes. A box
+    that leaves the frame by a pixel or less is clipped.
 
     Raises:
         ValueError: if the file is missing or in neither format, has no track, a track does not
-            fit the video, or all boxes lie within one pixel; the message names file, track, frame
-            and value.
+            fit the video, a mask is none of COCO's, or all boxes lie within one pixel; the message
+            names file, track, frame and value.
     """
     content = read_json(path)
     if not isinstance(content, dict):
@@ -122,6 +130,8 @@ class _Record(NamedTuple):
     frames: list[int]
     boxes: list[Any]
     label: str
+    masks: Sequence[Mask | None] = ()
+    """One for each box, or none at all."""
     masked: frozenset[int] = frozenset()
     """The frames whose box is that of a mask, and so in pixels, whatever the others are in."""
 
@@ -141,7 +151,8 @@ def _read_own(path: str | Path, content: dict[str, Any], video: Video) -> Iterat
         boxes = _expect_boxes(where, record, "boxes", frames)
         for frame, box in zip(frames, boxes, strict=True):
             _check_box(where, frame, box)
-        yield _Record(where, frames, boxes, str(record.get("label", "")))
+        masks = _read_masks(where, "masks", record.get("masks"), frames, video)
+        yield _Record(where, frames, boxes, str(record.get("label", "")), masks)
 
 
 def _read_published(path: str | Path, content: dict[str, Any], video: Video) -> Iterator[_Record]:
@@ -163,25 +174,25 @@ def _read_proposal(where: str, proposal: Any, frames: list[int], video: Video) -
         raise ValueError(
             f"{where}: boxes are {describe_given(form)}; convert them to 'xyxy' pixels"
         )
-    given = proposal.get("rles")
-    masks = [None] * len(frames) if given is None else _expect_list(f"{where}: rles", given)
-    masks = masks or [None] * len(frames)
     boxes = _expect_boxes(where, proposal, "bboxes", frames)
-    if len(masks) != len(frames):
-        raise ValueError(
-            f"{where}: {len(masks)} rles for {len(frames)} frames; give one for each, or none"
-        )
+    masks = _read_masks(where, "rles", proposal.get("rles"), frames, video)
     drawn = [_read_box(where, frame, box) for frame, box in zip(frames, boxes, strict=True)]
     # The authors list every sampled frame, and write zeros where the object is absent.
     absent = {frame for frame, box in zip(frames, drawn, strict=True) if box == ABSENT}
+    found = dict(zip(frames, masks, strict=False))
     seen = {
-        frame: _find_masked(f"{where}, frame {frame}", mask, video) if frame in absent else box
-        for frame, box, mask in zip(frames, drawn, masks, strict=True)
+        frame: _find_edges(found.get(frame)) if frame in absent else box
+        for frame, box in zip(frames, drawn, strict=True)
     }
     present = {frame: box for frame, box in seen.items() if box != ABSENT}
-    label = str(proposal.get("class_name") or "")
-    masked = frozenset(present).intersection(absent)
-    return _Record(where, list(present), list(present.values()), label, masked)
+    return _Record(
+        where,
+        list(present),
+        list(present.values()),
+        label=str(proposal.get("class_name") or ""),
+        masks=[found.get(frame) for frame in present],
+        masked=frozenset(present).intersection(absent),
+    )
 
 
 def _read_box(where: str, frame: int, entry: Any) -> Box:
@@ -195,8 +206,27 @@ def _read_box(where: str, frame: int, entry: Any) -> Box:
     return x1, y1, x2, y2
 
 
-def _find_masked(where: str, mask: Any, video: Video) -> Box:
-    return find_mask_box(where, mask, video.size) if mask else ABSENT
+def _read_masks(
+    where: str, name: str, given: Any, frames: list[int], video: Video
+) -> list[Mask | None]:
+    """Read the masks of a track, one for each frame; none if none are given."""
+    masks = [] if given is None else _expect_list(f"{where}: {name}", given)
+    if masks and len(masks) != len(frames):
+        raise ValueError(
+            f"{where}: {len(masks)} {name} for {len(frames)} frames; give one for each, or none"
+        )
+    return [
+        read_mask(f"{where}, frame {frame}", mask, video.size) if mask else None
+        for frame, mask in zip(frames, masks, strict=False)
+    ]
+
+
+def _find_edges(mask: Mask | None) -> Box:
+    """Find the box around a mask; zeros if there is none, or it is empty."""
+    if mask is None or (box := mask.box) is None:
+        return ABSENT
+    x1, y1, x2, y2 = box.tolist()
+    return x1, y1, x2, y2
 
 
 def _fit(where: str, records: Sequence[_Record], video: Video) -> tuple[Tube, ...]:
@@ -225,7 +255,9 @@ def _fit(where: str, records: Sequence[_Record], video: Video) -> tuple[Tube, ..
     clipped = np.clip(boxes, 0, (width, height, width, height))
     ends = np.cumsum(counts).tolist()
     return tuple(
-        Tube.from_checked(frames[end - count : end], clipped[end - count : end], record.label)
+        Tube.from_checked(
+            frames[end - count : end], clipped[end - count : end], record.label, record.masks
+        )
         for record, count, end in zip(records, counts, ends, strict=True)
     )
 

@@ -285,7 +285,7 @@ def describe_video(video: Video) -> dict[str, Any]:
 def _exact(track: Tube) -> dict[str, Any]:
     """Convert a track to plain values without rounding, so that it is the same when loaded."""
     boxes = track.boxes.astype(np.float64)
-    return {"label": track.label, "frames": track.frames.tolist(), "boxes": boxes.tolist()}
+    return track.to_dict() | {"boxes": boxes.tolist()}
 
 
 def _finite(score: float) -> float | None:

@@ -13,13 +13,7 @@ import torch
 from pycocotools import mask as coco_mask
 from tolerances import assert_equal_up_to_rounding
 
-from probe.candidates.tracks import (
-    best_track,
-    find_mask_box,
-    load_tracks,
-    save_tracks,
-    track_scores,
-)
+from probe.candidates.tracks import best_track, load_tracks, save_tracks, track_scores
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.video import Tube, Video
@@ -103,28 +97,19 @@ def test_a_mask_gives_the_box_only_where_there_is_none(tmp_path, video):
     (track,) = load(tmp_path, published((5, 5, 9, 9), rles=masks), video)
     assert track.frames.tolist() == [0, 10]
     assert track.boxes.tolist() == [[5, 5, 9, 9], [10, 11, 22, 33]]
+    assert [mask.to_dict() for mask in track.masks if mask] == masks[:2]
 
 
-@pytest.mark.parametrize("convert", [dict, as_text])
-def test_the_box_of_a_mask_holds_its_pixels_whatever_its_counts_are_written_in(convert):
-    mask = convert(rle(10, 11, 22, 33))
-    assert find_mask_box("here", mask, (HEIGHT, WIDTH)) == (10, 11, 22, 33)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_counts_are_read_compressed_or_not_and_hold_the_pixels(seed):
-    rng = np.random.default_rng(seed)
-    # From single pixels to masks of thousands of runs, whose counts need several letters each.
-    picture = np.asfortranarray(rng.random((HEIGHT, WIDTH)) < rng.choice([0.001, 0.01, 0.5, 1]))
-    rows, columns = np.flatnonzero(picture.any(axis=1)), np.flatnonzero(picture.any(axis=0))
-    expected = (0, 0, 0, 0)
-    if len(rows):
-        expected = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-    edges = np.flatnonzero(np.diff(picture.ravel("F").astype(int), prepend=0))
-    runs = np.diff(np.array([0, *edges, picture.size])).tolist()
-    mask = {**coco_mask.encode(picture.astype(np.uint8))}
-    for form in (mask, as_text(mask), mask | {"counts": runs}):
-        assert find_mask_box("here", form, (HEIGHT, WIDTH)) == expected
+def test_masks_are_kept_when_tracks_are_saved_and_loaded(tmp_path, video):
+    masks = [as_text(rle(1, 2, 3, 4)), None, as_text(rle(0, 0, 0, 0))]
+    (track,) = load(tmp_path, published(BOX, BOX, BOX, rles=masks), video)
+    path = tmp_path / "own.json"
+    save_tracks([track, tube((1, 1, 2, 2))], video, path)
+    again, plain = load_tracks(path, video)
+    assert again == track
+    assert [mask and mask.area for mask in again.masks] == [4, None, 0]
+    assert plain.masks == ()
+    assert "masks" not in json.loads(path.read_text())["tracks"][1]
 
 
 def test_one_sliver_in_the_corner_is_no_reason_to_refuse_a_file(tmp_path, video):
@@ -186,6 +171,13 @@ def test_boxes_a_pixel_over_the_edge_are_clipped(tmp_path, video):
 
 BOX = [1, 1, 2, 2]
 NAN = float("nan")
+
+
+def masked(masks) -> dict:
+    """A track of one box, with these masks."""
+    return {"frames": [0], "boxes": [BOX], "masks": masks}
+
+
 BAD = {
     "not JSON": ("{", "cannot be read as JSON"),
     "not an object": ([1], "JSON object"),
@@ -239,6 +231,14 @@ BAD = {
     "published: relative boxes": (
         published([0.1, 0.2, 0.5, 0.9], rles=[None, as_text(rle(1, 2, 30, 40)), None]),
         "every box lies within one pixel",
+    ),
+    "own: a mask of another size": (
+        own([], [], tracks=[masked([{"size": [9, 9], "counts": "0"}])]),
+        r"track 0, frame 0: a mask of \[9, 9\]",
+    ),
+    "own: fewer masks": (
+        own([], [], tracks=[masked([None, None])]),
+        "track 0: 2 masks for 1 frames",
     ),
     "published: masks are true": (published(BOX, rles=True), "rles: found True; it must be a list"),
     "published: counts do not add up": (
