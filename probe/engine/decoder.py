@@ -5,8 +5,9 @@ skipped; a pass ends as soon as what is asked for has been computed.
 """
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -14,14 +15,15 @@ import nnsight
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import DynamicCache
 
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.early_stops import early_stop
 from probe.engine.families import Inputs
 from probe.engine.interventions import Edits, visible_positions
-from probe.engine.key_values import KeyValues, as_hf_cache
-from probe.engine.prefix import Prefix
+from probe.engine.layer_plan import LayerPlan
+from probe.engine.masks import Masks, as_argument
+from probe.engine.past import Past, as_past, reading_cache, recording_cache
+from probe.engine.prefix import Prefix, TokenInputs
 from probe.engine.questions import AttentionSelection, QuestionTokens
 from probe.engine.traced_layers import TracedLayer, attention_call_name
 
@@ -51,12 +53,24 @@ class Decoder:
 
     def layer(self, index: int) -> TracedLayer:
         """Return one layer, for use inside a trace."""
-        return TracedLayer(self.layers[index], self.checkpoint.heads)
+        return TracedLayer(self.layers[index])
+
+    @cached_property
+    def plan(self) -> LayerPlan:
+        """The layers of the decoder and what each of them does."""
+        return LayerPlan.of(self.checkpoint.decoder, self.checkpoint.decoder.config)
 
     @property
     def attention(self) -> str:
         """The implementation that computes attention, such as "sdpa"."""
-        return self.checkpoint.config.get_text_config()._attn_implementation
+        return self.checkpoint.decoder.config._attn_implementation
+
+    @property
+    def asking(self) -> str:
+        """The implementation that questions are read with."""
+        # Flash attention takes no mask, which packed questions need; for these few rows sdpa is
+        # fast enough. A few models have only the eager one.
+        return "sdpa" if self.checkpoint.decoder._supports_sdpa else "eager"
 
     def read_video(self, inputs: Inputs, tail: str = "") -> Prefix:
         """Run the vision tower once, and stop where the decoder starts.
@@ -68,73 +82,94 @@ class Decoder:
         Raises:
             ValueError: if the decoder takes an input that the engine cannot carry.
         """
+        keywords = self._called_with(inputs)
+        marked = inputs["input_ids"][0] == self.checkpoint.placeholder
+        return Prefix.of_call(keywords, self.plan, torch.nonzero(marked)[:, 0], tail)
+
+    def read_words(self, ids: Sequence[int], names: Sequence[str]) -> TokenInputs:
+        """Compute inputs of the decoder that the model makes of the words themselves.
+
+        Args:
+            ids: The tokens of text.
+            names: The keywords of the inputs.
+        """
+        if not names:
+            return {}
+        asked = torch.tensor([list(ids)], device=self.checkpoint.device)
+        keywords = self._called_with({"input_ids": asked})
+        return {name: keywords[name][0] for name in names}
+
+    def _called_with(self, inputs: Inputs) -> dict[str, Any]:
+        """Find the keyword arguments with which the model calls its decoder."""
         with early_stop() as stop, self.handle.trace(**inputs):
             keywords = nnsight.save(dict(self.traced.inputs[1]))
             stop()
-        marked = inputs["input_ids"][0] == self.checkpoint.placeholder
-        return Prefix.of_call(keywords, torch.nonzero(marked)[:, 0], tail)
+        return keywords
 
     def states_entering(self, prefix: Prefix, layer: int) -> Float[Tensor, "token hidden"]:
         """Compute the states that enter a decoder layer; nothing at or above it runs."""
-        return self._states_entering(
-            layer, {**prefix.inputs(prefix.embeddings), "use_cache": False}
-        )
+        return self._states_entering(layer, {**self._reading(prefix), "use_cache": False})[0]
 
     def question_states_entering(
-        self, key_values: KeyValues, questions: QuestionTokens, layer: int
+        self, past: Past, questions: QuestionTokens, layer: int
     ) -> Float[Tensor, "token hidden"]:
         """Compute the states of questions that enter a decoder layer; nothing above runs."""
-        with self.attending("sdpa"):
-            return self._states_entering(layer, {**questions.inputs, **_after(key_values)})
+        with self.attending(self.asking):
+            states = self._states_entering(layer, self._asking(past, questions))
+        return questions.packed.gather(states)
 
     def _states_entering(
         self, layer: int, given: Mapping[str, Any]
-    ) -> Float[Tensor, "token hidden"]:
+    ) -> Float[Tensor, "row token hidden"]:
         with early_stop() as stop, self.traced.trace(**given):
             states = nnsight.save(self.layers[layer].input)
             stop()
-        return states[0]
+        return states
 
     def prefill(
         self,
         prefix: Prefix,
         states: Float[Tensor, "token hidden"],
         added: Mapping[int, Float[Tensor, "token hidden"]],
-        below: KeyValues = (),
+        below: Past = (),
         depth: int | None = None,
-    ) -> KeyValues:
-        """Compute the keys and values of a prefix, which all questions share.
+    ) -> Past:
+        """Compute the past that all questions after a prefix share.
 
-        Differentiable in what is added: the keys and values carry the graph.
+        Differentiable in what is added: the past carries the graph.
 
         Args:
             prefix: The tokens.
             states: What enters the first layer that runs; the embeddings where that is layer 0.
             added: What to add to the states that enter a layer, by layer.
-            below: Keys and values of the layers below, which do not run again.
+            below: The past of the layers below, which do not run again.
             depth: The number of layers wanted, all by default.
         """
-        first, depth = len(below), self.checkpoint.depth if depth is None else depth
-        # An ordinary cache is filled here; what is read after it is a cache that never grows.
-        cache: Any = DynamicCache(config=self.checkpoint.config.get_text_config())
-        given = {**prefix.inputs(states, first), "past_key_values": cache, "use_cache": True}
+        first, depth = len(below), len(self.plan) if depth is None else depth
+        last = max(set(range(depth)) - set(self.plan.sharing))
+        # A cache that records is filled here; what is read after it is a cache that never grows.
+        cache = recording_cache(self.plan)
+        given = {**self._reading(prefix, first), "past_key_values": cache, "use_cache": True}
         with early_stop() as stop, self.traced.trace(**given):
             for index in range(first):
                 # A skipped layer hands on what it is told; only the last one's counts.
                 self.layers[index].skip(states[None])
-            for index in sorted(index for index in added if index < depth):
+            for index in sorted(index for index in added if index <= last):
                 layer = self.layers[index]
                 # Layers of one model may be on several devices.
                 layer.input = layer.input + added[index].to(layer.input.device)
-            # The last layer's keys and values exist once its attention is called; what comes
-            # after that would be thrown away.
-            _ = self.layer(depth - 1).attention_call().inputs
+            if last in self.plan.attending:
+                # The last layer's keys and values exist once its attention is called; what comes
+                # after that would be thrown away.
+                _ = self.layer(last).attention_call().inputs
+            else:
+                _ = self.layers[last].output
             stop()
-        return (*below, *((layer.keys, layer.values) for layer in cache.layers[first:depth]))
+        return (*below, *as_past(cache)[first:depth])
 
     def forward_questions(
         self,
-        key_values: KeyValues,
+        past: Past,
         questions: QuestionTokens,
         selection: AttentionSelection,
         edits: Edits = NO_EDITS,
@@ -142,7 +177,7 @@ class Decoder:
         """Read questions after a prefix.
 
         Args:
-            key_values: Those of the prefix.
+            past: That of the prefix.
             questions: The tokens; layers below their first neither run nor have attention.
             selection: The attention that is kept; it is moved to main memory layer by layer.
             edits: What is changed at some layers.
@@ -151,18 +186,17 @@ class Decoder:
             Rows of attention after the edits, by layer, and the last states; both are
             differentiable in what prefix and edits carry.
         """
-        # Flash attention takes no mask, which packed questions need; for these few rows sdpa is
-        # fast enough.
-        with self.attending("sdpa"), self.traced.trace(**questions.inputs, **_after(key_values)):
+        given = self._asking(past, questions)
+        with self.attending(self.asking), self.traced.trace(**given):
             for index in range(questions.first):
-                self.layers[index].skip(questions.states[None])
-            rows = nnsight.save(self._edit_and_read(questions.mask, selection, edits))
+                self.layers[index].skip(questions.packed.spread(questions.states))
+            rows = nnsight.save(self._edit_and_read(questions, selection, edits))
             hidden = nnsight.save(self.traced.output.last_hidden_state)
-        return rows, hidden[0]
+        return rows, questions.packed.gather(hidden)
 
     def attention_only(
         self,
-        key_values: KeyValues,
+        past: Past,
         questions: QuestionTokens,
         selection: AttentionSelection,
         edits: Edits = NO_EDITS,
@@ -171,74 +205,118 @@ class Decoder:
         top = max(selection.layers)
         # An edit above the last layer would make the trace wait for a layer that never runs.
         edits = {layer: parts for layer, parts in edits.items() if layer <= top}
-        given = {**questions.inputs, **_after(key_values)}
-        with self.attending("sdpa"), early_stop() as stop, self.traced.trace(**given):
-            rows = nnsight.save(self._edit_and_read(questions.mask, selection, edits))
+        given = self._asking(past, questions)
+        with self.attending(self.asking), early_stop() as stop, self.traced.trace(**given):
+            rows = nnsight.save(self._edit_and_read(questions, selection, edits))
             stop()
         return rows
 
     def _edit_and_read(
-        self, mask: Bool[Tensor, "token position"], selection: AttentionSelection, edits: Edits
+        self, questions: QuestionTokens, selection: AttentionSelection, edits: Edits
     ) -> list[Float[Tensor, "some_head some_token visual"]]:
         """Inside a trace: edit layer after layer, and keep the attention of some."""
-        columns = selection.columns
-        seen = {index: visible_positions(mask, columns, parts) for index, parts in edits.items()}
+        packed, columns = questions.packed, selection.columns
+        masks = {i: questions.masks[self.plan.kinds[i]] for i in self.plan.attending}
+        seen = {
+            index: visible_positions(masks[index], columns, parts)
+            for index, parts in edits.items()
+            if index in masks
+        }
         rows = []
         for index in sorted({*selection.layers, *edits}):
             layer, parts = self.layer(index), edits.get(index, ())
-            layer.edit_states(parts)
-            if index in edits:
-                layer.limit(seen[index])
+            layer.edit_states(packed, parts)
+            if index in seen:
+                layer.limit(packed, seen[index], self.asking)
             if index in selection.layers:
-                rows.append(layer.read_rows(seen.get(index, mask[None]), selection))
-            layer.edit_outputs(parts)
+                visible = seen.get(index, masks[index][None])
+                rows.append(layer.read_rows(packed, visible, selection))
+            layer.edit_outputs(packed, parts)
         return rows
+
+    def _reading(self, prefix: Prefix, first: int = 0) -> dict[str, Any]:
+        """Make the keyword arguments with which a prefix is read, from some layer on."""
+        given = prefix.inputs(first)
+        # A decoder that is given no mask makes its own.
+        if prefix.masks:
+            given["attention_mask"] = self._as_argument(prefix.masks)
+        return given
+
+    def _asking(self, past: Past, questions: QuestionTokens) -> dict[str, Any]:
+        """Make the keyword arguments with which questions are read after a past."""
+        packed = questions.packed
+        axes = packed.spread(questions.positions.T).movedim(2, 0)
+        # A token that fills up a row sees everything: no share can be computed of nothing.
+        masks = {
+            kind: as_argument(
+                packed.spread(mask, fill=True)[:, None], self.asking, self.checkpoint.dtype
+            )
+            for kind, mask in questions.masks.items()
+        }
+        return {
+            "inputs_embeds": packed.spread(questions.embeddings),
+            "position_ids": axes[0] if len(axes) == 1 else axes,
+            "attention_mask": self.plan.argument(masks),
+            **{name: packed.spread(values) for name, values in questions.others.items()},
+            "past_key_values": reading_cache(past, self.plan, len(packed.rows)),
+            "use_cache": True,
+        }
+
+    def _as_argument(self, masks: Masks) -> Any:
+        """Arrange masks of one row as the decoder takes them."""
+        written = {
+            kind: as_argument(
+                mask.to(self.checkpoint.device)[None, None], self.attention, self.checkpoint.dtype
+            )
+            for kind, mask in masks.items()
+        }
+        return self.plan.argument(written)
 
     def eager_rows(
         self, inputs: Inputs, first: int, columns: Int[Tensor, " visual"]
-    ) -> Float[Tensor, "layer head token visual"]:
+    ) -> tuple[Float[Tensor, "layer head token visual"], Float[Tensor, " word"]]:
         """Compute the rows of `forward_questions` by one plain pass with full matrices.
 
         Args:
             inputs: What the processor made of video and question.
             first: The position of the first token whose attention is kept.
             columns: The positions attended to.
+
+        Returns:
+            Rows of the layers that attend, and the logits of the last token.
         """
         with self.attending("eager"), self.handle.trace(**inputs, use_cache=False):
             rows = nnsight.save([])
             # Layer by layer, so that one full matrix at a time is kept on the device.
-            for layer in self.layers:
-                weights = layer.self_attn.output[1][0]
+            for index in self.plan.attending:
+                weights = self.layers[index].self_attn.output[1][0]
                 rows.append(weights[:, first:][..., columns.to(weights.device)].float().cpu())
-        return torch.stack(list(rows))
+            logits = nnsight.save(self.handle.output.logits[0, -1].float().cpu())
+        return torch.stack(list(rows)), logits
 
-    def trace(self, prefix: Prefix) -> Any:
+    def trace(self, row: Prefix) -> Any:
         """Open one plain pass of everything after the vision tower: nnsight's own `trace`."""
-        return self.handle.trace(fn=self._forward, **prefix.inputs(prefix.embeddings))
+        return self.handle.trace(fn=self._forward, **self._reading(row))
 
     def _forward(self, **inputs: Any) -> Float[Tensor, "batch token word"]:
         hidden = self.checkpoint.decoder(**inputs, use_cache=False).last_hidden_state
-        return self.checkpoint.module.get_output_embeddings()(hidden)
+        return self.checkpoint.head(hidden)
 
     def forward_checkpointed(
-        self,
-        row: Prefix,
-        mask: Bool[Tensor, "position position"],
-        added: Mapping[int, Float[Tensor, "token hidden"]],
+        self, row: Prefix, added: Mapping[int, Float[Tensor, "token hidden"]]
     ) -> Float[Tensor, "position hidden"]:
         """Read a video and questions in one row, with little memory for gradients.
 
         Nothing is cached: the backward pass computes each layer again from what entered it.
         """
-        given = {**row.inputs(row.embeddings), "attention_mask": mask[None, None]}
-        given["use_cache"] = False
-        with self.attending("sdpa"), self._checkpointing(), self.traced.trace(**given):
-            for index in sorted(added):
-                layer = self.layers[index]
-                rest = (0, 0, 0, len(row) - len(added[index]))
-                shown = torch.nn.functional.pad(added[index], rest)
-                layer.input = layer.input + shown.to(layer.input.device)
-            hidden = nnsight.save(self.traced.output.last_hidden_state)
+        with self.attending(self.asking), self._checkpointing():
+            with self.traced.trace(**self._reading(row), use_cache=False):
+                for index in sorted(added):
+                    layer = self.layers[index]
+                    rest = (0, 0, 0, len(row) - len(added[index]))
+                    shown = torch.nn.functional.pad(added[index], rest)
+                    layer.input = layer.input + shown.to(layer.input.device)
+                hidden = nnsight.save(self.traced.output.last_hidden_state)
         return hidden[0]
 
     @contextmanager
@@ -268,12 +346,12 @@ class Decoder:
             yield
             return
         # Of the decoder alone: the vision tower has its own, and has run already.
-        choose = self.checkpoint.module.set_attn_implementation
-        choose({"text_config": implementation})
+        choose = self.checkpoint.decoder.set_attn_implementation
+        choose(implementation)
         try:
             yield
         finally:
-            choose({"text_config": before})
+            choose(before)
 
     def check(self) -> None:
         """Refuse a checkpoint that is not built as its family's entry says.
@@ -285,15 +363,11 @@ class Decoder:
                 tokens as cells.
         """
         try:
-            attention_call_name(self.layers[0].self_attn.source.names)
-        except AttributeError as failure:
+            for index in self.plan.attending:
+                attention_call_name(self.layers[index].self_attn.source.names)
+        except (AttributeError, RuntimeError, ValueError) as failure:
             model_type = self.checkpoint.family.model_type
             raise ValueError(
                 f"this checkpoint is not built like a {model_type} model: {failure}"
             ) from failure
         self.checkpoint.check_grid()
-
-
-def _after(key_values: KeyValues) -> dict[str, Any]:
-    """Make the keyword arguments that let the decoder go on after a prefix."""
-    return {"past_key_values": as_hf_cache(key_values), "use_cache": True}

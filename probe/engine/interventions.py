@@ -29,6 +29,13 @@ class Extent:
     """Tokens of the question."""
     shape: tuple[int, int, int]
     """Frames, rows and columns of the visual grid."""
+    attends: tuple[int, ...] | None = None
+    """The layers that have attention, where not all of them have."""
+
+    @property
+    def attending(self) -> tuple[int, ...]:
+        """The layers that have attention, in increasing order."""
+        return tuple(range(self.layers)) if self.attends is None else self.attends
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +100,10 @@ def edit_states(states: States, parts: Sequence[tuple[slice, Edit]]) -> States:
     return edited
 
 
-def edit_outputs(
-    mixed: Float[Tensor, "token mixed"], heads: int, parts: Sequence[tuple[slice, Edit]]
-) -> Float[Tensor, "token mixed"]:
-    """Replace the outputs of all heads, which lie side by side, at the tokens of each question."""
-    outputs = mixed.unflatten(-1, (heads, -1)).clone()
+def edit_outputs(outputs: HeadOutputs, parts: Sequence[tuple[slice, Edit]]) -> HeadOutputs:
+    """Replace the outputs of all heads at the tokens of each question."""
+    edited = outputs.clone()
     for rows, edit in parts:
         if edit.outputs is not None:
-            outputs[rows] = edit.outputs(outputs[rows]).to(outputs.dtype)
-    return outputs.flatten(1)
+            edited[rows] = edit.outputs(edited[rows]).to(edited.dtype)
+    return edited

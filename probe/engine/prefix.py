@@ -7,30 +7,36 @@ model itself would. What it does not know how to carry it refuses, since leaving
 change what the model reads without a word.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-TOKEN_AXES: Mapping[str, int] = MappingProxyType(
-    {
-        "mm_token_type_ids": 1,
-        "moe_mm_token_type_ids": 1,
-        "token_type_ids": 1,
-        "cache_position": 0,
-    }
+from probe.engine.layer_plan import LayerPlan
+from probe.engine.masks import Masks, found_masks
+from probe.engine.questions import PackedQuestions, QuestionTokens
+
+REPEATED = (
+    "mm_token_type_ids",
+    "moe_mm_token_type_ids",
+    "token_type_ids",
 )
-"""Further inputs that a decoder may take, and the axis along which each has one entry a token."""
+"""Further inputs of a decoder that say of which kind each token is: [batch, token]. All tokens of a
+question are text, as the first token after the video is."""
 
-COUNTED = ("cache_position",)
-"""Those of them that count on from token to token; the others repeat from one text token to the
-next."""
+FROM_WORDS = ("per_layer_inputs",)
+"""Further inputs that a model computes from the words themselves: [batch, token, ...]."""
 
-REPLACED = ("inputs_embeds", "position_ids", "visual_pos_masks", "deepstack_visual_embeds")
+REPLACED = (
+    "inputs_embeds",
+    "position_ids",
+    "attention_mask",
+    "visual_pos_masks",
+    "deepstack_visual_embeds",
+)
 """Inputs that a `Prefix` holds in a form of its own."""
 
 CHOSEN = (
@@ -39,36 +45,16 @@ CHOSEN = (
     "use_cache",
     "output_attentions",
     "output_hidden_states",
+    "output_router_logits",
+    "return_shared_kv_states",
     "return_dict",
     "logits_to_keep",
     "image_sizes",
 )
 """Inputs that say nothing of the tokens; each pass of the engine chooses its own."""
 
-
-@dataclass(frozen=True, eq=False)
-class TokenInput:
-    """A further input of the decoder, with one entry for each token."""
-
-    values: Shaped[Tensor, "..."]
-    axis: int
-    """The axis of the tokens."""
-
-    following: Shaped[Tensor, "..."]
-    """The entry of the first token after the video: text, as a question's tokens are."""
-
-    counted: bool
-    """True if entries count on; otherwise those of a question repeat the following one."""
-
-    def after(self, lengths: Sequence[int]) -> Tensor:
-        """Make the entries of questions, each of which goes on as if it were alone."""
-        total = sum(lengths)
-        repeated = self.following.repeat_interleave(total, dim=self.axis)
-        return repeated + _steps(lengths).to(repeated.device) if self.counted else repeated
-
-    def followed_by(self, lengths: Sequence[int]) -> "TokenInput":
-        """Append the entries of questions."""
-        return replace(self, values=torch.cat([self.values, self.after(lengths)], dim=self.axis))
+TokenInputs = Mapping[str, Shaped[Tensor, "token ..."]]
+"""Further inputs of a decoder, each with one entry for each token, by keyword."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +74,14 @@ class Prefix:
     """Inner features of the vision tower, added to the output of the first decoder layers: 0 where
     a token is not visual. No level for models without them."""
 
-    others: Mapping[str, TokenInput]
-    """Every further input with one entry a token, by its keyword."""
+    others: TokenInputs
+    """Every further input with one entry a token."""
+
+    text: TokenInputs
+    """The entries of the first token after the video: text, as all tokens of a question are."""
+
+    masks: Masks = field(default_factory=dict)
+    """The positions that each token sees, where a model does not leave that to its decoder."""
 
     tail: str = ""
     """Text that the processor writes after the last visual token, before the template goes on."""
@@ -99,12 +91,17 @@ class Prefix:
 
     @classmethod
     def of_call(
-        cls, keywords: Mapping[str, Any], visual: Int[Tensor, " visual"], tail: str = ""
+        cls,
+        keywords: Mapping[str, Any],
+        plan: LayerPlan,
+        visual: Int[Tensor, " visual"],
+        tail: str = "",
     ) -> "Prefix":
         """Take over what the model gave its decoder for a video and a question.
 
         Args:
             keywords: The keyword arguments of the call.
+            plan: The layers of the decoder.
             visual: Positions of all placeholders of the video; the prefix ends with the last.
             tail: Text that the processor writes after the last visual token.
 
@@ -122,33 +119,34 @@ class Prefix:
         deepstack = embeddings.new_zeros(len(levels), end, embeddings.shape[1])
         for level, features in zip(deepstack, levels, strict=True):
             level[visual] = features.to(deepstack)
+        further = {name: _per_token(name, value) for name, value in _further(keywords)}
         return cls(
             embeddings=embeddings[:end],
             positions=positions[:, :end],
             following=positions[:, end],
             deepstack=deepstack,
-            others={name: _token_input(name, value, end) for name, value in _further(keywords)},
+            others={name: values[:end] for name, values in further.items()},
+            text={name: values[end] for name, values in further.items()},
+            masks=found_masks(keywords.get("attention_mask"), plan, end),
             tail=tail,
         )
 
-    def inputs(self, states: Float[Tensor, "token hidden"], first: int = 0) -> dict[str, Any]:
+    def inputs(self, first: int = 0) -> dict[str, Any]:
         """Make the keyword arguments of a decoder whose layers below `first` are skipped.
 
-        Args:
-            states: What enters layer `first`: the embeddings where that is layer 0.
-            first: The first layer that runs.
+        Masks are left to the caller, who knows in which form they are taken.
         """
         given: dict[str, Any] = {
-            "inputs_embeds": states[None],
+            "inputs_embeds": self.embeddings[None],
             "position_ids": batch_of_one(self.positions),
-            **{name: one.values for name, one in self.others.items()},
+            **{name: values[None] for name, values in self.others.items()},
         }
         if len(self.deepstack) > first:
             # The decoder adds features at the positions of a mask. Ours have an entry for every
             # token, zero where nothing is added, so that tokens can be exchanged and appended.
             # The states after a skipped layer contain its features already: add zeros there.
             skipped = torch.zeros_like(self.deepstack[:first])
-            everywhere = torch.ones(1, len(self), dtype=torch.bool, device=states.device)
+            everywhere = torch.ones(1, len(self), dtype=torch.bool, device=self.embeddings.device)
             given["visual_pos_masks"] = everywhere
             given["deepstack_visual_embeds"] = [*skipped, *self.deepstack[first:]]
         return given
@@ -165,25 +163,61 @@ class Prefix:
         deepstack[:, places] = other.deepstack[:, theirs]
         return replace(self, embeddings=embeddings, deepstack=deepstack)
 
-    def positions_after(self, lengths: Sequence[int]) -> Int[Tensor, "axis token"]:
-        """Compute the places of the tokens of questions, each going on as if it were alone."""
-        return self.following[:, None] + _steps(lengths).to(self.following.device)
+    def questions_after(
+        self,
+        embeddings: Float[Tensor, "token hidden"],
+        packed: PackedQuestions,
+        plan: LayerPlan,
+        from_words: TokenInputs,
+    ) -> QuestionTokens:
+        """Make what enters the decoder for questions, each going on as if it were alone.
 
-    def others_after(self, lengths: Sequence[int]) -> dict[str, Tensor]:
-        """Make every further input of the tokens of questions."""
-        return {name: one.after(lengths) for name, one in self.others.items()}
+        Args:
+            embeddings: Those of their tokens.
+            packed: Where each question lies.
+            plan: The layers of the decoder.
+            from_words: The further inputs that the model computes from the words.
+        """
+        device = embeddings.device
+        repeated = {
+            name: entry.expand(len(embeddings), *entry.shape)
+            for name, entry in self.text.items()
+            if name not in FROM_WORDS
+        }
+        masks = {kind: packed.mask(plan.window_of(kind)).to(device) for kind in plan.masks}
+        return QuestionTokens(
+            packed=packed,
+            embeddings=embeddings,
+            positions=self.following[:, None] + packed.steps.to(self.following.device),
+            masks=masks,
+            others={**repeated, **from_words},
+        )
 
-    def followed_by(
-        self, embeddings: Float[Tensor, "token hidden"], lengths: Sequence[int]
-    ) -> "Prefix":
-        """Append the tokens of questions."""
+    def followed_by(self, questions: QuestionTokens, masks: Masks) -> "Prefix":
+        """Append the tokens of questions, in one row.
+
+        Args:
+            questions: The tokens, at the first layer.
+            masks: The positions that each token sees, by kind of layer; none where the decoder is
+                to make its own.
+        """
+        added = questions.embeddings
         return replace(
             self,
-            embeddings=torch.cat([self.embeddings, embeddings]),
-            positions=torch.cat([self.positions, self.positions_after(lengths)], dim=1),
-            deepstack=torch.nn.functional.pad(self.deepstack, (0, 0, 0, len(embeddings))),
-            others={name: one.followed_by(lengths) for name, one in self.others.items()},
+            embeddings=torch.cat([self.embeddings, added]),
+            positions=torch.cat([self.positions, questions.positions], dim=1),
+            deepstack=torch.nn.functional.pad(self.deepstack, (0, 0, 0, len(added))),
+            others={
+                name: torch.cat([values, questions.others[name]])
+                for name, values in self.others.items()
+            },
+            masks=masks,
         )
+
+    @property
+    def from_words(self) -> tuple[str, ...]:
+        """The further inputs that the model computes from the words of a question."""
+        return tuple(name for name in FROM_WORDS if name in self.others)
 
 
 def batch_of_one(positions: Int[Tensor, "axis token"]) -> Tensor:
@@ -197,35 +231,23 @@ def _further(keywords: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [
         (name, value)
         for name, value in keywords.items()
-        if name not in left_out and value is not None and not _is_plain_causal(name, value)
+        if name not in left_out and value is not None
     ]
 
 
-def _is_plain_causal(name: str, value: Any) -> bool:
-    """Tell whether a mask hides nothing: a decoder without a mask is causal by itself."""
-    is_padding = isinstance(value, Tensor) and value.ndim == 2
-    return name == "attention_mask" and is_padding and bool(value.bool().all())
-
-
-def _token_input(name: str, value: Any, end: int) -> TokenInput:
-    """Cut a further input to the prefix.
+def _per_token(name: str, value: Any) -> Shaped[Tensor, "token ..."]:
+    """Take a further input of one video.
 
     Raises:
         ValueError: if its form is not known, or a question's entries do not follow from it.
     """
-    # A number that a model computes from the words (an embedding of each layer, say) cannot be
-    # made for a question by repeating that of another token, so it is refused as the unknown is.
-    axis = TOKEN_AXES.get(name)
-    if axis is None or not isinstance(value, Tensor) or value.is_floating_point():
+    known = isinstance(value, Tensor) and (
+        name in FROM_WORDS or (name in REPEATED and not value.is_floating_point())
+    )
+    if not known:
         form = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(
             f"the decoder of this checkpoint takes {name!r} ({form}), which the engine cannot "
             f"carry from the video to its questions; its attention would not be exact"
         )
-    cut, following = value.narrow(axis, 0, end), value.narrow(axis, end, 1)
-    return TokenInput(cut, axis, following, name in COUNTED)
-
-
-def _steps(lengths: Sequence[int]) -> Int[Tensor, " token"]:
-    """Count the tokens of each question from 0."""
-    return torch.cat([torch.arange(length) for length in lengths])
+    return value[0]

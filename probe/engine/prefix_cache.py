@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.decoder import Decoder
-from probe.engine.key_values import KeyValues
+from probe.engine.past import Past
 from probe.engine.prefix import Prefix
 from probe.engine.questions import QuestionTokens
 
@@ -15,7 +15,7 @@ Added = Mapping[int, Float[Tensor, "token hidden"]]
 
 
 class PrefixCache:
-    """Keys, values and states of one prefix, computed when first needed and then kept.
+    """Past and states of one prefix, computed when first needed and then kept.
 
     It is mutable, and views that read the same prefix share it: a video asked many questions is
     read once. It grows with the number of layers asked for, never with the number of questions, of
@@ -48,18 +48,18 @@ class PrefixCache:
         self._plain = plain
         self._added = added
         self._first = first
-        self._key_values: KeyValues = ()
+        self._past: Past = ()
         # The embeddings enter layer 0, so they need no pass.
         self._states: dict[int, Tensor] = {0: prefix.embeddings}
         self._questions: tuple[tuple[Sequence[str], int], Tensor] | None = None
 
-    def key_values(self, depth: int) -> KeyValues:
-        """Return the keys and values of the first layers; compute those that are missing."""
-        if len(self._key_values) < depth:
+    def past(self, depth: int) -> Past:
+        """Return the past of the first layers; compute those that are missing."""
+        if len(self._past) < depth:
             # Not continued from the layers that are there: their last states were not kept, and
             # keeping them for a rare second call would cost every video memory.
-            self._key_values = self._computed(depth)
-        return self._key_values[:depth]
+            self._past = self._computed(depth)
+        return self._past[:depth]
 
     def states(self, layer: int) -> Float[Tensor, "token hidden"]:
         """Return the states that enter a layer, without latent prompts; computed once."""
@@ -78,37 +78,35 @@ class PrefixCache:
         """
         key = (tuple(questions), layer)
         if self._questions is None or self._questions[0] != key:
-            read = self._decoder.question_states_entering(self.key_values(layer), tokens, layer)
+            read = self._decoder.question_states_entering(self.past(layer), tokens, layer)
             self._questions = (key, read)
         return self._questions[1]
 
-    def start_from(self, key_values: KeyValues) -> "PrefixCache":
-        """Return a cache of the same prefix that has these keys and values already."""
+    def start_from(self, past: Past) -> "PrefixCache":
+        """Return a cache of the same prefix that has this past already."""
         other = PrefixCache(
             self._decoder, self._prefix, plain=self._plain, added=self._added, first=self._first
         )
-        other._key_values = key_values
+        other._past = past
         return other
 
     def clear(self) -> None:
         """Forget everything, to free memory; what is asked for later is computed again."""
-        self._key_values, self._questions = (), None
+        self._past, self._questions = (), None
         self._states = {0: self._prefix.embeddings}
 
     def take_over(self, other: "PrefixCache") -> None:
         """Keep what was read with latent vectors of zeros, which is the same, without its graph."""
         # Learning starts from zeros; its first pass is the reading that a question without a
         # prompt would need, so one of the two passes of a grounding is saved.
-        if len(other._key_values) > len(self._key_values):
-            self._key_values = tuple(
-                (keys.detach(), values.detach()) for keys, values in other._key_values
-            )
+        if len(other._past) > len(self._past):
+            self._past = tuple(tuple(tensor.detach() for tensor in layer) for layer in other._past)
 
-    def _computed(self, depth: int) -> KeyValues:
+    def _computed(self, depth: int) -> Past:
         decoder, prefix = self._decoder, self._prefix
         if self._plain is None:
             return decoder.prefill(prefix, prefix.embeddings, {}, depth=depth)
-        below = self._plain.key_values(min(self._first, depth))
+        below = self._plain.past(min(self._first, depth))
         if depth <= self._first:
             return below
         states = self._plain.states(self._first)

@@ -1,44 +1,137 @@
-"""Questions as the decoder reads them: packed in one row after the prefix, none seeing another."""
+"""Questions as the decoder reads them: packed in one row after the prefix, none seeing another.
+
+A layer without attention reads its row token by token, so that questions of one row would be mixed
+up in its state. There each question has a row of its own, shorter ones filled up at their end.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from probe.engine.prefix import batch_of_one
+
+@dataclass(frozen=True)
+class PackedQuestions:
+    """Questions of different lengths in a batch after a shared prefix: where each of them lies.
+
+    Tokens are counted through all questions; `spread` and `gather` go from this order to the rows
+    of the batch and back.
+    """
+
+    lengths: tuple[int, ...]
+    """Tokens of each question."""
+
+    before: int
+    """Tokens of the prefix."""
+
+    apart: bool = False
+    """True if each question has a row of its own."""
+
+    @property
+    def parts(self) -> list[slice]:
+        """The tokens of each question."""
+        stops = torch.tensor(self.lengths).cumsum(0).tolist()
+        return [
+            slice(stop - length, stop) for length, stop in zip(self.lengths, stops, strict=True)
+        ]
+
+    @property
+    def last(self) -> list[int]:
+        """The last token of each question, whose logits are the answer's."""
+        return [part.stop - 1 for part in self.parts]
+
+    @property
+    def rows(self) -> list[slice]:
+        """The tokens of each row."""
+        return self.parts if self.apart else [slice(0, sum(self.lengths))]
+
+    @property
+    def steps(self) -> Int[Tensor, " token"]:
+        """The place of each token in its question, from 0."""
+        return torch.cat([torch.arange(length) for length in self.lengths])
+
+    def spread(self, values: Shaped[Tensor, "token ..."], fill: float | bool = 0) -> Tensor:
+        """Arrange one entry a token by row, shorter rows filled up at their end."""
+        rows = self.rows
+        if len(rows) == 1:
+            return values[None]
+        return pad_sequence([values[row] for row in rows], batch_first=True, padding_value=fill)
+
+    def gather(self, batch: Shaped[Tensor, "row place ..."]) -> Tensor:
+        """Undo `spread`."""
+        rows = self.rows
+        if len(rows) == 1:
+            return batch[0]
+        return torch.cat(
+            [one[: row.stop - row.start] for one, row in zip(batch, rows, strict=True)]
+        )
+
+    def mask(self, window: int | None = None) -> Bool[Tensor, "token position"]:
+        """Compute the positions that each token sees: the prefix, and its question up to itself.
+
+        Positions are those of the prefix, then those of the token's row.
+
+        Args:
+            window: The number of tokens that are seen, a token's own included; all by default.
+        """
+        own = [torch.ones(length, length, dtype=torch.bool).tril() for length in self.lengths]
+        before = torch.ones(sum(self.lengths), self.before, dtype=torch.bool)
+        if window is not None:
+            # Counted as if each question were alone after the prefix.
+            own = [block.triu(1 - window) for block in own]
+            first = self.before + self.steps - window + 1
+            before = torch.arange(self.before) >= first[:, None]
+        if self.apart:
+            longest = max(self.lengths)
+            filled = [torch.nn.functional.pad(block, (0, longest - len(block))) for block in own]
+            return torch.cat([before, torch.cat(filled)], dim=1)
+        # Blocks on the diagonal: a question sees itself and no other, so that packing changes
+        # nothing but the time that it takes.
+        return torch.cat([before, torch.block_diag(*own).bool()], dim=1)
+
+    def whole_mask(
+        self,
+        prefix: Bool[Tensor, "before before"] | None = None,
+        window: int | None = None,
+    ) -> Bool[Tensor, "position position"]:
+        """Compute the mask of prefix and questions in one row and one pass.
+
+        Args:
+            prefix: The mask among the tokens of the prefix; by default each sees those up to
+                itself.
+            window: As in `mask`.
+        """
+        if prefix is None:
+            prefix = PackedQuestions((self.before,), 0).mask(window)
+        blind = torch.zeros(self.before, sum(self.lengths), dtype=torch.bool)
+        return torch.cat([torch.cat([prefix.cpu(), blind], dim=1), self.mask(window)])
 
 
 @dataclass(frozen=True, eq=False)
 class QuestionTokens:
     """The tokens of questions, to be read after what is in the cache."""
 
-    states: Float[Tensor, "token hidden"]
-    """The states that enter layer `first`: the embeddings where that is layer 0."""
+    packed: PackedQuestions
+
+    embeddings: Float[Tensor, "token hidden"]
 
     positions: Int[Tensor, "axis token"]
     """Place of each of them in the positional encoding."""
 
-    mask: Bool[Tensor, "token position"]
-    """The positions, of the prefix or new, that each of them sees."""
+    masks: Mapping[str, Bool[Tensor, "token position"]]
+    """The positions, of the prefix or new, that each of them sees in each kind of layer."""
 
-    others: Mapping[str, Tensor] = field(default_factory=dict)
+    others: Mapping[str, Shaped[Tensor, "token ..."]] = field(default_factory=dict)
     """Every further input of the decoder, by its keyword."""
 
     first: int = 0
     """The first decoder layer that runs; those below have run already."""
 
-    @property
-    def inputs(self) -> dict[str, Any]:
-        """The keyword arguments of the decoder."""
-        return {
-            "inputs_embeds": self.states[None],
-            "position_ids": batch_of_one(self.positions),
-            "attention_mask": self.mask[None, None],
-            **self.others,
-        }
+    states: Float[Tensor, "token hidden"] | None = None
+    """The states that enter the first layer; None for the embeddings, where that is layer 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,42 +150,9 @@ class AttentionSelection:
     tokens: Sequence[int] | None = None
     """The tokens of the questions whose attention is kept; None for all."""
 
-
-@dataclass(frozen=True)
-class PackedQuestions:
-    """Questions of different lengths in one row after a shared prefix: where each of them lies."""
-
-    lengths: tuple[int, ...]
-    """Tokens of each question."""
-
-    before: int
-    """Tokens of the prefix."""
-
-    @property
-    def parts(self) -> list[slice]:
-        """The part of the row that holds each question."""
-        stops = torch.tensor(self.lengths).cumsum(0).tolist()
-        return [
-            slice(stop - length, stop) for length, stop in zip(self.lengths, stops, strict=True)
-        ]
-
-    @property
-    def last(self) -> list[int]:
-        """The last token of each question, whose logits are the answer's."""
-        return [part.stop - 1 for part in self.parts]
-
-    @property
-    def mask(self) -> Bool[Tensor, "token position"]:
-        """The positions that each token sees: the prefix, and its own question up to itself."""
-        # Blocks on the diagonal: a question sees itself and no other, so that packing changes
-        # nothing but the time that it takes.
-        blocks = [torch.ones(length, length, dtype=torch.bool).tril() for length in self.lengths]
-        own = torch.block_diag(*blocks).bool()
-        return torch.cat([torch.ones(len(own), self.before, dtype=torch.bool), own], dim=1)
-
-    @property
-    def whole_mask(self) -> Bool[Tensor, "position position"]:
-        """The mask of prefix and questions in one pass."""
-        prefix = torch.ones(self.before, self.before, dtype=torch.bool).tril()
-        blind = torch.zeros(self.before, sum(self.lengths), dtype=torch.bool)
-        return torch.cat([torch.cat([prefix, blind], dim=1), self.mask])
+    def among(self, row: slice) -> "AttentionSelection":
+        """Return the same selection among the tokens of one row, counted from its first."""
+        if self.tokens is None:
+            return self
+        inside = [token - row.start for token in self.tokens if row.start <= token < row.stop]
+        return replace(self, tokens=inside)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from probe.engine.grids import VisualGrid
 from probe.engine.interventions import Edit, Edits, Extent, Intervention
+from probe.engine.layer_plan import list_numbers
 from probe.engine.prompts import AnswerIds, Kind, Prompt
 from probe.engine.questions import AttentionSelection, PackedQuestions, QuestionTokens
 from probe.engine.readings import AttentionMaps, Reading
@@ -102,7 +103,8 @@ def collect_edits(
         room: The layers, heads and cells to choose from; each question has tokens of its own.
 
     Raises:
-        ValueError: if there are not as many lists as questions, or an intervention does not fit.
+        ValueError: if there are not as many lists as questions, or an intervention does not fit,
+            or changes the attention of a layer that has none.
     """
     own = per_question or [()] * len(packed.lengths)
     if len(own) != len(packed.lengths):
@@ -114,8 +116,42 @@ def collect_edits(
     for part, length, some in zip(packed.parts, packed.lengths, own, strict=True):
         for intervention in (*interventions, *some):
             for layer, edit in intervention.edits(replace(room, tokens=length)).items():
+                _check_edit(layer, edit, room)
                 edits.setdefault(layer, []).append((part, edit))
     return edits
+
+
+def _check_edit(layer: int, edit: Edit, room: Extent) -> None:
+    if layer not in room.attending and (edit.cut is not None or edit.outputs is not None):
+        raise ValueError(_explain_no_attention([layer], room.attending))
+
+
+def choose_layers(
+    wanted: int | Sequence[int] | None, attending: Sequence[int], depth: int
+) -> tuple[int, ...]:
+    """Put the wanted layers in order; all that attend where none are named.
+
+    Args:
+        wanted: A number or several; negative ones count from the last layer.
+        attending: The layers that have attention.
+        depth: The number of layers.
+
+    Raises:
+        ValueError: if one is no number, does not exist or has no attention, or the choice is empty.
+    """
+    if wanted is None:
+        return tuple(attending)
+    chosen = choose_numbers("layer", wanted, depth)
+    if blind := [layer for layer in chosen if layer not in attending]:
+        raise ValueError(_explain_no_attention(blind, attending))
+    return chosen
+
+
+def _explain_no_attention(layers: Sequence[int], attending: Sequence[int]) -> str:
+    return (
+        f"layers without attention in this model: {list_numbers(layers)}; it attends in layers "
+        f"{list_numbers(attending)}"
+    )
 
 
 def choose_numbers(thing: str, wanted: int | Sequence[int] | None, count: int) -> tuple[int, ...]:

@@ -8,27 +8,31 @@ attention, then edit the outputs of the heads.
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from probe.engine.attention import attention_rows
 from probe.engine.interventions import Edit, edit_outputs, edit_states
-from probe.engine.questions import AttentionSelection
+from probe.engine.masks import as_argument
+from probe.engine.questions import AttentionSelection, PackedQuestions
 
 
 class TracedLayer:
     """A decoder layer as nnsight sees it."""
 
-    def __init__(self, handle: Any, heads: int) -> None:
+    def __init__(self, handle: Any) -> None:
         self._handle = handle
-        self._heads = heads
 
     def queries_and_keys(self) -> tuple[Tensor, Tensor, float]:
-        """Read queries and keys after positional encoding, and what scales their product."""
+        """Read queries and keys after positional encoding, and what scales their product.
+
+        Queries are arranged by row, head and token, keys by row, group and position.
+        """
         # Positions are rotated in before this call in every family, so nothing about them has to
-        # be computed again. The batch has one row.
+        # be computed again.
         (_, queries, keys, *_), options = self.attention_call().inputs
-        return queries[0], keys[0], options["scaling"]
+        return queries, keys, options["scaling"]
 
     def attention_call(self) -> Any:
         """Find the call that computes the layer's attention, whichever implementation runs."""
@@ -36,42 +40,69 @@ class TracedLayer:
         return getattr(source, attention_call_name(source.names))
 
     def read_rows(
-        self, seen: Bool[Tensor, "#head token position"], selection: AttentionSelection
+        self,
+        packed: PackedQuestions,
+        seen: Bool[Tensor, "#head token position"],
+        selection: AttentionSelection,
     ) -> Float[Tensor, "some_head some_token visual"]:
         """Compute the selected attention, in main memory."""
         queries, keys, scaling = self.queries_and_keys()
-        seen, columns = seen.to(queries.device), selection.columns.to(queries.device)
-        if selection.tokens is not None:
-            queries, seen = queries[:, selection.tokens], seen[:, selection.tokens]
-        if selection.heads is not None:
-            # Several heads share one group of keys (grouped-query attention); after choosing heads
-            # the groups are no longer equally large, so each head gets keys of its own.
-            together = len(queries) // len(keys)
-            keys = keys[[head // together for head in selection.heads]]
-            seen = seen[list(selection.heads)] if len(seen) > 1 else seen
-            queries = queries[list(selection.heads)]
-        # Moved layer by layer: a GPU that holds the weights may have no room for the rows of all
-        # layers. In float32, since sums of bfloat16 shares would lose the small ones.
-        return attention_rows(queries, keys, seen, scaling)[..., columns].float().cpu()
+        rows = [
+            _read_row(one, keys[i], seen[:, row], scaling, selection.among(row))
+            for i, (one, row) in enumerate(zip(queries, packed.rows, strict=True))
+        ]
+        return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
 
-    def edit_states(self, parts: Sequence[tuple[slice, Edit]]) -> None:
+    def edit_states(self, packed: PackedQuestions, parts: Sequence[tuple[slice, Edit]]) -> None:
         """Change the residual stream that enters the layer."""
         if any(edit.states is not None for _, edit in parts):
-            self._handle.input = edit_states(self._handle.input[0], parts)[None]
+            states = packed.gather(self._handle.input)
+            self._handle.input = packed.spread(edit_states(states, parts))
 
-    def limit(self, seen: Bool[Tensor, "#head token position"]) -> None:
+    def limit(
+        self, packed: PackedQuestions, seen: Bool[Tensor, "#head token position"], attention: str
+    ) -> None:
         """Let each head see these positions and nothing else."""
         # The last argument is the mask that the model made; ours takes its place, one for each
-        # head where heads differ, which sdpa takes as it takes one for all.
+        # head where heads differ, which every implementation takes as it takes one for all. A
+        # token that fills up a row sees everything: no share can be computed of nothing.
+        by_row = packed.spread(seen.movedim(1, 0), fill=True).transpose(1, 2)
         call = self.attention_call()
         (module, queries, keys, values, _), options = call.inputs
-        call.inputs = ((module, queries, keys, values, seen[None]), options)
+        mask = as_argument(by_row.to(queries.device), attention, queries.dtype)
+        call.inputs = ((module, queries, keys, values, mask), options)
 
-    def edit_outputs(self, parts: Sequence[tuple[slice, Edit]]) -> None:
-        """Change the outputs of heads before they are mixed."""
+    def edit_outputs(self, packed: PackedQuestions, parts: Sequence[tuple[slice, Edit]]) -> None:
+        """Change the outputs of heads before they are mixed, and before any gate."""
         if any(edit.outputs is not None for _, edit in parts):
-            mixer = self._handle.self_attn.o_proj
-            mixer.input = edit_outputs(mixer.input[0], self._heads, parts)[None]
+            call = self.attention_call()
+            outputs, *rest = call.output
+            edited = edit_outputs(packed.gather(outputs), parts)
+            call.output = (packed.spread(edited), *rest)
+
+
+def _read_row(
+    queries: Float[Tensor, "head place width"],
+    keys: Float[Tensor, "group position width"],
+    seen: Bool[Tensor, "#head token position"],
+    scaling: float,
+    selection: AttentionSelection,
+) -> Float[Tensor, "some_head some_token visual"]:
+    """Compute the selected attention of the tokens of one row."""
+    queries = queries[:, : seen.shape[1]]  # what fills up the row is left out
+    seen, columns = seen.to(queries.device), selection.columns.to(queries.device)
+    if selection.tokens is not None:
+        queries, seen = queries[:, selection.tokens], seen[:, selection.tokens]
+    if selection.heads is not None:
+        # Several heads share one group of keys (grouped-query attention); after choosing heads
+        # the groups are no longer equally large, so each head gets keys of its own.
+        together = len(queries) // len(keys)
+        keys = keys[[head // together for head in selection.heads]]
+        seen = seen[list(selection.heads)] if len(seen) > 1 else seen
+        queries = queries[list(selection.heads)]
+    # Moved layer by layer: a GPU that holds the weights may have no room for the rows of all
+    # layers. In float32, since sums of bfloat16 shares would lose the small ones.
+    return attention_rows(queries, keys, seen, scaling)[..., columns].float().cpu()
 
 
 def attention_call_name(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from probe.engine.checkpoint import Checkpoint
@@ -27,6 +27,7 @@ from probe.engine.readings import AttentionMaps, Reading
 from probe.engine.requests import (
     Interventions,
     Request,
+    choose_layers,
     choose_numbers,
     collect_edits,
     select_tokens,
@@ -108,9 +109,14 @@ class View:
             self.prefix,
             plain=plain.cache,
             added=lambda: _sum_latents(latents, plain.prefix, plain.grid),
-            first=min(one.layer for one in latents),
+            first=self._lowest(latents),
         )
         return replace(self, cache=cache, plain=plain, latents=latents)
+
+    def _lowest(self, latents: Sequence[LatentPrompt]) -> int:
+        """Find the lowest layer that must run once latent prompts are added."""
+        layers = (latent.layer for latent in latents)
+        return min(min(layers, default=0), self.decoder.plan.skippable)
 
     def under(self, *interventions: Intervention) -> "View":
         """Do something to the model while it reads any question; the video is not read again."""
@@ -169,7 +175,7 @@ class View:
         """
         request = self._request(questions, layers, heads, kinds, interventions_per_question)
         rows, hidden = self.decoder.forward_questions(
-            self.cache.key_values(self.checkpoint.depth),
+            self.cache.past(self.checkpoint.depth),
             request.tokens,
             request.selection,
             request.edits,
@@ -194,11 +200,9 @@ class View:
         arguments and errors are those of `read`.
         """
         request = self._request(questions, layers, heads, kinds, interventions_per_question)
-        # The keys and values of higher layers need not exist.
-        key_values = self.cache.key_values(request.selection.layers[-1] + 1)
-        rows = self.decoder.attention_only(
-            key_values, request.tokens, request.selection, request.edits
-        )
+        # What higher layers keep need not exist.
+        past = self.cache.past(request.selection.layers[-1] + 1)
+        rows = self.decoder.attention_only(past, request.tokens, request.selection, request.edits)
         return request.maps([row.detach() for row in rows])
 
     def read_with_graph(
@@ -265,14 +269,12 @@ class View:
         if wrong := [question for question in questions if not isinstance(question, str)]:
             raise ValueError(f"a question is text; found {wrong[0]!r} ({type(wrong[0]).__name__})")
         prompts = tuple(self.writer.write(text) for text in texts)
-        packed = PackedQuestions(tuple(len(prompt) for prompt in prompts), len(self.prefix))
-        embeddings = self.checkpoint.embed([id_ for prompt in prompts for id_ in prompt.ids])
-        tokens = QuestionTokens(
-            states=embeddings,
-            positions=self.prefix.positions_after(packed.lengths),
-            mask=packed.mask.to(embeddings.device),
-            others=self.prefix.others_after(packed.lengths),
-        )
+        plan = self.decoder.plan
+        lengths = tuple(len(prompt) for prompt in prompts)
+        packed = PackedQuestions(lengths, len(self.prefix), apart=plan.is_recurrent)
+        ids = [id_ for prompt in prompts for id_ in prompt.ids]
+        from_words = self.decoder.read_words(ids, self.prefix.from_words)
+        tokens = self.prefix.questions_after(self.checkpoint.embed(ids), packed, plan, from_words)
         return prompts, packed, tokens
 
     def trace(self, question: str) -> Any:
@@ -290,8 +292,9 @@ class View:
                 "a raw trace adds no latent prompts and no interventions; trace the plain view, "
                 "and add them inside"
             )
-        ids = self.writer.write(question).ids
-        return self.decoder.trace(self.prefix.followed_by(self.checkpoint.embed(ids), [len(ids)]))
+        *_, tokens = self.pack_questions([question])
+        # Where the model leaves masks to its decoder, so does the trace.
+        return self.decoder.trace(self._row(tokens) if self.prefix.masks else self._bare(tokens))
 
     def _request(
         self,
@@ -303,13 +306,14 @@ class View:
     ) -> Request:
         prompts, packed, tokens = self.pack_questions(questions)
         depth, width = self.checkpoint.depth, self.checkpoint.heads
+        attending = self.decoder.plan.attending
         selection = AttentionSelection(
-            self.grid.positions.to(tokens.states.device),
-            choose_numbers("layer", layers, depth),
+            self.grid.positions.to(tokens.embeddings.device),
+            choose_layers(layers, attending, depth),
             None if heads is None else choose_numbers("head", heads, width),
             select_tokens(prompts, packed, kinds),
         )
-        room = Extent(depth, width, 0, self.grid.shape)
+        room = Extent(depth, width, 0, self.grid.shape, attending)
         edits = collect_edits(packed, self.interventions, per_question, room)
         chosen = None if kinds is None else tuple(kinds)
         return Request(prompts, packed, tokens, selection, edits, self.grid, chosen)
@@ -321,9 +325,9 @@ class View:
         if checkpointing:
             return [], self.checkpoint.logits(self._checkpointed_states(request))
         request = self._above_latents(questions, request)
-        key_values = self.cache.key_values(self.checkpoint.depth)
+        past = self.cache.past(self.checkpoint.depth)
         rows, hidden = self.decoder.forward_questions(
-            key_values, request.tokens, request.selection, request.edits
+            past, request.tokens, request.selection, request.edits
         )
         return rows, self.checkpoint.logits(hidden[request.packed.last])
 
@@ -333,7 +337,7 @@ class View:
         Below it they are what the plain view makes of them, whatever the vectors are. Edits and
         attention below it need those layers to run.
         """
-        first = min((latent.layer for latent in self.latents), default=0)
+        first = self._lowest(self.latents)
         wanted = min(request.selection.layers, default=first)
         if self.plain is None or first == 0 or request.edits or wanted < first:
             return request
@@ -346,11 +350,37 @@ class View:
             raise ValueError("interventions do not go with checkpointing; leave out one of them")
         if request.selection.layers:
             raise ValueError("attention cannot be kept with checkpointing; leave out one of them")
-        row = self.prefix.followed_by(request.tokens.states, request.packed.lengths)
-        mask = request.packed.whole_mask.to(request.tokens.mask.device)
+        if self.decoder.plan.is_recurrent:
+            raise ValueError(
+                "checkpointing needs questions in one row, which the layers without attention of "
+                "this model would mix up; leave it out"
+            )
         added = _sum_latents(self.latents, self.prefix, self.grid)
-        hidden = self.decoder.forward_checkpointed(row, mask, added)
+        hidden = self.decoder.forward_checkpointed(self._row(request.tokens), added)
         return hidden[len(self.prefix) :][request.packed.last]
+
+    def _row(self, questions: QuestionTokens) -> Prefix:
+        """Arrange video and questions in one row, with the positions that each token sees."""
+        plan, found = self.decoder.plan, self.prefix.masks
+        masks = {
+            kind: questions.packed.whole_mask(found.get(kind), plan.window_of(kind))
+            for kind in plan.masks
+        }
+        return self.prefix.followed_by(questions, masks)
+
+    def whole_mask(self, question: str, layer: int) -> Bool[Tensor, "position position"]:
+        """Compute the positions that each token of video and question sees in a layer.
+
+        Raises:
+            ValueError: for a question that `read` refuses, or a layer without attention.
+        """
+        (layer,) = choose_layers(layer, self.decoder.plan.attending, self.checkpoint.depth)
+        *_, tokens = self.pack_questions([question])
+        return self._row(tokens).masks[self.decoder.plan.kinds[layer]]
+
+    def _bare(self, question: QuestionTokens) -> Prefix:
+        """Arrange video and one question in a row, and leave masks to the decoder."""
+        return self.prefix.followed_by(question, {})
 
 
 def _sum_latents(

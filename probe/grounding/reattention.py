@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.content import same_content
-from probe.engine.key_values import TwoStageGradient
+from probe.engine.past import TwoStageGradient
 from probe.engine.latent_prompts import LatentPrompt, zero_prompt
 from probe.engine.prompts import GENERIC
 from probe.engine.readings import shorten
@@ -250,8 +250,8 @@ class Learning:
         if self.checkpointing:
             reader, back = prompted, lambda loss: torch.autograd.grad(loss, vectors)[0]
         else:
-            key_values = prompted.cache.key_values(view.checkpoint.depth)
-            stages = TwoStageGradient.of(key_values, vectors)
+            past = prompted.cache.past(view.checkpoint.depth)
+            stages = TwoStageGradient.of(past, vectors)
             reader = replace(prompted, cache=prompted.cache.start_from(stages.cut))
             back = stages.gradient
         found = [self._gradient(reader, question, generic, back) for question in questions]

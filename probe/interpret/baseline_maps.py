@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import nnsight
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from probe.engine.attention import Heatmap, attention_rows
 from probe.engine.latent_prompts import zero_prompt
+from probe.engine.layer_plan import list_numbers
 from probe.engine.prompts import surfaces
 from probe.engine.readings import AttentionMaps, TokenChoice, yes_minus_no
 from probe.engine.requests import choose_numbers
@@ -38,7 +39,8 @@ def attention_rollout(
     Each layer is taken to pass on half of what it gets and to mix half by its mean attention
     (Abnar and Zuidema, ACL 2020). This is the only map here that needs attention between visual
     tokens: its time grows with the square of the sequence, as in eager mode. Its memory holds the
-    queries and keys of all layers and no more than `block` rows of one layer's matrices.
+    queries and keys of all layers and no more than `block` rows of one layer's matrices. Layers
+    without attention are taken to mix nothing.
 
     Args:
         view: The video.
@@ -52,17 +54,18 @@ def attention_rollout(
     """
     prompt = view.writer.write(question)
     places = choose_numbers("token", find_places(as_tokens(token), prompt), len(prompt))
+    attending = view.decoder.plan.attending
     with torch.no_grad(), view.trace(question):
         layers = nnsight.save([])
-        for index in range(view.checkpoint.depth):
+        for index in attending:
             layers.append(view.decoder.layer(index).queries_and_keys())
-    length = layers[0][0].shape[1]
-    flow = torch.zeros(length)
+    flow = torch.zeros(layers[0][0].shape[2])
     flow[[len(view.prefix) + place for place in places]] = 1 / len(places)
     # From the top layer down, with one row for the asked token: the product of all matrices, of
     # which only this row is wanted, would take as many times longer as there are tokens.
-    for queries, keys, scaling in reversed(layers):
-        flow = (flow + _pass_down(flow, queries, keys, scaling, block)) / 2
+    for index, (queries, keys, scaling) in zip(attending[::-1], layers[::-1], strict=True):
+        mask = view.whole_mask(question, index)
+        flow = (flow + _pass_down(flow, queries[0], keys[0], scaling, mask, block)) / 2
     return Heatmap(view.grid.fold(flow[view.grid.positions]), view.grid.cells)
 
 
@@ -71,6 +74,7 @@ def _pass_down(
     queries: Float[Tensor, "head token width"],
     keys: Float[Tensor, "group token width"],
     scaling: float,
+    mask: Bool[Tensor, "token token"],
     block: int,
 ) -> Float[Tensor, " token"]:
     """Share out what arrived at each token among those that it attends to in one layer."""
@@ -79,8 +83,8 @@ def _pass_down(
     # square of the sequence, many gigabytes for a long video.
     for start in range(0, len(flow), block):
         rows = torch.arange(start, min(start + block, len(flow)))
-        seen = torch.arange(len(flow)) <= rows[:, None]
-        shares = attention_rows(queries[:, rows], keys, seen.to(queries.device), scaling)
+        seen = mask[rows].to(queries.device)
+        shares = attention_rows(queries[:, rows], keys, seen, scaling)
         below += flow[rows] @ shares.float().mean(0).cpu()
     return below
 
@@ -108,17 +112,27 @@ def attention_gradients(
 ) -> Float[Tensor, "layer head token frame row column"]:
     """Compute the derivative of the yes margin by each edge of attention, in logits.
 
-    The derivative is exact, and no attention matrix is made.
+    The derivative is exact, and no attention matrix is made. Layers are those that attend.
+
+    Raises:
+        ValueError: if layers of the model share their values.
     """
     record = HeadRecord()
     logits = view.answer_logits(question, interventions_per_question=[[record]])
     margin = yes_minus_no(logits[0], view.checkpoint.answers)
-    depth, heads = view.checkpoint.depth, view.checkpoint.heads
-    by_outputs = torch.autograd.grad(margin, [record.outputs[layer] for layer in range(depth)])
+    plan, heads = view.decoder.plan, view.checkpoint.heads
+    if plan.sharing:
+        raise ValueError(
+            f"layers {list_numbers(plan.sharing)} of this model attend with the values of another "
+            f"layer, of which no derivative is computed; use attention"
+        )
+    by_outputs = torch.autograd.grad(margin, [record.outputs[layer] for layer in plan.attending])
+    past = view.cache.past(len(plan))
     gradients = []
     # A head's output is the sum of the values that it attends to, each weighted by its edge. So the
     # derivative by an edge is that by the output, times the value: a product of two vectors.
-    for (_, values), by_output in zip(view.cache.key_values(depth), by_outputs, strict=True):
+    for layer, by_output in zip(plan.attending, by_outputs, strict=True):
+        _, values = past[layer]
         visual = values[0].detach()[:, view.grid.positions.to(values.device)]
         # Heads that share keys and values lie next to each other.
         by_head = visual.repeat_interleave(heads // len(visual), dim=0)

@@ -101,7 +101,10 @@ class Cut:
         tokens = mark(choose_tokens(self.tokens, extent.tokens), extent.tokens)
         cells = mark_cells(self.cells, extent.shape)
         edit = Edit(cut=heads[:, None, None] & tokens[:, None] & cells)
-        return dict.fromkeys(choose("layer", self.layers, extent.layers), edit)
+        layers = extent.attending
+        if self.layers is not None:
+            layers = choose("layer", self.layers, extent.layers)
+        return dict.fromkeys(layers, edit)
 
     def reversed(self) -> "Cut":
         """Return the same edges for the video with its last frame first."""
@@ -223,8 +226,8 @@ class HeadRecord:
         return f"HeadRecord({len(self.outputs)} layers recorded)"
 
     def edits(self, extent: Extent) -> dict[int, Edit]:
-        """Return an edit for every layer that leaves its outputs as they are."""
-        return {layer: Edit(outputs=self._make_recorder(layer)) for layer in range(extent.layers)}
+        """Return an edit for every layer that attends, which leaves its outputs as they are."""
+        return {layer: Edit(outputs=self._make_recorder(layer)) for layer in extent.attending}
 
     def _make_recorder(self, layer: int) -> Callable[[HeadOutputs], HeadOutputs]:
         def record(outputs: HeadOutputs) -> HeadOutputs:
@@ -244,18 +247,27 @@ class HeadRecord:
 def mean_outputs(view: View, *questions: str) -> Float[Tensor, "layer head width"]:
     """Compute the mean output of every head over all tokens of some questions.
 
-    A reference for `MeanAblation`.
+    A reference for `MeanAblation`; zeros for a layer without attention.
+
+    Raises:
+        ValueError: if the heads of different layers have different widths.
     """
     records = [HeadRecord() for _ in questions]
     with torch.no_grad():
         view.answer_logits(*questions, interventions_per_question=[[record] for record in records])
-    layers = range(view.checkpoint.depth)
-    return torch.stack(
-        [
-            torch.cat([record.outputs[layer].detach() for record in records]).mean(0)
-            for layer in layers
-        ]
-    )
+    attending = view.decoder.plan.attending
+    by_layer = {
+        layer: torch.cat([record.outputs[layer].detach() for record in records]).mean(0)
+        for layer in attending
+    }
+    widths = {mean.shape[-1] for mean in by_layer.values()}
+    if len(widths) > 1:
+        raise ValueError(
+            f"the heads of this model have different widths ({sorted(widths)}), so their means do "
+            f"not fit in one table; give a reference for the layers of one width"
+        )
+    nothing = torch.zeros_like(by_layer[attending[0]])
+    return torch.stack([by_layer.get(layer, nothing) for layer in range(view.checkpoint.depth)])
 
 
 def swap_tokens(view: View, other: View, cells: CellMask | None = None) -> View:

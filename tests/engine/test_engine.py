@@ -137,7 +137,7 @@ def test_a_gaze_is_the_attention_of_a_reading_and_nothing_above_it_runs(tiny, vi
 def test_a_video_is_read_no_further_than_the_keys_and_values_of_the_last_layer(tiny, video):
     view = tiny.watch(video)
     with out_of_order(tiny.checkpoint.module.model.language_model.layers[-1].self_attn.o_proj):
-        assert len(view.cache.key_values(view.checkpoint.depth)) == tiny.depth
+        assert len(view.cache.past(view.checkpoint.depth)) == tiny.depth
         with pytest.raises(AssertionError, match="this part ran"):
             view.read(QUESTIONS[0])
 

@@ -313,8 +313,8 @@ def test_what_the_first_step_read_is_the_views_own_memory_without_its_graph(tiny
     seen = layers_run(view, lambda: view.read(QUESTION))
     assert all(length < len(view.prefix) for lengths in seen for length in lengths)
     for ours, theirs in zip(
-        view.cache.key_values(view.checkpoint.depth),
-        fresh.cache.key_values(fresh.checkpoint.depth),
+        view.cache.past(view.checkpoint.depth),
+        fresh.cache.past(fresh.checkpoint.depth),
         strict=True,
     ):
         for one, other in zip(ours, theirs, strict=True):
