@@ -13,7 +13,7 @@ from typing import Any
 
 import nnsight
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.engine.checkpoint import Checkpoint
@@ -309,14 +309,14 @@ class Decoder:
 
         Nothing is cached: the backward pass computes each layer again from what entered it.
         """
-        with self.attending(self.asking), self._checkpointing():
-            with self.traced.trace(**self._reading(row), use_cache=False):
-                for index in sorted(added):
-                    layer = self.layers[index]
-                    rest = (0, 0, 0, len(row) - len(added[index]))
-                    shown = torch.nn.functional.pad(added[index], rest)
-                    layer.input = layer.input + shown.to(layer.input.device)
-                hidden = nnsight.save(self.traced.output.last_hidden_state)
+        given = {**self._reading(row), "use_cache": False}
+        with self.attending(self.asking), self._checkpointing(), self.traced.trace(**given):
+            for index in sorted(added):
+                layer = self.layers[index]
+                rest = (0, 0, 0, len(row) - len(added[index]))
+                shown = torch.nn.functional.pad(added[index], rest)
+                layer.input = layer.input + shown.to(layer.input.device)
+            hidden = nnsight.save(self.traced.output.last_hidden_state)
         return hidden[0]
 
     @contextmanager

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.content import same_content
-from probe.engine.past import TwoStageGradient
 from probe.engine.latent_prompts import LatentPrompt, zero_prompt
+from probe.engine.past import TwoStageGradient
 from probe.engine.prompts import GENERIC
 from probe.engine.readings import shorten
 from probe.engine.view import View
