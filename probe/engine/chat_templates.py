@@ -74,9 +74,19 @@ def read_template(given: str | Path) -> str:
 
 
 def set_template(processor: Any, given: str | Path | None) -> None:
-    """Give a processor a chat template in the place of its own, if it is not None."""
-    if given is not None:
-        processor.chat_template = read_template(given)
+    """Give a processor another chat template in the place of its own, if there is one.
+
+    Args:
+        processor: The checkpoint's processor.
+        given: The template that a user gives; None for the checkpoint's own, or the one by which
+            transformers replaces it.
+    """
+    # Checkpoints of SmolVLM come with a template for pictures alone, and `apply_chat_template` of
+    # their processor writes videos by a default of its module.
+    default = getattr(sys.modules[type(processor).__module__], "DEFAULT_CHAT_TEMPLATE", None)
+    template = default if given is None else read_template(given)
+    if template is not None:
+        processor.chat_template = template
 
 
 def write_around(
