@@ -249,7 +249,7 @@ class Decoder:
         # A token that fills up a row sees everything: no share can be computed of nothing.
         masks = {
             kind: as_argument(
-                packed.spread(mask, fill=True)[:, None], self.asking, self.checkpoint.dtype
+                packed.spread(mask, fill=1.0)[:, None], self.asking, self.checkpoint.dtype
             )
             for kind, mask in questions.masks.items()
         }

@@ -24,8 +24,7 @@ REPEATED = (
     "moe_mm_token_type_ids",
     "token_type_ids",
 )
-"""Further inputs of a decoder that say of which kind each token is: [batch, token]. All tokens of a
-question are text, as the first token after the video is."""
+"""Further inputs of a decoder that say of which kind each token is: [batch, token]."""
 
 FROM_WORDS = ("per_layer_inputs",)
 """Further inputs that a model computes from the words themselves: [batch, token, ...]."""
@@ -67,8 +66,8 @@ class Prefix:
     """Place of each token in the positional encoding: along one axis, or in time, height and width
     (M-RoPE)."""
 
-    following: Int[Tensor, " axis"]
-    """Place of the token after the last of them."""
+    following: Int[Tensor, "axis after"]
+    """Places of the tokens of some question after them."""
 
     deepstack: Float[Tensor, "level token hidden"]
     """Inner features of the vision tower, added to the output of the first decoder layers: 0 where
@@ -77,8 +76,8 @@ class Prefix:
     others: TokenInputs
     """Every further input with one entry a token."""
 
-    text: TokenInputs
-    """The entries of the first token after the video: text, as all tokens of a question are."""
+    text: Mapping[str, Shaped[Tensor, "after ..."]]
+    """The further inputs of these tokens."""
 
     masks: Masks = field(default_factory=dict)
     """The positions that each token sees, where a model does not leave that to its decoder."""
@@ -123,10 +122,10 @@ class Prefix:
         return cls(
             embeddings=embeddings[:end],
             positions=positions[:, :end],
-            following=positions[:, end],
+            following=positions[:, end:],
             deepstack=deepstack,
             others={name: values[:end] for name, values in further.items()},
-            text={name: values[end] for name, values in further.items()},
+            text={name: values[end:] for name, values in further.items()},
             masks=found_masks(keywords.get("attention_mask"), plan, end),
             tail=tail,
         )
@@ -179,16 +178,19 @@ class Prefix:
             from_words: The further inputs that the model computes from the words.
         """
         device = embeddings.device
+        # The first tokens after a video are the same for all questions and may be told apart from
+        # words (an end mark, say); those after them are words, each as the one before.
+        last = self.following.shape[1] - 1
+        like = packed.steps.clamp(max=last).to(device)
+        beyond = (packed.steps - last).clamp(min=0)
         repeated = {
-            name: entry.expand(len(embeddings), *entry.shape)
-            for name, entry in self.text.items()
-            if name not in FROM_WORDS
+            name: entries[like] for name, entries in self.text.items() if name not in FROM_WORDS
         }
         masks = {kind: packed.mask(plan.window_of(kind)).to(device) for kind in plan.masks}
         return QuestionTokens(
             packed=packed,
             embeddings=embeddings,
-            positions=self.following[:, None] + packed.steps.to(self.following.device),
+            positions=self.following[:, like] + beyond.to(device),
             masks=masks,
             others={**repeated, **from_words},
         )

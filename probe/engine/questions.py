@@ -53,7 +53,7 @@ class PackedQuestions:
         """The place of each token in its question, from 0."""
         return torch.cat([torch.arange(length) for length in self.lengths])
 
-    def spread(self, values: Shaped[Tensor, "token ..."], fill: float | bool = 0) -> Tensor:
+    def spread(self, values: Shaped[Tensor, "token ..."], fill: float = 0) -> Tensor:
         """Arrange one entry a token by row, shorter rows filled up at their end."""
         rows = self.rows
         if len(rows) == 1:

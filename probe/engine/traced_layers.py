@@ -66,7 +66,7 @@ class TracedLayer:
         # The last argument is the mask that the model made; ours takes its place, one for each
         # head where heads differ, which every implementation takes as it takes one for all. A
         # token that fills up a row sees everything: no share can be computed of nothing.
-        by_row = packed.spread(seen.movedim(1, 0), fill=True).transpose(1, 2)
+        by_row = packed.spread(seen.movedim(1, 0), fill=1.0).transpose(1, 2)
         call = self.attention_call()
         (module, queries, keys, values, _), options = call.inputs
         mask = as_argument(by_row.to(queries.device), attention, queries.dtype)

@@ -175,7 +175,7 @@ def test_tokens_come_back_from_the_rows_of_a_batch_in_their_order(lengths):
     for apart in (False, True):
         packed = PackedQuestions(lengths, 5, apart)
         values = torch.arange(2 * sum(lengths)).reshape(-1, 2)
-        rows = packed.spread(values, fill=-1)
+        rows = packed.spread(values, fill=-1.0)
         assert torch.equal(packed.gather(rows), values)
         assert (rows >= 0).sum() == values.numel()
 
