@@ -23,7 +23,7 @@ from probe.grounding.looks import Look
 from probe.grounding.presets import CAUSAL, as_config
 from probe.grounding.queries import Queries, decompose
 from probe.grounding.reattention import prompt_views
-from probe.grounding.span_rules import best_span
+from probe.grounding.span_rules import best_span, only_frame
 from probe.grounding.stopwatch import Stopwatch
 from probe.grounding.track_rules import choose_track, score_tracks
 from probe.video import Tube, Video
@@ -40,12 +40,13 @@ def ground(
 ) -> Answer:
     """Find the tube of the video that a query describes.
 
-    The attributes in the query choose among the candidate tracks; the action chooses when.
+    The attributes in the query choose among the candidate tracks; the action chooses when. In a
+    picture, which has no time, the whole query chooses, and the tube is a box.
 
     Args:
         model: The model to look through.
-        video: The video, with as many sampled frames as the model is to see; or its file, which
-            is sampled as the model prefers.
+        video: The video, with as many sampled frames as the model is to see, or a picture
+            (`probe.read_image`); or its file, which is sampled as the model prefers.
         query: A phrase, sentence or question that describes one thing and what it does.
         candidates: Object tracks to choose from, or a file of them; by default those of the
             weight-free proposer.
@@ -62,13 +63,14 @@ def ground(
     config, watch = as_config(config), Stopwatch()
     asked = queries or decompose(query)
     view = model.watch(video).under(*config.interventions)
+    config = config.worded_for(view)
     evidence = ask_parts(view, asked)
     require_presence(evidence, config.require_presence, model.identity)
     watch.mark("watch")
 
     turned = view.reversed()  # no pass runs before it is read
-    parts = config.parts(asked)
-    where, when = look_each(view, parts, config)
+    parts = config.parts(asked, view)
+    where, *timed = look_each(view, parts, config)
     where = join_orders(where, parts[0], view, turned, config)
     if config.fuse is not None:
         where = where.fuse_with(config.fuse(view, where.question))
@@ -79,11 +81,15 @@ def ground(
 
     scores = score_tracks(config.track, view, asked, where, found)
     track = choose_track(found, scores.values)
-    when = join_orders(when, parts[1], view, turned, config)
-    frame_scores = config.frames(view, asked, when, track)
-    span = best_span(frame_scores, when.heatmap.cells, view.video.source_length, config.span)
+    looks = {"the track": where}
+    if timed:
+        when = join_orders(timed[0], parts[1], view, turned, config)
+        frame_scores = config.frames(view, asked, when, track)
+        span = best_span(frame_scores, when.heatmap.cells, view.video.source_length, config.span)
+        looks["the time"] = when
+    else:  # a picture: there is no time to choose
+        when, frame_scores, span = where, where.heatmap.values.new_zeros(0), only_frame(view.video)
     watch.mark("choose")
-    looks = {"the track": where, "the time": when}
     evidence = replace(
         evidence, proposed=candidates is None, candidates=found, track=track, looks=looks
     )

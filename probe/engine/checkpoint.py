@@ -15,12 +15,13 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
-from transformers.video_utils import VideoMetadata
 
 from probe.engine.chat_templates import choose_specials
 from probe.engine.context import measure_context
 from probe.engine.families import Family, Inputs, entry_for
 from probe.engine.grids import VisualGrid
+from probe.engine.media import Medium
+from probe.engine.metadata import describe_times
 from probe.engine.opening import first_line
 from probe.engine.prompts import AnswerIds, PromptWriter, answer_ids
 from probe.video import Video
@@ -55,7 +56,13 @@ class Checkpoint:
     @property
     def device(self) -> torch.device:
         """The device that inputs go to."""
-        return self.module.get_input_embeddings().weight.device
+        table = self.module.get_input_embeddings()
+        if not table.weight.is_meta:
+            return table.weight.device
+        # Weights that wait in main memory or on a disk are used where accelerate brings them; a
+        # model without memory takes inputs anywhere.
+        used_on = getattr(getattr(table, "_hf_hook", None), "execution_device", None)
+        return torch.device("cpu" if used_on is None else used_on)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -66,6 +73,11 @@ class Checkpoint:
     def decoder(self) -> Any:
         """The language model without its head; its layers are at `.layers`."""
         return operator.attrgetter(self.family.language_model)(self.module)
+
+    @property
+    def medium(self) -> Medium:
+        """The form in which the model is shown what it looks at."""
+        return self.family.medium
 
     @property
     def depth(self) -> int:
@@ -152,7 +164,7 @@ class Checkpoint:
             return {"images": [Image.fromarray(video.frames[0])]}
         return {
             "videos": [video.frames],
-            "video_metadata": [_metadata(video)],
+            "video_metadata": [describe_times(video)],
             "do_sample_frames": False,
         }
 
@@ -173,10 +185,10 @@ class Checkpoint:
         """
         table = self.module.get_input_embeddings()
         # Checked, because a GPU answers with a failure that ends the process.
-        if ids and max(ids) >= table.num_embeddings:
+        if ids and max(ids) >= (known := table.weight.shape[0]):
             raise ValueError(
                 f"the tokenizer writes token {max(ids)}, but this model knows "
-                f"{table.num_embeddings}; is the tokenizer this checkpoint's own?"
+                f"{known}; is the tokenizer this checkpoint's own?"
             )
         return table(torch.tensor(ids, device=self.device))
 
@@ -221,19 +233,3 @@ class Checkpoint:
                 f"({type(failure).__name__}: {first_line(failure)}); compare its files with those "
                 f"that were published"
             ) from failure
-
-
-def _metadata(video: Video) -> VideoMetadata:
-    """Describe when the sampled frames were shown, for models that write it into the text.
-
-    Frames are counted at a constant rate, so that a number over the rate is a time.
-    """
-    height, width = video.size
-    return VideoMetadata(
-        total_num_frames=video.source_length,
-        fps=video.fps,
-        width=width,
-        height=height,
-        duration=video.source_length / video.fps,
-        frames_indices=[round(float(time) * video.fps) for time in video.times],
-    )

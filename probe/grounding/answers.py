@@ -32,6 +32,7 @@ from probe.files import FileFormat, read_json, write_json
 from probe.grounding.config import GrounderConfig
 from probe.grounding.looks import Look
 from probe.grounding.queries import Queries
+from probe.grounding.span_rules import only_frame
 from probe.pictures.escapes import escape
 from probe.pictures.fonts import note_missing_once
 from probe.pictures.found import Found, draw_found
@@ -62,7 +63,7 @@ class Answer:
     video: Video
     queries: Queries
     span: Span
-    """When: source frames."""
+    """When: source frames; of a picture, its one frame, which is told nobody as a time."""
 
     track: Tube
     """The chosen candidate, over the whole video."""
@@ -73,13 +74,13 @@ class Answer:
     """The score that the track rule gave each candidate."""
 
     where: Look
-    """The look for the attribute part, which chose the track."""
+    """The look for the attribute part, which chose the track; of a picture, for the whole query."""
 
     when: Look
-    """The look for the action part, which chose the span."""
+    """The look for the action part, which chose the span; that of `where` for a picture."""
 
     frame_scores: Float[Tensor, " frame"]
-    """The score that the frame rule gave each frame of the map."""
+    """The score that the frame rule gave each frame of the map; none for a picture."""
 
     model: Mapping[str, Any]
     """Name, revision and number type of the model."""
@@ -99,11 +100,8 @@ class Answer:
     """Sentences that say why a reader should doubt the answer; none where nothing was noticed."""
 
     def __repr__(self) -> str:
-        start, stop = self.seconds
-        label = f" ({self.track.label})" if self.track.label else ""
         return escape(
-            f"Answer({self.queries.whole!r}: {start:.2f} to {stop:.2f} s, one of "
-            f"{len(self.candidates)} tracks{label}; {self.model['name']})"
+            f"Answer({self.queries.whole!r}: {self._describe_place()}, {self._describe_choice()})"
         )
 
     def __eq__(self, other: object) -> bool:
@@ -134,7 +132,8 @@ class Answer:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole answer in plain values, as `answer.json` holds it."""
-        start, stop = self.seconds
+        # A picture has no time; a span of it would look like a claim.
+        timed = {} if self.video.is_still else self._describe_time()
         return {
             **ANSWER_FORMAT.header,
             "query": self.queries.whole,
@@ -142,12 +141,7 @@ class Answer:
             "video": describe_video(self.video),
             "model": dict(self.model),
             "config": self.config.to_dict(),
-            "span": {
-                "start_frame": self.span.start,
-                "stop_frame": self.span.stop,
-                "start_seconds": round(start, 4),
-                "stop_seconds": round(stop, 4),
-            },
+            **timed,
             "tube": self.tube.to_dict(),
             "score": self.score,
             "track": _exact(self.track),
@@ -156,12 +150,24 @@ class Answer:
                 for score, track in zip(self.scores, self.candidates, strict=True)
             ],
             "where": self.where.to_dict(),
-            "when": self.when.to_dict(),
-            "frame_scores": [round(score, 6) for score in self.frame_scores.tolist()],
             "presence": None if self.presence is None else round(self.presence, 4),
             "doubts": list(self.doubts),
             "timings": {name: round(value, 4) for name, value in self.timings.items()},
             "versions": dict(self.versions),
+        }
+
+    def _describe_time(self) -> dict[str, Any]:
+        """Return the span and what it was chosen from, in plain values."""
+        start, stop = self.seconds
+        return {
+            "span": {
+                "start_frame": self.span.start,
+                "stop_frame": self.span.stop,
+                "start_seconds": round(start, 4),
+                "stop_seconds": round(stop, 4),
+            },
+            "when": self.when.to_dict(),
+            "frame_scores": [round(score, 6) for score in self.frame_scores.tolist()],
         }
 
     def save(self, path: str | Path) -> None:
@@ -194,16 +200,18 @@ class Answer:
             candidates = tuple(Tube.from_dict(one) for one in record["candidates"])
             chosen = [bool(one["chosen"]) for one in record["candidates"]]
             track = candidates[chosen.index(True)] if True in chosen else None
+            where = Look.from_dict(record["where"])
+            timed = "span" in record or not video.is_still
             return cls(
                 video=video,
                 queries=Queries.from_dict(record["queries"]),
-                span=Span(record["span"]["start_frame"], record["span"]["stop_frame"]),
+                span=_read_span(record["span"]) if timed else only_frame(video),
                 track=Tube.from_dict(record["track"]) if track is None else track,
                 candidates=candidates,
                 scores=tuple(_read_score(one["score"]) for one in record["candidates"]),
-                where=Look.from_dict(record["where"]),
-                when=Look.from_dict(record["when"]),
-                frame_scores=torch.tensor(record["frame_scores"]),
+                where=where,
+                when=Look.from_dict(record["when"]) if timed else where,
+                frame_scores=torch.tensor(record["frame_scores"] if timed else []),
                 model=record["model"],
                 config=GrounderConfig.from_dict(record["config"]),
                 timings=record["timings"],
@@ -223,28 +231,29 @@ class Answer:
         """Draw the answer for paper or screen: frames and boxes, tokens, frame scores."""
         width, height = compute_frames_size(self.video)
         heading = Heading.of(self._title, self.doubts, width)
-        heights = (heading.height, height, height, BARS_HEIGHT, SCORES_HEIGHT)
+        looks = [("where", self.where, self.track)]
+        looks += [] if self.video.is_still else [("when", self.when, self.tube)]
+        heights = [heading.height, *([height] * len(looks)), BARS_HEIGHT]
+        heights += [] if self.video.is_still else [SCORES_HEIGHT]
         figure = Figure((width, sum(heights)), layout="constrained")
-        above, seen, acted, words, times = stack_rows(figure, heights)
+        above, *parts = stack_rows(figure, heights)
         heading.write(above)
-        looks = (
-            (seen, self.where, "where", self.track),
-            (acted, self.when, "when", self.tube),
-        )
-        for part, look, name, box in looks:
+        for part, (name, look, box) in zip(parts, looks, strict=False):
             title = f"{name}: {look.question}"
             draw_frames(
                 part.subplots(), self.video, look.heatmap, box, self.candidates, title=title
             )
-        *bars, scored = words.subplots(1, 3, width_ratios=(3, 3, 2))
-        for ax, (_, look, name, _) in zip(bars, looks, strict=True):
+        words, *times = parts[len(looks) :]
+        *bars, scored = words.subplots(1, len(looks) + 1, width_ratios=(*([3] * len(looks)), 2))
+        for ax, (name, look, _) in zip(bars, looks, strict=True):
             draw_activation(ax, look.table, look.tokens, title=name)
         chosen = self.scores.index(self.score)
         rule = getattr(self.config.track, "__name__", type(self.config.track).__name__)
         draw_candidate_scores(scored, self.scores, chosen, title=f"track, by {rule}")
-        draw_frame_scores(
-            times.subplots(), self.video, self.when.heatmap, self.frame_scores, self.span
-        )
+        for part in times:
+            draw_frame_scores(
+                part.subplots(), self.video, self.when.heatmap, self.frame_scores, self.span
+            )
         return figure
 
     def _repr_html_(self) -> str:
@@ -257,10 +266,22 @@ class Answer:
         known = "" if self.presence is None else f" (presence {self.presence:+.1f})"
         return f"{self.queries.whole}{known}"
 
-    def _draw(self, figure: Figure) -> None:
+    def _describe_place(self) -> str:
+        """Write the times of the span; of a picture, the edges of the box."""
+        if self.video.is_still:
+            return "box " + " ".join(f"{edge:.0f}" for edge in self.tube.boxes[0])
+        start, stop = self.seconds
+        return f"{start:.2f} to {stop:.2f} s"
+
+    def _describe_choice(self) -> str:
+        """Write of how many candidates one was chosen, and by which model."""
         label = f" ({self.track.label})" if self.track.label else ""
-        about = f"one of {len(self.candidates)} tracks{label}; {self.model['name']}"
-        found = Found(self.tube, self.span, self._title, about, self.doubts)
+        kind = "boxes" if self.video.is_still else "tracks"
+        return f"one of {len(self.candidates)} {kind}{label}; {self.model['name']}"
+
+    def _draw(self, figure: Figure) -> None:
+        span = None if self.video.is_still else self.span
+        found = Found(self.tube, span, self._title, self._describe_choice(), self.doubts)
         draw_found(figure, self.video, found)
 
     def figure(self, path: str | Path) -> None:
@@ -291,6 +312,10 @@ def _exact(track: Tube) -> dict[str, Any]:
 def _finite(score: float) -> float | None:
     """Write minus infinity, the score of a candidate that was not asked about, as null."""
     return None if score == -math.inf else score
+
+
+def _read_span(record: Mapping[str, Any]) -> Span:
+    return Span(record["start_frame"], record["stop_frame"])
 
 
 def _read_score(score: float | None) -> float:

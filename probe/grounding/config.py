@@ -1,13 +1,14 @@
 """The choices that the grounder leaves open; `presets` has those that go by a name."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan
 from numbers import Real
 from typing import Any, TypeAlias
 
 from probe.engine.attention import Assembly, Heatmap
 from probe.engine.interventions import Intervention
+from probe.engine.media import name_medium
 from probe.engine.prompts import GENERIC
 from probe.engine.requests import as_numbers
 from probe.engine.view import View
@@ -129,10 +130,25 @@ class GrounderConfig:
                     f"probe.token_rules, probe.track_rules or probe.span_rules"
                 )
 
-    def parts(self, asked: Queries) -> "tuple[Part, Part]":
-        """Return how the attribute part and the action part of a query are looked for."""
-        where, when = as_question(asked.attribute), as_question(asked.action)
-        whole = as_question(asked.whole) if self.ask_whole else None
+    def worded_for(self, view: View) -> "GrounderConfig":
+        """Return the same choices, with a generic prompt that calls a picture a picture."""
+        return replace(self, generic=name_medium(self.generic, view.checkpoint.medium))
+
+    def parts(self, asked: Queries, view: View | None = None) -> tuple[Part, ...]:
+        """Return how each part of a query is looked for: its attributes, and then its action.
+
+        In a picture, which has no time, all of the query says which thing is meant: one part.
+
+        Args:
+            asked: The query.
+            view: What the model is shown; None for any video.
+        """
+        medium = "video" if view is None else view.checkpoint.medium
+        if view is not None and view.video.is_still:
+            whole = as_question(asked.whole, medium)
+            return (Part(whole, self.token, whole, self.learn_where),)
+        where, when = as_question(asked.attribute, medium), as_question(asked.action, medium)
+        whole = as_question(asked.whole, medium) if self.ask_whole else None
         token_when = self.token_when or self.token
         return (
             Part(whole or where, self.token, where, self.learn_where, self.assembly),

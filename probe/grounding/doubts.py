@@ -94,6 +94,8 @@ def find_low_presence(evidence: Evidence) -> Iterator[str]:
 
 def find_missing_parts(evidence: Evidence) -> Iterator[str]:
     """Tell which parts were not found in the query, so that the whole of it was asked."""
+    if evidence.video.is_still:  # the whole is asked of every picture, and nothing is amiss
+        return
     names = {"attribute": "for the object", "action": "for the action"}
     missing = [names[branch] for branch in evidence.queries.fallbacks]
     if missing:

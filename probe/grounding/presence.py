@@ -31,7 +31,8 @@ def measure_presence(view: View, *queries: str) -> tuple[float, ...]:
     Raises:
         ValueError: if a query is empty or too long, or holds control tokens.
     """
-    return read_margins(view, [as_question(query) for query in queries])
+    medium = view.checkpoint.medium
+    return read_margins(view, [as_question(query, medium) for query in queries])
 
 
 @torch.no_grad()

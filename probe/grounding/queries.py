@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeAlias
 
+from probe.engine.media import Medium, name_medium
 from probe.engine.prompts import GENERIC_RELEASED
 from probe.engine.readings import shorten
 from probe.files import read_json
@@ -90,7 +91,7 @@ class Queries:
         }
 
 
-def as_question(sub_query: str) -> str:
+def as_question(sub_query: str, medium: Medium = "video") -> str:
     """Turn a sub-query, or a whole query, into a yes-or-no question.
 
     Articles and other function words lose their capital. Any other word may be a name and keeps it,
@@ -100,13 +101,16 @@ def as_question(sub_query: str) -> str:
     'Is there the man in purple clothes in this video?'
     >>> as_question("THE RED CIRCLE THAT JUMPS")
     'Is there the red circle that jumps in this video?'
+    >>> as_question("the red car", "image")
+    'Is there the red car in this image?'
 
     Raises:
         ValueError: if there is nothing to ask, or more than 210 words.
     """
     # The paper's template. "Is there the man" is not good English, but the published numbers were
     # measured with it.
-    return f"Is there {as_statement(sub_query)} in this video?"
+    question = f"Is there {as_statement(sub_query)} in "
+    return question + name_medium("this video?", medium)
 
 
 def find_noun(question: str) -> str:

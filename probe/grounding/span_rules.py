@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.grids import Cells
-from probe.video import Span
+from probe.video import Span, Video
 from probe.video.coercion import describe_given
 
 SpanRule: TypeAlias = Callable[[Float[Tensor, " frame"]], range]
@@ -102,6 +102,12 @@ def best_span(
     _check_chosen(chosen, len(scores))
     edges = cells.stretches(source_length)
     return Span(edges[chosen.start], edges[chosen.stop])
+
+
+def only_frame(video: Video) -> Span:
+    """Return the span of the one frame of a picture."""
+    (index,) = video.indices
+    return Span(index, index + 1)
 
 
 def _check_chosen(chosen: Any, frames: int) -> None:

@@ -153,9 +153,13 @@ def _write_out(text: str) -> str:
     return text
 
 
+_SHOWN = r"(?:(?:this|the) (?:video|clip)|this (?:image|picture|photo))"
+"""A pattern of what the model is shown; "the picture" may as well hang on a wall in it."""
+
+
 _OPENINGS = (
     r"(?:and|then|now|suddenly|finally),? (?=\w+ )",
-    r"in (?:this|the) (?:video|clip),? (?=\w)",
+    rf"in {_SHOWN},? (?=\w)",
     r"(?:please |can you |could you |do you )*(?:find|locate|show(?: me)?|track|detect|segment|"
     r"highlight|ground|i (?:can )?see|see|look for|search for|point (?:at|to))"
     r"(?= (?:the|an?|every|all|any|my) )",
@@ -174,7 +178,7 @@ def rephrase(text: str) -> str:
     text = _write_out(text)
     for pattern in _OPENINGS:
         text = re.sub(f"^{pattern}", "", text, flags=re.I).strip()
-    text = re.sub(r"(?<=\w) in (?:this|the) (?:video|clip)$", "", text, flags=re.I)
+    text = re.sub(rf"(?<=\w) in {_SHOWN}$", "", text, flags=re.I)
     if asked := re.match(r"(?:is|are) there (.+)$", text, re.I):
         return asked[1]
     # "What does the red circle do?" asks for the action; the red circle is what must be found.

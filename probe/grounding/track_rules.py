@@ -125,7 +125,7 @@ class CausalEffect:
     def _choose_question(self, view: View, queries: Queries) -> str | None:
         """Return the first of the whole query and its attribute part that the model says yes to."""
         for part in dict.fromkeys((queries.whole, queries.attribute)):
-            question = as_question(part)
+            question = as_question(part, view.checkpoint.medium)
             if read_margins(view, [question])[0] > 0:
                 return question
         return None

@@ -48,8 +48,8 @@ class Found:
     tube: Tube
     """The box of each frame."""
 
-    span: Span
-    """The time of the answer, in source frames."""
+    span: Span | None
+    """The time of the answer, in source frames; None for a picture, which has no time."""
 
     query: str
     """The text above the frames, cut if it is long."""
@@ -65,14 +65,16 @@ class Found:
 def draw_found(figure: Figure, video: Video, found: Found) -> None:
     """Draw frames in a row, with the box on those in the span, and a bar of time below them.
 
-    Frames outside the span are pale. Of the sampled frames in it, at least one is drawn.
+    Frames outside the span are pale. Of the sampled frames in it, at least one is drawn. A picture
+    is drawn alone, without a time.
 
     Args:
         figure: An empty figure, whose height is set.
         video: The video.
         found: What was found in it.
     """
-    tube, span = found.tube, found.span
+    tube = found.tube
+    span = found.span or tube.span
     height, width = video.size
     shown = choose_row(len(video), width / height)
     lines = _set_lines(video, found)
@@ -100,8 +102,11 @@ def draw_found(figure: Figure, video: Video, found: Found) -> None:
 
 def _set_lines(video: Video, found: Found) -> list[tuple[str, str]]:
     """Set the lines of text below the bar, each with its colour: the times, then the doubts."""
-    start, stop, end = _find_times(video, found.span)
-    about = make_legible(f"{start:.2f} to {stop:.2f} s of {end:.1f} s, {found.about}")
+    about = found.about
+    if found.span is not None:
+        start, stop, end = _find_times(video, found.span)
+        about = f"{start:.2f} to {stop:.2f} s of {end:.1f} s, {about}"
+    about = make_legible(about)
     room, lettering = measure_room(PICTURE_WIDTH), Lettering.in_points(TEXT_SIZE)
     doubts = set_doubts(found.doubts, lettering, room, lines=DOUBT_LINES)
     return [(lettering.fit(about, room), "black"), *((line, DOUBT_COLOUR) for line in doubts)]
@@ -128,10 +133,12 @@ def _find_times(video: Video, span: Span) -> tuple[float, float, float]:
     return video.time_at(span.start), video.time_at(span.stop), video.time_at(video.source_length)
 
 
-def _draw_time(bar: Axes, video: Video, span: Span) -> None:
-    start, stop, end = _find_times(video, span)
-    bar.barh(0, end, color=QUIET_COLOUR)
-    bar.barh(0, stop - start, left=start, color=CHOSEN_COLOUR)
-    bar.set(xlim=(0, end), yticks=[], xticks=[])
+def _draw_time(bar: Axes, video: Video, span: Span | None) -> None:
+    bar.set(yticks=[], xticks=[])
+    if span is not None:
+        start, stop, end = _find_times(video, span)
+        bar.barh(0, end, color=QUIET_COLOUR)
+        bar.barh(0, stop - start, left=start, color=CHOSEN_COLOUR)
+        bar.set_xlim(0, end)
     for spine in bar.spines.values():
         spine.set_visible(False)

@@ -51,7 +51,12 @@ def choose_evenly(count: int, most: int) -> list[int]:
 
 
 def write_times(times: Float[np.ndarray, " frame"]) -> list[str]:
-    """Write times in seconds, with as many decimals as tell them apart; at least one."""
+    """Write times in seconds, with as many decimals as tell them apart; at least one.
+
+    Nothing for a single frame, whose time tells it from no other.
+    """
+    if len(times) == 1:
+        return [""]
     for decimals in (1, 2, 3):
         texts = [f"{time:.{decimals}f} s" for time in times]
         if len(set(texts)) == len(texts):

@@ -89,10 +89,11 @@ class Video:
         name = "an array" if self.path is None else to_one_line(self.path.name)
         if self.part is not None:
             name = f"frames {self.part.start} to {self.part.stop - 1} of {name}"
-        return (
-            f"Video({len(self)} of {self.source_length} frames, {in_words((width, height))}, "
-            f"{self.fps:.5g} fps, {name})"
-        )
+        size = in_words((width, height))
+        if self.source_length == 1:
+            return f"Video(one picture, {size}, {name})"
+        frames = f"{len(self)} of {self.source_length} frames"
+        return f"Video({frames}, {size}, {self.fps:.5g} fps, {name})"
 
     def _repr_html_(self) -> str:
         """Show sampled frames in a row for Jupyter."""
