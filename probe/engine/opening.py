@@ -29,6 +29,12 @@ SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
 ADAPTER = "adapter_config.json"
 """The file by which an adapter (LoRA and its kin) says which model it belongs to."""
 
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+"""The file of an adapter's weights, which are none of a model's own."""
+
+BEST_DEVICE = "auto"
+"""The name that means the best device there is."""
+
 HUB_REMEDY = (
     "check its name, your network and, for a private one, your token; a local folder works "
     "without a network"
@@ -49,16 +55,28 @@ def check_dtype(dtype: str) -> None:
 def find_device(name: str) -> torch.device:
     """Find a device by its name, and try whether it can be used.
 
+    Args:
+        name: A device of torch, such as "cpu" or "cuda:1"; "auto" for the best there is: a GPU of
+            CUDA or of Apple, else the CPU.
+
     Raises:
-        ValueError: if it cannot.
+        ValueError: if it cannot be used.
     """
+    if name == BEST_DEVICE:
+        return torch.device(_name_best_device())
     try:
         device = torch.device(name)
         torch.empty(0, device=device)  # a name may be valid and its hardware absent
     except (RuntimeError, AssertionError) as failure:
         reason = str(failure).splitlines()[0]
-        raise ValueError(f"cannot use device {name!r} ({reason}); try 'cpu'") from failure
+        raise ValueError(f"cannot use device {name!r} ({reason}); try 'auto' or 'cpu'") from failure
     return device
+
+
+def _name_best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def check_folder(name: str, folder: Path) -> None:
@@ -82,10 +100,11 @@ def check_folder(name: str, folder: Path) -> None:
         # Whoever reads a pipe waits for ever.
         if not (path.is_file() or path.is_dir()):
             raise ValueError(f"{path}: not an ordinary file; put the file itself there")
-    check_adapter(name, folder)
     if not (folder / "config.json").exists():
+        _refuse_adapter(name, folder)
         raise ValueError(f"{name}: no config.json in this folder; give a checkpoint's folder")
-    if not any(folder.glob("*.safetensors")):
+    if all(path.name == ADAPTER_WEIGHTS for path in folder.glob("*.safetensors")):
+        _refuse_adapter(name, folder)
         raise ValueError(
             f"{name}: no safetensors weights in this folder; pickled weights are not read, "
             f"since opening them can run code: convert them to safetensors"
@@ -134,7 +153,8 @@ def find_folder(name: str, revision: str | None) -> Path:
                 name, revision=revision, allow_patterns=SMALL_FILES, ignore_patterns=["*/*"]
             )
         )
-    check_adapter(name, found)
+    if not (found / "config.json").exists():
+        _refuse_adapter(name, found)
     with explain_failures(name):
         # The weights of one model alone: some repositories hold several kinds of them.
         weights = [WEIGHTS, *(read_index(found / INDEX) if (found / INDEX).exists() else ())]
@@ -143,8 +163,8 @@ def find_folder(name: str, revision: str | None) -> Path:
     return found
 
 
-def check_adapter(name: str, folder: Path) -> None:
-    """Refuse a folder of an adapter, which is no model without another one.
+def _refuse_adapter(name: str, folder: Path) -> None:
+    """Refuse a folder of an adapter alone, which is no model without another one.
 
     Raises:
         ValueError: if it is one.
@@ -153,8 +173,8 @@ def check_adapter(name: str, folder: Path) -> None:
         about = read_json(folder / ADAPTER)
         base = about.get("base_model_name_or_path") if isinstance(about, dict) else None
         raise ValueError(
-            f"{name}: an adapter of {str(base)[:200]!r} ({ADAPTER}), not a whole model; merge it "
-            f"into that model (merge_and_unload of peft), save the result and give its folder"
+            f"{name}: an adapter of {str(base)[:200]!r} ({ADAPTER}), not a whole model; give that "
+            f"model, and this as its adapter: load(model, adapter=...) or --adapter DIR"
         )
 
 

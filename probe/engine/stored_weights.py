@@ -59,7 +59,7 @@ def read_stored(folder: Path) -> Stored:
     found: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
     for file in find_files(folder):
-        for name, weight in _read_header(folder / file).items():
+        for name, weight in read_header(folder / file).items():
             if name in found:
                 raise ValueError(
                     f"{folder}: the weight {name!r} is both in {origin[name]} and in {file}; "
@@ -110,7 +110,12 @@ def read_index(path: Path) -> list[str]:
     return sorted(set(places.values()))
 
 
-def _read_header(path: Path) -> dict[str, Tensor]:
+def read_header(path: Path) -> dict[str, Tensor]:
+    """Read the names, shapes and types of the weights in one file.
+
+    Raises:
+        ValueError: if it is missing, damaged, or not an ordinary file of its folder.
+    """
     _check_place(path)
     try:
         with path.open("rb") as file:
@@ -160,16 +165,19 @@ def _check_place(path: Path) -> None:
         )
 
 
-def compare(model_class: Any, config: Any, stored: Stored) -> Mapping[str, Collection[Any]]:
-    """Compare stored weights with those of the model that a configuration describes.
+def build_empty(
+    model_class: Any, config: Any, stored: Stored
+) -> tuple[Any, Mapping[str, Collection[Any]]]:
+    """Build the model that a configuration describes, and compare stored weights with its own.
 
     Costs milliseconds: the model is built and filled without memory.
 
     Returns:
-        Missing, left over and mismatched weights, as transformers lists them.
+        The model, whose weights are on the device "meta"; and the missing, left over and mismatched
+        weights, as transformers lists them.
     """
     with _quiet_loading():
-        _, info = model_class.from_pretrained(
+        return model_class.from_pretrained(
             None,
             config=config,
             state_dict=dict(stored),
@@ -177,7 +185,6 @@ def compare(model_class: Any, config: Any, stored: Stored) -> Mapping[str, Colle
             ignore_mismatched_sizes=True,  # or the error would not say which
             output_loading_info=True,
         )
-    return info
 
 
 def check_plain(source: str, stored: Stored) -> None:

@@ -1,0 +1,314 @@
+"""A checkpoint's files, found and checked before its weights are read, which may take minutes.
+
+All that costs little comes first: options, device, configuration, processor, chat template, adapter,
+the headers of the weights, and a model without memory that shows whether all of them fit.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoProcessor,
+    BitsAndBytesConfig,
+)
+from transformers.utils.import_utils import is_flash_attn_2_available
+
+from probe.engine.adapters import Adapter, AdapterFiles, find_adapter
+from probe.engine.chat_templates import set_template
+from probe.engine.checkpoint import Checkpoint
+from probe.engine.configuration import (
+    Configuration,
+    check_layers,
+    check_packages,
+    quantization_of,
+    read_configuration,
+)
+from probe.engine.families import family_of
+from probe.engine.opening import (
+    ADAPTER,
+    BEST_DEVICE,
+    DTYPES,
+    check_dtype,
+    explain_failures,
+    find_device,
+    find_folder,
+)
+from probe.engine.processors import check_processor
+from probe.engine.stored_weights import (
+    Stored,
+    build_empty,
+    check_plain,
+    check_quantized,
+    read_stored,
+    refuse_broken,
+    refuse_differences,
+)
+from probe.spelling import find_similar
+
+ORGANISM = "organism"
+"""The name of the shipped model, where a checkpoint's name is asked for."""
+
+LIKENESS = 0.75
+"""The least likeness, from 0 to 1, of a name that must be meant to be that of the shipped model: a
+letter or two are wrong."""
+
+SPREAD = "spread"
+"""The device that means all there are, layer by layer, and main memory for what is left."""
+
+ATTENTION = ("sdpa", "flash_attention_2", "eager")
+QUANTIZE = ("8bit", "4bit")
+
+NO_FOLDER = "no-adapter-here"
+"""A folder that no checkpoint has. Transformers looks for an adapter in the folder of a model, and
+would put it into the model unasked."""
+
+
+@dataclass(frozen=True)
+class OpeningOptions:
+    """Choices about how a checkpoint is opened, as `probe.load` documents them."""
+
+    device: str = BEST_DEVICE
+    dtype: str = "auto"
+    revision: str | None = None
+    attention: str = "sdpa"
+    quantize: str | None = None
+    chat_template: str | Path | None = None
+    adapter: str | Path | None = None
+
+    def check(self) -> None:
+        """Refuse options that are unknown, or need what is not there.
+
+        Raises:
+            ValueError: if there is one.
+        """
+        check_dtype(self.dtype)
+        if self.device != SPREAD:
+            find_device(self.device)
+        if self.attention not in ATTENTION:
+            known = ", ".join(ATTENTION)
+            raise ValueError(f"unknown attention {self.attention!r}; give one of {known}")
+        if self.attention == "flash_attention_2" and not is_flash_attn_2_available():
+            raise ValueError(
+                "attention 'flash_attention_2' needs the package flash-attn and a GPU that it "
+                "knows; install it, or give attention 'sdpa'"
+            )
+        if self.quantize not in (None, *QUANTIZE):
+            known = ", ".join(QUANTIZE)
+            raise ValueError(f"cannot quantize to {self.quantize!r}; give one of {known}")
+        if self.quantize and find_spec("bitsandbytes") is None:
+            raise ValueError(
+                f"weights in {self.quantize} need the package bitsandbytes, which is not "
+                f"installed; install it, or leave the weights as they are"
+            )
+
+    def refuse_for_memory(self) -> None:
+        """Refuse options about files for a model that is in memory, which stays as it is.
+
+        Raises:
+            ValueError: if one is given.
+        """
+        given = [
+            option.name
+            for option in fields(self)
+            if option.name != "chat_template" and getattr(self, option.name) != option.default
+        ]
+        if given:
+            raise ValueError(
+                f"{given[0]}={str(getattr(self, given[0]))!r} is for a checkpoint that is opened "
+                f"here; a model in memory is used as it is: change it before you give it, and "
+                f"leave {given[0]} out"
+            )
+
+    def for_transformers(self, device: torch.device | None) -> dict[str, Any]:
+        """Translate the options to those of transformers.
+
+        Args:
+            device: The device of the model; None to spread it over all there are.
+        """
+        options: dict[str, Any] = {
+            "dtype": DTYPES[self.dtype],
+            "attn_implementation": self.attention,
+        }
+        if device is None:
+            options["device_map"] = "auto"
+        elif self.quantize:
+            options["device_map"] = {"": device}  # placed as they are read
+        if self.quantize == "8bit":
+            options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
+        elif self.quantize == "4bit":
+            options["quantization_config"] = BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16
+            )
+        return options
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFiles:
+    """A checkpoint whose files are checked and whose weights are not read yet."""
+
+    name: str
+    revision: str | None
+    folder: Path
+    options: OpeningOptions
+
+    device: torch.device | None
+    """The device that the model will be on; None if it is spread over all there are."""
+
+    empty: Checkpoint
+    """The checkpoint with a model that has no memory for its weights."""
+
+    stored: Stored
+    adapter_files: AdapterFiles | None
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """The adapter that the model will have."""
+        return None if self.adapter_files is None else self.adapter_files.adapter
+
+    @property
+    def preferred_frames(self) -> int:
+        """The number of frames to sample for this model, unless there is a reason for another."""
+        return self.empty.preferred_frames
+
+    def read_weights(self) -> Checkpoint:
+        """Read the weights, put the model where it belongs, and its adapter into it.
+
+        Raises:
+            ValueError: if the weights cannot be read, are not finite, or are not those that the
+                configuration describes.
+        """
+        empty = self.empty
+        placed = self.options.for_transformers(self.device)
+        with explain_failures(self.name):
+            module, differences = type(empty.module).from_pretrained(
+                self.folder,
+                config=AutoConfig.from_pretrained(self.folder, trust_remote_code=False),
+                **placed,
+                trust_remote_code=False,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,  # or the error would not say which
+                output_loading_info=True,
+                adapter_kwargs={"subfolder": NO_FOLDER},
+            )
+        # Those of quantized weights can only be compared now, under the names of their package.
+        refuse_differences(self.name, differences)
+        if "device_map" not in placed:
+            module = module.to(self.device)
+        if self.adapter_files is not None:
+            self.adapter_files.apply(self.name, module)
+        refuse_broken(self.name, module)
+        return Checkpoint(module, empty.processor, empty.family)
+
+
+def find_model(checkpoint: str | Path, options: OpeningOptions) -> ModelFiles:
+    """Find the files of a checkpoint and check all that costs little; none of its weights is read.
+
+    One on the hub is downloaded, unless it was before.
+
+    Raises:
+        ValueError: as `probe.load` says.
+    """
+    name = str(checkpoint)
+    options.check()
+    if name == ORGANISM:
+        # Stored in half precision to be small, and computed in full.
+        own = "float32" if options.dtype == "auto" else options.dtype
+        return _check_files(name, None, _find_organism(), replace(options, dtype=own))
+    # No repository on the hub has a name so like it, and nobody should wait for the network's word.
+    if "/" not in name and not Path(name).exists() and find_similar(name, [ORGANISM], LIKENESS):
+        raise ValueError(
+            f"no model is called {name!r}; did you mean {ORGANISM}? Give a checkpoint's folder, "
+            f"its name on the hub, or {ORGANISM} for the shipped model"
+        )
+    folder = find_folder(name, options.revision)
+    # The hub's cache names the folder of a revision by its commit.
+    commit = folder.name if folder.parent.name == "snapshots" else None
+    return _check_files(name, commit or options.revision, folder, options)
+
+
+def _find_organism() -> Path:
+    return Path(str(resources.files("probe.organism") / "weights"))
+
+
+def _check_files(
+    name: str, revision: str | None, folder: Path, options: OpeningOptions
+) -> ModelFiles:
+    written = read_configuration(folder)
+    family = family_of(written["model_type"])
+    adapter = _find_adapter(name, folder, options)
+    stored = _check_stored(name, folder, written)
+    with explain_failures(name):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+    set_template(processor, options.chat_template)
+    check_processor(name, processor, config, family)
+    module = _build_module(name, config, stored)
+    if adapter is not None:
+        adapter.apply(name, module)
+    empty = Checkpoint(module, processor, family)
+    empty.check_grid()
+    return ModelFiles(
+        name, revision, folder, options, _choose_device(name, options), empty, stored, adapter
+    )
+
+
+def _choose_device(name: str, options: OpeningOptions) -> torch.device | None:
+    if options.device == SPREAD:
+        return None
+    if name == ORGANISM and options.device == BEST_DEVICE:
+        # So small that a GPU takes longer; and its numbers stay those that are published.
+        return torch.device("cpu")
+    return find_device(options.device)
+
+
+def _find_adapter(name: str, folder: Path, options: OpeningOptions) -> AdapterFiles | None:
+    """Find the adapter that is asked for; say so if there is another that is not."""
+    if options.adapter is None:
+        if (folder / ADAPTER).exists():
+            warnings.warn(
+                f"{name} holds a whole model and an adapter: the model is read as it is, without "
+                f"the adapter; give the folder as its adapter, too, to have both",
+                stacklevel=2,
+            )
+        return None
+    found = find_adapter(str(options.adapter))
+    if found.folder.resolve() != folder.resolve():
+        found.check_base(name)
+    return found
+
+
+def _check_stored(name: str, folder: Path, written: Configuration) -> Stored:
+    """Read what weights are stored, and compare it with what the configuration says of them."""
+    quantization = quantization_of(written)
+    if quantization is not None:
+        check_packages(name, quantization)
+    stored = read_stored(folder)
+    if quantization is None:
+        check_plain(name, stored)
+    else:
+        check_quantized(name, quantization, stored)
+    check_layers(folder, written, len(stored))
+    return stored
+
+
+def _build_module(name: str, config: Any, stored: Mapping[str, Any]) -> Any:
+    """Build the model without memory, and compare it with the weights that are stored."""
+    model_class: Any = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
+    text = config.get_text_config()
+    with explain_failures(name):
+        # Quantized weights have other names and shapes until their package has put them in place,
+        # so it is only afterwards that they can be compared.
+        if any(getattr(part, "quantization_config", None) for part in (config, text)):
+            with torch.device("meta"):
+                return model_class(config)
+        module, differences = build_empty(model_class, config, stored)
+    refuse_differences(name, differences)
+    return module
