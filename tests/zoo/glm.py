@@ -22,7 +22,7 @@ EXPERTS = {
 }  # fmt: skip
 
 
-def _glm(name: str, eye: str, **text: Any) -> tuple[str, Any, Any]:
+def _glm(name: str, eye: str, processor: str = "", **text: Any) -> tuple[str, Any, Any]:
     words = ("<|user|>", "<|assistant|>", "[gMASK]", "<sop>", "<think>", "</think>")
     marks = [mark for mark in MARKS.values() if mark not in ("<|image|>", "<|video|>")]
     tokenizer = make_tokenizer(*marks, *words, image_token="<|image|>", video_token="<|video|>")
@@ -32,7 +32,7 @@ def _glm(name: str, eye: str, **text: Any) -> tuple[str, Any, Any]:
         **{name: tokenizer.convert_tokens_to_ids(mark) for name, mark in MARKS.items()},
     )
     size = {"shortest_edge": 64, "longest_edge": 24 * 40 * 6}
-    processor = getattr(hf, f"{eye}Processor")(
+    made = getattr(hf, f"{processor or eye}Processor")(
         image_processor=getattr(hf, f"{eye}ImageProcessor")(merge_size=2, size=size, **PATCHES),
         tokenizer=tokenizer,
         video_processor=getattr(hf, f"{eye}VideoProcessor")(
@@ -45,7 +45,8 @@ def _glm(name: str, eye: str, **text: Any) -> tuple[str, Any, Any]:
             "<|assistant|>\n",
         ),
     )
-    return f"{name}ForConditionalGeneration", config, processor
+    kind = "Glm46V" if name == "Glmga" else name
+    return f"{kind}ForConditionalGeneration", config, made
 
 
 def _glm4v() -> tuple[str, Any, Any]:
@@ -64,9 +65,14 @@ def _glm46v_moe() -> tuple[str, Any, Any]:
     return _glm("Glm46V", "Glm46V", model_type="glm4v_moe_text", **EXPERTS)
 
 
+def _glmga() -> tuple[str, Any, Any]:
+    return _glm("Glmga", "Glmga", "Glm46V")
+
+
 BUILDERS = {
     "glm4v": _glm4v,
     "glm4v_moe": _glm4v_moe,
     "glm46v": _glm46v,
     "glm46v_moe": _glm46v_moe,
+    "glmga": _glmga,
 }

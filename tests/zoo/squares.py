@@ -106,9 +106,44 @@ def _video_llava() -> tuple[str, Any, Any]:
     return "VideoLlavaForConditionalGeneration", config, processor
 
 
+def _perception_lm() -> tuple[str, Any, Any]:
+    turns = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+    tokenizer = make_tokenizer(*turns, image_token="<|image|>", video_token="<|video|>")
+    config = hf.PerceptionLMConfig(
+        vision_config={
+            "model_type": "timm_wrapper", "architecture": "vit_pe_core_large_patch14_336",
+            "do_pooling": False, "num_classes": 0, "global_pool": "",
+            "model_args": {
+                "embed_dim": 32, "img_size": (24, 24), "depth": 2, "num_heads": 2, "patch_size":
+                (4, 4), "class_token": True, "global_pool": "", "use_post_transformer_norm": False,
+                "init_values": 0.1, "ref_feat_shape": (1, 1),
+            },
+        },
+        text_config=text_config(hf.LlamaConfig, tokenizer),
+        image_token_id=tokenizer.image_token_id,
+        video_token_id=tokenizer.video_token_id,
+        projector_pooling_ratio=2,
+    )  # fmt: skip
+    processor = hf.PerceptionLMProcessor(
+        image_processor=hf.PerceptionLMImageProcessor(tile_size=24),
+        tokenizer=tokenizer,
+        video_processor=hf.PerceptionLMVideoProcessor(size={"height": 24, "width": 24}),
+        patch_size=4,
+        pooling_ratio=2,
+        chat_template=write_template(
+            "<|video|>",
+            "<s><|start_header_id|>user<|end_header_id|>\n\n",
+            "<|eot_id|>",
+            "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        ),
+    )
+    return "PerceptionLMForConditionalGeneration", config, processor
+
+
 BUILDERS = {
     "llava_onevision": _llava_onevision,
     "internvl": _internvl,
     "smolvlm": _smolvlm,
     "video_llava": _video_llava,
+    "perception_lm": _perception_lm,
 }

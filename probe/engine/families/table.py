@@ -56,6 +56,12 @@ FAMILIES = {
         _merging("ernie4_5_vl_moe"),
         # Similar frames would leave cells without a token.
         _merging("video_llama_3", processing={"use_token_compression": False}),
+        _merging("muse_glimmer", processing={"videos_kwargs": {"return_metadata": True}}),
+        _merging("lfm3_vl", frame_marks=VISION),
+        _merging("kimi_k25"),
+        _merging("minimax_m3_vl", "video_token_index"),
+        Family("perception_lm", tilings.tile_perception_lm),
+        Family("molmo2", tilings.tile_molmo2, "image_patch_id"),
         Family("gemma4", tilings.tile_gemma4),
         Family("gemma4_unified", tilings.tile_gemma4_unified),
         # Slices of a frame would show parts of it a second time.
@@ -66,5 +72,6 @@ FAMILIES = {
         _merging("glm4v", "image_token_id"),
         _merging("glm4v_moe", "image_token_id"),
         _merging("glm46v", "image_token_id"),
+        _merging("glmga", "image_token_id"),
     )
 }

@@ -93,3 +93,16 @@ def tile_gemma4_unified(config: Any, processor: Any, video: Video, inputs: Input
     """Take the large patches of each frame, as many as the processor gave places to."""
     columns, rows = (inputs["video_position_ids"][0].amax(dim=0) + 1).tolist()
     return cells_of_frames(video, processor, rows, columns)
+
+
+def tile_molmo2(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:  # noqa: ARG001
+    """Pool the patches of a square of each frame; the processor counts the cells itself."""
+    _, rows, columns = inputs["video_grids"][0].tolist()
+    return cells_of_frames(video, processor, rows, columns)
+
+
+def tile_perception_lm(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:  # noqa: ARG001
+    """Pool the patches of a square of each frame."""
+    rows, columns = count_patches(inputs["pixel_values_videos"], processor.patch_size)
+    pooled = processor.pooling_ratio
+    return cells_of_frames(video, processor, rows // pooled, columns // pooled)
