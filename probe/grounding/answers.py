@@ -249,7 +249,8 @@ class Answer:
             draw_activation(ax, look.table, look.tokens, title=name)
         chosen = self.scores.index(self.score)
         rule = getattr(self.config.track, "__name__", type(self.config.track).__name__)
-        draw_candidate_scores(scored, self.scores, chosen, title=f"track, by {rule}")
+        chosen_kind = "box" if self.video.is_still else "track"
+        draw_candidate_scores(scored, self.scores, chosen, title=f"{chosen_kind}, by {rule}")
         for part in times:
             draw_frame_scores(
                 part.subplots(), self.video, self.when.heatmap, self.frame_scores, self.span
