@@ -18,10 +18,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.engine.grids import Cells
 from probe.engine.model import VideoLM
 from probe.engine.questions import AttentionSelection, QuestionTokens
 from probe.engine.view import View
-from probe.video import Video
+from probe.video import Box, Video
 
 FRAMES = 5
 """Frames of the video that is shown, an odd number: models that merge frames must pad it."""
@@ -165,7 +166,7 @@ def paint_proof(model: VideoLM, view: View) -> Proof:
     hits, leak, missed = 0, 0.0, ""
     allowed = LEAK_8BIT if model.quantized == "8bit" else LEAK
     count = len(view.video)
-    spots = _spots(max(count, SPOTS), *view.grid.shape[1:])
+    spots = _spots(max(count, SPOTS), cells, view.video.size)
     # One cell in each frame, since a pass of the vision tower is what this costs; several in a
     # picture, of which one cell could be right by chance.
     for number, (row, column) in enumerate(spots):
@@ -252,12 +253,21 @@ def _visual_tokens(view: View) -> Float[Tensor, "frame row column hidden"]:
     )
 
 
-def _spots(count: int, rows: int, columns: int) -> list[tuple[int, int]]:
+def _spots(count: int, cells: Cells, size: tuple[int, int]) -> list[tuple[int, int]]:
     """Choose cells to paint, off the diagonal, so that rows taken for columns are noticed."""
-    cells = [(row, column) for row in range(rows) for column in range(columns)]
-    tilted = [(row, column) for row, column in cells if row != column] or cells
+    _, rows, columns = cells.shape
+    places = [(row, column) for row in range(rows) for column in range(columns)]
+    # Those of a processor's own margin around the picture have no pixels to paint.
+    places = [place for place in places if _is_within(cells.box(*place), size)] or places
+    tilted = [(row, column) for row, column in places if row != column] or places
     chosen = np.linspace(0, len(tilted) - 1, count).round().astype(int)
     return [tilted[index] for index in chosen]
+
+
+def _is_within(box: Box, size: tuple[int, int]) -> bool:
+    """Tell whether the middle of a cell lies in a frame of this height and width."""
+    left, top, right, bottom = box
+    return 0 <= left + right < 2 * size[1] and 0 <= top + bottom < 2 * size[0]
 
 
 def _painted(view: View, place: int, row: int, column: int) -> Video:
