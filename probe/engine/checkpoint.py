@@ -10,7 +10,6 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
@@ -23,9 +22,9 @@ from probe.engine.grids import VisualGrid
 from probe.engine.media import Medium
 from probe.engine.metadata import describe_times
 from probe.engine.opening import first_line
+from probe.engine.pixels import choose_size
 from probe.engine.prompts import AnswerIds, PromptWriter, answer_ids
 from probe.video import Video
-
 
 HEAD_STEPS: Mapping[str, Callable[[Tensor, float], Tensor]] = MappingProxyType(
     {
@@ -47,6 +46,9 @@ class Checkpoint:
 
     processor: Any
     family: Family
+
+    pixels: int | None = None
+    """The most pixels of a frame that were asked for; None for as many as its authors document."""
 
     @property
     def config(self) -> Any:
@@ -100,10 +102,14 @@ class Checkpoint:
         return measure_context(self.config.get_text_config())
 
     @property
+    def settings(self) -> Any:
+        """The part of the processor that makes pictures of what the model is shown."""
+        return getattr(self.processor, f"{self.medium}_processor")
+
+    @property
     def preferred_frames(self) -> int:
         """The number of frames to sample: the checkpoint's own, else its family's."""
-        settings = getattr(self.processor, f"{self.family.medium}_processor")
-        return getattr(settings, "num_frames", None) or self.family.frames
+        return getattr(self.settings, "num_frames", None) or self.family.frames
 
     def for_video(self, video: Video) -> "Checkpoint":
         """Return the checkpoint as it reads this video or picture: by that entry of its family.
@@ -137,10 +143,11 @@ class Checkpoint:
         Raises:
             ValueError: if the processor refuses the video.
         """
+        shown = self._show(video)
         try:
             made = self.processor(
                 text=[text],
-                **self._show(video),
+                **shown,
                 return_text_replacement_offsets=True,
                 return_tensors="pt",
                 **self.family.processing,
@@ -154,24 +161,29 @@ class Checkpoint:
             ) from failure
         ((written,),) = made.pop("text_replacement_offsets")
         (last_visual,) = self.processor.tokenizer.convert_ids_to_tokens([self.placeholder])
-        inputs = {name: self._placed(name, value) for name, value in made.items()}
+        # Pictures alone take the number type of the weights; times keep float32, since positions in
+        # the sequence are computed from them.
+        types = {name: self.dtype for name in made if name.startswith("pixel_values")}
+        inputs = {name: value.to(self.device, types.get(name)) for name, value in made.items()}
         return inputs, written["replacement"].rpartition(last_visual)[2]
 
     def _show(self, video: Video) -> dict[str, Any]:
-        """Make the arguments of the processor for what is seen: a video, or its one picture."""
+        """Make the arguments of the processor for what is seen: a video, or its one picture.
+
+        Raises:
+            ValueError: if the processor cannot keep to the pixels that were asked for.
+        """
+        size = choose_size(self.settings, self.pixels, len(video))
+        sized = {} if size is None else {"size": size}
         if self.family.medium == "image":
             # Of a bare array, processors guess which axis is that of the colours.
-            return {"images": [Image.fromarray(video.frames[0])]}
+            return {"images": [Image.fromarray(video.frames[0])], **sized}
         return {
+            **sized,
             "videos": [video.frames],
             "video_metadata": [describe_times(video)],
             "do_sample_frames": False,
         }
-
-    def _placed(self, name: str, value: Tensor) -> Tensor:
-        """Move an input to the device; pictures alone take the number type of the weights."""
-        # Times keep float32: positions in the sequence are computed from them.
-        return value.to(self.device, self.dtype if name.startswith("pixel_values") else None)
 
     def grid(self, video: Video, inputs: Inputs) -> VisualGrid:
         """Find which position of the sequence is which cell of the video."""
@@ -203,33 +215,3 @@ class Checkpoint:
             if (number := getattr(config, name, None)) is not None:
                 logits = apply(logits, number)
         return logits
-
-    def lens(self, states: Float[Tensor, "token hidden"]) -> Float[Tensor, "token word"]:
-        """Compute the next-token logits that states inside the decoder would give as the last."""
-        return self.logits(self.decoder.norm(states))
-
-    def check_grid(self) -> None:
-        """Refuse a checkpoint whose processor does not do what its family's entry says.
-
-        Needs the processor alone, so it costs milliseconds however large the model.
-
-        Raises:
-            ValueError: if it cannot read a video, or there are not as many visual tokens as cells.
-        """
-        count = 2 if self.family.medium == "video" else 1
-        blank = Video(
-            np.zeros((count, 64, 96, 3), np.uint8), tuple(range(count)), np.arange(count) / 2
-        )
-        text = self.writer(before=0).text("?")
-        try:
-            inputs = self.process(blank, text)
-            self.grid(blank, inputs)
-            self.embed(inputs["input_ids"].unique().tolist())
-        except ValueError:
-            raise
-        except Exception as failure:  # settings of a processor can raise anything
-            raise ValueError(
-                f"the processor of this checkpoint cannot read a blank {self.family.medium} "
-                f"({type(failure).__name__}: {first_line(failure)}); compare its files with those "
-                f"that were published"
-            ) from failure

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probe.engine.blank_video import check_grid
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.early_stops import early_stop
 from probe.engine.families import Inputs
@@ -370,4 +371,4 @@ class Decoder:
             raise ValueError(
                 f"this checkpoint is not built like a {model_type} model: {failure}"
             ) from failure
-        self.checkpoint.check_grid()
+        check_grid(self.checkpoint)

@@ -18,6 +18,7 @@ from torch.distributed.tensor import DTensor
 from transformers import Pipeline, PretrainedConfig, PreTrainedTokenizerBase
 
 from probe.engine.adapters import unwrap_adapted
+from probe.engine.blank_video import check_grid
 from probe.engine.chat_templates import set_template
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.families import family_of
@@ -344,4 +345,4 @@ def _check_words(name: str, checkpoint: Checkpoint) -> None:
             f"{name}: the model takes token {mark} for a visual one, and the processor writes "
             f"{' or '.join(map(str, sorted(marks)))}; give the processor that belongs to the model"
         )
-    checkpoint.check_grid()
+    check_grid(checkpoint)

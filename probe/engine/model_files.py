@@ -23,6 +23,7 @@ from transformers.utils.import_utils import is_flash_attn_2_available
 
 from probe.engine.adapters import Adapter, AdapterFiles, find_adapter
 from probe.engine.chat_templates import set_template
+from probe.engine.blank_video import check_grid
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.configuration import (
     Configuration,
@@ -254,7 +255,7 @@ def _check_files(
     if adapter is not None:
         adapter.apply(name, module)
     empty = Checkpoint(module, processor, family)
-    empty.check_grid()
+    check_grid(empty)
     return ModelFiles(
         name, revision, folder, options, _choose_device(name, options), empty, stored, adapter
     )

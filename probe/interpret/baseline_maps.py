@@ -182,6 +182,7 @@ def logit_lens(view: View, word: str, layer: int) -> Heatmap:
         raise ValueError(f"{word!r} is not one token of this model; give a shorter word")
     if not 0 <= layer < view.checkpoint.depth:
         raise ValueError(f"there is no layer {layer}; this model has {view.checkpoint.depth}")
-    states = view.states(layer)[view.grid.positions]
-    said = view.checkpoint.lens(states).softmax(-1)[:, list(ids)].sum(-1)
+    # As the last layer's states would be: through the last norm, then the head.
+    states = view.checkpoint.decoder.norm(view.states(layer)[view.grid.positions])
+    said = view.checkpoint.logits(states).softmax(-1)[:, list(ids)].sum(-1)
     return Heatmap(view.grid.fold(said.detach().cpu()), view.grid.cells)

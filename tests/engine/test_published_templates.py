@@ -6,9 +6,11 @@ from tokenizers.processors import TemplateProcessing
 from zoo import moving, save_tiny
 from zoo.parts import hf
 
+from probe.engine.blank_video import check_grid
 from probe.engine.chat_templates import set_template
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.families import family_of
+from probe.engine.metadata import describe_times
 
 pytestmark = pytest.mark.slow  # each is quick; tiny checkpoints of many families take seconds
 
@@ -66,7 +68,7 @@ def documented(checkpoint, question=QUESTION):
         return_dict=True,
         return_tensors="pt",
         processor_kwargs={
-            "video_metadata": checkpoint._show(video)["video_metadata"],
+            "video_metadata": [describe_times(video)],
             "do_sample_frames": False,
             **checkpoint.family.processing,
         },
@@ -156,7 +158,7 @@ def test_a_template_that_leaves_a_thought_open_is_refused(name, open_family):
     with pytest.raises(
         ValueError, match=r"ends in an open thought.*--chat-template FILE"
     ) as refused:
-        checkpoint.check_grid()
+        check_grid(checkpoint)
     assert "\n" not in str(refused.value)
     assert mark in str(refused.value)
 
