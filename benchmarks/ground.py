@@ -42,7 +42,7 @@ from probe.grounding.presets import PRESETS
 from probe.grounding.queries import Queries, as_question, decompose
 from probe.grounding.reattention import Learning
 from probe.grounding.span_rules import best_span
-from probe.interpret.token_rules import Fixed
+from probe.interpret.token_rules import AnswerOpening
 from probe.organism.world import make_clip
 from probe.video import Span, Tube, Video
 
@@ -130,8 +130,8 @@ class Reference:
 
     def token(self, maps: Float[Tensor, "token frame row column"]) -> int:
         """Return the index of the token whose map is used, counted from the last."""
-        if isinstance(self.config.token, Fixed):
-            return self.config.token.index
+        if isinstance(self.config.token, AnswerOpening):
+            return -ROLE_TOKENS  # in this template, which is LLaVA-NeXT-Video's
         return int(maps[-ROLE_TOKENS:].amax(dim=(1, 2, 3)).argmax()) - ROLE_TOKENS
 
     def learn(self, question: str, learning: Learning) -> Float[Tensor, "visual hidden"]:

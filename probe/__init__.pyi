@@ -53,6 +53,7 @@ from probe.drawing.overlays import overlay as overlay
 from probe.viewer.page import page as page
 from probe.viewer.widget import show as show
 from probe.interpret.token_rules import MostActive as MostActive
+from probe.interpret.token_rules import AnswerOpening as AnswerOpening
 from probe.interpret.token_rules import Fixed as Fixed
 from probe.interpret.token_rules import AllOf as AllOf
 from probe.engine.attention import assemble as assemble

@@ -58,7 +58,7 @@ NAMESPACES: tuple[tuple[str, str], ...] = (
 """Groups of rules that go by one name, such as `probe.span_rules.TopHull`, and their modules."""
 
 ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("interpret.token_rules", ("MostActive", "Fixed", "AllOf")),
+    ("interpret.token_rules", ("MostActive", "AnswerOpening", "Fixed", "AllOf")),
     ("engine.attention", ("assemble",)),
     ("engine.grids", ("Cells",)),
     ("interpret.grounding_tokens", ("visual_activation",)),

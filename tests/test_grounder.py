@@ -20,7 +20,6 @@ from probe.grounding.presets import (
 from probe.grounding.queries import Queries
 from probe.grounding.span_rules import BestContrast
 from probe.interpret.baseline_maps import entropy_gradient
-from probe.interpret.token_rules import Fixed
 from probe.organism.world import make_clip
 from probe.video import Tube
 
@@ -109,7 +108,7 @@ def test_without_the_generic_prompt_maps_are_shares_of_attention(organism, video
 
 
 def test_a_word_without_a_like_in_the_generic_prompt_is_refused(organism, video, clip):
-    config = replace(PLAIN, token=Fixed(-14), generic="Please describe this video")
+    config = replace(PLAIN, token=lambda _: "Is", generic="Please describe this video")
     with pytest.raises(ValueError, match="'Is' has no counterpart in the generic prompt"):
         ground(organism, video, clip.things[0].query, config=config)
 

@@ -37,7 +37,7 @@ METHODS = (
     "direct",
 )
 
-TOKEN_RULES = ("MostActive", "AllOf", "Noun")
+TOKEN_RULES = ("MostActive", "AllOf", "AnswerOpening", "Noun")
 
 RULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -7,7 +7,7 @@ from typing import Any
 from probe.engine.readings import shorten
 from probe.grounding.looks import Look
 from probe.grounding.noun_rule import Noun
-from probe.interpret.token_rules import AllOf, Fixed, MostActive, TokenRule
+from probe.interpret.token_rules import AllOf, AnswerOpening, Fixed, MostActive, TokenRule
 from probe.plain import identity_of
 
 REASONS: Mapping[type, Callable[[Any], str]] = MappingProxyType(
@@ -16,6 +16,7 @@ REASONS: Mapping[type, Callable[[Any], str]] = MappingProxyType(
             f"{' or '.join(rule.among)} token with the highest visual activation"
         ),
         AllOf: lambda rule: f"all {' and '.join(rule.kinds)} tokens",
+        AnswerOpening: lambda _: "the token that opens the answer's turn",
         Fixed: lambda rule: f"always token {rule.index}, counted from the end",
         Noun: lambda _: "the noun of the question",
     }

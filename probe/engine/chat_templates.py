@@ -134,7 +134,7 @@ def write_around(
     return TurnText(opening, closing[:ending], closing[ending:])
 
 
-def choose_specials(processor: Any, text: str) -> Mapping[str, bool]:
+def choose_specials(processor: Any, text: str) -> dict[str, Any]:
     """Choose whether the tokenizer adds its special tokens to a text in a chat template.
 
     A text that already begins with the tokenizer's own first token gets no second one, as in

@@ -16,7 +16,7 @@ from probe.grounding.noun_rule import Noun
 from probe.grounding.span_rules import BestContrast, GrowFromPeak, TopHull
 from probe.grounding.track_rules import AttentionBySize, AttentionPeak, CausalEffect, PeakInTrack
 from probe.interpret.baseline_maps import entropy_gradient
-from probe.interpret.token_rules import AllOf, Fixed, MostActive
+from probe.interpret.token_rules import AllOf, AnswerOpening, Fixed, MostActive
 from probe.spelling import explain_unknown
 
 Rule: TypeAlias = Callable[..., Any]
@@ -69,11 +69,14 @@ def _put_loss(config: GrounderConfig, loss: Rule) -> GrounderConfig:
     return replace(config, **changed)
 
 
+TOKEN_RULES = (MostActive, AllOf, AnswerOpening, Noun, Fixed)
+"""The shipped rules for the tokens of either part."""
+
 RULE_KINDS: Mapping[str, RuleKind] = MappingProxyType(
     {
         # Those that go by their name alone come first; the help and errors list them in this order.
-        "token": RuleKind(_put_in("token"), (MostActive, AllOf, Noun, Fixed)),
-        "token_when": RuleKind(_put_in("token_when"), (MostActive, AllOf, Noun, Fixed)),
+        "token": RuleKind(_put_in("token"), TOKEN_RULES),
+        "token_when": RuleKind(_put_in("token_when"), TOKEN_RULES),
         "fuse": RuleKind(_put_in("fuse"), (entropy_gradient,)),
         "track": RuleKind(_put_in("track"), (AttentionPeak, AttentionBySize, CausalEffect)),
         "frame_scores": RuleKind(_put_in("frames"), (PeakInTrack,)),

@@ -12,7 +12,7 @@ from probe.grounding.reattention import Absolute, Learning
 from probe.grounding.span_rules import GrowFromPeak
 from probe.grounding.track_rules import CausalEffect
 from probe.interpret.baseline_maps import entropy_gradient
-from probe.interpret.token_rules import AllOf, Fixed
+from probe.interpret.token_rules import AllOf, AnswerOpening
 from probe.spelling import explain_unknown
 
 EVERY_TOKEN = AllOf(("template", "word", "stop", "role"))
@@ -31,15 +31,16 @@ PAPER = GrounderConfig(
 
 RELEASED_CODE = GrounderConfig(
     generic=GENERIC_RELEASED,
-    token=Fixed(-5),
+    token=AnswerOpening(),
     span=GrowFromPeak(),
     learn_where=_RELEASED_LEARNING,
     learn_when=_RELEASED_LEARNING,
     assembly="mean",
     prompt_generic=True,
 )
-"""The choices of the authors' released code, if it ran: a fixed token (that of LLaVA-NeXT-Video),
-its own generic prompt, loss and span. Its layers [-26:-6] belong to a model of 32."""
+"""The choices of the authors' released code, if it ran: a fixed token (its -5 in LLaVA-NeXT-Video
+and its -3 in Qwen2-VL both open the answer's turn), its own generic prompt, loss and span. Its
+layers [-26:-6] belong to a model of 32."""
 
 PLAIN = GrounderConfig()
 """Probes alone: grounding token, relative attention and sub-queries, with nothing learned."""

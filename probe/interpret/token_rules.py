@@ -33,8 +33,36 @@ class MostActive:
 
 
 @dataclass(frozen=True)
+class AnswerOpening:
+    """The role token that opens the answer's turn: the released code's choice, in any template.
+
+    That code counts from the end, by model: -5 for LLaVA-NeXT-Video, -4 for ShareGPT4Video, -3 for
+    Qwen2-VL, LLaVA-OneVision and InternVL. Each is the first token of the answer's turn: the `A` of
+    ` ASSISTANT:`, or `<|im_start|>`. A template that closes a thought there has more tokens after
+    it, and the same one is meant.
+    """
+
+    def __call__(self, reading: Reading) -> tuple[int, ...]:
+        """Return the place of the token.
+
+        Raises:
+            ValueError: if the chat template opens no turn for the answer.
+        """
+        place = reading.prompt.opening
+        if place is None:
+            raise ValueError(
+                f"the chat template opens no turn for the answer to {reading.prompt.question!r}; "
+                f"choose another token, with MostActive() or Fixed(place)"
+            )
+        return (_check_role(reading, place),)
+
+
+@dataclass(frozen=True)
 class Fixed:
-    """One fixed token of every question: the released code's choice."""
+    """One fixed role token of every question, by its place.
+
+    A place means another token in another chat template; `AnswerOpening` means the same in all.
+    """
 
     index: int
     """Counted from the end: -1 is the last token before the answer."""
@@ -43,7 +71,7 @@ class Fixed:
         """Return the place of the token.
 
         Raises:
-            ValueError: if the question is shorter.
+            ValueError: if the question is shorter, or the token there is no role token.
         """
         # Not from the front: questions differ in length, but all end with the same role tokens.
         if not -len(reading.tokens) <= self.index < 0:
@@ -51,7 +79,22 @@ class Fixed:
                 f"there is no token {self.index} in a question of {len(reading.tokens)}; "
                 f"give -1 for the last to {-len(reading.tokens)} for the first"
             )
-        return (len(reading.tokens) + self.index,)
+        return (_check_role(reading, len(reading.tokens) + self.index),)
+
+
+def _check_role(reading: Reading, place: int) -> int:
+    """Return the place of a role token; another is one of the words, and differs with them."""
+    prompt = reading.prompt
+    roles = prompt.indices("role")
+    if place not in roles:
+        least = min(roles, default=len(prompt)) - len(prompt)
+        remedy = f"give {least} to -1, or AnswerOpening()" if roles else "give AllOf('word')"
+        raise ValueError(
+            f"token {place - len(prompt)} of {prompt.question!r} is {reading.tokens[place]!r}, a "
+            f"{prompt.tokens[place].kind} token and no role token: in this chat template "
+            f"{len(roles)} tokens follow the words; {remedy}"
+        )
+    return place
 
 
 @dataclass(frozen=True, init=False)

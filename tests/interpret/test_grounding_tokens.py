@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from tolerances import assert_equal_up_to_rounding
 
 from probe.engine.prompts import GENERIC
 from probe.interpret.grounding_tokens import grounding_token, rank_tokens, visual_activation
-from probe.interpret.token_rules import AllOf, Fixed, MostActive
+from probe.interpret.token_rules import AllOf, AnswerOpening, Fixed, MostActive
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,27 @@ def test_rules_choose_the_tokens_they_say(reading):
     assert AllOf()(reading) == reading.prompt.indices("role")
     with pytest.raises(ValueError, match="no token -99"):
         Fixed(-99)(reading)
+
+
+def test_the_released_codes_token_opens_the_answers_turn(reading):
+    """It is their -5 in the template of LLaVA-NeXT-Video, which is this model's."""
+    assert AnswerOpening()(reading) == Fixed(-5)(reading)
+    assert reading.tokens[AnswerOpening()(reading)[0]] == "A"
+
+
+@pytest.mark.parametrize("index", [-6, -7])
+def test_a_fixed_token_that_is_no_role_token_is_refused(reading, index):
+    with pytest.raises(
+        ValueError, match=rf"token {index} .* no role token.* give -5 to -1"
+    ) as refused:
+        Fixed(index)(reading)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_template_that_opens_no_turn_has_no_token_that_opens_one(reading):
+    without = replace(reading, prompt=replace(reading.prompt, opening=None))
+    with pytest.raises(ValueError, match="opens no turn for the answer"):
+        AnswerOpening()(without)
 
 
 def test_the_map_of_several_tokens_is_the_mean_of_theirs(reading):
