@@ -288,6 +288,9 @@ class Measurement:
         """Read the video of a sample, and convert its tracks to the frames of that video."""
         footage = sample.recording.read(self.config.frames or self.model.preferred_frames)
         sample.check_size(footage)
+        sample = sample.settle(footage)
+        if sample.truth is None:
+            raise ValueError(f"{sample.id}: its time and its boxes are not both known")
         truth = footage.from_source(sample.truth)
         if not len(truth):
             raise ValueError(f"{sample.id}: the true tube lies outside the part that is shown")

@@ -30,6 +30,7 @@ def check_samples(dataset: DataSet, limit: int | None = None) -> Iterator[Findin
             sample = dataset[index]
             footage = read(sample.recording, 1)
             sample.check_size(footage)
+            sample = sample.settle(footage)
         except (ValueError, OSError) as failure:
             yield Finding(name, str(failure), fatal=True)
         else:

@@ -35,12 +35,17 @@ class Footage:
 
     def to_source(self, tube: Tube) -> Tube:
         """Convert a tube from frames of the part to source frames."""
-        return Tube(tube.frames + self.offset, tube.boxes, tube.label)
+        return Tube(tube.frames + self.offset, tube.boxes, tube.label, tube.masks)
 
     def from_source(self, tube: Tube) -> Tube:
         """Convert a tube from source frames to frames of the part; empty if it lies outside."""
         inside = tube.within(Span(self.offset, self.offset + self.video.source_length))
-        return Tube(inside.frames - self.offset, inside.boxes, inside.label)
+        return Tube(inside.frames - self.offset, inside.boxes, inside.label, inside.masks)
+
+    def span_from_source(self, span: Span) -> Span:
+        """Convert a span from source frames to frames of the part; empty if it lies outside."""
+        inside = span & Span(self.offset, self.offset + self.video.source_length)
+        return Span(inside.start - self.offset, inside.stop - self.offset)
 
     @property
     def whole(self) -> Video:

@@ -8,13 +8,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from probe.datasets.footage import Footage, Recording
-from probe.metrics import PROTOCOLS
+from probe.metrics import PROTOCOLS, Known
 from probe.video import Span, Tube
 
 QueryKind: TypeAlias = Literal["declarative", "interrogative"]
@@ -27,11 +27,41 @@ SIDE_TOLERANCE = 1
 """Pixels by which a picture may be larger than annotated: encoders make odd sides even."""
 
 
+@dataclass(frozen=True)
+class SettledTruth:
+    """What an annotation says of one video, in its source frames and pixels."""
+
+    truth: Tube | None = None
+    time: Span | None = None
+    place: Tube | None = None
+    tracks: tuple[Tube, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Annotation(Protocol):
+    """A truth in another form, such as seconds or shares of the picture."""
+
+    @property
+    def known(self) -> Known:
+        """The parts of the truth that it holds, which are known before the video is read."""
+        ...
+
+    def settle(self, footage: Footage) -> SettledTruth:
+        """Convert it to source frames and pixels of the video.
+
+        Raises:
+            ValueError: if it is about another video.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
     """One query, and the truth that its answer is compared with.
 
-    A sample of your own needs the first four fields only:
+    A sample of your own needs the first four fields only; only the first three, if it is not known
+    when or where the answer is. What is not known is not scored.
 
     >>> import numpy as np
     >>> from probe.datasets import Sample, StoredVideo
@@ -45,8 +75,8 @@ class Sample:
 
     query: str
     recording: Recording
-    truth: Tube
-    """The tube that the query describes."""
+    truth: Tube | None = None
+    """The tube that the query describes; None if its time or its place is not known."""
 
     video_name: str = ""
     """Name of the video without suffix, by which its file of tracks is found; by default that of
@@ -69,37 +99,77 @@ class Sample:
     """Queries that are true of nothing in the video, each by a name of its kind. A method that can
     say that a thing is not there is tested with them; no figure about tubes follows from them."""
 
+    time: Span | None = None
+    """The time in which the query holds, of a sample whose boxes are not known."""
+
+    place: Tube | None = None
+    """Boxes of the queried thing, of a sample of which it is not known when the query holds."""
+
+    annotation: Annotation | None = None
+    """The truth in a form that needs the video; `settle` puts it into the fields above."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences about the annotation that a user should know of."""
+
     def __post_init__(self) -> None:
         # A copy that cannot be changed, since the caller may go on with the one that was given.
         object.__setattr__(self, "absent", MappingProxyType(dict(self.absent)))
         # The one way to derive a field of a frozen dataclass from another.
         if not self.video_name:
             object.__setattr__(self, "video_name", PurePath(self.recording.name).stem)
+        if self.truth is not None and (self.time is not None or self.place is not None):
+            raise ValueError(
+                f"{self.id}: a truth, and a time or place alone; give the truth if both are known"
+            )
 
     @property
-    def span(self) -> Span:
-        """Time in which the query holds."""
-        return self.truth.span
+    def span(self) -> Span | None:
+        """Time in which the query holds; None if it is not known."""
+        return self.time if self.truth is None else self.truth.span
+
+    @property
+    def boxes(self) -> Tube | None:
+        """True boxes, whether or not it is known when the query holds; None if there are none."""
+        return self.place if self.truth is None else self.truth
+
+    @property
+    def known(self) -> Known:
+        """The parts of the truth that are known, which alone are scored."""
+        if self.annotation is not None:
+            return self.annotation.known
+        return Known(time=self.span is not None, place=self.boxes is not None)
+
+    def settle(self, footage: Footage) -> "Sample":
+        """Return the sample with its truth in source frames and pixels of the video that was read.
+
+        Raises:
+            ValueError: if the truth is about another video.
+        """
+        if self.annotation is None:
+            return self
+        found = self.annotation.settle(footage)
+        return replace(
+            self,
+            annotation=None,
+            truth=found.truth,
+            time=found.time,
+            place=found.place,
+            tracks=found.tracks,
+            notes=(*self.notes, *found.notes),
+        )
 
     def find_tracks(self, footage: Footage) -> tuple[Tube, ...]:
         """Return the true tracks that the footage shows, in its frames: an oracle's candidates.
 
-        Without annotated tracks, there is that of the truth alone.
+        Without annotated tracks, there is that of the true boxes alone, if they are known.
         """
-        shown = (
-            footage.from_source(track) for track in self.tracks or (self._hold_truth(footage),)
-        )
+        held = () if self.boxes is None else (_hold(self.boxes, footage),)
+        shown = (footage.from_source(track) for track in self.tracks or held)
         return tuple(track for track in shown if len(track))
-
-    def _hold_truth(self, footage: Footage) -> Tube:
-        """Extend the truth over the whole source, with its first and last box held."""
-        # Boxes in the true span alone would tell an oracle's user when the query holds.
-        length = max(footage.source_length, self.truth.span.stop)
-        return self.truth.interpolated(range(length))
 
     def list_remarks(self, footage: Footage) -> tuple[str, ...]:
         """List what differs from the annotation, though an answer is possible."""
-        found = [self.recording.remark] if self.recording.remark else []
+        found = [*([self.recording.remark] if self.recording.remark else []), *self.notes]
         if self.length is None:
             return tuple(found)
         if abs(footage.source_length - self.length) > FRAME_TOLERANCE:
@@ -124,6 +194,12 @@ class Sample:
                 f"{self.recording.name}: pictures of {width} x {height}, but its boxes were drawn "
                 f"on {self.size[1]} x {self.size[0]}; give the video at its original size"
             )
+
+
+def _hold(boxes: Tube, footage: Footage) -> Tube:
+    """Extend true boxes over the whole source, with the first and the last one held."""
+    # Boxes in the true span alone would tell an oracle's user when the query holds.
+    return boxes.interpolated(range(max(footage.source_length, boxes.span.stop)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,8 +281,12 @@ class DataSet:
 def _hash_truth(samples: Iterable[Sample]) -> str:
     digest = hashlib.sha256()
     for sample in samples:
-        boxes = sample.truth.boxes.tolist()
-        record = [sample.id, sample.query, sample.truth.frames.tolist(), boxes]
+        known = sample.boxes
+        record = [sample.id, sample.query]
+        record += [[], []] if known is None else [known.frames.tolist(), known.boxes.tolist()]
+        # Last, and only where it is needed: full truths keep the hash that runs of them name.
+        if sample.truth is None:
+            record += ["partial", sample.time and [sample.time.start, sample.time.stop]]
         digest.update(json.dumps(record).encode())
     return digest.hexdigest()
 

@@ -1,5 +1,6 @@
 """An answer and the truth as one still picture: a strip of frames with both boxes and spans."""
 
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
@@ -7,6 +8,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from probe.datasets.footage import Footage
+from probe.datasets.samples import Sample
 from probe.drawing.overlays import ANSWER_COLOUR, TRUTH_COLOUR, TimeBar, draw_outline
 from probe.video import Span, Tube, Video
 
@@ -22,36 +24,41 @@ FRAME_GAP = 4
 TEXT_HEIGHT = 14
 """Height of text, in pixels."""
 
+NO_BOXES = Tube([], [])
+"""The true boxes of a query that has none."""
 
-def draw_answer_strip(footage: Footage, answer: Tube, truth: Tube, title: str) -> bytes:
+
+def draw_answer_strip(footage: Footage, answer: Tube, sample: Sample, title: str) -> bytes:
     """Draw frames from the time of the answer and the truth, with the boxes of both.
+
+    Of a truth that is known in part, that part is drawn.
 
     Args:
         footage: The video, whose sampled frames are drawn.
         answer: The answered tube in source frames; its boxes are solid.
-        truth: The true tube in source frames; its boxes are dashed.
+        sample: The query, settled on this video; its true boxes are dashed.
         title: The text below, usually the query.
 
     Returns:
         The picture as a PNG file.
     """
     video = footage.video
-    answer, truth = footage.from_source(answer), footage.from_source(truth)
-    pictures = [
-        _draw_frame(video, place, answer, truth) for place in _choose_places(video, answer, truth)
-    ]
+    answer, truth = footage.from_source(answer), footage.from_source(sample.boxes or NO_BOXES)
+    time = sample.span and footage.span_from_source(sample.span)
+    spans = [span for span in (answer.span, truth.span, time) if span]
+    pictures = [_draw_frame(video, place, answer, truth) for place in _choose_places(video, spans)]
     gap = np.full((FRAME_HEIGHT, FRAME_GAP, 3), 255, dtype=np.uint8)
     row = np.concatenate([part for one in pictures for part in (one, gap)][:-1], axis=1)
-    bars = [("answer", answer.span, ANSWER_COLOUR), ("truth", truth.span, TRUTH_COLOUR)]
+    bars = [("answer", answer.span, ANSWER_COLOUR)]
+    bars += [("truth", time, TRUTH_COLOUR)] if time else []
     below = TimeBar.of(video, bars, width=row.shape[1], unit=TEXT_HEIGHT, title=title).background
     file = BytesIO()
     Image.fromarray(np.concatenate([row, np.asarray(below)])).save(file, format="PNG")
     return file.getvalue()
 
 
-def _choose_places(video: Video, answer: Tube, truth: Tube) -> list[int]:
-    """Choose sampled frames, evenly over the time from the first to the last box of either tube."""
-    spans = [tube.span for tube in (answer, truth) if len(tube)]
+def _choose_places(video: Video, spans: Sequence[Span]) -> list[int]:
+    """Choose sampled frames, evenly over the time from the start of a span to the last end."""
     hull = Span(min(span.start for span in spans), max(span.stop for span in spans))
     within = [place for place, index in enumerate(video.indices) if index in hull]
     # A short tube may contain hardly any sampled frame: then the whole video is shown.

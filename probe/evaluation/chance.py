@@ -17,13 +17,13 @@ from probe.datasets.footage import read_recording
 from probe.engine.model import ORGANISM
 from probe.evaluation.candidates import Finder
 from probe.evaluation.config import EvaluationConfig
-from probe.evaluation.evaluator import score_prediction
+from probe.evaluation.evaluator import make_failed, score_prediction
 from probe.evaluation.faults import explain_failure
 from probe.evaluation.methods import Prediction, centred_span, find_largest
-from probe.evaluation.runner import FIGURES
+from probe.evaluation.runner import FIGURES, format_unknown
 from probe.grounding.queries import decompose
 from probe.grounding.sources import ByFile, ByModel
-from probe.metrics import bootstrap_interval
+from probe.metrics import QueryScore, bootstrap_interval
 from probe.organism.world import SAMPLED_FRAMES
 from probe.progress import make_bar
 from probe.video import Tube
@@ -84,9 +84,9 @@ class Chance:
     """The queries that could not be read or had no candidate, by name, and the reasons: they are 0
     in every figure."""
 
-    figures: Mapping[str, Mapping[str, Mapping[str, float]]]
-    """By guess and figure: the `mean` of the expectation over all queries, and the `low` and `high`
-    end of its 95 % interval."""
+    figures: Mapping[str, Mapping[str, Mapping[str, float] | None]]
+    """By guess and figure: the `mean` of the expectation over all `queries` whose truth allows the
+    figure, and the `low` and `high` end of its 95 % interval; None if there is no such query."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything in plain values."""
@@ -131,10 +131,11 @@ def measure_chance(
         except Exception as failure:  # noqa: BLE001  told with the reason, as a run does
             # As in a run: a query that cannot be answered counts as zero and is never left out.
             failed[name] = explain_failure(failure, name)
+            worst = make_failed(dataset, index, failed[name]).score
+            expected.append(dict.fromkeys(GUESSES, _expect_figures([worst])))
             continue
         counts.append(len(tracks))
         expected.append(_expect(sample, footage, tracks, protocol))
-    expected += [_NOTHING] * len(failed)
     return Chance(
         dataset=config.dataset,
         candidates=finder.describe()["from"],
@@ -150,9 +151,8 @@ def measure_chance(
 
 
 Expectations: TypeAlias = Mapping[str, Mapping[str, float]]
-"""The expected value of each figure of one query, by guess and figure."""
-
-_NOTHING: Expectations = {guess: dict.fromkeys(FIGURES, 0.0) for guess in GUESSES}
+"""The expected value of each figure of one query, by guess and figure. A figure that the query's
+truth does not allow is left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +172,7 @@ class _Preparer:
         sample = self.dataset[index]
         footage = self._read(sample.recording, self.frames)
         sample.check_size(footage)
+        sample = sample.settle(footage)
         splitter = self.config.splitter
         # Split by hand: a splitter takes the model, which is not there.
         queries = (
@@ -194,20 +195,33 @@ def _expect(
     for name, guess in GUESSES.items():
         predictions = guess.list_predictions(footage, tracks)
         scores = [score_prediction(sample, footage, one, protocol).score for one in predictions]
-        found[name] = {
-            figure: fmean(FIGURES[figure].value(score) for score in scores) for figure in FIGURES
-        }
+        found[name] = _expect_figures(scores)
     return found
 
 
-def _summarise(expected: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Average the expectations over all queries, with the interval over other queries."""
-    figures: dict[str, dict[str, float]] = {}
+def _expect_figures(scores: Sequence[QueryScore]) -> dict[str, float]:
+    """Average each figure over equally likely answers to one query."""
+    # All of them have the same figures, since these follow from what is known of the truth.
+    values = {name: [figure.value(score) for score in scores] for name, figure in FIGURES.items()}
+    return {
+        name: fmean(one for one in found if one is not None)
+        for name, found in values.items()
+        if None not in found
+    }
+
+
+def _summarise(expected: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float] | None]:
+    """Average the expectations over all queries that have them, with the interval over others."""
+    figures: dict[str, dict[str, float] | None] = {}
     for figure in FIGURES:
-        values = [one[figure] for one in expected]
+        values = [one[figure] for one in expected if figure in one]
+        if not values:
+            figures[figure] = None
+            continue
         # Not the interval of a share, such as Wilson's: an expectation may lie between 0 and 1.
         low, high = bootstrap_interval(values)
-        figures[figure] = {"mean": fmean(values), "low": low, "high": high}
+        mean = fmean(values)
+        figures[figure] = {"mean": mean, "low": low, "high": high, "queries": len(values)}
     return figures
 
 
@@ -224,6 +238,10 @@ def _find_frames(config: EvaluationConfig) -> int:
     return SAMPLED_FRAMES
 
 
+def _format_mean(figure: Mapping[str, float] | None) -> str:
+    return f"{'-':>11}" if figure is None else f"{100 * figure['mean']:11.1f}"
+
+
 def format_chance(chance: Chance) -> Iterator[str]:
     """Format chance as a table for the screen, in percent."""
     oracle = "; ORACLE: candidates are the truth" if chance.oracle else ""
@@ -233,13 +251,18 @@ def format_chance(chance: Chance) -> Iterator[str]:
     )
     yield f"{'':26} " + " ".join(f"{name:>11}" for name in FIGURES)
     for guess, figures in chance.figures.items():
-        shown = " ".join(f"{100 * figures[name]['mean']:11.1f}" for name in FIGURES)
-        yield f"{guess:26} {shown}"
+        yield f"{guess:26} {' '.join(_format_mean(figures[name]) for name in FIGURES)}"
     widest = max(
-        figure["high"] - figure["low"]
-        for figures in chance.figures.values()
-        for figure in figures.values()
+        (
+            figure["high"] - figure["low"]
+            for figures in chance.figures.values()
+            for figure in figures.values()
+            if figure is not None
+        ),
+        default=0.0,
     )
+    first = next(iter(chance.figures.values()))
+    yield from format_unknown({"queries": chance.queries, **first})
     yield (
         f"percent, {chance.protocol}; 95 % intervals over queries are at most "
         f"{100 * widest / 2:.1f} to either side"

@@ -24,7 +24,7 @@ from probe.evaluation.methods import Grounding, Method, Prediction, PresenceMeth
 from probe.evaluation.presence import LOGITS
 from probe.evaluation.results import QueryResult
 from probe.grounding.queries import Queries
-from probe.metrics import score
+from probe.metrics import QueryScore, score_place, score_query, score_time
 from probe.plain import to_plain
 from probe.video import Span, Tube
 
@@ -178,10 +178,11 @@ class Evaluator:
         try:
             footage = self._read(sample.recording, self.frames)
             sample.check_size(footage)
+            sample = sample.settle(footage)
             candidates = self._finder.find(sample, footage, queries)
         except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
             return replace(asked, error=explain_failure(failure, sample.id))
-        return replace(asked, footage=footage, candidates=candidates)
+        return replace(asked, sample=sample, footage=footage, candidates=candidates)
 
     def answer(self, prepared: Prepared) -> QueryResult:
         """Answer and score a query, and measure what the method says of absent things."""
@@ -240,7 +241,7 @@ class Evaluator:
         """Make the result of a query that failed."""
         # Named although not measured: absent queries count as failed, and not as never asked.
         asked = sample.absent if self._presence_scale else ()
-        return _make_result(sample, error=error, absent=dict.fromkeys(asked))
+        return make_result(sample, error=error, absent=dict.fromkeys(asked))
 
 
 def score_prediction(
@@ -257,7 +258,7 @@ def score_prediction(
     start, offset = prediction.span.start + footage.offset, footage.offset
     # Writing rounds the boxes. Scored before that, a line would not give its own score again.
     track = Tube.from_dict(footage.to_source(prediction.track).to_dict())
-    result = _make_result(
+    result = make_result(
         sample,
         span=Span(start, start + len(prediction.span)),
         track=track,
@@ -267,19 +268,32 @@ def score_prediction(
         presence=_check_margin(prediction.presence),
     )
     shown = range(offset, offset + footage.video.source_length)
-    figures = score(
-        {sample.id: result.tube},
-        {sample.id: sample.truth},
-        protocol,
-        {sample.id: result.sampled},
-        tracks={sample.id: track.interpolated(shown)},
-    )
-    return replace(result, score=figures.per_query[sample.id])
+    return replace(result, score=_score(sample, result, track.interpolated(shown), protocol))
 
 
-def _make_result(sample: Sample, **found: Any) -> QueryResult:
+def _score(sample: Sample, result: QueryResult, track: Tube, protocol: str) -> QueryScore:
+    """Score an answer by all that is known of the truth."""
+    if sample.truth is not None:
+        return score_query(result.tube, sample.truth, protocol, result.sampled, track=track)
+    if sample.time is not None:
+        return score_time(result.tube, sample.time, protocol, result.sampled)
+    if sample.place is not None:
+        return score_place(track, sample.place)
+    return sample.known.worst  # nothing is known, so that no figure exists
+
+
+def make_failed(dataset: DataSet, index: int, error: str) -> QueryResult:
+    """Make the result of a query that failed: 0 in each figure that its truth allows."""
+    try:
+        return make_result(dataset[index], error=error)
+    except ValueError:  # its annotation is of no use either
+        return QueryResult(dataset.ids[index], error=error)
+
+
+def make_result(sample: Sample, **found: Any) -> QueryResult:
+    """Make the result of a sample from what was found; it counts as failed until it is scored."""
     about = {"query": sample.query, "kind": sample.kind, "video": sample.recording.name}
-    return QueryResult(sample.id, **about, **found)
+    return QueryResult(sample.id, **about, score=sample.known.worst, **found)
 
 
 def _check_margin(margin: Any) -> float | None:

@@ -8,7 +8,7 @@ that is not as surely there. So a method cannot gain by failing.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf
+from math import inf, nan
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,8 @@ class PresenceMargins:
     """Certainty that the thing is there; infinite for a query that failed."""
 
     risk: Float[np.ndarray, " query"]
-    """The loss if the query is answered: 1 - vIoU, and 1 if the thing is not there."""
+    """The loss if the query is answered: 1 - vIoU, and 1 if the thing is not there; NaN if the
+    truth of the query does not allow a vIoU."""
 
     @classmethod
     def collect(cls, results: Sequence[QueryResult]) -> "PresenceMargins | None":
@@ -80,11 +81,21 @@ class PresenceMargins:
         """Return True for each present query, and each absent one of a kind or of all kinds."""
         return np.array([one in ("", kind) or kind == ALL_KINDS for one in self.kind])
 
+    def with_risk(self) -> "PresenceMargins | None":
+        """Return the queries of the clips whose risk is known; None if there is no such clip."""
+        clips = self.clip[self.present & ~np.isnan(self.risk)]
+        known = np.isin(self.clip, clips)
+        if not known.any():
+            return None
+        kinds = tuple(kind for kind, kept in zip(self.kind, known, strict=True) if kept)
+        return PresenceMargins(self.clip[known], kinds, self.margin[known], self.risk[known])
+
 
 def _list_rows(clip: int, result: QueryResult) -> Iterator[tuple[int, str, float, float]]:
     """List the clip, kind, margin and risk of each query of a result."""
     presence = -inf if result.presence is None else result.presence
-    yield clip, "", presence, 1 - result.score.viou
+    overlap = result.score.viou
+    yield clip, "", presence, nan if overlap is None else 1 - overlap
     for kind, margin in result.absent.items():
         yield clip, kind, inf if margin is None else margin, 1.0
 
@@ -107,21 +118,27 @@ def summarise_presence(results: Sequence[QueryResult], scale: str | None) -> dic
     asked = PresenceMargins.collect(results)
     if asked is None:
         return None
-    curve = risk_coverage(asked.margin, asked.risk)
-    places = np.ceil(np.linspace(0, 1, CURVE_POINTS + 1)[1:] * len(asked.margin)).astype(int) - 1
+    risked = asked.with_risk()
     return {
         "present": int(asked.present.sum()),
         "absent": {kind: asked.kind.count(kind) for kind in asked.kinds},
         "auroc": {kind: _find_auroc(asked, kind) for kind in (ALL_KINDS, *asked.kinds)},
-        "risk_coverage": {
-            "area": _find_area(asked),
-            # No order of these answers has less: what remains above it is the margins' fault.
-            "least_area": risk_coverage(-asked.risk, asked.risk).area,
-            "model_says_yes": _find_yes(asked) if scale == LOGITS else None,
-            "coverage": curve.coverage[places].tolist(),
-            "risk": curve.risk[places].tolist(),
-        },
+        "risk_coverage": None if risked is None else _describe_risk(risked, scale),
         "calibration": _find_calibration(asked) if scale == LOGITS else None,
+    }
+
+
+def _describe_risk(asked: PresenceMargins, scale: str | None) -> dict[str, Any]:
+    """Describe the risk-coverage curve of queries of which the risk is known."""
+    curve = risk_coverage(asked.margin, asked.risk)
+    places = np.ceil(np.linspace(0, 1, CURVE_POINTS + 1)[1:] * len(asked.margin)).astype(int) - 1
+    return {
+        "area": _find_area(asked),
+        # No order of these answers has less: what remains above it is the margins' fault.
+        "least_area": risk_coverage(-asked.risk, asked.risk).area,
+        "model_says_yes": _find_yes(asked) if scale == LOGITS else None,
+        "coverage": curve.coverage[places].tolist(),
+        "risk": curve.risk[places].tolist(),
     }
 
 
@@ -189,11 +206,12 @@ def format_presence(presence: Mapping[str, Any] | None) -> Iterator[str]:
     areas, curve, fit = (presence[part] for part in ("auroc", "risk_coverage", "calibration"))
     kinds = ", ".join(f"{kind} {100 * areas[kind]['value']:.1f}" for kind in presence["absent"])
     yield f"{'presence':14} {'AUROC':11} {format_percent(areas[ALL_KINDS])}  ({kinds})"
-    said = ""
-    if (yes := curve["model_says_yes"]) is not None:
-        said = f"; yes to {100 * yes['coverage']:.1f}, at risk {100 * yes['risk']:.1f}"
-    least = f"least possible {100 * curve['least_area']:.1f}"
-    yield f"{'presence':14} {'AURC':11} {format_percent(curve['area'])}  ({least}{said})"
+    if curve is not None:
+        said = ""
+        if (yes := curve["model_says_yes"]) is not None:
+            said = f"; yes to {100 * yes['coverage']:.1f}, at risk {100 * yes['risk']:.1f}"
+        least = f"least possible {100 * curve['least_area']:.1f}"
+        yield f"{'presence':14} {'AURC':11} {format_percent(curve['area'])}  ({least}{said})"
     if fit is not None:
         brier = format_percent(fit["brier"]).strip()
         yield f"{'presence':14} {'ECE':11} {format_percent(fit['error'])}  (Brier {brier})"

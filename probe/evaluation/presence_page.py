@@ -81,14 +81,14 @@ def show_presence(runs: Sequence[tuple[str, Presence]]) -> Iterator[Part]:
 
 def _format_run(presence: Presence, kinds: Sequence[str]) -> tuple[str, ...]:
     areas, curve, fit = (presence[part] for part in ("auroc", "risk_coverage", "calibration"))
-    yes = curve["model_says_yes"]
+    yes = None if curve is None else curve["model_says_yes"]
     return (
         str(presence["present"]),
         str(sum(presence["absent"].values())),
         format_percent(areas[ALL_KINDS]).strip(),
         *(format_percent(areas[kind]).strip() if kind in areas else NO_FIGURE for kind in kinds),
-        format_percent(curve["area"]).strip(),
-        f"{100 * curve['least_area']:.1f}",
+        NO_FIGURE if curve is None else format_percent(curve["area"]).strip(),
+        NO_FIGURE if curve is None else f"{100 * curve['least_area']:.1f}",
         NO_FIGURE if yes is None else f"{100 * yes['coverage']:.1f}, risk {100 * yes['risk']:.1f}",
         NO_FIGURE if fit is None else format_percent(fit["error"]).strip(),
         NO_FIGURE if fit is None else format_percent(fit["brier"]).strip(),
@@ -119,7 +119,8 @@ def _draw_presence(runs: Sequence[tuple[str, Presence]]) -> bytes:
 
 
 def _draw_risk(ax: Axes, presence: Presence, colour: str, label: str) -> None:
-    curve = presence["risk_coverage"]
+    # Without a truth there is no risk; the run is still part of the legend, for its other curve.
+    curve = presence["risk_coverage"] or {"coverage": [], "risk": []}
     ax.plot(curve["coverage"], curve["risk"], color=colour, lw=1.5, label=label)
     share = presence["present"] / (presence["present"] + sum(presence["absent"].values()))
     ax.axvline(share, color=QUIET_COLOUR, lw=1, ls="--", zorder=0)

@@ -27,7 +27,7 @@ from probe.evaluation.page import (
 from probe.evaluation.presence_page import NO_FIGURE, show_presence
 from probe.evaluation.published import CAVEAT, PUBLISHED, Published
 from probe.evaluation.results import QueryResult
-from probe.evaluation.runner import FIGURES, summarise
+from probe.evaluation.runner import format_unknown, list_values, summarise
 from probe.evaluation.runs import StoredRun, read_run
 from probe.files import write_text
 from probe.metrics import paired_difference
@@ -170,6 +170,9 @@ def _tabulate_figures(dataset: str, entries: Sequence[ReportedRun]) -> Iterator[
         rows += [_make_published_row(one, kind if kind != dataset else "all") for one in found]
     about = ("run", "method", "model", "candidates", "protocol", "queries", "answered", "failed")
     yield PageTable((*about, *FIGURE_NAMES.values()), tuple(rows))
+    for entry in entries:
+        said = format_unknown(entry.summary["figures"]["all"])
+        yield from (Paragraph(f"{entry.label}: {sentence}.") for sentence in said)
     if published:
         yield Paragraph(CAVEAT)
 
@@ -189,7 +192,8 @@ def _make_run_rows(entry: ReportedRun) -> Iterator[Row]:
             answered,
             str(len(summary["failed"])) if kind == "all" else "",
         )
-        yield Row((*about, *(_format_interval(figures[name]) for name in FIGURE_NAMES)))
+        asked = figures["queries"]
+        yield Row((*about, *(_format_interval(figures[name], asked) for name in FIGURE_NAMES)))
 
 
 def _make_published_row(one: Published, kind: str) -> Row:
@@ -205,9 +209,14 @@ def _make_published_row(one: Published, kind: str) -> Row:
     return Row((*about, *figures), quiet=True)
 
 
-def _format_interval(figure: Mapping[str, float]) -> str:
+def _format_interval(figure: Mapping[str, float] | None, queries: int) -> str:
+    """Format a figure, and of how many queries it is if some have none."""
+    if figure is None:
+        return NO_FIGURE
     mean, low, high = (100 * figure[name] for name in ("mean", "low", "high"))
-    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+    # Runs of earlier versions do not count the queries of a figure: all of them had it.
+    some = "" if figure.get("queries", queries) == queries else f" of {figure['queries']}"
+    return f"{mean:.1f} [{low:.1f}, {high:.1f}]{some}"
 
 
 def _compare_runs(pairs: Sequence[tuple[ReportedRun, ReportedRun]]) -> Iterator[Part]:
@@ -230,13 +239,20 @@ def _format_differences(a: ReportedRun, b: ReportedRun) -> tuple[str, ...]:
         return ("not comparable: another protocol", *(NO_FIGURE for _ in FIGURE_NAMES))
     found = [str(len(shared))]
     for name in FIGURE_NAMES:
-        values = [
-            [FIGURES[name].value(entry.run.results[query].score) for query in shared]
-            for entry in (b, a)
-        ]
-        mean, low, high = (100 * value for value in paired_difference(*values))
-        found.append(f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
+        # The truth says which figures a query has, and it is the same for both runs.
+        ours, theirs = (
+            list_values(name, [entry.run.results[query] for query in shared]) for entry in (b, a)
+        )
+        found.append(_format_difference(ours, theirs, len(shared)))
     return tuple(found)
+
+
+def _format_difference(ours: Sequence[float], theirs: Sequence[float], queries: int) -> str:
+    if not ours:
+        return NO_FIGURE
+    mean, low, high = (100 * value for value in paired_difference(ours, theirs))
+    some = "" if len(ours) == queries else f" of {len(ours)}"
+    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]{some}"
 
 
 def _list_problems(entry: ReportedRun) -> Iterator[Part]:
@@ -260,6 +276,9 @@ def _list_problems(entry: ReportedRun) -> Iterator[Part]:
 
 def _compare_time_and_space(entries: Sequence[ReportedRun]) -> Iterator[Part]:
     """Show how well queries were found in time and in space: shares, and a point for each query."""
+    entries = [entry for entry in entries if _list_pairs(entry)]
+    if not entries:
+        return  # both are known of no query
     yield Heading("Is time or space the bottleneck?")
     columns = ("run", "both right", "only place right", "only time right", "neither")
     rows = tuple(Row((entry.label, *_format_quarters(entry))) for entry in entries)
@@ -271,9 +290,16 @@ def _compare_time_and_space(entries: Sequence[ReportedRun]) -> Iterator[Part]:
     )
 
 
-def _format_quarters(entry: ReportedRun) -> tuple[str, ...]:
+def _list_pairs(entry: ReportedRun) -> list[tuple[float, float]]:
+    """List the overlaps in time and in space of each query of which both are known."""
     scores = [result.score for result in entry.run.results.values()]
-    found = [(score.tiou > RIGHT_OVERLAP, score.gt_viou > RIGHT_OVERLAP) for score in scores]
+    pairs = [(score.tiou, score.gt_viou) for score in scores]
+    return [(time, place) for time, place in pairs if time is not None and place is not None]
+
+
+def _format_quarters(entry: ReportedRun) -> tuple[str, ...]:
+    pairs = _list_pairs(entry)
+    found = [(time > RIGHT_OVERLAP, place > RIGHT_OVERLAP) for time, place in pairs]
     wanted = ((True, True), (False, True), (True, False), (False, False))
     return tuple(f"{100 * found.count(quarter) / len(found):.0f}" for quarter in wanted)
 
@@ -286,8 +312,7 @@ def _draw_scatter(entries: Sequence[ReportedRun]) -> bytes:
     for ax in grid.flat[len(entries) :]:
         ax.set_axis_off()
     for ax, entry in zip(grid.flat, entries, strict=False):
-        scores = [result.score for result in entry.run.results.values()]
-        tiou, place = [one.tiou for one in scores], [one.gt_viou for one in scores]
+        tiou, place = zip(*_list_pairs(entry), strict=True)
         ax.scatter(place, tiou, s=10, alpha=0.5, color=CHOSEN_COLOUR, lw=0)
         ax.axvline(sum(place) / len(place), color="#9a9a9a", lw=1, ls="--")
         ax.axhline(sum(tiou) / len(tiou), color="#9a9a9a", lw=1, ls="--")
@@ -308,7 +333,8 @@ def _show_cases(entry: ReportedRun, trusted: Collection[str]) -> Iterator[Part]:
     if not answered:
         return
     # Many answers have a score of 0: the name puts those into one order on every machine.
-    ordered = sorted(answered, key=lambda one: (-one.score.viou, -one.score.gt_viou, one.id))
+    scored = [result for result in answered if _rank(result) is not None]
+    ordered = sorted(scored or answered, key=lambda one: (-(_rank(one) or 0.0), one.id))
     count = min(CASES_SHOWN, (len(ordered) + 1) // 2)
     try:
         dataset = entry.open_dataset(trusted)
@@ -317,22 +343,35 @@ def _show_cases(entry: ReportedRun, trusted: Collection[str]) -> Iterator[Part]:
         yield Paragraph(f"There are no pictures: {failure}")
         return
     worst = ordered[count:][::-1][:count]
-    for name, chosen in (("best", ordered[:count]), ("worst", worst)):
+    # Without any truth, no answer is better than another: some are shown, in the order of names.
+    parts = {"best": ordered[:count], "worst": worst} if scored else {"first": ordered[:count]}
+    for name, chosen in parts.items():
         if chosen:
             yield Heading(f"{entry.label}: {name} answers")
             yield from (_show_case(result, dataset) for result in chosen)
 
 
+def _rank(result: QueryResult) -> float | None:
+    """Return the figure by which an answer is better than another; None if it has no figure."""
+    score = result.score
+    if score.viou is not None:
+        return score.viou + 1e-3 * (score.gt_viou or 0.0)  # of equal tubes, the better track
+    return score.tiou if score.gt_viou is None else score.gt_viou
+
+
 def _show_case(result: QueryResult, dataset: DataSet) -> Part:
     score = result.score
+    figures = {"tIoU": score.tiou, "vIoU": score.viou, "gt_vIoU": score.gt_viou}
+    known = [f"{name} {value:.2f}" for name, value in figures.items() if value is not None]
     caption = (
-        f"{result.query} ({result.id}): tIoU {score.tiou:.2f}, vIoU {score.viou:.2f}, gt_vIoU "
-        f"{score.gt_viou:.2f}; answer solid, truth dashed"
+        f"{result.query} ({result.id}): {', '.join(known) or 'no truth is known'}; answer solid, "
+        "truth dashed"
     )
     try:
         sample = dataset[dataset.ids.index(result.id)]
         footage = sample.recording.read(FRAMES_READ)
-        picture = draw_answer_strip(footage, result.tube, sample.truth, result.query)
+        sample = sample.settle(footage)
+        picture = draw_answer_strip(footage, result.tube, sample, result.query)
         return CaptionedPicture(picture, caption)
     except (ValueError, OSError) as failure:
         return Paragraph(f"{caption}. There is no picture: {failure}")

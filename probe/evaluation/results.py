@@ -39,9 +39,9 @@ _TYPES: Mapping[str, tuple[type, ...]] = MappingProxyType(
         "span": (list, _NOTHING),
         "track": (dict, _NOTHING),
         "sampled": (list,),
-        "tiou": _NUMBER,
-        "viou": _NUMBER,
-        "gt_viou": _NUMBER,
+        "tiou": (*_NUMBER, _NOTHING),
+        "viou": (*_NUMBER, _NOTHING),
+        "gt_viou": (*_NUMBER, _NOTHING),
         "error": (str, _NOTHING),
         "remarks": (list,),
         "details": (dict,),
@@ -75,6 +75,8 @@ class QueryResult:
     """The source frames that the model was shown."""
 
     score: QueryScore = field(default_factory=lambda: QueryScore(0.0, 0.0, 0.0))
+    """Its figures; None for those that the truth does not allow."""
+
     error: str | None = None
     """The reason why it failed, in which case it counts as zero in every figure."""
 
@@ -109,12 +111,12 @@ class QueryResult:
             "span": None if self.span is None else [self.span.start, self.span.stop],
             "track": None if self.track is None else self.track.to_dict(),
             "sampled": self.sampled,
-            **{name: round(value, DIGITS) for name, value in asdict(self.score).items()},
+            **{name: _round(value) for name, value in asdict(self.score).items()},
             "error": self.error,
             "remarks": self.remarks,
             "details": dict(self.details),
-            "presence": _round_margin(self.presence),
-            "absent": {kind: _round_margin(margin) for kind, margin in self.absent.items()},
+            "presence": _round(self.presence),
+            "absent": {kind: _round(margin) for kind, margin in self.absent.items()},
         }
         # Lone surrogates, by which Python keeps names of files that are not UTF-8, as escapes.
         text = json.dumps(record, ensure_ascii=False).encode(errors="backslashreplace")
@@ -172,8 +174,9 @@ def _read_record(record: dict[str, Any]) -> QueryResult:
         # Earlier versions wrote the last entries not at all.
         if name in record or name not in _NEW:
             require_type(name, record[name], kinds)
-    scores = [float(record[name]) for name in ("tiou", "viou", "gt_viou")]
-    if not all(0 <= value <= 1 for value in scores):
+    given = [record[name] for name in ("tiou", "viou", "gt_viou")]
+    scores = [None if value is None else float(value) for value in given]
+    if not all(value is None or 0 <= value <= 1 for value in scores):
         raise ValueError("a score is not between 0 and 1")
     if record["kind"] not in get_args(QueryKind):
         raise ValueError(f"unknown kind of query {record['kind']!r}")
@@ -226,5 +229,5 @@ def _read_margin(margin: Any) -> float | None:
     return float(margin)
 
 
-def _round_margin(margin: float | None) -> float | None:
-    return None if margin is None else round(margin, DIGITS)
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)

@@ -28,21 +28,29 @@ from probe.progress import make_bar
 
 @dataclass(frozen=True)
 class Figure:
-    """A reported figure: the mean of one value over all queries, with its 95 % interval."""
+    """A reported figure: the mean of one value over all queries, with its 95 % interval.
 
-    value: Callable[[QueryScore], float]
+    Queries whose truth does not allow the figure have no value, and are not part of the mean.
+    """
+
+    value: Callable[[QueryScore], float | None]
     interval: Callable[[Sequence[float]], tuple[float, float]] = bootstrap_interval
+
+
+def _exceeds(overlap: float | None, limit: float) -> float | None:
+    """Return 1 for an overlap above a limit, 0 for one below it, None for one that is not known."""
+    return None if overlap is None else float(overlap > limit)
 
 
 FIGURES: Mapping[str, Figure] = MappingProxyType(
     {
         "m_tiou": Figure(lambda query: query.tiou),
         "m_viou": Figure(lambda query: query.viou),
-        "viou_at_03": Figure(lambda query: float(query.viou > 0.3)),
-        "viou_at_05": Figure(lambda query: float(query.viou > 0.5)),
+        "viou_at_03": Figure(lambda query: _exceeds(query.viou, 0.3)),
+        "viou_at_05": Figure(lambda query: _exceeds(query.viou, 0.5)),
         "m_gt_viou": Figure(lambda query: query.gt_viou),
         # Near 1, where good methods are, the bootstrap's interval is too narrow.
-        "right_track": Figure(lambda query: float(query.gt_viou > 0.5), wilson_interval),
+        "right_track": Figure(lambda query: _exceeds(query.gt_viou, 0.5), wilson_interval),
     }
 )
 """The reported figures by name."""
@@ -179,13 +187,23 @@ def _name_method(method: Mapping[str, Any]) -> str:
 
 
 def _compute_figures(results: Sequence[QueryResult]) -> dict[str, Any]:
-    """Compute each figure's mean and interval."""
+    """Compute each figure's mean and interval over the queries that have it; None without any."""
     found: dict[str, Any] = {"queries": len(results)}
-    for name, figure in FIGURES.items():
-        values = [figure.value(result.score) for result in results]
-        low, high = figure.interval(values)
-        found[name] = {"mean": fmean(values), "low": low, "high": high}
+    for name in FIGURES:
+        values = list_values(name, results)
+        found[name] = _compute_figure(FIGURES[name], values) if values else None
     return found
+
+
+def list_values(name: str, results: Iterable[QueryResult]) -> list[float]:
+    """List the values of a figure of all queries whose truth allows it."""
+    values = (FIGURES[name].value(result.score) for result in results)
+    return [value for value in values if value is not None]
+
+
+def _compute_figure(figure: Figure, values: Sequence[float]) -> dict[str, float]:
+    low, high = figure.interval(values)
+    return {"mean": fmean(values), "low": low, "high": high, "queries": len(values)}
 
 
 def format_figures(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -195,9 +213,29 @@ def format_figures(summary: Mapping[str, Any]) -> Iterator[str]:
     yield f"{summary['dataset']}, {summary['method']}: {asked}{oracle}"
     for kind, figures in summary["figures"].items():
         for name in FIGURES:
-            mean, low, high = (100 * figures[name][end] for end in ("mean", "low", "high"))
-            yield f"{kind:14} {name:11} {mean:5.1f}  [{low:.1f}, {high:.1f}]"
+            yield f"{kind:14} {name:11} {_format_figure(figures[name], figures['queries'])}"
+    yield from format_unknown(summary["figures"]["all"])
     yield from format_presence(summary["presence"])
+
+
+def _format_figure(figure: Mapping[str, float] | None, queries: int) -> str:
+    if figure is None:
+        return "    -"
+    mean, low, high = (100 * figure[end] for end in ("mean", "low", "high"))
+    some = "" if figure["queries"] == queries else f"  over {figure['queries']} of {queries}"
+    return f"{mean:5.1f}  [{low:.1f}, {high:.1f}]{some}"
+
+
+def format_unknown(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Say in a sentence that some queries have no truth for some figures; nothing if all have."""
+    counts = {name: (figures[name] or {"queries": 0})["queries"] for name in FIGURES}
+    asked = figures["queries"]
+    if any(count < asked for count in counts.values()):
+        time, place, both = (counts[name] for name in ("m_tiou", "m_gt_viou", "m_viou"))
+        yield (
+            f"of {asked} queries, the time is known of {time}, the place of {place}, both of "
+            f"{both}; a figure is over those that have it, and the others count nowhere"
+        )
 
 
 def _answer_all(
@@ -233,11 +271,14 @@ def _answer_all(
 
 
 def _format_means(results: Iterable[QueryResult]) -> str:
-    scores = [result.score for result in results]
+    results = list(results)
     failed = sum(result.error is not None for result in results)
-    means = f"m_vIoU {100 * fmean(one.viou for one in scores):.1f}"
-    means += f" m_tIoU {100 * fmean(one.tiou for one in scores):.1f}"
-    return f"{means} failed {failed}" if failed else means
+    shown = [
+        f"{text} {100 * fmean(values):.1f}"
+        for name, text in {"m_viou": "m_vIoU", "m_tiou": "m_tIoU"}.items()
+        if (values := list_values(name, results))
+    ]
+    return " ".join([*shown, *([f"failed {failed}"] if failed else [])])
 
 
 @contextmanager

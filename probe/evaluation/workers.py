@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from probe.evaluation.config import EvaluationConfig
-from probe.evaluation.evaluator import Evaluator
+from probe.evaluation.evaluator import Evaluator, make_failed
 from probe.evaluation.faults import MachineError
 from probe.evaluation.results import QueryResult
 
@@ -91,7 +91,7 @@ class WorkerPool:
                     waiting.appendleft(index)
                 else:
                     error = f"{TRIES} workers were lost on this query"
-                    yield QueryResult(self.ids[index], error=error)
+                    yield make_failed(self.config.load_dataset(), index, error)
                 continue
             except self._ray.exceptions.RayTaskError as failure:
                 # A query that fails gives a result. Only a fault of the machine is an error.
