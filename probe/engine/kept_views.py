@@ -123,6 +123,11 @@ class KeptViews:
     def __len__(self) -> int:
         return len(self._views)
 
+    def clear(self) -> None:
+        """Free all views that are kept."""
+        while self._views:
+            self._views.pop().free()
+
     def find(self, video: Video) -> KeptView | None:
         """Return the view of a video; None if it is not kept."""
         # By identity: to compare the pixels of two videos takes as long as to decode one.

@@ -96,26 +96,28 @@ def test_a_second_query_reads_nothing_of_the_video(sharing, clip, video, passes,
     assert passes == []
 
 
-def test_a_view_that_is_left_is_freed_in_both_orders(sharing, video):
+def test_a_view_that_is_left_is_freed_in_both_orders(sharing, video, passes):
     view = sharing.watch(video)
     assert isinstance(view, KeptView)
     turned = view.reversed()
-    for one in (view, turned):
-        one.read(QUESTION)
+    before = [one.read(QUESTION)[0].attention for one in (view, turned)]
     sharing.watch(replace(video))
     assert len(sharing.views) == 1
     assert sharing.views.find(video) is None
-    for one in (view, turned):
-        assert one.cache._key_values == ()
+    del passes[:]
+    after = [one.read(QUESTION)[0].attention for one in (view, turned)]
+    assert passes == ["prefill"] * 2, "nothing was left of either"
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
-def test_room_is_made_in_views_of_one_query_only(sharing, organism, video):
-    alone, kept = organism.watch(video), sharing.watch(video)
-    for view in (alone, kept):
-        view.read(QUESTION)
-        make_room(view)
-    assert alone.cache._key_values == ()
-    assert kept.cache._key_values != ()
+@pytest.mark.parametrize(("kept", "again"), [(False, ["prefill"]), (True, [])])
+def test_room_is_made_in_views_of_one_query_only(sharing, organism, video, passes, kept, again):
+    view = (sharing if kept else organism).watch(video)
+    view.read(QUESTION)
+    make_room(view)
+    del passes[:]
+    view.read(QUESTION)
+    assert passes == again
 
 
 def test_more_views_are_kept_if_more_are_asked_for(organism, video, passes):
