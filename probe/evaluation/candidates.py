@@ -78,6 +78,37 @@ class Weightless(Finder, Protocol):
         return self
 
 
+class TracksOfVideo(Finder):
+    """Finds tracks that depend on the video alone once for all queries about it.
+
+    It is mutable: it keeps the tracks of the last video.
+    """
+
+    def __init__(self, source: Finder) -> None:
+        self._source = source
+        self._last: tuple[Footage, tuple[Tube, ...]] | None = None
+
+    def find(self, sample: Sample, footage: Footage, queries: Queries) -> tuple[Tube, ...]:
+        """Return the tracks of the video, as the source finds them for the first query about it."""
+        # To hash the pictures, by which the cache on the disk knows them, costs a tenth of a second
+        # for 20 frames of 720p.
+        if self._last is None or self._last[0] is not footage:
+            self._last = (footage, self._source.find(sample, footage, queries))
+        return self._last[1]
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the source, from which all tracks come."""
+        return self._source.describe()
+
+
+class ByVideo(Weightless, Protocol):
+    """Candidates that need no model and depend on the video alone, whatever is asked about it."""
+
+    def open(self, *, device: str, dtype: str) -> Finder:  # noqa: ARG002
+        """Return a finder that looks for the tracks of a video once."""
+        return TracksOfVideo(self)
+
+
 @dataclass(frozen=True)
 class Oracle(Weightless):
     """The true tracks: measures the choice among them, without the finding."""
@@ -101,7 +132,7 @@ class Oracle(Weightless):
 
 
 @dataclass(frozen=True)
-class Stored(Weightless):
+class Stored(ByVideo):
     """Tracks from a folder with one file for each video, in our format or the paper's."""
 
     folder: Path
@@ -146,7 +177,7 @@ def default_cache() -> Path:
 
 
 @dataclass(frozen=True)
-class Proposed(Weightless):
+class Proposed(ByVideo):
     """Whatever differs from its background, found once for each video and then kept."""
 
     folder: Path = field(default_factory=default_cache)
