@@ -10,16 +10,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import version
+from itertools import chain
 from math import isfinite
 from typing import Any
 
 from probe.datasets import DataSet, Footage, Recording, Sample
 from probe.datasets.footage import read_recording
 from probe.engine.fingerprint import fingerprint
+from probe.engine.kept_views import SharingModel, keep_views
 from probe.engine.model import VideoLM, load
 from probe.evaluation.candidates import Finder
 from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.faults import explain_failure
+from probe.evaluation.groups import group_queries
 from probe.evaluation.methods import Grounding, Method, Prediction, PresenceMethod, Task
 from probe.evaluation.presence import LOGITS
 from probe.evaluation.results import QueryResult
@@ -68,11 +71,15 @@ class Evaluator:
 
     _method: Method = field(init=False)
 
+    _shown: SharingModel = field(init=False)
+    """The model as methods get it: it watches a video once for all queries about it."""
+
     def __post_init__(self) -> None:
         device = str(self.model.checkpoint.device)
         finder = self.config.candidates.open(device=device, dtype=self.config.dtype)
         object.__setattr__(self, "_finder", finder)
         object.__setattr__(self, "_method", self.config.find_method())
+        object.__setattr__(self, "_shown", keep_views(self.model))
 
     @classmethod
     def open(cls, config: EvaluationConfig) -> "Evaluator":
@@ -143,7 +150,10 @@ class Evaluator:
         }
 
     def answer_all(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
-        """Answer queries in turn, decoding and searching the next one's video meanwhile.
+        """Answer queries, all of one video in a row, while the next one's video is decoded.
+
+        A video is read, searched and watched once, wherever the queries about it are in the file.
+        In memory are two videos, and what the model keeps of one: see `keep_views`.
 
         Raises:
             MachineError: if the machine cannot go on.
@@ -151,12 +161,15 @@ class Evaluator:
         # One thread: the recording that is kept serves only queries that are read in order.
         with ThreadPoolExecutor(1, "prepare") as thread:
             waiting: deque[Future[Prepared]] = deque()
-            for index in indices:
-                waiting.append(thread.submit(self.prepare, self.ask(index)))
-                if len(waiting) > AHEAD:
+            try:
+                for index in chain.from_iterable(group_queries(self.dataset, indices)):
+                    waiting.append(thread.submit(self.prepare, self.ask(index)))
+                    if len(waiting) > AHEAD:
+                        yield self.answer(waiting.popleft().result())
+                while waiting:
                     yield self.answer(waiting.popleft().result())
-            while waiting:
-                yield self.answer(waiting.popleft().result())
+            finally:
+                self._shown.views.clear()
 
     def ask(self, index: int) -> Prepared:
         """Look up a query and split it into its parts."""
@@ -211,7 +224,7 @@ class Evaluator:
 
     def _predict(self, task: Task) -> Prediction:
         """Have the method answer; one of a user's may return anything."""
-        found: Any = self._method(self.model, task)
+        found: Any = self._method(self._shown, task)
         if not isinstance(found, Prediction):
             kind = type(found).__name__
             raise ValueError(f"the method {self.config.method} returned a {kind}, not a Prediction")
@@ -222,7 +235,7 @@ class Evaluator:
         method, asked = self._method, sample.absent
         if not asked or not isinstance(method, PresenceMethod):
             return {}
-        found = method.measure_presence(self.model, footage.video, tuple(asked.values()))
+        found = method.measure_presence(self._shown, footage.video, tuple(asked.values()))
         if len(found) != len(asked):
             raise ValueError(
                 f"the method {self.config.method} measured the presence of {len(found)} things, "

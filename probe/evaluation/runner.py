@@ -252,7 +252,7 @@ def _answer_all(
     Returns:
         The reason to give up, if too many queries failed in a row.
     """
-    in_row = 0
+    in_row, last = 0, None
     with (
         make_bar(total=of, initial=of - len(todo), unit="query", dynamic_ncols=True) as bar,
         closing(answerer.answer_all(todo)) as answers,  # ends its threads, even after an error
@@ -261,7 +261,11 @@ def _answer_all(
             run.add(result)
             bar.set_postfix_str(_format_means(run.results.values()), refresh=False)
             bar.update()
-            in_row = in_row + 1 if result.error else 0
+            # A video that cannot be read fails with all queries about it, which come in a row: that
+            # is one failure. A query without a video could not be read itself.
+            failure = (result.video or result.id, result.error)
+            in_row = 0 if not result.error else in_row + (failure != last)
+            last = failure
             # Something is wrong with all of them: to go on would write down zeros for hours.
             if most_failures is not None and in_row >= most_failures:
                 return f"{in_row} queries in a row failed, the last one: {result.error}"
