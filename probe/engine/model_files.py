@@ -32,7 +32,7 @@ from probe.engine.configuration import (
     quantization_of,
     read_configuration,
 )
-from probe.engine.families import family_of
+from probe.engine.families import Family, family_of
 from probe.engine.opening import (
     ADAPTER,
     BEST_DEVICE,
@@ -191,7 +191,7 @@ class ModelFiles:
         with explain_failures(self.name):
             module, differences = type(empty.module).from_pretrained(
                 self.folder,
-                config=AutoConfig.from_pretrained(self.folder, trust_remote_code=False),
+                config=_read_config(self.folder, empty.family),
                 **placed,
                 trust_remote_code=False,
                 use_safetensors=True,
@@ -200,7 +200,8 @@ class ModelFiles:
                 adapter_kwargs={"subfolder": NO_FOLDER},
             )
         # Those of quantized weights can only be compared now, under the names of their package.
-        refuse_differences(self.name, differences)
+        left_over = {name for name in differences["unexpected_keys"] if empty.family.owns(name)}
+        refuse_differences(self.name, {**differences, "unexpected_keys": left_over})
         if "device_map" not in placed:
             module = module.to(self.device)
         if self.adapter_files is not None:
@@ -247,11 +248,12 @@ def _check_files(
     adapter = _find_adapter(name, folder, options)
     stored = _check_stored(name, folder, written)
     with explain_failures(name):
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = _read_config(folder, family)
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
     set_template(processor, options.chat_template)
     check_processor(name, processor, config, family)
-    module = _build_module(name, config, stored)
+    own = {weight: stored[weight] for weight in stored if family.owns(weight)}
+    module = _build_module(name, config, own)
     if adapter is not None:
         adapter.apply(name, module)
     empty = Checkpoint(module, processor, family)
@@ -298,6 +300,11 @@ def _check_stored(name: str, folder: Path, written: Configuration) -> Stored:
         check_quantized(name, quantization, stored)
     check_layers(folder, written, len(stored))
     return stored
+
+
+def _read_config(folder: Path, family: Family) -> Any:
+    """Read the configuration of the part of the model that reads."""
+    return family.config_of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
 
 
 def _build_module(name: str, config: Any, stored: Mapping[str, Any]) -> Any:
