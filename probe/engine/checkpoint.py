@@ -150,7 +150,7 @@ class Checkpoint:
                 **shown,
                 return_text_replacement_offsets=True,
                 return_tensors="pt",
-                **self.family.processing,
+                **self.family.options_for(video),
                 **choose_specials(self.processor, text),
             )
         except ValueError as failure:
