@@ -11,12 +11,12 @@ from tiny import save_tiny_llava
 
 from probe.engine.families import FAMILIES, PICTURES
 from probe.video import Video
-from zoo import gemma, glm, merging, minicpm, newer, pictures, qwen, squares
+from zoo import gemma, glm, merging, minicpm, newer, omni, pictures, qwen, squares
 from zoo.parts import hf
 
 BUILDERS = {
     name: builder
-    for room in (squares, qwen, glm, merging, gemma, minicpm, newer, pictures)
+    for room in (squares, qwen, glm, merging, gemma, minicpm, newer, omni, pictures)
     for name, builder in room.BUILDERS.items()
 }
 ZOO = tuple(FAMILIES)

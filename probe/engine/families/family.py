@@ -46,8 +46,9 @@ class Family:
     pixels of an edge, with which it would ask for a gigabyte a frame."""
 
     processing: Mapping[str, Any] = field(default_factory=dict)
-    """Options with which the processor is called, whatever its files say: those without which cells
-    would have no token of their own, or the model no positions."""
+    """Options with which the processor is called, whatever its files say, or functions that compute
+    them of the video: those without which cells would have no token of their own, or the model no
+    positions in time."""
 
     template: Mapping[str, Any] = field(default_factory=lambda: {"enable_thinking": False})
     """Variables handed to the chat template. Nearly all that think have this switch by this name;
@@ -59,6 +60,25 @@ class Family:
     frame_marks: tuple[str, str] | None = None
     """Marks that the processor writes around each frame, so that the same marks of the template
     around the whole video are left out; None where those of the template are meant."""
+
+    part: str = ""
+    """The part of the model that reads, such as "thinker", where other parts speak; its settings
+    are in an entry of that name and `_config`."""
+
+    def config_of(self, config: Any) -> Any:
+        """Return the configuration of the part that reads."""
+        return getattr(config, f"{self.part}_config") if self.part else config
+
+    def owns(self, weight: str) -> bool:
+        """Tell whether a weight of the checkpoint, by its name, belongs to the part that reads."""
+        return not self.part or weight.startswith(f"{self.part}.")
+
+    def options_for(self, video: Video) -> dict[str, Any]:
+        """Return the options with which the processor is called for a video."""
+        return {
+            name: value(video) if callable(value) else value
+            for name, value in self.processing.items()
+        }
 
     def grid(self, config: Any, processor: Any, video: Video, inputs: Inputs) -> VisualGrid:
         """Find which position of the sequence is which cell of the video.

@@ -4,6 +4,7 @@ from typing import Any
 
 from probe.engine.families import tilings
 from probe.engine.families.family import Family
+from probe.engine.metadata import describe_times
 
 AREAS = (2**30, 2**24)
 """The largest sizes where they count the pixels of all frames, which are cut down to the longest
@@ -17,6 +18,10 @@ of the template's marks and the token between them; that of 5.23 in the place of
 
 WHOLE = {"videos_kwargs": {"slice_mode": False}, "use_image_id": False}
 """Frames are seen whole, and not numbered, as MiniCPM-V's authors show videos."""
+
+
+RATE = {"fps": lambda video: describe_times(video).sampled_fps}
+"""Frames a second, of which these processors take 2 if they are told nothing else."""
 
 
 def _merging(model_type: str, placeholder: str = "video_token_id", **named: Any) -> Family:
@@ -56,6 +61,10 @@ FAMILIES = {
         _merging("ernie4_5_vl_moe"),
         # Similar frames would leave cells without a token.
         _merging("video_llama_3", processing={"use_token_compression": False}),
+        _merging("qwen2_5_omni_thinker", "video_token_index", processing=RATE),
+        _merging("qwen2_5_omni", "video_token_index", processing=RATE, part="thinker"),
+        _merging("qwen3_omni_moe_thinker", processing=RATE),
+        _merging("qwen3_omni_moe", processing=RATE, part="thinker"),
         _merging("muse_glimmer", processing={"videos_kwargs": {"return_metadata": True}}),
         _merging("lfm3_vl", frame_marks=VISION),
         _merging("kimi_k25"),
