@@ -149,7 +149,7 @@ def grid_proof(model: VideoLM, video: Video) -> Proof:
 
 def sum_proof(model: VideoLM, view: View) -> Proof:  # noqa: ARG001
     """Prove that rows of attention over all positions sum to one."""
-    *_, asked = view.pack_questions([QUESTION])
+    *_, asked = view.reader.pack([QUESTION])
     # All positions, not the visual ones alone: only the whole row has to sum to one.
     everywhere = torch.arange(len(view.prefix) + len(asked.embeddings))
     kept = AttentionSelection(everywhere, view.decoder.plan.attending)
@@ -191,7 +191,7 @@ def paint_proof(model: VideoLM, view: View) -> Proof:
 
 def cut_proof(model: VideoLM, view: View) -> Proof:  # noqa: ARG001
     """Prove that a question that cannot see the video gets another answer."""
-    *_, asked = view.pack_questions([QUESTION])
+    *_, asked = view.reader.pack([QUESTION])
     # Done by the mask of the pass, so that the proof does not rest on our own interventions.
     blind = {kind: mask.clone() for kind, mask in asked.masks.items()}
     for mask in blind.values():

@@ -1,6 +1,6 @@
 """Latent prompts: learnable vectors added to the visual tokens where they enter a decoder layer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -189,3 +189,21 @@ def zero_prompt(model: str, grid: VisualGrid, hidden: int, layer: int) -> Latent
         layer: The decoder layer that the vectors enter.
     """
     return LatentPrompt(torch.zeros(len(grid), hidden), layer, model, grid.shape)
+
+
+def sum_latents(
+    latents: Sequence[LatentPrompt], embeddings: Float[Tensor, "token hidden"], grid: VisualGrid
+) -> dict[int, Float[Tensor, "token hidden"]]:
+    """Sum the latent prompts of each layer, with zeros where there is no visual token.
+
+    Args:
+        latents: The prompts.
+        embeddings: Those of all tokens that the sums are added to.
+        grid: The place of each visual token among them.
+    """
+    added: dict[int, Tensor] = {}
+    positions = grid.positions.to(embeddings.device)
+    for latent in latents:
+        below = added.get(latent.layer, torch.zeros_like(embeddings))
+        added[latent.layer] = below.index_add(0, positions, latent.vectors.to(embeddings))
+    return added

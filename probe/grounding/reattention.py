@@ -207,7 +207,7 @@ class Learning:
         if self.steps < 0:
             raise ValueError(f"{self.steps} steps cannot be taken; give 0 or more")
         # Both refuse what cannot be learned before the video is read for it.
-        view.pack_questions(questions)
+        view.reader.pack(questions)
         blank = zero_prompt(view.model, view.grid, view.prefix.embeddings.shape[1], self.layer)
         view.with_latent(blank)
         latents = [replace(blank, question=question) for question in questions]

@@ -64,7 +64,7 @@ def attention_rollout(
     # From the top layer down, with one row for the asked token: the product of all matrices, of
     # which only this row is wanted, would take as many times longer as there are tokens.
     for index, (queries, keys, scaling) in zip(attending[::-1], layers[::-1], strict=True):
-        mask = view.whole_mask(question, index)
+        mask = view.reader.whole_mask(question, index)
         flow = (flow + _pass_down(flow, queries[0], keys[0], scaling, mask, block)) / 2
     return Heatmap(view.grid.fold(flow[view.grid.positions]), view.grid.cells)
 
