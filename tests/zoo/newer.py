@@ -101,6 +101,19 @@ def _muse_glimmer() -> tuple[str, Any, Any]:
     return _muse("MuseGlimmer", {}, {})
 
 
+def _muse_spark() -> tuple[str, Any, Any]:
+    ears = {
+        "patch_sizes": [4, 4], "hidden_sizes": [16, 32], "depths": [1, 1], "num_hidden_layers": 2,
+        "out_hidden_size": 64,
+    }  # fmt: skip
+    experts = {
+        "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32,
+        "moe_hidden_size": 32, "initializer_range": 0.1,
+    }  # fmt: skip
+    parts = {"feature_extractor": hf.MuseSparkFeatureExtractor()}
+    return _muse("MuseSpark", parts, {"audio_config": ears}, **experts)
+
+
 def _lfm3_vl() -> tuple[str, Any, Any]:
     tokenizer = make_tokenizer(*CHATML, **MARKS)
     config = hf.Lfm3VlConfig(
@@ -190,6 +203,7 @@ def _minimax() -> tuple[str, Any, Any]:
 BUILDERS = {
     "molmo2": _molmo2,
     "muse_glimmer": _muse_glimmer,
+    "muse_spark": _muse_spark,
     "lfm3_vl": _lfm3_vl,
     "kimi_k25": _kimi_k25,
     "minimax_m3_vl": _minimax,
