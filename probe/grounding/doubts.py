@@ -9,10 +9,12 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from probe.engine.readings import yes_minus_no
+from probe.engine.thoughts import find_open_thought
 from probe.engine.view import View
 from probe.grounding.lexicon import EDGES
 from probe.grounding.looks import Look
-from probe.grounding.presence import CALIBRATED, measure_presence
+from probe.grounding.presence import CALIBRATED, ask_whether, read_answers
 from probe.grounding.queries import Queries
 from probe.grounding.statements import as_statement
 from probe.video import Tube, Video
@@ -37,6 +39,10 @@ class Evidence:
     margins: Mapping[AskedPart, float]
     """Yes minus no in logits, by the part of the query that was asked about."""
 
+    first_words: Mapping[AskedPart, str] = field(default_factory=dict)
+    """The text with which the model would most likely begin its answer, where it begins with
+    neither yes nor no; by the part of the query that was asked about."""
+
     threshold: float | None = None
     """The presence, in logits, from which on the thing is there by the model's calibration."""
 
@@ -54,12 +60,20 @@ class Evidence:
 def ask_parts(view: View, queries: Queries) -> Evidence:
     """Ask whether the queried thing is there at all, by the whole query and by its parts."""
     names: tuple[AskedPart, ...] = ("whole", "attribute", "action")
-    margins = measure_presence(view, queries.whole, queries.attribute, queries.action)
+    asked = ask_whether(view, queries.whole, queries.attribute, queries.action)
+    (logits,) = read_answers(view, asked)
+    answers, tokenizer = view.checkpoint.answers, view.checkpoint.processor.tokenizer
+    likeliest = dict(zip(names, logits.argmax(dim=-1).tolist(), strict=True))
     return Evidence(
         video=view.video,
         queries=queries,
-        tokenizer=view.checkpoint.processor.tokenizer,
-        margins=dict(zip(names, margins, strict=True)),
+        tokenizer=tokenizer,
+        margins=dict(zip(names, yes_minus_no(logits, answers).tolist(), strict=True)),
+        first_words={
+            name: tokenizer.decode([word])
+            for name, word in likeliest.items()
+            if word not in (*answers.yes, *answers.no)
+        },
         threshold=CALIBRATED.get(view.model),
     )
 
@@ -80,6 +94,20 @@ def find_denied_parts(evidence: Evidence) -> Iterator[str]:
     if denied:
         listed = " and ".join([", ".join(denied[:-1]), denied[-1]] if denied[1:] else denied)
         yield f"the model says no to {listed}"
+
+
+def find_other_answers(evidence: Evidence) -> Iterator[str]:
+    """Tell whether the model would begin its answer with neither yes nor no."""
+    if (said := evidence.first_words.get("whole")) is None:
+        return
+    # A model may think without being told to: no chat template closes a thought that it opens.
+    if find_open_thought(said) is not None:
+        yield (
+            f"the model would think before it answers ({said!r}): yes and no are read where its "
+            f"thought begins"
+        )
+    else:
+        yield f"the model would begin its answer with {said!r}, neither yes nor no"
 
 
 def find_low_presence(evidence: Evidence) -> Iterator[str]:
@@ -140,6 +168,7 @@ def find_disagreeing_orders(evidence: Evidence) -> Iterator[str]:
 
 CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     find_denied_parts,
+    find_other_answers,
     find_low_presence,
     find_missing_parts,
     find_unknown_words,

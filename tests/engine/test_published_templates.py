@@ -163,6 +163,16 @@ def test_a_template_that_leaves_a_thought_open_is_refused(name, open_family):
     assert mark in str(refused.value)
 
 
+def test_a_thought_can_be_closed_by_a_template_of_ones_own(open_family):
+    """The recipe of the documentation."""
+    family, template, _ = OPEN_THOUGHTS["Qwen3-VL-Thinking"]
+    opening = r"assistant\n<think>\n"
+    checkpoint = open_family(family)
+    set_template(checkpoint.processor, template.replace(opening, opening + r"\n</think>\n\n"))
+    turn = checkpoint.writer(before=0).turn
+    assert turn.opening == "<|im_start|>assistant\n<think>\n\n</think>\n\n"
+
+
 def test_thoughts_are_closed_by_the_variable_of_the_family(open_family):
     found = PUBLISHED["Qwen3.5"]
     checkpoint = open_family("qwen3_5", found.controls)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tolerances import assert_equal_up_to_rounding
 
+from probe.engine.generation import write_answer
 from probe.grounder import ground
 from probe.grounding.absence import Absence, AbsenceError
 from probe.grounding.answers import Answer
@@ -105,6 +106,26 @@ def test_words_that_the_tokenizer_does_not_know_are_named(organism, video):
     assert "2 of 5 words" in doubt
     assert "'dog'" in doubt
     assert "'quickly'" in doubt
+
+
+def test_an_answer_that_begins_with_neither_yes_nor_no_is_a_doubt(organism, video, clip):
+    evidence = ask_parts(organism.watch(video), decompose(clip.things[0].query))
+    assert not evidence.first_words
+    thinking, talking = (
+        list_doubts(replace(evidence, first_words={"whole": word})) for word in ("<think>", "The")
+    )
+    assert "would think before it answers ('<think>')" in thinking[0]
+    assert talking == ("the model would begin its answer with 'The', neither yes nor no",)
+
+
+def test_the_likeliest_first_word_is_that_of_the_written_answer(tiny, video):
+    """A model of random weights has no reason to say yes or no."""
+    queries = decompose("the red circle that jumps")
+    evidence = ask_parts(tiny.watch(video), queries)
+    assert evidence.first_words
+    for part, word in evidence.first_words.items():
+        question = as_question(getattr(queries, part))
+        assert write_answer(tiny, question, video=video, max_new_tokens=1) == word.strip()
 
 
 def test_a_query_that_cannot_be_split_is_a_doubt(organism, video):
