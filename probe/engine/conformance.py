@@ -117,8 +117,7 @@ def check_model(model: VideoLM, video: Video | None = None) -> Conformance:
         video: What to show it; by default a few frames of coloured tiles, wider than tall.
     """
     # One picture of a family of pictures; a family that reads both is shown a video.
-    family = model.checkpoint.family
-    frames = 1 if family.medium == "image" else family.fit(FRAMES)
+    frames = 1 if model.checkpoint.family.medium == "image" else FRAMES
     shown = mosaic(frames) if video is None else video
     grid = grid_proof(model, shown)
     if not grid.passed:
