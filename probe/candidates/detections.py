@@ -4,24 +4,27 @@ This module knows nothing of the models that find and follow.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from probe.video import Tube, box_iou
+from probe.video.masks import Mask
 
 
 @dataclass(frozen=True)
 class DetectionConfig:
-    """Every number of detection; thresholds and step are the paper's."""
+    """Every number of detection; those of GroundingDINO, and the step, are the paper's."""
 
-    box_threshold: float = 0.4
-    """Least score of a box, from 0 to 1."""
+    box_threshold: float | None = None
+    """Least score of a box, from 0 to 1; None for the usual one of the detector, 0.4 for
+    GroundingDINO."""
 
     text_threshold: float = 0.4
     """Least score, from 0 to 1, of a word that a box is called by. A box that is called by no word
-    of the phrase is left out."""
+    of the phrase is left out. Only the two GroundingDINOs score words."""
 
     every: int = 10
     """Source frames from one searched picture to the next."""
@@ -37,12 +40,21 @@ class DetectionConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("box_threshold", "text_threshold", "same"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; give a number from 0 to 1")
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value}; give a number from 0 to 1")
+
+    def with_box_threshold(self, usual: float) -> "DetectionConfig":
+        """Return the configuration with this least score of a box, unless it has one."""
+        return self if self.box_threshold is not None else replace(self, box_threshold=usual)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers by name."""
+        return asdict(self)
 
 
 PAPER_DETECTION = DetectionConfig()
-"""The numbers of the paper."""
+"""The numbers of the paper, for the detector of the paper."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +119,26 @@ def select_new(
     return new
 
 
+def drop_repeated(
+    tracks: Sequence[Tube], config: DetectionConfig = PAPER_DETECTION
+) -> tuple[Tube, ...]:
+    """Drop tracks that begin on an object that is followed already, and those above the limit.
+
+    Two phrases may name the same thing, and one phrase may be found twice in one place.
+
+    Args:
+        tracks: The tracks, in the order of their first frames; none is empty.
+        config: The overlap from which two boxes are the same object, and the number of objects.
+    """
+    kept: list[Tube] = []
+    for track in tracks:
+        known = [box for other in kept if (box := other.box_at(track.frames[0])) is not None]
+        boxes = np.broadcast_to(track.boxes[0], (len(known), 4))
+        if not (box_iou(boxes, np.array(known).reshape(-1, 4)) >= config.same).any():
+            kept.append(track)
+    return tuple(kept[: config.limit])
+
+
 def box_around(mask: Bool[np.ndarray, "height width"]) -> Float[np.ndarray, " 4"] | None:
     """Return the edges of the box that contains all pixels of a mask; None for an empty one."""
     (rows,), (columns,) = np.nonzero(mask.any(1)), np.nonzero(mask.any(0))
@@ -116,7 +148,9 @@ def box_around(mask: Bool[np.ndarray, "height width"]) -> Float[np.ndarray, " 4"
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)
 
 
-def tube_of_boxes(boxes: Mapping[int, Float[np.ndarray, " 4"] | None], label: str) -> Tube:
-    """Make the tube of the frames that have a box."""
+def tube_of_masks(masks: Mapping[int, Mask], label: str) -> Tube:
+    """Make the tube of the frames in which a mask has pixels, with the box around them."""
+    boxes = {frame: masks[frame].box for frame in sorted(masks)}
     present = {frame: box for frame, box in boxes.items() if box is not None}
-    return Tube([*present], np.array([*present.values()], dtype=np.float64), label)
+    kept = [masks[frame] for frame in present]
+    return Tube([*present], np.array([*present.values()], dtype=np.float64), label, kept)

@@ -1,45 +1,30 @@
-"""Candidate tracks from detectors: GroundingDINO finds things by a phrase, SAM 2 follows them.
+"""Detectors: all that phrases name is found in a video and followed through it.
 
-The paper gets its candidates in this way: boxes at every tenth frame, linked by masks that are
-propagated through the clip. Results can be kept in a folder and are recognised by content.
+There are two kinds: a model that finds things in pictures with one that follows them in between
+(`FindAndFollow`: GroundingDINO and SAM 2 in the paper), and a model that does both
+(`ConceptTracker`: SAM 3). A class of your own with the two methods of `Detector` does as well.
+Results can be kept in a folder and are recognised by content.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
-from hashlib import sha256
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-import torch
-from jaxtyping import Bool, Float, UInt8
-from transformers import (
-    AutoConfig,
-    AutoModelForZeroShotObjectDetection,
-    AutoProcessor,
-    Sam2VideoModel,
-    Sam2VideoProcessor,
-)
-
+from probe.candidates.concepts import CONCEPT_TRACKERS, open_concept_tracker
 from probe.candidates.detection_cache import hash_content, load_found, save_found, search_path
 from probe.candidates.detections import (
     PAPER_DETECTION,
     Detection,
     DetectionConfig,
-    box_around,
     link_detections,
-    tube_of_boxes,
 )
-from probe.engine.opening import (
-    DTYPES,
-    check_dtype,
-    check_folder,
-    explain_failures,
-    find_device,
-)
-from probe.engine.stored_weights import refuse_broken, refuse_differences
-from probe.video import Tube, Video, source_frames
+from probe.candidates.detector_models import Pixels, read_type
+from probe.candidates.finders import FINDERS, Finder, check_phrases, open_finder
+from probe.candidates.pictures import read_pictures
+from probe.candidates.trackers import Tracker, open_tracker
+from probe.video import Tube, Video
 
 DETECTION = "IDEA-Research/grounding-dino-base"
 """The checkpoint that finds objects, unless another is named."""
@@ -47,221 +32,150 @@ DETECTION = "IDEA-Research/grounding-dino-base"
 TRACKING = "facebook/sam2.1-hiera-small"
 """The checkpoint that follows them, unless another is named."""
 
-Pixels: TypeAlias = UInt8[np.ndarray, "height width 3"]
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds and follows all that phrases name in a video."""
+
+    def tracks(
+        self, video: Video, phrases: Sequence[str], *, config: DetectionConfig
+    ) -> tuple[Tube, ...]:
+        """Find and follow everything that the phrases name.
+
+        Args:
+            video: The video.
+            phrases: Such as "man", in lower case; at least one. Tracks are labelled with them.
+            config: Thresholds, step and number of objects.
+
+        Returns:
+            The tracks, in source frames, in the order in which their objects are found. None is
+            empty.
+
+        Raises:
+            ValueError: if the detector cannot look for a phrase.
+        """
+        ...
+
+    def describe(self, config: DetectionConfig) -> dict[str, Any]:
+        """Return all that the tracks depend on besides video and phrases, in plain values."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
-class DetectorModel:
-    """One of the two models of a detector, ready to run, with its processor."""
+class FindAndFollow:
+    """A detector of two models: one finds things in pictures, one follows them in between."""
 
-    name: str
-    model: Any
-    processor: Any
+    finder: Finder
+    tracker: Tracker
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of weights and settings: equal for equal results, whatever the name."""
-        digest = sha256(self.processor.to_json_string().encode())
-        # All settings: defaults that are left out may differ from one transformers to the next.
-        digest.update(self.model.config.to_json_string(use_diff=False).encode())
-        for name, weight in sorted(self.model.state_dict().items()):
-            digest.update(name.encode())
-            # As bytes, since NumPy has no bfloat16.
-            digest.update(weight.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+    def tracks(
+        self, video: Video, phrases: Sequence[str], *, config: DetectionConfig
+    ) -> tuple[Tube, ...]:
+        """Find and follow everything that the phrases name.
 
+        Each object is found in the first searched picture in which its box is sure enough, and
+        followed from there in both directions.
 
-@dataclass(frozen=True, eq=False)
-class Detector:
-    """A model that finds things by a phrase in a picture, and one that follows them in a video."""
-
-    finder: DetectorModel
-    """GroundingDINO."""
-
-    tracker: DetectorModel
-    """SAM 2 for video."""
-
-    @torch.inference_mode()
-    def find(self, picture: Pixels, phrase: str, config: DetectionConfig) -> list[Detection]:
-        """Find the things that a phrase names in one picture.
-
-        Args:
-            picture: Upright RGB pixels.
-            phrase: Such as "man", in lower case and without a full stop.
-            config: Least scores of a box and of its words.
-
-        Returns:
-            The boxes within the picture, in the order of the detector.
+        Raises:
+            ValueError: if the finder cannot look for a phrase.
         """
-        model, processor = self.finder.model, self.finder.processor
-        inputs = processor(images=picture, text=f"{phrase}.", return_tensors="pt")
-        outputs = model(**inputs.to(model.device, model.dtype))
-        (found,) = processor.post_process_grounded_object_detection(
-            outputs,
-            inputs["input_ids"],
-            threshold=config.box_threshold,
-            text_threshold=config.text_threshold,
-            target_sizes=[picture.shape[:2]],
-        )
-        if not len(found["scores"]):  # the processor gives one label where there is no box
-            return []
-        separator = processor.tokenizer.sep_token
-        boxes = _clip_boxes(found["boxes"].double().cpu().numpy(), picture)
-        # A label is made of the words above the threshold, and may be of separators only.
-        return [
-            Detection(box, score, phrase)
-            for box, score, words in zip(
-                boxes, found["scores"].tolist(), found["text_labels"], strict=True
-            )
-            if words.replace(separator, "").strip(" .") and (box[2:] > box[:2]).all()
-        ]
+        check_phrases(self.finder, phrases)
+        pictures = read_pictures(video, config.every)
+        found = _find_each(self.finder, pictures, phrases, config)
+        return link_detections(found, partial(self.tracker.follow, pictures), config)
 
-    def follow(
-        self, pictures: Mapping[int, Pixels], start: int, found: Sequence[Detection]
-    ) -> list[Tube]:
-        """Follow objects through all pictures, and put boxes around their masks.
-
-        Args:
-            pictures: Pictures by source frame, in order.
-            start: The source frame in which the objects were found.
-            found: The objects.
-
-        Returns:
-            One tube for each object, with a box in every picture in which it has a mask.
-        """
-        seen = {
-            frame: [box_around(mask) for mask in masks]
-            for frame, masks in self.propagate(pictures, start, found)
+    def describe(self, config: DetectionConfig) -> dict[str, Any]:
+        """Return what the tracks depend on: both models, and the numbers."""
+        return {
+            "detection": self.finder.opened.describe(),
+            "tracking": self.tracker.opened.describe(),
+            "numbers": config.with_box_threshold(self.finder.kind.threshold).to_dict(),
         }
-        return [
-            tube_of_boxes({frame: seen[frame][number] for frame in pictures}, detection.label)
-            for number, detection in enumerate(found)
-        ]
 
-    def propagate(
-        self, pictures: Mapping[int, Pixels], start: int, found: Sequence[Detection]
-    ) -> Iterator[tuple[int, Bool[np.ndarray, "object height width"]]]:
-        """Propagate the masks of objects from `start` to the end, then back to the beginning.
 
-        SAM 2's session ends with the iteration, and holds one picture at a time.
+@dataclass(frozen=True, eq=False)
+class FindInPicture:
+    """A detector of a single picture, in which there is nothing to follow."""
 
-        Args:
-            pictures: Pictures by source frame, in order.
-            start: The source frame in which the objects were found.
-            found: The objects.
+    finder: Finder
 
-        Returns:
-            Pairs of a source frame and the masks in it, in the order in which they are computed.
+    def tracks(
+        self, video: Video, phrases: Sequence[str], *, config: DetectionConfig
+    ) -> tuple[Tube, ...]:
+        """Find everything that the phrases name; each track is one box.
+
+        Raises:
+            ValueError: if the finder cannot look for a phrase, or the video has several frames.
         """
-        model, processor = self.tracker.model, self.tracker.processor
-        frames, size = list(pictures), pictures[start].shape[:2]
-        origin, reach = frames.index(start), _reach(model.config)
-        session = processor.init_video_session(inference_device=model.device, dtype=model.dtype)
-        processor.add_inputs_to_inference_session(
-            session,
-            frame_idx=origin,
-            obj_ids=list(range(len(found))),
-            input_boxes=[[detection.box.tolist() for detection in found]],
-            original_size=size,
-        )
-        # SAM 2's own loop wants the whole video in its session; its model takes one picture too.
-        for place in (*range(origin, len(frames)), *range(origin - 1, -1, -1)):
-            inputs = processor(images=pictures[frames[place]], return_tensors="pt")
-            pixels = inputs["pixel_values"][0].to(model.device, model.dtype)
-            output = model(session, place, pixels, reverse=place < origin)
-            del session.processed_frames[place]
-            _forget(session, {origin, place}, reach)
-            # Masks are logits at low resolution, which are enlarged before they are cut at 0.
-            (masks,) = processor.post_process_masks([output.pred_masks.float()], [size])
-            yield frames[place], masks[:, 0].cpu().numpy()
+        if video.source_length > 1:
+            raise ValueError(
+                f"a video of {video.source_length} frames; this detector is for a single picture, "
+                "open one that follows what it finds (load_detector)"
+            )
+        check_phrases(self.finder, phrases)
+        found = _find_each(self.finder, read_pictures(video, config.every), phrases, config)
+        return link_detections(found, _make_single_boxes, config)
 
-
-def _reach(config: Any) -> int:
-    """Return the number of steps that SAM 2 looks back."""
-    return max(config.num_maskmem, config.max_object_pointers_in_encoder)
-
-
-def _forget(session: Any, near: set[int], reach: int) -> None:
-    """Drop results that SAM 2 will never look at again, so that memory does not grow with length.
-
-    SAM 2 looks back from the current picture, and on its way to the beginning also from the picture
-    that it started from.
-    """
-    for outputs in session.output_dict_per_obj.values():
-        # Results of pictures with a given box are in another table, which is always looked at.
-        tracked = outputs["non_cond_frame_outputs"]
-        for place in [*tracked]:
-            if min(abs(place - other) for other in near) > reach:
-                del tracked[place]
+    def describe(self, config: DetectionConfig) -> dict[str, Any]:
+        """Return what the tracks depend on: the model, and the numbers."""
+        return {
+            "detection": self.finder.opened.describe(),
+            "tracking": None,
+            "numbers": config.with_box_threshold(self.finder.kind.threshold).to_dict(),
+        }
 
 
 def load_detector(
     detection: str | Path = DETECTION,
-    tracking: str | Path = TRACKING,
+    tracking: str | Path | None = None,
     *,
     device: str = "cpu",
     dtype: str = "auto",
 ) -> Detector:
-    """Open a detector from two checkpoints: folders, or names on the Hugging Face hub.
+    """Open a detector: folders of checkpoints, or names on the Hugging Face hub.
 
     Only safetensors weights are read, and no code of a checkpoint is run.
 
     Args:
-        detection: A GroundingDINO checkpoint.
-        tracking: A SAM 2 checkpoint for video.
-        device: Device of both models, such as "cpu" or "cuda".
+        detection: A checkpoint that finds things by a phrase: GroundingDINO, MM-GroundingDINO,
+            OWLv2, OmDet-Turbo; by a class: RF-DETR, D-FINE; or one that also follows them: SAM 3.
+        tracking: A checkpoint that follows what is found: SAM 2, SAM 3 or EdgeTAM for video; None
+            for `facebook/sam2.1-hiera-small`, where one is needed.
+        device: Device of the models, such as "cpu" or "cuda".
         dtype: "auto" for the types in which the weights were saved, or "float32", "bfloat16",
             "float16".
 
     Raises:
         ValueError: if there is no such checkpoint, it is of another architecture, its weights are
-            not safetensors, some are missing or not finite, or device or dtype are unknown.
+            not safetensors, some are missing or not finite, a package that it needs is not
+            installed, device or dtype are unknown, or a tracker is named that would be of no use.
     """
-    return Detector(
-        _open_model(
-            str(detection),
-            ("grounding-dino", "mm-grounding-dino"),
-            (AutoModelForZeroShotObjectDetection, AutoProcessor),
-            device=device,
-            dtype=dtype,
-        ),
-        _open_model(
-            str(tracking),
-            ("sam2_video",),
-            (Sam2VideoModel, Sam2VideoProcessor),
-            device=device,
-            dtype=dtype,
-        ),
+    known = {**FINDERS, **CONCEPT_TRACKERS}
+    model_type = read_type(str(detection), known)
+    if model_type in CONCEPT_TRACKERS:
+        if tracking is not None:
+            raise ValueError(
+                f"{detection}: {known[model_type].title} follows what it finds by itself; leave "
+                f"out the tracker {tracking}"
+            )
+        return open_concept_tracker(str(detection), device=device, dtype=dtype)
+    return FindAndFollow(
+        open_finder(str(detection), device=device, dtype=dtype),
+        open_tracker(str(tracking or TRACKING), device=device, dtype=dtype),
     )
 
 
-def _open_model(
-    name: str, types: tuple[str, ...], classes: tuple[Any, Any], *, device: str, dtype: str
-) -> DetectorModel:
-    check_dtype(dtype)
-    target = find_device(device)
-    check_folder(name, Path(name))
-    # The type first: a wrong checkpoint would be downloaded whole, and opened with random weights.
-    with explain_failures(name):
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    if config.model_type not in types:
-        raise ValueError(
-            f"{name}: a checkpoint of type {config.model_type!r}; give one of {' or '.join(types)}"
-        )
-    with explain_failures(name):
-        model, differences = classes[0].from_pretrained(
-            name,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=DTYPES[dtype],
-            ignore_mismatched_sizes=True,  # or the error would not say which
-            output_loading_info=True,
-        )
-        processor = classes[1].from_pretrained(name, trust_remote_code=False)
-    # What is left over changes nothing: a checkpoint may hold parts for other uses, too.
-    refuse_differences(name, {**differences, "unexpected_keys": ()})
-    refuse_broken(name, model)
-    return DetectorModel(name, model.eval().requires_grad_(False).to(target), processor)
+def load_picture_detector(
+    detection: str | Path = DETECTION, *, device: str = "cpu", dtype: str = "auto"
+) -> Detector:
+    """Open a detector of single pictures, which needs no tracker.
+
+    The arguments and errors are those of `load_detector`.
+    """
+    known = {**FINDERS, **CONCEPT_TRACKERS}
+    if read_type(str(detection), known) in CONCEPT_TRACKERS:
+        return open_concept_tracker(str(detection), device=device, dtype=dtype)
+    return FindInPicture(open_finder(str(detection), device=device, dtype=dtype))
 
 
 def detect_tracks(
@@ -275,10 +189,11 @@ def detect_tracks(
     """Find and follow everything in a video that the phrases name.
 
     The source is searched at every tenth frame and at its last, not only at the sampled frames;
-    tracks have their boxes there. All of these pictures are held in memory at once.
+    tracks have their boxes there, and masks where the tracker gives them (`Tube.masks`). All of
+    these pictures are held in memory at once.
 
     Args:
-        detector: The detector that searches.
+        detector: The detector that searches: of `load_detector`, or your own.
         video: The video; a video of an array is searched in its sampled frames.
         phrases: A phrase, or several, such as "man" (`Queries.subject`); tracks are labelled with
             them.
@@ -291,29 +206,43 @@ def detect_tracks(
         The tracks, in the order in which their objects are found; none if nothing is found.
 
     Raises:
-        ValueError: if there is no phrase or an empty one, the video cannot be decoded, or the
-            folder cannot be written.
+        ValueError: if there is no phrase or an empty one, the detector cannot look for one, the
+            video cannot be decoded, or the folder cannot be written.
     """
     phrases = (phrases,) if isinstance(phrases, str) else phrases
     wanted = tuple(dict.fromkeys(_normalise_phrase(phrase) for phrase in phrases))
     if not wanted:
         raise ValueError("there is no phrase to look for; give at least one, such as 'man'")
     if cache is None:
-        return _search(detector, video, wanted, config)
+        return detector.tracks(video, wanted, config=config)
     cache = _make_folder(Path(cache))
     key = {
         "video": hash_content(video),
-        "detection": [detector.finder.name, detector.finder.fingerprint],
-        "tracking": [detector.tracker.name, detector.tracker.fingerprint],
-        "numbers": asdict(config),
+        **detector.describe(config),
         "phrases": [*wanted],
     }
     path = search_path(cache, key)
     tracks = load_found(path, key)
     if tracks is None:
-        tracks = _search(detector, video, wanted, config)
+        tracks = detector.tracks(video, wanted, config=config)
         save_found(path, key, tracks)
     return tracks
+
+
+def _find_each(
+    finder: Finder, pictures: Mapping[int, Pixels], phrases: Sequence[str], config: DetectionConfig
+) -> dict[int, list[Detection]]:
+    """Find the things that each phrase names in each picture."""
+    return {
+        frame: [
+            detection for phrase in phrases for detection in finder.find(picture, phrase, config)
+        ]
+        for frame, picture in pictures.items()
+    }
+
+
+def _make_single_boxes(frame: int, found: Sequence[Detection]) -> list[Tube]:
+    return [Tube(frame, detection.box, detection.label) for detection in found]
 
 
 def _make_folder(folder: Path) -> Path:
@@ -326,31 +255,8 @@ def _make_folder(folder: Path) -> Path:
     return folder
 
 
-def _search(
-    detector: Detector, video: Video, phrases: Sequence[str], config: DetectionConfig
-) -> tuple[Tube, ...]:
-    last = video.source_length - 1
-    pictures = {
-        frame: picture
-        for frame, picture in enumerate(source_frames(video))
-        if frame % config.every == 0 or frame == last
-    }
-    found = {
-        frame: [
-            detection for phrase in phrases for detection in detector.find(picture, phrase, config)
-        ]
-        for frame, picture in pictures.items()
-    }
-    return link_detections(found, partial(detector.follow, pictures), config)
-
-
-def _clip_boxes(boxes: Float[np.ndarray, "box 4"], picture: Pixels) -> Float[np.ndarray, "box 4"]:
-    height, width = picture.shape[:2]
-    return np.clip(boxes, 0, np.array([width, height] * 2, dtype=np.float64))
-
-
 def _normalise_phrase(phrase: str) -> str:
-    """Write a phrase as GroundingDINO wants it, without the full stop, which `find` adds."""
+    """Write a phrase as detectors want it: in lower case, on one line, without a full stop."""
     plain = " ".join(phrase.lower().split()).rstrip(".?! ")
     if not plain:
         raise ValueError("a phrase to look for is empty; name a thing, such as 'man'")

@@ -19,11 +19,12 @@ class Sources:
     whatever differs from the background."""
 
     detector: Annotated[str | None, arg(metavar="ID")] = None
-    """A GroundingDINO checkpoint that finds the candidates, such as
-    IDEA-Research/grounding-dino-base; it looks for the subject of the query."""
+    """A checkpoint that finds the candidates, such as IDEA-Research/grounding-dino-base; it looks
+    for the subject of the query. GroundingDINO, MM-GroundingDINO, OWLv2 and OmDet-Turbo read any
+    words, RF-DETR and D-FINE know classes, and SAM 3 also follows what it finds."""
 
     tracker: Annotated[str | None, arg(metavar="ID")] = None
-    """The SAM 2 checkpoint that follows what the detector finds; by default
+    """The checkpoint that follows what the detector finds: SAM 2, SAM 3 or EdgeTAM; by default
     facebook/sam2.1-hiera-small."""
 
     cache: Annotated[Path | None, arg(metavar="DIR")] = None
@@ -52,10 +53,9 @@ class Sources:
         """
         if self.detector is None:
             return None
-        from probe.candidates.detectors import TRACKING
         from probe.grounding.sources import Search
 
-        return Search(self.detector, self.tracker or TRACKING, cache)
+        return Search(self.detector, self.tracker, cache)
 
 
 DEFAULT_SOURCES = Sources()

@@ -7,12 +7,12 @@ to another.
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from probe.candidates.detections import PAPER_DETECTION, DetectionConfig
-from probe.candidates.detectors import TRACKING, Detector, detect_tracks, load_detector
+from probe.candidates.detectors import Detector, detect_tracks, load_detector
 from probe.engine.generation import write_answer
 from probe.engine.model import VideoLM
 from probe.grounding.queries import Decompositions, Queries, decompose, decompose_with_model
@@ -128,10 +128,10 @@ class Search:
     """The detector that looks for the subject of a query, described before it is loaded."""
 
     detection: str
-    """A GroundingDINO checkpoint."""
+    """A checkpoint that finds things by a phrase, or finds and follows them."""
 
-    tracking: str = TRACKING
-    """A SAM 2 checkpoint for video."""
+    tracking: str | None = None
+    """A checkpoint that follows them; None for the usual one, where one is needed."""
 
     cache: Path | None = None
     """A folder that keeps the tracks found, by the content of all that they depend on."""
@@ -175,15 +175,8 @@ class Searcher:
         return found
 
     def describe(self) -> dict[str, Any]:
-        """Return what the tracks depend on, in plain values: both checkpoints and the numbers."""
-        parts = {"detection": self.detector.finder, "tracking": self.detector.tracker}
-        return {
-            **{
-                role: {"name": part.name, "content": part.fingerprint}
-                for role, part in parts.items()
-            },
-            "numbers": asdict(self.search.config),
-        }
+        """Return what the tracks depend on, in plain values: checkpoints and numbers."""
+        return self.detector.describe(self.search.config)
 
 
 def split_by_asking(model: VideoLM, query: str) -> Queries:

@@ -20,7 +20,9 @@ from probe.candidates.detections import (
     link_detections,
     select_new,
 )
-from probe.candidates.detectors import detect_tracks, load_detector
+from probe.candidates.detectors import FindAndFollow, detect_tracks, load_detector
+from probe.candidates.finders import open_finder
+from probe.candidates.trackers import open_tracker
 from probe.metrics import box_iou
 from probe.organism.world import make_clip
 from probe.video import Tube, read_video, source_frames
@@ -96,26 +98,27 @@ def test_a_picture_gives_other_boxes_for_another_phrase_and_fewer_at_higher_thre
     low, high = (
         {
             (*found.box, found.score)
-            for found in detector.find(picture, "circle", DetectionConfig(box, 0.0))
+            for found in detector.finder.find(picture, "circle", DetectionConfig(box, 0.0))
         }
         for box in (0.1, 0.9)
     )
     assert high < low
     assert all(score > 0.9 for *_, score in high)
-    other = detector.find(picture, "the red dog", DetectionConfig(0.1, 0.0))
+    other = detector.finder.find(picture, "the red dog", DetectionConfig(0.1, 0.0))
     assert {(*found.box, found.score) for found in other} != low
-    assert detector.find(picture, "circle", DetectionConfig(0.1, 1.0)) == [], "called by no word"
+    assert detector.finder.find(picture, "circle", DetectionConfig(0.1, 1.0)) == []
 
 
 @torch.inference_mode()
 def test_boxes_are_in_pixels_of_a_picture_that_is_not_square(detector, video):
     picture = video.frames[0][:70]
-    model, processor = detector.finder.model, detector.finder.processor
+    opened = detector.finder.opened
+    model, processor = opened.model, opened.processor
     outputs = model(**processor(images=picture, text="circle.", return_tensors="pt"))
     scores = outputs.logits[0].sigmoid().amax(-1)
     x, y, width, height = (outputs.pred_boxes[0] * torch.tensor([112, 70, 112, 70])).T
     corners = torch.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], 1)
-    found = detector.find(picture, "circle", DetectionConfig(0.1, 0.0))
+    found = detector.finder.find(picture, "circle", DetectionConfig(0.1, 0.0))
     assert len(found) == int((scores > 0.1).sum()) > 1
     for box, score in zip(corners[scores > 0.1], scores[scores > 0.1], strict=True):
         (same,) = (one for one in found if abs(one.score - score) <= tolerance(1))
@@ -164,13 +167,13 @@ def test_objects_are_followed_as_by_sam_2s_own_loops_with_no_picture_kept(detect
     }
     boxes = [[20.0, 20.0, 60.0, 60.0], [70.0, 5.0, 100.0, 40.0]]
     found = [Detection(np.array(box), 1.0, "thing") for box in boxes]
-    expected = followed_by_the_book(detector.tracker, pictures, 16, boxes)
+    expected = followed_by_the_book(detector.tracker.opened, pictures, 16, boxes)
     assert 0.02 < np.mean(expected) < 0.98, "masks with an inside and an outside"
-    followed = dict(detector.propagate(pictures, 16, found))
+    followed = dict(detector.tracker.propagate(pictures, 16, found))
     assert [*followed] == [*range(16, 64, 4), 12, 8, 4, 0]
     for frame, masks in zip(pictures, expected, strict=True):
         assert (followed[frame] == masks).mean() > 0.999, frame
-    for number, track in enumerate(detector.follow(pictures, 16, found)):
+    for number, track in enumerate(detector.tracker.follow(pictures, 16, found)):
         around = {frame: edges(followed[frame][number]) for frame in pictures}
         assert track.frames.tolist() == [frame for frame in pictures if around[frame]]
         assert track.boxes.tolist() == [around[frame] for frame in track.frames]
@@ -348,12 +351,15 @@ def test_a_cache_that_cannot_be_made_is_named_before_the_search(detector, video,
 
 
 def test_weights_are_told_apart_by_what_they_are(folders, detector):
-    again = load_detector(*folders)
-    assert again.tracker.fingerprint == detector.tracker.fingerprint
+    again = FindAndFollow(
+        open_finder(str(folders[0]), device="cpu", dtype="auto"),
+        open_tracker(str(folders[1]), device="cpu", dtype="auto"),
+    )
+    assert again.tracker.opened.fingerprint == detector.tracker.opened.fingerprint
     with torch.no_grad():
-        again.tracker.model.no_memory_embedding.add_(1e-3)
-    del again.tracker.__dict__["fingerprint"]
-    assert again.tracker.fingerprint != detector.tracker.fingerprint
+        again.tracker.opened.model.no_memory_embedding.add_(1e-3)
+    del again.tracker.opened.__dict__["fingerprint"]
+    assert again.tracker.opened.fingerprint != detector.tracker.opened.fingerprint
 
 
 def test_a_folder_of_frames_is_known_by_its_images(tmp_path, clip):
