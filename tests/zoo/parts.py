@@ -73,6 +73,8 @@ def ids_of(tokenizer: transformers.PreTrainedTokenizerFast, *names: str) -> dict
 
 def write_template(video: str, before: str, after: str, answer: str, image: str = "") -> str:
     """A chat template that writes the video or picture first and the user's words behind it."""
+    # As published templates call them, in small letters or in capitals.
+    image = image or video.replace("video", "image").replace("VIDEO", "IMAGE")
     parts = "{% for part in message['content'] if part['type'] == "
     return (
         "{% for message in messages %}"

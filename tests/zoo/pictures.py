@@ -30,7 +30,7 @@ def _llava(**options: Any) -> tuple[str, Any, Any]:
         patch_size=4,
         num_additional_image_tokens=1,
         vision_feature_select_strategy="default",
-        chat_template=write_template("", "USER: ", "", " ASSISTANT:", image="<image>\n"),
+        chat_template=write_template("<image>\n", "USER: ", "", " ASSISTANT:"),
     )
     return "LlavaForConditionalGeneration", config, processor
 
@@ -58,7 +58,7 @@ def _llava_next() -> tuple[str, Any, Any]:
         patch_size=4,
         num_additional_image_tokens=1,
         vision_feature_select_strategy="default",
-        chat_template=write_template("", "[INST] ", " [/INST]", "", image="<image>\n"),
+        chat_template=write_template("<image>\n", "[INST] ", " [/INST]", ""),
     )
     return "LlavaNextForConditionalGeneration", config, processor
 
@@ -86,7 +86,7 @@ def _idefics3() -> tuple[str, Any, Any]:
         tokenizer=tokenizer,
         image_seq_len=9,
         chat_template=write_template(
-            "", "<|im_start|>User:", "<end_of_utterance>\n", "Assistant:", image="<image>"
+            "<image>", "<|im_start|>User:", "<end_of_utterance>\n", "Assistant:"
         ),
     )
     return "Idefics3ForConditionalGeneration", config, processor

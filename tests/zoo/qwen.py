@@ -49,7 +49,6 @@ def processor_of(name: str, tokenizer: Any, timed: bool, **more: Any) -> Any:
             "<|im_start|>user\n",
             "<|im_end|>\n",
             "<|im_start|>assistant\n",
-            image="<|vision_start|><|image_pad|><|vision_end|>",
         ),
         **more,
     )

@@ -52,7 +52,11 @@ def _internvl() -> tuple[str, Any, Any]:
         video_processor=hf.InternVLVideoProcessor(size=size),
         image_seq_length=9,
         chat_template=write_template(
-            "<video>\n", "<|im_start|>user\n", "<|im_end|>\n", "<|im_start|>assistant\n"
+            "<video>\n",
+            "<|im_start|>user\n",
+            "<|im_end|>\n",
+            "<|im_start|>assistant\n",
+            image="<IMG_CONTEXT>\n",
         ),
     )
     return "InternVLForConditionalGeneration", config, processor
@@ -81,7 +85,7 @@ def _smolvlm() -> tuple[str, Any, Any]:
         video_processor=hf.SmolVLMVideoProcessor(num_frames=6, fps=1, **sizes),
         image_seq_len=9,
         chat_template=write_template(
-            "<video>", "<|im_start|>User: ", "<end_of_utterance>\n", "Assistant:", image="<image>"
+            "<video>", "<|im_start|>User: ", "<end_of_utterance>\n", "Assistant:"
         ),
     )
     return "SmolVLMForConditionalGeneration", config, processor

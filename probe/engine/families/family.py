@@ -41,10 +41,6 @@ class Family:
     frames: int = 20
     """The number of frames to sample where the checkpoint does not say; 20 in the paper."""
 
-    multiple: int = 1
-    """The number of frames that the model sees together and never fewer, so that a video needs a
-    whole multiple of them."""
-
     largest_sizes: tuple[int, int] = (2**13, 2**13)
     """The largest sizes of a processor that are believed: of a longest edge, and of any other; in
     pixels of an edge, with which it would ask for a gigabyte a frame."""
@@ -77,10 +73,6 @@ class Family:
         """Tell whether a weight of the checkpoint, by its name, belongs to the part that reads."""
         return not self.part or weight.startswith(f"{self.part}.")
 
-    def fit(self, frames: int) -> int:
-        """Return the least number of frames from this on that the model takes."""
-        return -(-frames // self.multiple) * self.multiple
-
     def options_for(self, video: Video) -> dict[str, Any]:
         """Return the options with which the processor is called for a video."""
         return {
@@ -92,14 +84,8 @@ class Family:
         """Find which position of the sequence is which cell of the video.
 
         Raises:
-            ValueError: if there are not as many placeholders as the cells need, or the video has
-                not as many frames as the model sees together.
+            ValueError: if there are not as many placeholders as the cells need.
         """
-        if len(video) % self.multiple and len(video) > self.multiple:
-            raise ValueError(
-                f"{len(video)} frames, but {self.model_type} models see {self.multiple} together; "
-                f"sample {len(video) // self.multiple * self.multiple} frames"
-            )
         marked = inputs["input_ids"][0].cpu() == getattr(config, self.placeholder)
         (positions,) = torch.nonzero(marked, as_tuple=True)
         cells = self.cells(config, processor, video, inputs)

@@ -4,6 +4,7 @@ import reprlib
 
 from probe.engine.families.family import Family
 from probe.engine.families.pictures import PICTURES
+from probe.engine.families.refused import REFUSED
 from probe.engine.families.table import FAMILIES
 from probe.video import Video
 
@@ -16,6 +17,8 @@ def family_of(model_type: str) -> Family:
     Raises:
         ValueError: if the architecture has no entry.
     """
+    if (reason := REFUSED.get(model_type)) is not None:
+        raise ValueError(f"{model_type} models are not supported: {reason}")
     if (found := FAMILIES.get(model_type, PICTURES.get(model_type))) is None:
         known = ", ".join(sorted({*FAMILIES, *PICTURES}))
         given = reprlib.repr(model_type)

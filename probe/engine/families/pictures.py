@@ -100,14 +100,23 @@ def _merging_picture(for_videos: Family) -> Family:
     return replace(
         for_videos,
         cells=tile_merged_picture,
-        placeholder="image_token_id",
+        placeholder=for_videos.placeholder.replace("video", "image"),
         medium="image",
         frame_marks=None,
+        processing={"return_mm_token_type_ids": True} if for_videos.model_type in TYPED else {},
     )
 
 
-MERGING = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
+MERGING = (
+    *("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"),
+    *("qwen2_5_omni", "qwen2_5_omni_thinker", "qwen3_omni_moe", "qwen3_omni_moe_thinker"),
+    *("cosmos3_omni", "cosmos3_edge", "cohere_compass", "exaone4_5", "hyperclovax_vision_v2"),
+    *("ernie4_5_vl_moe", "video_llama_3", "lfm3_vl", "glm4v", "glm4v_moe", "glm46v"),
+)
 """Families that read videos, and pictures as Qwen2-VL does."""
+
+TYPED = frozenset({"cosmos3_edge"})
+"""Those of them whose processor must be asked for the kind of each token."""
 
 PICTURES = {
     family.model_type: family
@@ -126,6 +135,7 @@ PICTURES = {
             language_model="model.text_model",
             processing={"do_image_splitting": False},
         ),
+        _picture("internvl", tile_internvl_picture, processing={"crop_to_patches": False}),
         *(_merging_picture(FAMILIES[name]) for name in MERGING),
     )
 }

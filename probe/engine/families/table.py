@@ -15,10 +15,8 @@ VISION = ("<|vision_start|>", "<|vision_end|>")
 processor of transformers 4.57 writes `<1.0 seconds><|vision_start|>...<|vision_end|>` in the place
 of the template's marks and the token between them; that of 5.23 in the place of the token alone."""
 
-
 WHOLE = {"videos_kwargs": {"slice_mode": False}, "use_image_id": False}
 """Frames are seen whole, and not numbered, as MiniCPM-V's authors show videos."""
-
 
 RATE = {"fps": lambda video: describe_times(video).sampled_fps}
 """Frames a second, of which these processors take 2 if they are told nothing else."""
@@ -68,8 +66,6 @@ FAMILIES = {
         _merging("muse_glimmer", processing={"videos_kwargs": {"return_metadata": True}}),
         _merging("muse_spark", processing={"videos_kwargs": {"return_metadata": True}}),
         _merging("lfm3_vl", frame_marks=VISION),
-        Family("kimi_k25", tilings.tile_kimi, multiple=4),
-        _merging("minimax_m3_vl", "video_token_index"),
         Family("perception_lm", tilings.tile_perception_lm),
         Family("molmo2", tilings.tile_molmo2, "image_patch_id"),
         Family("gemma4", tilings.tile_gemma4),

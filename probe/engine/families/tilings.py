@@ -4,8 +4,6 @@ Each takes configuration, processor, video and inputs, and gives `Cells`. It mea
 that the processor made; that there are as many tokens as cells is then a proof.
 """
 
-import sys
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -53,28 +51,6 @@ def tile_merged_patches(config: Any, processor: Any, video: Video, inputs: Input
     starts = range(0, len(video), together)
     sources = tuple(video.indices[start : start + together] for start in starts)
     return Cells(sources, rows // merged, columns // merged, shown_region(video, processor))
-
-
-def tile_kimi(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:
-    """Merge patches of four frames and their neighbours; frames are padded on the right and below.
-
-    The cells at these edges are partly outside of the picture, so that their region is larger.
-    """
-    options = processor.video_processor
-    # The sizes before padding are in no input; this is the function by which they were chosen.
-    resize: Any = vars(sys.modules[type(options).__module__])["navit_resize"]
-    seen, padded = resize(
-        *video.size,
-        options.patch_size,
-        options.merge_size,
-        options.max_patches,
-        options.size["max_height"],
-    )
-    height, width = (
-        edge * whole / part for edge, part, whole in zip(video.size, seen, padded, strict=True)
-    )
-    merged = tile_merged_patches(config, processor, video, inputs)
-    return replace(merged, region=(0.0, 0.0, width, height))
 
 
 def tile_internvl(config: Any, processor: Any, video: Video, inputs: Inputs) -> Cells:
