@@ -65,7 +65,8 @@ def ground(
     view = model.watch(video).under(*config.interventions)
     config = config.worded_for(view)
     evidence = ask_parts(view, asked)
-    require_presence(evidence, config.require_presence, model.identity)
+    about = model.identify_for(view)
+    require_presence(evidence, config.require_presence, about)
     watch.mark("watch")
 
     turned = view.reversed()  # no pass runs before it is read
@@ -103,7 +104,7 @@ def ground(
         where=where,
         when=when,
         frame_scores=frame_scores,
-        model=model.identity,
+        model=about,
         config=config,
         timings=watch.seconds,
         presence=evidence.margins["whole"],

@@ -143,7 +143,7 @@ class Checkpoint:
         Raises:
             ValueError: if the processor refuses the video.
         """
-        shown = self._show(video)
+        shown = _show(self, video)
         try:
             made = self.processor(
                 text=[text],
@@ -166,24 +166,6 @@ class Checkpoint:
         types = {name: self.dtype for name in made if name.startswith("pixel_values")}
         inputs = {name: value.to(self.device, types.get(name)) for name, value in made.items()}
         return inputs, written["replacement"].rpartition(last_visual)[2]
-
-    def _show(self, video: Video) -> dict[str, Any]:
-        """Make the arguments of the processor for what is seen: a video, or its one picture.
-
-        Raises:
-            ValueError: if the processor cannot keep to the pixels that were asked for.
-        """
-        size = choose_size(self.settings, self.pixels, len(video))
-        sized = {} if size is None else {"size": size}
-        if self.family.medium == "image":
-            # Of a bare array, processors guess which axis is that of the colours.
-            return {"images": [Image.fromarray(video.frames[0])], **sized}
-        return {
-            **sized,
-            "videos": [video.frames],
-            "video_metadata": [describe_times(video)],
-            "do_sample_frames": False,
-        }
 
     def grid(self, video: Video, inputs: Inputs) -> VisualGrid:
         """Find which position of the sequence is which cell of the video."""
@@ -215,3 +197,22 @@ class Checkpoint:
             if (number := getattr(config, name, None)) is not None:
                 logits = apply(logits, number)
         return logits
+
+
+def _show(checkpoint: Checkpoint, video: Video) -> dict[str, Any]:
+    """Make the arguments of the processor for what is seen: a video, or its one picture.
+
+    Raises:
+        ValueError: if the processor cannot keep to the pixels that were asked for.
+    """
+    size = choose_size(checkpoint.settings, checkpoint.pixels, len(video))
+    sized = {} if size is None else {"size": size}
+    if checkpoint.medium == "image":
+        # Of a bare array, processors guess which axis is that of the colours.
+        return {"images": [Image.fromarray(video.frames[0])], **sized}
+    return {
+        **sized,
+        "videos": [video.frames],
+        "video_metadata": [describe_times(video)],
+        "do_sample_frames": False,
+    }

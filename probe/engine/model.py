@@ -2,16 +2,18 @@
 
 import warnings
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from probe.engine.adapters import Adapter, find_active
 from probe.engine.checkpoint import Checkpoint
+from probe.engine.costs import tell_cost
 from probe.engine.decoder import Decoder
 from probe.engine.in_memory import describe_quantization, freeze, open_module
 from probe.engine.model_files import ORGANISM, ModelFiles, OpeningOptions, find_model
 from probe.engine.opening import BEST_DEVICE
+from probe.engine.pixels import choose_pixels, suggest_fewer
 from probe.engine.view import View
 from probe.video import Video, read_video
 
@@ -66,7 +68,13 @@ class VideoLM:
             "adapter": None if self.adapter is None else self.adapter.name,
             "adapter_content": None if self.adapter is None else self.adapter.content,
             "weights": "in memory" if self.in_memory else None,
+            "pixels": choose_pixels(self.checkpoint.settings, self.checkpoint.pixels),
         }
+
+    def identify_for(self, view: View) -> dict[str, str | int | None]:
+        """Return the identity as it is for a view: pictures may keep other pixels than videos."""
+        checkpoint = view.checkpoint
+        return {**self.identity, "pixels": choose_pixels(checkpoint.settings, checkpoint.pixels)}
 
     @property
     def depth(self) -> int:
@@ -105,9 +113,10 @@ class VideoLM:
         if length > checkpoint.context:
             raise ValueError(
                 f"{len(video)} frames make {length} tokens but {checkpoint.context} fit in the "
-                f"context of {self.name}; sample fewer frames"
+                f"context of {self.name}; {suggest_fewer(checkpoint.settings)}"
             )
         grid = checkpoint.grid(video, inputs)
+        tell_cost(checkpoint, grid, stacklevel=2)
         return View.of(decoder, self.name, video, grid, decoder.read_video(inputs, tail))
 
     def _decoder_for(self, video: Video) -> Decoder:
@@ -132,6 +141,7 @@ def load(  # noqa: PLR0913  each is an option of its own for whoever opens a che
     quantize: str | None = None,
     chat_template: str | Path | None = None,
     adapter: str | Path | None = None,
+    pixels: int | None = None,
 ) -> VideoLM:
     """Open a checkpoint, or take a model that is in memory: `load(module, processor=processor)`.
 
@@ -164,6 +174,8 @@ def load(  # noqa: PLR0913  each is an option of its own for whoever opens a che
         chat_template: A file of the template in which questions are written, or its text; by
             default the processor's own, without which one must be given.
         adapter: Folder or name on the hub of a LoRA adapter, which is added by peft and not merged.
+        pixels: The most pixels that are kept of a frame, by which its visual tokens are counted in
+            models that keep the shape of a frame; by default as many as their authors document.
 
     Raises:
         ValueError: if there is no such checkpoint, one of its files is missing or damaged, its
@@ -174,7 +186,9 @@ def load(  # noqa: PLR0913  each is an option of its own for whoever opens a che
             such model, has no processor or another model's, or an option is given that only files
             have.
     """
-    options = OpeningOptions(device, dtype, revision, attention, quantize, chat_template, adapter)
+    options = OpeningOptions(
+        device, dtype, revision, attention, quantize, chat_template, adapter, pixels
+    )
     if isinstance(checkpoint, str | Path):
         if processor is not None:
             raise ValueError(
@@ -189,7 +203,8 @@ def load(  # noqa: PLR0913  each is an option of its own for whoever opens a che
         )
     options.refuse_for_memory()
     name, found = open_module(checkpoint, processor, chat_template)
-    return _take_module(name, found)
+    choose_pixels(found.settings, pixels)  # refuses what cannot be kept to
+    return _take_module(name, replace(found, pixels=pixels))
 
 
 def open_files(files: ModelFiles) -> VideoLM:

@@ -67,6 +67,9 @@ SPREAD = "spread"
 ATTENTION = ("sdpa", "flash_attention_2", "eager")
 QUANTIZE = ("8bit", "4bit")
 
+OF_PROCESSOR = frozenset({"chat_template", "pixels"})
+"""Options for the processor alone, which can be given with a model in memory, too."""
+
 NO_FOLDER = "no-adapter-here"
 """A folder that no checkpoint has. Transformers looks for an adapter in the folder of a model, and
 would put it into the model unasked."""
@@ -83,6 +86,7 @@ class OpeningOptions:
     quantize: str | None = None
     chat_template: str | Path | None = None
     adapter: str | Path | None = None
+    pixels: int | None = None
 
     def check(self) -> None:
         """Refuse options that are unknown, or need what is not there.
@@ -119,7 +123,7 @@ class OpeningOptions:
         given = [
             option.name
             for option in fields(self)
-            if option.name != "chat_template" and getattr(self, option.name) != option.default
+            if option.name not in OF_PROCESSOR and getattr(self, option.name) != option.default
         ]
         if given:
             raise ValueError(
@@ -207,7 +211,7 @@ class ModelFiles:
         if self.adapter_files is not None:
             self.adapter_files.apply(self.name, module)
         refuse_broken(self.name, module)
-        return Checkpoint(module, empty.processor, empty.family)
+        return replace(empty, module=module)
 
 
 def find_model(checkpoint: str | Path, options: OpeningOptions) -> ModelFiles:
@@ -256,7 +260,7 @@ def _check_files(
     module = _build_module(name, config, own)
     if adapter is not None:
         adapter.apply(name, module)
-    empty = Checkpoint(module, processor, family)
+    empty = Checkpoint(module, processor, family, options.pixels)
     check_grid(empty)
     return ModelFiles(
         name, revision, folder, options, _choose_device(name, options), empty, stored, adapter

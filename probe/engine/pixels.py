@@ -19,7 +19,7 @@ class PixelCount:
     """A way in which processors count pixels against their limit, the longest edge of a size."""
 
     of: Literal["frame", "video"]
-    """What the limit is for: each frame, or all sampled frames together."""
+    """The frames that the limit is for: each by itself, or all that are sampled together."""
 
     documented: int | None = None
     """The most cells of a frame of a video by the model's authors; None for the processor's own."""
@@ -94,6 +94,12 @@ def choose_size(settings: Any, asked: int | None, frames: int) -> dict[str, int]
         return None
     # A picture that is smaller than the shortest edge is enlarged, which must stop at the limit.
     return {"shortest_edge": min(own.get("shortest_edge") or 1, most), "longest_edge": most}
+
+
+def suggest_fewer(settings: Any) -> str:
+    """Suggest how to have fewer visual tokens, by the settings of the processor."""
+    limited = type(settings).__name__ in COUNTS
+    return "sample fewer frames" + (", or keep fewer pixels of each" if limited else "")
 
 
 def _cell(settings: Any) -> int:
