@@ -194,6 +194,7 @@ class Evaluate:
             attention=options.attention,
             quantize=options.quantize,
             chat_template=_read_template(options.chat_template),
+            pixels=options.max_pixels,
             frames=options.frames,
             protocol=self.protocol,
         )

@@ -158,7 +158,9 @@ class MakePage:
         answer, options = open_answer(path), self.options
         if options.model == ModelOptions().model:  # no other was given
             name, revision = answer.model["name"], answer.model["revision"]
-            options = replace(options, model=name, revision=revision)
+            # With other pixels the cells of the answer's maps would be others.
+            pixels = options.max_pixels or answer.model.get("pixels")
+            options = replace(options, model=name, revision=revision, max_pixels=pixels)
         model = load_model(options.model, options)
         step()
         truth = self._load_truth(answer.video)

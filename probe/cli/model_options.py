@@ -51,6 +51,10 @@ class LoadOptions:
     """File of the template in which questions are written, if the checkpoint has none or a wrong
     one."""
 
+    max_pixels: Annotated[int | None, arg(metavar="N")] = None
+    """The most pixels that are kept of a frame, in models that keep its shape; by default as many
+    as their authors document for videos."""
+
     quiet: bool = False
     """Show no progress bars and no notes; results and errors stay."""
 
@@ -82,6 +86,7 @@ def load_model(name: str, options: LoadOptions) -> "VideoLM":
         attention=options.attention,
         quantize=options.quantize,
         chat_template=options.chat_template,
+        pixels=options.max_pixels,
     )
 
 

@@ -54,6 +54,9 @@ class EvaluationConfig:
     chat_template: str | None = None
     """Text or file of the template in which questions are written; None for the model's own."""
 
+    pixels: int | None = None
+    """The most pixels that are kept of a frame; None for as many as the model's authors document."""
+
     frames: int | None = None
     """Frames to sample; None for as many as the model wants."""
 

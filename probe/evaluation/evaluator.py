@@ -97,6 +97,7 @@ class Evaluator:
             attention=config.attention,
             quantize=config.quantize,
             chat_template=config.chat_template,
+            pixels=config.pixels,
         )
         return cls(config, dataset, model)
 
