@@ -55,7 +55,7 @@ class EvaluationConfig:
     """Text or file of the template in which questions are written; None for the model's own."""
 
     pixels: int | None = None
-    """The most pixels that are kept of a frame; None for as many as the model's authors document."""
+    """The most pixels that are kept of a frame; None for as many as its authors document."""
 
     frames: int | None = None
     """Frames to sample; None for as many as the model wants."""
