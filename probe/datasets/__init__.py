@@ -1,5 +1,6 @@
 """The data sets people compare on: samples, where their pictures are, and each data set by name.
 
+A file of your own, one query a line, is a data set by its path: `docs/own_data.md` describes it.
 A module of this room that lists data sets in `DATASETS` is found by itself, so a new data set is
 one new file here; or a function in your own code, called by `module:qualname`.
 
@@ -19,24 +20,29 @@ from types import MappingProxyType
 from probe.datasets.checking import Finding, check_samples
 from probe.datasets.entries import DatasetEntry, DatasetReader
 from probe.datasets.footage import Footage, Recording, Root, StoredVideo
-from probe.datasets.samples import DataSet, QueryKind, Sample
+from probe.datasets.own import OwnFileError, is_own, read_own
+from probe.datasets.samples import Annotation, DataSet, QueryKind, Sample, SettledTruth
 from probe.datasets.user_code import find_user_object
 from probe.spelling import explain_unknown
 
 __all__ = [
     "ENTRIES",
     "NAMES",
+    "Annotation",
     "DataSet",
     "DatasetEntry",
     "DatasetReader",
     "Finding",
     "Footage",
+    "OwnFileError",
     "QueryKind",
     "Recording",
     "Root",
     "Sample",
+    "SettledTruth",
     "StoredVideo",
     "check_samples",
+    "is_own",
     "load_dataset",
 ]
 
@@ -57,7 +63,7 @@ NAMES = tuple(ENTRIES)
 
 
 def load_dataset(
-    name: str, root: str | Path | None = None, annotations: str | Path | None = None
+    name: str | Path, root: str | Path | None = None, annotations: str | Path | None = None
 ) -> DataSet:
     """Open a data set by its name; samples are read when they are asked for.
 
@@ -65,21 +71,28 @@ def load_dataset(
     Span(start=13, stop=48)
 
     Args:
-        name: One of `NAMES`, or `module:qualname` of a function of yours that takes `root` and
-            `annotations`, each a path or None, and returns a `DataSet`.
-        root: The folder with its videos and annotations; data sets drawn from a seed have none.
+        name: One of `NAMES`; the path of a file of your own, which ends in `.jsonl`; or
+            `module:qualname` of a function of yours that takes `root` and `annotations`, each a
+            path or None, and returns a `DataSet`.
+        root: The folder with its videos and annotations; data sets drawn from a seed have none. The
+            videos of a file of your own are found from its own folder, unless this is given.
         annotations: The annotation file, if it is not found in `root` by its published name.
 
     Raises:
-        ValueError: if there is no such data set, a folder is missing or superfluous, or there are
-            no annotations in it.
+        ValueError: if there is no such data set, a folder is missing or superfluous, there are no
+            annotations in it, or a line of a file of your own is of no use.
     """
     folder = None if root is None else Path(root).expanduser()
     path = None if annotations is None else Path(annotations).expanduser()
+    if is_own(name):
+        if path is not None:
+            raise ValueError(f"{name}: holds the annotations itself; leave out --annotations")
+        return read_own(Path(name).expanduser(), folder)
+    name = str(name)
     if ":" in name:
         return _read_user_dataset(name, folder, path)
     if name not in ENTRIES:
-        also = "functions of yours as module:name"
+        also = "a file of yours as mine.jsonl, functions of yours as module:name"
         raise ValueError(explain_unknown("data set", name, NAMES, also))
     entry = ENTRIES[name]
     if not entry.needs_root and (root is not None or annotations is not None):

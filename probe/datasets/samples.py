@@ -29,7 +29,7 @@ SIDE_TOLERANCE = 1
 
 @dataclass(frozen=True)
 class SettledTruth:
-    """What an annotation says of one video, in its source frames and pixels."""
+    """A truth in source frames and pixels of one video, as far as it is known."""
 
     truth: Tube | None = None
     time: Span | None = None

@@ -137,7 +137,7 @@ def measure_chance(
         counts.append(len(tracks))
         expected.append(_expect(sample, footage, tracks, protocol))
     return Chance(
-        dataset=config.dataset,
+        dataset=config.dataset_name,
         candidates=finder.describe()["from"],
         oracle=config.candidates.oracle,
         protocol=protocol,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from probe.datasets import DataSet, load_dataset
+from probe.datasets import DataSet, is_own, load_dataset
 from probe.engine.model import ORGANISM
 from probe.evaluation.candidates import Candidates, Detected, Proposed
 from probe.evaluation.methods import Grounding, Lens, Method, find_method
@@ -25,7 +25,8 @@ class EvaluationConfig:
     """
 
     dataset: str
-    """A name in `probe.datasets.NAMES`, or `module:qualname` of a function that reads yours."""
+    """A name in `probe.datasets.NAMES`, the path of a file of your own, which ends in `.jsonl`, or
+    `module:qualname` of a function that reads yours."""
 
     root: Path | None = None
     """The data set's folder."""
@@ -78,6 +79,11 @@ class EvaluationConfig:
                 f"the method {self.method} asks for no part of a query; leave out --split, or "
                 "give --detector, which looks for its subject"
             )
+
+    @property
+    def dataset_name(self) -> str:
+        """Name of the data set in results: of a file its name, wherever it lies."""
+        return Path(self.dataset).name if is_own(self.dataset) else self.dataset
 
     def find_method(self) -> Method:
         """Return the method that answers, with the rules given here.

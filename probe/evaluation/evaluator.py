@@ -126,7 +126,7 @@ class Evaluator:
     def _provenance(self) -> Mapping[str, Any]:
         return {
             "dataset": {
-                "name": self.config.dataset,
+                "name": self.config.dataset_name,
                 "version": self.dataset.version,
                 "queries": len(self.dataset),
                 "absent": self.dataset.absent_version,

@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from probe.datasets import DataSet, load_dataset
+from probe.datasets import DataSet, is_own, load_dataset
 from probe.evaluation.answer_strips import draw_answer_strip
 from probe.evaluation.page import (
     CaptionedPicture,
@@ -83,13 +83,13 @@ class ReportedRun:
             ValueError: if it is not in its folder any more, has changed since the run, or is read
                 by user code that is not trusted.
         """
-        # The name comes from a file, which may be anybody's, and to open it would run that code.
-        if ":" in self.dataset and self.dataset not in trusted:
-            raise ValueError(
-                f"{self.dataset} is a function of a user; give --dataset {self.dataset} to run it"
-            )
         places = self.run.environment
-        dataset = load_dataset(self.dataset, places.get("root"), places.get("annotations"))
+        # A file of a user's goes by its name in results, and by its path on this machine.
+        name = (places.get("dataset") if is_own(self.dataset) else None) or self.dataset
+        # The name comes from a file, which may be anybody's, and to open it would run that code.
+        if not is_own(name) and ":" in name and name not in trusted:
+            raise ValueError(f"{name} is a function of a user; give --dataset {name} to run it")
+        dataset = load_dataset(name, places.get("root"), places.get("annotations"))
         if dataset.version != self.run.config["dataset"]["version"]:
             raise ValueError(f"{self.dataset}: its annotations have changed since the run")
         return dataset

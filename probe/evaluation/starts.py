@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from probe.datasets import is_own
 from probe.evaluation.config import EvaluationConfig
 from probe.files import write_text
 from probe.grounding.answers import library_versions
@@ -23,6 +24,8 @@ def describe_environment(config: EvaluationConfig) -> dict[str, Any]:
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "process": os.getpid(),
+        # A file of the user's own, whose folder is not in its name.
+        "dataset": str(Path(config.dataset).absolute()) if is_own(config.dataset) else None,
         "root": None if config.root is None else str(config.root.absolute()),
         "annotations": None if config.annotations is None else str(config.annotations.absolute()),
         "device": config.device,
@@ -37,7 +40,8 @@ def describe_environment(config: EvaluationConfig) -> dict[str, Any]:
 def _hash_user_code(config: EvaluationConfig) -> dict[str, str]:
     """Hash the file of each function and class of the user's that a configuration names."""
     # Not part of what must be equal: whoever asks failed queries again has mended the code first.
-    names = (config.dataset, config.method, *config.rules.given.values())
+    dataset = () if is_own(config.dataset) else (config.dataset,)
+    names = (*dataset, config.method, *config.rules.given.values())
     modules = {name.partition(":")[0] for name in names if ":" in name}
     files = {name: getattr(sys.modules.get(name), "__file__", None) for name in sorted(modules)}
     return {
@@ -87,7 +91,8 @@ def _is_start(start: Any) -> bool:
         return False
     if any(not isinstance(start.get(name, {}), dict) for name in ("versions", "code")):
         return False
-    return all(isinstance(start.get(name), str | None) for name in ("root", "annotations"))
+    places = ("root", "annotations", "dataset")
+    return all(isinstance(start.get(name), str | None) for name in places)
 
 
 def note_changes(starts: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
