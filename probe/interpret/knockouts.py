@@ -263,8 +263,8 @@ def mean_outputs(view: View, *questions: str) -> Float[Tensor, "layer head width
     widths = {mean.shape[-1] for mean in by_layer.values()}
     if len(widths) > 1:
         raise ValueError(
-            f"the heads of this model have different widths ({sorted(widths)}), so their means do "
-            f"not fit in one table; give a reference for the layers of one width"
+            f"heads of different layers of this model have different widths ({sorted(widths)}), so "
+            f"their means are no one table; ablate without a reference, by the question's own mean"
         )
     nothing = torch.zeros_like(by_layer[attending[0]])
     return torch.stack([by_layer.get(layer, nothing) for layer in range(view.checkpoint.depth)])
