@@ -7,6 +7,7 @@ import torch
 
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.grids import VisualGrid
+from probe.engine.layer_plan import FULL, SLIDING, cache_kinds
 from probe.engine.pixels import suggest_fewer
 
 NOTED_TOKENS, NOTED_BYTES = 5_000, 10**9
@@ -35,13 +36,23 @@ def tell_cost(checkpoint: Checkpoint, grid: VisualGrid, stacklevel: int) -> None
 
 
 def measure_keys(text: Any, dtype: torch.dtype, tokens: int) -> int:
-    """Return the bytes of the keys and values of so many tokens, in all layers.
+    """Return the bytes of the keys and values of so many tokens, in all layers that keep some.
 
     Args:
         text: The configuration of the language model, of a class of transformers.
         dtype: The number type of the weights.
         tokens: The number of tokens.
     """
-    shared = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    return 2 * text.num_hidden_layers * shared * width * dtype.itemsize * tokens
+    numbers = sum(
+        2
+        * (getattr(layer, "num_key_value_heads", None) or layer.num_attention_heads)
+        * width(layer)
+        for layer, kind in zip(text.per_layer_config, cache_kinds(text), strict=True)
+        if kind in (FULL, SLIDING)
+    )
+    return numbers * dtype.itemsize * tokens
+
+
+def width(layer: Any) -> int:
+    """Return the width of a head, by the configuration of its layer."""
+    return getattr(layer, "head_dim", None) or layer.hidden_size // layer.num_attention_heads

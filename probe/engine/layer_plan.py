@@ -115,6 +115,14 @@ def list_numbers(numbers: Sequence[int], most: int = 8) -> str:
     return f"{', '.join(map(str, numbers[:most]))}, …, {numbers[-1]}"
 
 
+def cache_kinds(config: Any) -> Sequence[str]:
+    """Name what each layer keeps of a text, by the configuration of the language model.
+
+    "dummy" where a layer takes the keys of another.
+    """
+    return get_layer_types_and_kwargs(config)[0]
+
+
 def _kinds(config: Any) -> Sequence[str]:
     """Name the mask of each layer; transformers infers it where the configuration does not."""
-    return getattr(config, "layer_types", None) or get_layer_types_and_kwargs(config)[0]
+    return getattr(config, "layer_types", None) or cache_kinds(config)
