@@ -203,6 +203,8 @@ def cut_proof(model: VideoLM, view: View) -> Proof:  # noqa: ARG001
         answers.append(view.checkpoint.logits(hidden[-1:]))
     moved = ((answers[0] - answers[1]).abs().max() / answers[0].std()).item()
     found = f"cutting the question off from the video moved the answer by {moved:.2g} of its spread"
+    if view.decoder.plan.is_recurrent:
+        found += f" ({view.decoder.plan.describe()}; what the others carry is not cut)"
     return Proof("cut edges", moved > LEAST_MOVE, found, {"moved": moved})
 
 

@@ -45,7 +45,9 @@ class Cut:
     """Edges of attention taken away, from tokens of a question to cells of the video.
 
     The attention that each token still pays sums to one again. None means all: `Cut()` hides the
-    whole video from a question.
+    whole video from a question. Layers without attention (in Qwen3.5, three of four) have no edges:
+    what their states carry from the video to a question is not cut, so that an effect there is the
+    effect of attention alone.
 
     Args:
         tokens: Places in the question, negative ones counted from its end, or words of it, which
