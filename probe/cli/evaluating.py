@@ -25,6 +25,7 @@ from probe.cli.sources import DEFAULT_SOURCES, Sources
 from probe.progress import make_bar
 
 if TYPE_CHECKING:
+    from probe.datasets import OwnFileError
     from probe.evaluation.candidates import Candidates
     from probe.evaluation.config import EvaluationConfig
     from probe.evaluation.runner import Answerer, Outcome
@@ -49,7 +50,8 @@ class Evaluate:
     """Run a method over a benchmark; a run that was stopped goes on where it was."""
 
     dataset: Annotated[Positional[str], arg(metavar="NAME", help_behavior_hint=DATASETS_HINT)] = ""
-    """The benchmark: a name, or module:name of a function of yours that reads a data set."""
+    """The benchmark: a name; a file of your own, such as clips.jsonl, with one query a line; or
+    module:name of a function of yours that reads a data set."""
     # Optional for the parser, which asks only those for a hint when it shows the help.
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
@@ -59,7 +61,8 @@ class Evaluate:
     rules: Annotated[RuleOptions, arg(name="")] = DEFAULT_RULES
 
     root: Annotated[Path | None, arg(metavar="DIR")] = None
-    """The data set's folder; the shapes need none."""
+    """The data set's folder; the shapes need none. For a file of your own it is the folder of the
+    videos, by default that of the file."""
 
     annotations: Annotated[Path | None, arg(metavar="FILE")] = None
     """The annotation file, if it is not found in the folder by its published name."""
@@ -68,7 +71,8 @@ class Evaluate:
     """Folder of the run."""
 
     check: bool = False
-    """Only check that every sample is there and as annotated."""
+    """Only check that every sample is there and as annotated; of a file of your own, list what is
+    wrong with any line. No model is loaded."""
 
     chance: bool = False
     """Only print what chance is for these candidates: the expected figures of guesses that read
@@ -119,6 +123,7 @@ class Evaluate:
 
     def run(self) -> None:
         """Answer the queries that have no result yet, and print the figures."""
+        from probe.datasets import is_own
         from probe.engine.model import ORGANISM
         from probe.evaluation.runner import evaluate, format_figures
         from probe.organism.exam import format_exam
@@ -138,7 +143,7 @@ class Evaluate:
         with keep_for_json(self.json), self._open_answerer(config) as answerer:
             if self.exam:
                 check_exam(answerer)
-            if config.model == ORGANISM and self.root is not None:
+            if config.model == ORGANISM and (self.root is not None or is_own(self.dataset)):
                 warnings.warn(ORGANISM_NOTICE, stacklevel=2)
             make_folder(self.out)
             outcome = evaluate(
@@ -351,12 +356,28 @@ def end_run(outcome: "Outcome") -> None:
         )
 
 
+def print_problems(dataset: str, failure: "OwnFileError", *, as_json: bool) -> None:
+    """Print the problems of the lines of a user's own file, and fail."""
+    if as_json:
+        findings = [{"sample": "", "text": text, "fatal": True} for text in failure.problems]
+        show_json({"dataset": dataset, "queries": 0, "findings": findings})
+    else:
+        show(*(f"fails  {problem}" for problem in failure.problems))
+    shown = len(failure.problems)
+    left = "" if shown == failure.count else f", of which {shown} are listed"
+    fail(f"{dataset}: {failure.count} problems{left}; correct them, then check again")
+
+
 def print_findings(config: "EvaluationConfig", limit: int | None, *, as_json: bool) -> None:
     """Print the problems of each sample of a data set; fail if one cannot be answered."""
-    from probe.datasets import check_samples
+    from probe.datasets import OwnFileError, check_samples
 
     with keep_for_json(as_json):
-        dataset = config.load_dataset()
+        try:
+            dataset = config.load_dataset()
+        except OwnFileError as failure:
+            print_problems(config.dataset_name, failure, as_json=as_json)
+            return
         total = len(dataset.ids[:limit])
         checked = check_samples(dataset, limit)
         bar = make_bar(checked, total=total, unit="query", leave=False)
