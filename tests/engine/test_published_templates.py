@@ -1,6 +1,7 @@
 """Our input is the documented one, token for token, with the templates of published checkpoints."""
 
 import pytest
+from documented import documented_ids, leave_one_pair
 from published_templates import CASES, OPEN_THOUGHTS, PUBLISHED, QUESTION
 from tokenizers.processors import TemplateProcessing
 from zoo import moving, save_tiny
@@ -10,7 +11,6 @@ from probe.engine.blank_video import check_grid
 from probe.engine.chat_templates import set_template
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.families import family_of
-from probe.engine.metadata import describe_times
 
 pytestmark = pytest.mark.slow  # each is quick; tiny checkpoints of many families take seconds
 
@@ -50,33 +50,6 @@ def published(request, open_family):
     return found, checkpoint
 
 
-def documented(checkpoint, question=QUESTION):
-    """Make the inputs as the cards of the models say, with the given frames."""
-    video = moving()
-    made = checkpoint.processor.apply_chat_template(
-        [
-            {
-                "role": "user",
-                "content": [
-                    {"type": "video", "video": video.frames},
-                    {"type": "text", "text": question},
-                ],
-            }
-        ],
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        processor_kwargs={
-            "video_metadata": [describe_times(video)],
-            "do_sample_frames": False,
-            **checkpoint.family.processing,
-        },
-        **checkpoint.family.template,
-    )
-    return made["input_ids"][0].tolist()
-
-
 def ours(checkpoint, question=QUESTION):
     inputs = checkpoint.process(moving(), checkpoint.writer(before=0).text(question))
     return inputs["input_ids"][0].tolist()
@@ -90,7 +63,7 @@ def pairs(cases):
 def test_our_input_is_that_of_the_model_card_token_for_token(published):
     _, checkpoint = published
     for question in (QUESTION, "Is there a red circle in this video?", "please describe"):
-        assert ours(checkpoint, question) == documented(checkpoint, question)
+        assert ours(checkpoint, question) == documented_ids(checkpoint, moving(), question)
 
 
 @pairs([case for case in CASES if family_of(case[1]).frame_marks is not None])
@@ -101,13 +74,8 @@ def test_only_the_second_pair_of_vision_marks_differs_from_the_model_card(publis
     between them.
     """
     _, checkpoint = published
-    opens, closes = checkpoint.processor.tokenizer.convert_tokens_to_ids(
-        list(checkpoint.family.frame_marks)
-    )
-    theirs = documented(checkpoint)
-    single = list(theirs)
-    del single[single.index(opens)]
-    del single[len(single) - 1 - single[::-1].index(closes)]
+    theirs = documented_ids(checkpoint, moving(), QUESTION)
+    single = leave_one_pair(checkpoint, theirs)
     assert ours(checkpoint) == single
     assert theirs != single
 
