@@ -41,6 +41,12 @@ OUTSIDE = frozenset({"XLORA", "POLY", "CPT", "ADAPTION_PROMPT"})
 """Kinds of adapters, by peft's names, whose work is partly done around the model and not in it."""
 
 
+STORAGE = frozenset(
+    {"4bit", "8bit", "awq", "bf16", "bnb", "fp16", "fp8", "gptq", "hf", "int4", "int8", "unsloth"}
+)
+"""Words in the name of a copy of a model that say how it is stored, and not which one it is."""
+
+
 @dataclass(frozen=True)
 class Adapter:
     """An adapter as an answer names it."""
@@ -75,9 +81,7 @@ class AdapterFiles:
         Raises:
             ValueError: if the model is another one.
         """
-        here, there = (Path(name).name.lower() for name in (model, self.base))
-        # Copies of one model bear its name and some more, such as that of a number type.
-        if not there or here.startswith(there) or there.startswith(here):
+        if not self.base or _strip_storage(model) == _strip_storage(self.base):
             return
         problem = (
             f"the adapter {self.adapter.name} was trained on {self.base[:200]!r}, and this is "
@@ -144,6 +148,16 @@ class AdapterFiles:
                 f"the adapter {self.adapter.name} does not fit {model}: {reason}; give the "
                 f"model that it was trained on ({self.base[:200] or 'it does not say which'})"
             ) from failure
+
+
+def _strip_storage(model: str) -> str:
+    """Return a model's name without owner and folder, and without what says how it is stored.
+
+    >>> _strip_storage("unsloth/Qwen2.5-VL-7B-Instruct-bnb-4bit")
+    'qwen2.5-vl-7b-instruct'
+    """
+    words = Path(model).name.lower().split("-")
+    return "-".join(word for word in words if word not in STORAGE)
 
 
 def find_adapter(name: str) -> AdapterFiles:
@@ -270,7 +284,5 @@ def find_active(module: Any) -> Adapter | None:
         for part in module.modules()
         if isinstance(part, peft.tuners.tuners_utils.BaseTunerLayer)
     ]
-    active = {
-        name for part in layers if not part.disable_adapters for name in part.active_adapters
-    }
+    active = {name for part in layers if not part.disable_adapters for name in part.active_adapters}
     return Adapter(", ".join(sorted(active))) if active else None

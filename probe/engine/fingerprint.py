@@ -15,8 +15,8 @@ from probe.engine.opening import SMALL_FILES
 def fingerprint(model: VideoLM) -> str:
     """Return a hash of all that a model's answers follow from.
 
-    Of its weights, its small files (configuration, tokenizer, processor, template), its adapter, and
-    the chat template in use, which may be another than its own. For a checkpoint on the hub the
+    Of its weights, its small files (configuration, tokenizer, processor, template), its adapter,
+    and the chat template in use, which may be another than its own. For a checkpoint on the hub the
     commit takes the place of the files; of a model in memory, weights, configuration and processor
     are hashed as they are now.
 

@@ -5,6 +5,7 @@ quantized or not, with the adapters that it has.
 """
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
@@ -16,6 +17,7 @@ from nnsight import Envoy
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers import Pipeline, PretrainedConfig, PreTrainedTokenizerBase
+from transformers.models.auto import processing_auto
 
 from probe.engine.adapters import unwrap_adapted
 from probe.engine.blank_video import check_grid
@@ -29,14 +31,18 @@ PROCESSOR = "probe.load(module, processor=AutoProcessor.from_pretrained(...))"
 """The call by which a model in memory is given."""
 
 WRAPPERS = ("module", "_orig_mod")
-"""Names under which a wrapper holds the model and nothing else: those of `DataParallel` and its kin,
-and of `torch.compile`."""
+"""Names under which a wrapper holds the model and nothing else: those of `DataParallel` and its
+kin, and of `torch.compile`."""
+
+SPARE_WORDS = 128
+"""Most words that a tokenizer may have beyond those of the model: some processors add marks that
+they never write. One that is written all the same is refused where it is."""
 
 CHUNK = 2**20
 """Words of 8 bytes that are hashed at once; more would need much memory next to the weights."""
 
 FACTOR = -7046029254386353131
-"""An odd number whose bits look random, 2^64 over the golden ratio (Knuth's multiplicative hash)."""
+"""An odd number whose bits look random: 2^64 over the golden ratio, as Knuth's hash has it."""
 
 
 def open_module(
@@ -57,10 +63,10 @@ def open_module(
     """
     module = unwrap(given)
     _refuse_other_objects(module)
-    _refuse_other_processors(module, processor)
     config = module.config
-    name = str(getattr(config, "_name_or_path", "") or type(module).__name__)
     family = _find_family(module)
+    _refuse_other_processors(module, processor)
+    name = str(getattr(config, "_name_or_path", "") or type(module).__name__)
     _refuse_out_of_reach(name, module)
     if chat_template is not None:
         # A copy, since the user's own keeps its template.
@@ -69,13 +75,14 @@ def open_module(
     check_processor(name, processor, config, family)
     checkpoint = Checkpoint(module, processor, family)
     _check_parts(checkpoint)
+    refuse_waiting(name, checkpoint)
     _check_words(name, checkpoint)
     refuse_broken(name, module)
     return name, checkpoint
 
 
 def unwrap(given: Any) -> Any:
-    """Return the model inside what it is wrapped in: by peft, `torch.compile`, `DataParallel`, nnsight.
+    """Return the model inside what it is wrapped in, such as `PeftModel` or `DataParallel`.
 
     Raises:
         ValueError: if an adapter does its work around the model.
@@ -160,7 +167,10 @@ def hash_processor(processor: Any) -> str:
     """Return a hash of a processor's settings and of its tokenizer's words."""
     tokenizer = processor.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    words = json.dumps(tokenizer.get_vocab(), sort_keys=True) if backend is None else backend.to_str()
+    if backend is None:
+        words = json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    else:
+        words = backend.to_str()
     digest = hashlib.sha256(processor.to_json_string().encode())
     digest.update(words.encode(errors="surrogatepass"))
     return digest.hexdigest()
@@ -198,28 +208,36 @@ def _is_processor(given: Any) -> bool:
 OTHER_OBJECTS: tuple[tuple[Callable[[Any], bool], Callable[[Any], str]], ...] = (
     (
         lambda given: isinstance(given, type) and issubclass(given, nn.Module),
-        lambda given: f"{given.__name__} is a class; give a model of it, with its processor: "
-        f"{PROCESSOR}",
+        lambda given: (
+            f"{given.__name__} is a class; give a model of it, with its processor: {PROCESSOR}"
+        ),
     ),
     (
         lambda given: isinstance(given, Pipeline),
-        lambda given: f"{type(given).__name__} is a pipeline; give what is in it: "
-        "probe.load(pipe.model, processor=pipe.processor)",
+        lambda given: (
+            f"{type(given).__name__} is a pipeline; give what is in it: "
+            "probe.load(pipe.model, processor=pipe.processor)"
+        ),
     ),
     (
         lambda given: isinstance(given, PretrainedConfig),
-        lambda given: f"{type(given).__name__} is a configuration and has no weights; give the "
-        f"model, with its processor: {PROCESSOR}",
+        lambda given: (
+            f"{type(given).__name__} is a configuration and has no weights; give the "
+            f"model, with its processor: {PROCESSOR}"
+        ),
     ),
     (
         _is_state,
-        lambda given: f"a table of {len(given)} weights is not a model; load them into one "
-        f"(load_state_dict), and give that with its processor: {PROCESSOR}",
+        lambda given: (
+            f"a table of {len(given)} weights is not a model; load them into one "
+            f"(load_state_dict), and give that with its processor: {PROCESSOR}"
+        ),
     ),
     (
         lambda given: not isinstance(given, nn.Module) and _is_processor(given),
-        lambda given: f"{type(given).__name__} reads no video by itself; the model comes first: "
-        f"{PROCESSOR}",
+        lambda given: (
+            f"{type(given).__name__} reads no video by itself; the model comes first: {PROCESSOR}"
+        ),
     ),
 )
 """Objects that are taken for a model, each with the sentence that says what to give."""
@@ -244,6 +262,16 @@ def _refuse_other_processors(module: Any, processor: Any) -> None:
         raise ValueError(f"{name} is a tokenizer, which reads no pictures; {remedy}")
     if getattr(processor, "tokenizer", None) is None or not callable(processor):
         raise ValueError(f"{name} is no processor of text and video; {remedy}")
+    classes: Any = processing_auto.PROCESSOR_MAPPING_NAMES
+    own = classes.get(module.config.model_type)
+    others = [family for family, found in classes.items() if found == name and found != own]
+    # A class of the user's own may do what that of the family does.
+    known = {one.__name__ for one in inspect.getmro(type(processor))}
+    if own is not None and others and own not in known:
+        raise ValueError(
+            f"{name} is the processor of {' and '.join(sorted(others))}, and {kind} is a model of "
+            f"{module.config.model_type}; {remedy}"
+        )
 
 
 def _find_family(module: Any) -> Any:
@@ -287,6 +315,23 @@ def _refuse_out_of_reach(name: str, module: nn.Module) -> None:
         )
 
 
+def refuse_waiting(name: str, checkpoint: Checkpoint) -> None:
+    """Refuse a model whose first weights wait in main memory or on a disk until they are used.
+
+    Raises:
+        ValueError: if they do.
+    """
+    for part in (checkpoint.module, checkpoint.decoder):
+        # nnsight sends what enters a part to the device of its first weight.
+        first, weight = next(part.named_parameters())
+        if weight.is_meta:
+            raise ValueError(
+                f"{name}: the weight {first!r} waits in main memory or on a disk until it is used, "
+                f"where no pass can begin; hold the weights in fewer bits, or use more devices, so "
+                f"that at least the vision tower and the embeddings are on one"
+            )
+
+
 def _find_missing_weights(module: nn.Module) -> Iterator[str]:
     """Yield the weights that have no numbers and that no hook of accelerate brings when needed."""
     for path, part in module.named_modules():
@@ -319,30 +364,17 @@ def _check_parts(checkpoint: Checkpoint) -> None:
 
 
 def _check_words(name: str, checkpoint: Checkpoint) -> None:
-    """Refuse a processor whose words are not those of the model.
+    """Refuse a processor whose words, or whose marks for pictures, are not those of the model.
 
     Raises:
-        ValueError: if it knows more words than the model, or other tokens stand for pictures.
+        ValueError: if it is one.
     """
-    processor = checkpoint.processor
-    tokenizer, table = processor.tokenizer, checkpoint.module.get_input_embeddings()
-    known, written = table.weight.shape[0], len(tokenizer)
-    # A model may have more: tables are often padded to a round number.
-    if written > known:
+    table = checkpoint.module.get_input_embeddings()
+    known, written = table.weight.shape[0], len(checkpoint.processor.tokenizer)
+    # A model may know more: tables are often padded to a round number.
+    if written > known + SPARE_WORDS:
         raise ValueError(
             f"{name}: the tokenizer writes {written} words, but the model knows {known}; give the "
             f"processor that belongs to the model"
-        )
-    mark = checkpoint.placeholder
-    marks = {
-        value
-        for entry in ("image_token_id", "video_token_id")
-        for part in (processor, tokenizer)
-        if isinstance(value := getattr(part, entry, None), int)
-    }
-    if marks and mark not in marks:
-        raise ValueError(
-            f"{name}: the model takes token {mark} for a visual one, and the processor writes "
-            f"{' or '.join(map(str, sorted(marks)))}; give the processor that belongs to the model"
         )
     check_grid(checkpoint)

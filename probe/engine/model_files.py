@@ -1,7 +1,7 @@
 """A checkpoint's files, found and checked before its weights are read, which may take minutes.
 
-All that costs little comes first: options, device, configuration, processor, chat template, adapter,
-the headers of the weights, and a model without memory that shows whether all of them fit.
+All that costs little comes first: options, device, configuration, processor, chat template,
+adapter, the headers of the weights, and a model without memory that shows whether all of them fit.
 """
 
 import warnings
@@ -22,8 +22,8 @@ from transformers import (
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from probe.engine.adapters import Adapter, AdapterFiles, find_adapter
-from probe.engine.chat_templates import set_template
 from probe.engine.blank_video import check_grid
+from probe.engine.chat_templates import set_template
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.configuration import (
     Configuration,
@@ -33,6 +33,7 @@ from probe.engine.configuration import (
     read_configuration,
 )
 from probe.engine.families import Family, family_of
+from probe.engine.in_memory import refuse_waiting
 from probe.engine.opening import (
     ADAPTER,
     BEST_DEVICE,
@@ -53,6 +54,7 @@ from probe.engine.stored_weights import (
     refuse_differences,
 )
 from probe.spelling import find_similar
+from probe.video import Sampling
 
 ORGANISM = "organism"
 """The name of the shipped model, where a checkpoint's name is asked for."""
@@ -179,7 +181,7 @@ class ModelFiles:
         return None if self.adapter_files is None else self.adapter_files.adapter
 
     @property
-    def preferred_frames(self) -> int:
+    def preferred_frames(self) -> Sampling:
         """The number of frames to sample for this model, unless there is a reason for another."""
         return self.empty.preferred_frames
 
@@ -211,7 +213,9 @@ class ModelFiles:
         if self.adapter_files is not None:
             self.adapter_files.apply(self.name, module)
         refuse_broken(self.name, module)
-        return replace(empty, module=module)
+        checkpoint = replace(empty, module=module)
+        refuse_waiting(self.name, checkpoint)
+        return checkpoint
 
 
 def find_model(checkpoint: str | Path, options: OpeningOptions) -> ModelFiles:
