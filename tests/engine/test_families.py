@@ -5,9 +5,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+from documented import documented_ids, leave_one_pair
 from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_rounding
 from zoo import ZOO, moving, save_tiny
 
+from probe.engine.families import PICTURES
 from probe.engine.latent_prompts import LatentPrompt, zero_prompt
 from probe.engine.model import load
 from probe.engine.prompts import GENERIC
@@ -17,7 +19,15 @@ from probe.video import Video
 pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
 
 QUESTIONS = ("Is there a red circle in this video?", "What jumps?", GENERIC)
-TEMPORAL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+
+
+AT_LEAST_TWO = ("qwen3_omni_moe_thinker", "qwen3_omni_moe", "glmga")
+"""Families whose processor takes no video of one frame, and that have no entry for pictures."""
+
+
+def frames_together(model):
+    """How many frames a visual token shows: the processor's temporal patch."""
+    return getattr(model.checkpoint.processor.video_processor, "temporal_patch_size", 1)
 
 
 @pytest.fixture(scope="module", params=ZOO)
@@ -67,6 +77,15 @@ def test_questions_are_written_as_the_processor_writes_them(model, view):
         kinds = [token.kind for token in prompt.tokens]
         assert kinds == sorted(kinds, key=["template", "word", "stop", "role"].index)
         assert kinds[-1] == "role"
+
+
+def test_our_input_is_the_documented_one_token_for_token(model):
+    """But for the vision marks that a processor writes twice (`Family.frame_marks`)."""
+    checkpoint = model.checkpoint
+    for question in QUESTIONS:
+        theirs = documented_ids(checkpoint, moving(), question)
+        ours = plain_inputs(model, question)["input_ids"][0].tolist()
+        assert ours == leave_one_pair(checkpoint, theirs)
 
 
 def test_rows_equal_eager_attention_and_answers_a_plain_pass(model, view):
@@ -136,8 +155,8 @@ def test_the_raw_trace_sees_what_the_reading_sees(model, view):
 
 def test_a_cell_knows_every_source_frame_it_covers(model, view):
     frames = view.grid.cells.frames
-    together = model.checkpoint.family.model_type in TEMPORAL
-    assert frames == (((0, 2), (4, 6), (8,)) if together else ((0,), (2,), (4,), (6,), (8,)))
+    merged = ((0, 2), (4, 6), (8,)), ((0,), (2,), (4,), (6,), (8,))
+    assert frames == merged[frames_together(model) == 1]
 
 
 def test_cells_tile_what_the_processor_leaves_of_the_frame(view, model):
@@ -146,14 +165,13 @@ def test_cells_tile_what_the_processor_leaves_of_the_frame(view, model):
     assert view.grid.cells.region == region
 
 
-def test_a_video_of_one_frame_reads_or_is_refused_in_one_line(model):
+def test_a_single_frame_is_read_as_a_picture_or_as_a_video_of_one_frame(model):
     single = Video(moving().frames[:1], (0,), np.zeros(1))
-    if model.checkpoint.family.model_type == "qwen3_vl":
-        with pytest.raises(ValueError, match=r"refuses 1 frames of 48 x 80 .* sample more frames"):
-            model.watch(single)
-    else:
-        (reading,) = model.watch(single).read(QUESTIONS[0])
-        assert reading.grid.cells.frames == ((0,),)
+    view = model.watch(single)
+    pictured = model.checkpoint.family.model_type in PICTURES
+    assert view.checkpoint.medium == ("image" if pictured else "video")
+    (reading,) = view.read(QUESTIONS[0])
+    assert reading.grid.cells.frames == ((0,),)
 
 
 @pytest.mark.parametrize("family", ["qwen3_vl", "smolvlm"])

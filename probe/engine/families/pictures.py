@@ -111,7 +111,7 @@ MERGING = (
     *("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"),
     *("qwen2_5_omni", "qwen2_5_omni_thinker", "qwen3_omni_moe", "qwen3_omni_moe_thinker"),
     *("cosmos3_omni", "cosmos3_edge", "cohere_compass", "exaone4_5", "hyperclovax_vision_v2"),
-    *("ernie4_5_vl_moe", "video_llama_3", "lfm3_vl", "glm4v", "glm4v_moe", "glm46v"),
+    *("ernie4_5_vl_moe", "video_llama_3", "lfm3_vl", "glm4v", "glm4v_moe", "glm46v", "glmga"),
 )
 """Families that read videos, and pictures as Qwen2-VL does."""
 
