@@ -51,7 +51,7 @@ class PrefixCache:
         self._past: Past = ()
         # The embeddings enter layer 0, so they need no pass.
         self._states: dict[int, Tensor] = {0: prefix.embeddings}
-        self._questions: tuple[tuple[Sequence[str], int], Tensor] | None = None
+        self._questions: tuple[tuple[Sequence[Sequence[int]], int], Tensor] | None = None
 
     def past(self, depth: int) -> Past:
         """Return the past of the first layers; compute those that are missing."""
@@ -70,13 +70,13 @@ class PrefixCache:
         return self._states[layer]
 
     def question_states(
-        self, questions: Sequence[str], tokens: QuestionTokens, layer: int
+        self, ids: Sequence[Sequence[int]], tokens: QuestionTokens, layer: int
     ) -> Float[Tensor, "token hidden"]:
         """Return the states of questions that enter a layer; kept until others are asked for.
 
-        Steps of learning ask the same questions again and again.
+        Steps of learning ask the same questions again and again; `ids` are those of their tokens.
         """
-        key = (tuple(questions), layer)
+        key = (ids, layer)
         if self._questions is None or self._questions[0] != key:
             read = self._decoder.question_states_entering(self.past(layer), tokens, layer)
             self._questions = (key, read)

@@ -17,9 +17,10 @@ GENERIC = "Describe this video in details."
 GENERIC_RELEASED = "please describe this video"
 """The generic prompt of the authors' released code."""
 
-Kind: TypeAlias = Literal["template", "word", "stop", "role"]
+Kind: TypeAlias = Literal["template", "word", "stop", "role", "thought", "answer"]
 """The use of a token: written by the chat template before the user's words, one of the user's
-words, the mark that ends their sentence, or added by the template after them (a role token)."""
+words, the mark that ends their sentence, added by the template after them (a role token), or a part
+of the model's answer: of its thought, or of what it says."""
 
 STOPS = (".", "?", "!")
 
@@ -32,13 +33,13 @@ class Token:
     text: str
     kind: Kind
     characters: tuple[int, int] | None = None
-    """The characters of the question that it covers, from the first up to but not including the
-    last; None for a token of the template."""
+    """The characters of the question, or of the answer, that it covers, from the first up to but
+    not including the last; None for a token of the template."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """The tokens that follow the video: the user's words, then the role tokens."""
+    """The tokens that follow the video: the user's words, the role tokens, and an answer if any."""
 
     question: str
     tokens: tuple[Token, ...]
@@ -46,6 +47,12 @@ class Prompt:
     opening: int | None = None
     """The place of the token that opens the answer's turn, such as the `A` of ` ASSISTANT:` or
     `<|im_start|>`; None where the chat template opens none."""
+
+    answer: str = ""
+    """The text of the answer after the question; empty where the question alone is read."""
+
+    answer_ids: tuple[int, ...] = ()
+    """The tokens of the answer, which are the last of `tokens`."""
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -71,6 +78,8 @@ class Prompt:
             "question": self.question,
             "tokens": [list(astuple(one)) for one in self.tokens],
             "opening": self.opening,
+            "answer": self.answer,
+            "answer_ids": list(self.answer_ids),
         }
 
     @classmethod
@@ -80,19 +89,31 @@ class Prompt:
             Token(id_, text, kind, None if part is None else (part[0], part[1]))
             for id_, text, kind, part in record["tokens"]
         )
-        # Records of earlier versions do not name the opening.
-        return cls(record["question"], tuple(tokens), record.get("opening"))
+        # Records of earlier versions name neither the opening nor an answer.
+        return cls(
+            record["question"],
+            tuple(tokens),
+            record.get("opening"),
+            record.get("answer", ""),
+            tuple(record.get("answer_ids", ())),
+        )
+
+    def answered(self, text: str, tokens: Sequence[Token]) -> "Prompt":
+        """Return the same question, followed by the tokens of an answer."""
+        ids = tuple(token.id for token in tokens)
+        return replace(self, tokens=(*self.tokens, *tokens), answer=text, answer_ids=ids)
 
     def find(self, text: str) -> tuple[int, ...]:
         """Find the tokens that a word of the question, or several words in a row, are made of.
 
-        Text that is no part of the question names a token of the template, such as "ASS".
+        Text that is no part of the question is looked for in the answer, and names a token of the
+        template, such as "ASS", where it is no part of either.
 
         Raises:
             ValueError: if there is no such word or token, or more than one.
         """
-        found = [match.span() for match in _as_words(text).finditer(self.question)]
-        groups = [group for span in found if (group := self._covering(*span))]
+        groups = self._covering(text, self.question, ("word", "stop"))
+        groups = groups or self._covering(text, self.answer, ("thought", "answer"))
         if not groups:
             groups = [(place,) for place, token in enumerate(self.tokens) if token.text == text]
         if len(groups) != 1:
@@ -106,9 +127,15 @@ class Prompt:
             raise ValueError(f"{text!r} in the question {self.question!r}: {several}")
         return groups[0]
 
-    def _covering(self, start: int, stop: int) -> tuple[int, ...]:
-        places = ((place, token.characters) for place, token in enumerate(self.tokens))
-        return tuple(place for place, part in places if part and part[0] < stop and part[1] > start)
+    def _covering(self, text: str, whole: str, kinds: tuple[Kind, ...]) -> list[tuple[int, ...]]:
+        """Find the tokens of these kinds that make up each occurrence of words in a text."""
+        places = [(i, one.characters) for i, one in enumerate(self.tokens) if one.kind in kinds]
+        found = (match.span() for match in _as_words(text).finditer(whole))
+        groups = (
+            tuple(i for i, part in places if part and part[0] < stop and part[1] > start)
+            for start, stop in found
+        )
+        return [group for group in groups if group]
 
 
 @dataclass(frozen=True)
@@ -170,6 +197,24 @@ class PromptWriter:
             ValueError: if the question is empty, holds one of the model's own control tokens
                 (which would change where the video is), or is too long.
         """
+        prompt = self._written(question)
+        self.check_length(prompt)
+        return prompt
+
+    def check_length(self, prompt: Prompt) -> None:
+        """Refuse a question that is too long, with its answer if it has one.
+
+        Raises:
+            ValueError: if it is.
+        """
+        if len(prompt) > self.max_tokens:
+            said = " and its answer have" if prompt.answer_ids else " has"
+            raise ValueError(
+                f"the query{said} {len(prompt)} tokens but {self.max_tokens} fit after this video; "
+                f"shorten it or sample fewer frames: {prompt.question[:60]!r}..."
+            )
+
+    def _written(self, question: str) -> Prompt:
         question = question.strip()
         self._check(question)
         turn = self.turn
@@ -184,11 +229,6 @@ class PromptWriter:
         ids, places = encoded["input_ids"], encoded["offset_mapping"]
         first = ids.index(self.placeholder) + 1
         tokens = tuple(self._tokens(ids[first:], places[first:], span))
-        if len(tokens) > self.max_tokens:
-            raise ValueError(
-                f"the query has {len(tokens)} tokens but {self.max_tokens} fit after this video; "
-                f"shorten it or sample fewer frames: {question[:60]!r}..."
-            )
         # Space is part of the word that follows it in some vocabularies, and of none in others.
         answer = len(text) - len(turn.opening.lstrip())
         covering = [i for i, (start, stop) in enumerate(places[first:]) if start <= answer < stop]

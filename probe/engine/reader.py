@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from probe.engine.answers import Answer, write_answered
 from probe.engine.decoder import Decoder
 from probe.engine.grids import VisualGrid
 from probe.engine.interventions import Extent, Intervention
@@ -30,6 +31,10 @@ A_PASS = 16
 """Most questions in one pass: a packed row costs its length squared, each pass its start. 128
 questions on the organism take 1.39, 0.51, 0.46, 0.53 and 1.6 s in passes of 128, 32, 16, 8 and 1
 (`python benchmarks/passes.py`, one thread)."""
+
+
+Answers: TypeAlias = Answer | Sequence[Answer | None] | None
+"""What is read after questions: an answer for one, or one for each; None where nothing is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +65,14 @@ class Reader:
         heads: int | Sequence[int] | None = None,
         kinds: Sequence[Kind] | None = None,
         per_question: Interventions | None = None,
+        answers: Answers = None,
     ) -> Request:
         """Prepare questions, and choose what is kept; the arguments are those of `View.read`.
 
         Raises:
             ValueError: for what `View.read` refuses.
         """
-        prompts, packed, tokens = self.pack(questions)
+        prompts, packed, tokens = self.pack(questions, answers)
         depth, width = len(self.plan), self.decoder.checkpoint.heads
         selection = AttentionSelection(
             self.grid.positions.to(tokens.embeddings.device),
@@ -80,19 +86,22 @@ class Reader:
         return Request(prompts, packed, tokens, selection, edits, self.grid, chosen)
 
     def pack(
-        self, questions: Sequence[str | Sequence[str]]
+        self, questions: Sequence[str | Sequence[str]], answers: Answers = None
     ) -> tuple[tuple[Prompt, ...], PackedQuestions, QuestionTokens]:
-        """Tokenize questions, lay them out, and make what enters the decoder.
+        """Tokenize questions and answers, lay them out, and make what enters the decoder.
 
         Raises:
-            ValueError: if there is none, or one is empty, too long or unsafe.
+            ValueError: if there is no question, one is empty, too long or unsafe, or there are not
+                as many answers.
         """
         questions = list_questions(questions)
         if not questions:
             raise ValueError("there is no question to read; give at least one")
         if wrong := [question for question in questions if not isinstance(question, str)]:
             raise ValueError(f"a question is text; found {wrong[0]!r} ({type(wrong[0]).__name__})")
-        prompts = tuple(self.writer.write(text) for text in questions)
+        said = list_answers(answers, len(questions))
+        pairs = zip(questions, said, strict=True)
+        prompts = tuple(write_answered(self.writer, text, answer) for text, answer in pairs)
         lengths = tuple(len(prompt) for prompt in prompts)
         packed = PackedQuestions(lengths, len(self.prefix), apart=self.plan.is_recurrent)
         ids = [id_ for prompt in prompts for id_ in prompt.ids]
@@ -104,11 +113,19 @@ class Reader:
     def read(self, request: Request) -> list[Reading]:
         """Read questions, and keep their attention and answers."""
         rows, hidden = self._forward(request)
-        # Only the last token of each question goes through the head, whose matrix is the largest of
-        # the model: a vocabulary by the width of the states.
-        logits = self.decoder.checkpoint.logits(hidden[request.packed.last]).detach().cpu()
+        logits = [one.detach().cpu() for one in self._logits(request, hidden)]
         kept = [row.detach() for row in rows]
         return request.readings(kept, logits, self.decoder.checkpoint.answers)
+
+    def _logits(
+        self, request: Request, hidden: Float[Tensor, "token hidden"]
+    ) -> list[Float[Tensor, "predicting word"]]:
+        """Compute next-token logits, by question, after the tokens that an answer follows."""
+        # Only those tokens go through the head, whose matrix is the largest of the model: a
+        # vocabulary by the width of the states.
+        places = request.predicting
+        logits = self.decoder.checkpoint.logits(hidden[[one for some in places for one in some]])
+        return list(logits.split([len(some) for some in places]))
 
     def attention(self, request: Request) -> list[AttentionMaps]:
         """Read questions as far as their attention is kept."""
@@ -118,19 +135,20 @@ class Reader:
         return request.maps([row.detach() for row in rows])
 
     def rows_and_logits(
-        self, questions: Sequence[str], request: Request, checkpointing: bool
-    ) -> tuple[list[Float[Tensor, "some_head some_token visual"]], Float[Tensor, "question word"]]:
+        self, request: Request, checkpointing: bool
+    ) -> tuple[
+        list[Float[Tensor, "some_head some_token visual"]], list[Float[Tensor, "predicting word"]]
+    ]:
         """Compute rows of attention and answers with their graph.
 
         Raises:
             ValueError: if checkpointing is asked for together with what it excludes.
         """
-        logits = self.decoder.checkpoint.logits
         if checkpointing:
-            return [], logits(self._checkpointed_states(request))
-        request = self._above_latents(questions, request)
+            return [], self._logits(request, self._checkpointed_states(request))
+        request = self._above_latents(request)
         rows, hidden = self._forward(request)
-        return rows, logits(hidden[request.packed.last])
+        return rows, self._logits(request, hidden)
 
     def row(self, questions: QuestionTokens) -> Prefix:
         """Arrange video and questions in one row, with the positions that each token sees."""
@@ -170,7 +188,7 @@ class Reader:
             past, request.tokens, request.selection, request.edits
         )
 
-    def _above_latents(self, questions: Sequence[str], request: Request) -> Request:
+    def _above_latents(self, request: Request) -> Request:
         """Let the questions enter at the lowest layer that a latent prompt enters.
 
         Below it they are what the plain view makes of them, whatever the vectors are. Edits and
@@ -180,11 +198,12 @@ class Reader:
         wanted = min(request.selection.layers, default=first)
         if self.plain is None or first == 0 or request.edits or wanted < first:
             return request
-        states = self.plain.question_states(questions, request.tokens, first)
+        ids = tuple(prompt.ids for prompt in request.prompts)
+        states = self.plain.question_states(ids, request.tokens, first)
         return replace(request, tokens=replace(request.tokens, states=states, first=first))
 
-    def _checkpointed_states(self, request: Request) -> Float[Tensor, "question hidden"]:
-        """Compute the last states of each question's last token; nothing is cached."""
+    def _checkpointed_states(self, request: Request) -> Float[Tensor, "token hidden"]:
+        """Compute the last states of the questions; nothing is cached."""
         if request.edits:
             raise ValueError("interventions do not go with checkpointing; leave out one of them")
         if request.selection.layers:
@@ -196,7 +215,7 @@ class Reader:
             )
         added = sum_latents(self.latents, self.prefix.embeddings, self.grid)
         hidden = self.decoder.forward_checkpointed(self.row(request.tokens), added)
-        return hidden[len(self.prefix) :][request.packed.last]
+        return hidden[len(self.prefix) :]
 
 
 def lowest_layer(latents: Sequence[LatentPrompt], plan: LayerPlan) -> int:
@@ -211,14 +230,32 @@ def list_questions(questions: Sequence[str | Sequence[str]]) -> Sequence[Any]:
     return questions
 
 
+def list_answers(answers: Answers, count: int) -> Sequence[Answer | None]:
+    """Take one answer for a list of one; none for each question where none is given.
+
+    Raises:
+        ValueError: if there are not as many answers as questions.
+    """
+    if answers is None:
+        return [None] * count
+    one = isinstance(answers, str) or all(isinstance(part, int) for part in answers)
+    said = [answers] if one else list(answers)
+    if len(said) != count:
+        raise ValueError(f"{len(said)} answers for {count} questions; give one for each, or none")
+    return said
+
+
 def divide_questions(
-    questions: Sequence[str | Sequence[str]], per_question: Interventions | None
-) -> Iterator[tuple[Sequence[str], Interventions | None]]:
-    """Divide many questions among passes, with what is done while each of them is read."""
+    questions: Sequence[str | Sequence[str]],
+    per_question: Interventions | None,
+    answers: Answers = None,
+) -> Iterator[tuple[Sequence[str], Interventions | None, Answers]]:
+    """Divide many questions among passes, with what is done and said while each is read."""
     questions = list_questions(questions)
     if len(questions) <= A_PASS or len(per_question or questions) != len(questions):
-        yield questions, per_question
+        yield questions, per_question, answers
         return
+    said = list_answers(answers, len(questions))
     for start in range(0, len(questions), A_PASS):
         part = slice(start, start + A_PASS)
-        yield questions[part], per_question and per_question[part]
+        yield questions[part], per_question and per_question[part], said[part]

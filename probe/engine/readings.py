@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -281,6 +282,24 @@ class Reading(AttentionMaps):
     answers: AnswerIds
     """The ids of yes and no, which the margin is computed from."""
 
+    answer_logits: Float[Tensor, "answer word"] | None = None
+    """The logits from which each token of the answer is chosen, where an answer was read, too; the
+    first of them are `logits`."""
+
+    @property
+    def answer_log_probabilities(self) -> Float[Tensor, " answer"]:
+        """The natural logarithm of the probability of each token of the answer.
+
+        Differentiable where the logits are.
+
+        Raises:
+            ValueError: if no answer was read.
+        """
+        if self.answer_logits is None:
+            raise ValueError("no answer was read with this question; read it with answer=...")
+        ids = torch.tensor(self.prompt.answer_ids, device=self.answer_logits.device)
+        return self.answer_logits.log_softmax(-1).gather(-1, ids[:, None])[:, 0]
+
     def save(self, path: str | Path) -> None:
         """Write the reading as safetensors, its attention included."""
         tensors = {
@@ -288,6 +307,8 @@ class Reading(AttentionMaps):
             "logits": self.logits,
             "positions": self.grid.positions,
         }
+        if self.answer_logits is not None:
+            tensors["answer_logits"] = self.answer_logits
         about = {
             **READING_FORMAT.header,
             "prompt": self.prompt.to_dict(),
@@ -320,11 +341,14 @@ class Reading(AttentionMaps):
                 heads=None if record["heads"] is None else tuple(record["heads"]),
                 logits=tensors["logits"],
                 answers=AnswerIds(tuple(record["yes"]), tuple(record["no"])),
+                answer_logits=tensors.get("answer_logits"),
             )
 
     @property
     def _note(self) -> str:
-        """Text after the title of a picture: the margin."""
+        """Text after the title of a picture: the answer that was read, or else the margin."""
+        if self.prompt.answer:
+            return f" → {shorten(self.prompt.answer)}"
         return f" (yes minus no {self.margin:+.2f})"
 
     @property

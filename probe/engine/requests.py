@@ -41,6 +41,17 @@ class Request:
             return list(self.prompts)
         return [prompt.only(prompt.indices(*self.kinds)) for prompt in self.prompts]
 
+    @property
+    def predicting(self) -> list[list[int]]:
+        """The tokens of each question after which the logits are kept.
+
+        The last one before the answer, and those of the answer that are followed by another.
+        """
+        return [
+            list(range(part.stop - 1 - len(prompt.answer_ids), part.stop - bool(prompt.answer_ids)))
+            for part, prompt in zip(self.packed.parts, self.prompts, strict=True)
+        ]
+
     def without_attention(self) -> "Request":
         """Return the same request, of which no attention is kept."""
         return replace(self, selection=replace(self.selection, layers=()))
@@ -61,13 +72,18 @@ class Request:
     def readings(
         self,
         rows: Sequence[Float[Tensor, "head token visual"]],
-        logits: Float[Tensor, "question word"],
+        logits: Sequence[Float[Tensor, "predicting word"]],
         answers: AnswerIds,
     ) -> list[Reading]:
         """Hand rows of attention and logits to the questions they belong to."""
         return [
-            Reading(**vars(maps), logits=own, answers=answers)
-            for maps, own in zip(self.maps(rows), logits, strict=True)
+            Reading(
+                **vars(maps),
+                logits=own[0],
+                answers=answers,
+                answer_logits=own if prompt.answer_ids else None,
+            )
+            for maps, own, prompt in zip(self.maps(rows), logits, self.prompts, strict=True)
         ]
 
 

@@ -28,5 +28,24 @@ def find_open_thought(text: str) -> str | None:
     return marks[-1] if marks and not _closes(marks[-1]) else None
 
 
+def find_thoughts(text: str) -> list[tuple[int, int]]:
+    """Return the characters of each thought in a text, its marks included.
+
+    A thought that is not closed goes on to the end of the text.
+
+    >>> find_thoughts("<think>so</think>yes")
+    [(0, 17)]
+    """
+    thoughts, start = [], None
+    for match in _MARK.finditer(text):
+        if _closes(match.group()):
+            # Some templates open the thought, and the model only closes it.
+            thoughts.append((0 if start is None else start, match.end()))
+            start = None
+        elif start is None:
+            start = match.start()
+    return thoughts if start is None else [*thoughts, (start, len(text))]
+
+
 def _closes(mark: str) -> bool:
     return "/" in mark or "end" in mark.lower() or mark == "<channel|>"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,7 +22,7 @@ from probe.engine.latent_prompts import LatentPrompt, sum_latents
 from probe.engine.prefix import Prefix
 from probe.engine.prefix_cache import PrefixCache
 from probe.engine.prompts import Kind, PromptWriter
-from probe.engine.reader import Reader, divide_questions, lowest_layer
+from probe.engine.reader import Answers, Reader, divide_questions, lowest_layer
 from probe.engine.readings import AttentionMaps, Reading
 from probe.engine.requests import (
     Interventions,
@@ -160,6 +161,7 @@ class View:
         layers: int | Sequence[int] | None = None,
         heads: int | Sequence[int] | None = None,
         kinds: Sequence[Kind] | None = None,
+        answer: Answers = None,
         interventions_per_question: Interventions | None = None,
     ) -> list[Reading]:
         """Ask any number of questions, and keep where each token attends.
@@ -170,19 +172,22 @@ class View:
                 numbers count from the last.
             heads: Heads whose attention is kept; all by default.
             kinds: Kinds of token whose attention is kept, such as ("role",); all by default.
+            answer: The words of an answer that is read after the question (or the ids of its
+                tokens), or a list with one for each question. Its tokens are of the kind "answer",
+                those of a thought in it "thought".
             interventions_per_question: What is done to the model while it reads each question, in
                 addition to what is done for all; attention is that which is left. Nothing by
                 default.
 
         Raises:
-            ValueError: for an empty, too long or unsafe question, or a layer or head that does
-                not exist.
+            ValueError: for an empty, too long or unsafe question or answer, or a layer or head
+                that does not exist.
         """
         choices = (layers, heads, kinds)
         return [
             reading
-            for some, own in divide_questions(questions, interventions_per_question)
-            for reading in self.reader.read(self.reader.request(some, *choices, own))
+            for some, own, said in divide_questions(questions, interventions_per_question, answer)
+            for reading in self.reader.read(self.reader.request(some, *choices, own, said))
         ]
 
     def attention(
@@ -191,6 +196,7 @@ class View:
         layers: int | Sequence[int] | None = None,
         heads: int | Sequence[int] | None = None,
         kinds: Sequence[Kind] | None = None,
+        answer: Answers = None,
         interventions_per_question: Interventions | None = None,
     ) -> list[AttentionMaps]:
         """Return where each token attends, as `read` does, but without the answers.
@@ -201,14 +207,15 @@ class View:
         choices = (layers, heads, kinds)
         return [
             maps
-            for some, own in divide_questions(questions, interventions_per_question)
-            for maps in self.reader.attention(self.reader.request(some, *choices, own))
+            for some, own, said in divide_questions(questions, interventions_per_question, answer)
+            for maps in self.reader.attention(self.reader.request(some, *choices, own, said))
         ]
 
     def read_with_graph(
         self,
         *questions: str,
         layers: Sequence[int] = (),
+        answer: Answers = None,
         checkpointing: bool = False,
     ) -> list[Reading]:
         """Read questions so that answers and attention can be differentiated.
@@ -218,6 +225,7 @@ class View:
         Args:
             questions: What to ask.
             layers: Decoder layers whose attention is kept; none by default, which costs nothing.
+            answer: As in `read`.
             checkpointing: Keep no more for the gradient than the states between layers, and
                 compute the rest again.
 
@@ -226,9 +234,9 @@ class View:
                 attention or interventions together with checkpointing.
         """
         # No layers means no attention here, and all layers in a request.
-        request = self.reader.request(questions, list(layers) or None)
+        request = self.reader.request(questions, list(layers) or None, answers=answer)
         request = request if layers else request.without_attention()
-        rows, logits = self.reader.rows_and_logits(questions, request, checkpointing)
+        rows, logits = self.reader.rows_and_logits(request, checkpointing)
         return request.readings(rows, logits, self.checkpoint.answers)
 
     def answer_logits(
@@ -251,7 +259,8 @@ class View:
             ValueError: for a question that `read` refuses, or interventions with checkpointing.
         """
         request = self.reader.request(questions, per_question=interventions_per_question)
-        return self.reader.rows_and_logits(questions, request.without_attention(), checkpointing)[1]
+        _, logits = self.reader.rows_and_logits(request.without_attention(), checkpointing)
+        return torch.cat(logits)
 
     def trace(self, question: str) -> Any:
         """Open nnsight's own trace: one plain pass over this video and a question.
