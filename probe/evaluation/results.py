@@ -1,8 +1,5 @@
 """The result of one query, and the line that keeps it."""
 
-import hashlib
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
@@ -10,20 +7,13 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from probe.datasets import QueryKind
+from probe.evaluation.checksums import check_line, write_line
 from probe.metrics import QueryScore
 from probe.strict_json import parse_json
 from probe.video import Span, Tube
 
 DIGITS = 6
 """Decimals to which scores and margins are written."""
-
-CHECKSUM_DIGITS = 16
-"""Hexadecimal digits of a checksum: one damaged line in 10^19 would pass unnoticed."""
-
-CHECKSUM = b', "checksum": "%s"'
-"""The last entry of a line. It is computed from the text of all others, as it is written."""
-
-_ENDING = re.compile(rb', "checksum": "([0-9a-f]{%d})"\}$' % CHECKSUM_DIGITS)
 
 MOST_FRAMES = 10_000_000
 """Frames that an answer may last: four days of video. A damaged line may claim more than memory
@@ -118,9 +108,7 @@ class QueryResult:
             "presence": _round(self.presence),
             "absent": {kind: _round(margin) for kind, margin in self.absent.items()},
         }
-        # Lone surrogates, by which Python keeps names of files that are not UTF-8, as escapes.
-        text = json.dumps(record, ensure_ascii=False).encode(errors="backslashreplace")
-        return text[:-1] + CHECKSUM % compute_checksum(text) + b"}\n"
+        return write_line(record)
 
     @classmethod
     def from_line(cls, line: bytes) -> "QueryResult":
@@ -130,36 +118,11 @@ class QueryResult:
             ValueError: if it is not such a line, or has been changed since.
         """
         try:
-            return _read_record(parse_json(_check_line(line.rstrip(b"\n"))))
+            return _read_record(parse_json(check_line(line)))
         except (KeyError, TypeError, OverflowError, AttributeError) as problem:
             raise ValueError(f"not a result ({type(problem).__name__}: {problem})") from problem
         except ValueError as problem:
             raise ValueError(f"not a result ({problem})") from problem
-
-
-def compute_checksum(text: bytes) -> bytes:
-    """Compute the checksum of the JSON text of a result."""
-    return hashlib.sha256(text).hexdigest()[:CHECKSUM_DIGITS].encode()
-
-
-def has_checksum(line: bytes) -> bool:
-    """Return True if a line has a checksum; those of earlier versions have none."""
-    return _ENDING.search(line.rstrip(b"\n")) is not None
-
-
-def _check_line(line: bytes) -> bytes:
-    """Return the JSON text of a line without its checksum, after comparing the two.
-
-    Raises:
-        ValueError: if the text has been changed since it was written.
-    """
-    found = _ENDING.search(line)
-    if found is None:
-        return line  # of an earlier version, or damaged: then it has an entry that nobody knows
-    text = line[: found.start()] + b"}"
-    if compute_checksum(text) != found[1]:
-        raise ValueError("it has been changed since it was written: its checksum is another")
-    return text
 
 
 def _read_record(record: dict[str, Any]) -> QueryResult:

@@ -14,16 +14,17 @@ into the order of the data set, so that they are the same however often the run 
 import json
 import os
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from probe.evaluation.checksums import has_checksum
 from probe.evaluation.faults import MachineError
-from probe.evaluation.results import QueryResult, has_checksum
+from probe.evaluation.results import QueryResult
 from probe.evaluation.starts import note_changes, read_starts, write_starts
 from probe.files import (
     PARTIAL,
@@ -34,7 +35,13 @@ from probe.files import (
     write_json,
 )
 
-RUN_FORMAT = "grounding-probe/run"
+RUN_FORMAT, BATCH_FORMAT = "grounding-probe/run", "grounding-probe/batch"
+
+WRITERS: Mapping[str, str] = MappingProxyType(
+    {RUN_FORMAT: "probe evaluate", BATCH_FORMAT: "probe ground --batch"}
+)
+"""The command that writes runs of a format."""
+
 CONFIG, ENVIRONMENT, RESULTS, SUMMARY, LOCK = (
     "config.json",
     "environment.jsonl",
@@ -58,20 +65,41 @@ REPORTED: Mapping[str, type] = MappingProxyType(
 """Entries of a config that every report shows, and their types."""
 
 
+@runtime_checkable
+class Line(Protocol):
+    """The result of one query that a run keeps in one line."""
+
+    @property
+    def id(self) -> str:
+        """The name of the query."""
+        ...
+
+    def to_line(self) -> bytes:
+        """Write the result as one line, with its end."""
+        ...
+
+
+AnyLine = TypeVar("AnyLine", bound=Line)
+
+LineReader: TypeAlias = Callable[[bytes], AnyLine]
+"""Reads the result that `to_line` wrote; raises ValueError for any other line."""
+
+
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Generic[AnyLine]):
     """A run folder that this process alone may write to; `results` grows with each query."""
 
     folder: Path
-    results: dict[str, QueryResult]
+    results: dict[str, AnyLine]
     """The finished queries by name."""
 
     notes: tuple[str, ...]
     """Sentences for readers of the results, such as that libraries have changed."""
 
+    _read: LineReader[AnyLine]
     _file: FileIO
 
-    def add(self, result: QueryResult) -> None:
+    def add(self, result: AnyLine) -> None:
         """Write a finished query, so that not even a power failure can lose it.
 
         Raises:
@@ -86,7 +114,7 @@ class Run:
                 "before this one are kept: make room, and start again to go on"
             ) from failure
         # Read back, because a run that goes on from the file must end with the same figures.
-        self.results[result.id] = QueryResult.from_line(line)
+        self.results[result.id] = self._read(line)
 
     def finish(self, order: Sequence[str], summary: Mapping[str, Any]) -> None:
         """Put the lines into this order, and write the summary."""
@@ -122,28 +150,35 @@ def read_run(folder: str | Path) -> StoredRun:
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder}: not the folder of a run; give one that `probe evaluate` wrote")
-    config, starts = _read_config(folder), read_starts(folder / ENVIRONMENT)
+    config, starts = _read_config(folder, RUN_FORMAT), read_starts(folder / ENVIRONMENT)
     _check_reported(folder / CONFIG, config)
     if not starts:
         raise ValueError(
             f"{folder / ENVIRONMENT}: holds no start of the run; start it again with "
             "`probe evaluate`"
         )
-    stored = _read_results(folder / RESULTS)
+    stored = _read_results(folder / RESULTS, QueryResult.from_line)
     notes = (*note_changes(starts), *stored.notes)
     return StoredRun(folder, config, starts[-1], stored.results, notes)
 
 
 @contextmanager
 def open_run(
-    folder: Path, config: Mapping[str, Any], environment: Mapping[str, Any]
-) -> Iterator[Run]:
+    folder: Path,
+    config: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    *,
+    read: LineReader[AnyLine] = QueryResult.from_line,
+    name: str = RUN_FORMAT,
+) -> Iterator[Run[AnyLine]]:
     """Start a run, or continue it where it was stopped.
 
     Args:
         folder: Its folder; created if there is none.
         config: All that the results follow from, in plain values; equal at every start.
         environment: Machine, process and versions, which may differ from start to start.
+        read: Reads a line of its results.
+        name: The format that its config names.
 
     Raises:
         ValueError: if the folder holds something else, another config, or a damaged line, or it
@@ -157,9 +192,9 @@ def open_run(
             stack.enter_context(_lock(folder))
             # Only now: the files being written may be those of the process that holds the lock.
             remove_partials(folder)
-            _settle_config(folder, config)
+            _settle_config(folder, {"format": name, **config})
             starts = [*read_starts(folder / ENVIRONMENT), environment]
-            stored = _read_results(folder / RESULTS)
+            stored = _read_results(folder / RESULTS, read)
             write_starts(folder / ENVIRONMENT, starts)
             # Unbuffered: at a full disk, what is in a buffer would be written again at the end.
             file = stack.enter_context((folder / RESULTS).open("ab", buffering=0))
@@ -167,7 +202,7 @@ def open_run(
             # Without its name in the folder, what is flushed to a new file would still be lost.
             flush_folder(folder)
         # The torn line is not told: its query is asked again.
-        yield Run(folder, stored.results, note_changes(starts), file)
+        yield Run(folder, stored.results, note_changes(starts), read, file)
 
 
 def _write_whole(file: FileIO, line: bytes) -> None:
@@ -230,12 +265,12 @@ def _lock(folder: Path) -> Iterator[None]:
 def _settle_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write the config of a new run, or compare it with that of the run to continue."""
     # Through JSON and back, because there tuples become lists and all keys strings.
-    wanted = json.loads(json.dumps({"format": RUN_FORMAT, **config}))
+    wanted = json.loads(json.dumps(config))
     path = folder / CONFIG
     if not path.exists():
         write_json(path, wanted)
         return
-    then, now = _flatten(_read_config(folder)), _flatten(wanted)
+    then, now = _flatten(_read_config(folder, wanted["format"])), _flatten(wanted)
     differing = [name for name in {**then, **now} if then.get(name) != now.get(name)]
     if differing:
         first = differing[0]
@@ -246,11 +281,11 @@ def _settle_config(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path, name: str) -> dict[str, Any]:
     path = folder / CONFIG
     config = read_json(path)
-    if not isinstance(config, dict) or config.get("format") != RUN_FORMAT:
-        raise ValueError(f"{path}: not of a run; give one that `probe evaluate` wrote")
+    if not isinstance(config, dict) or config.get("format") != name:
+        raise ValueError(f"{path}: not of a run; give one that `{WRITERS[name]}` wrote")
     return config
 
 
@@ -282,10 +317,10 @@ def _flatten(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class StoredResults:
+class StoredResults(Generic[AnyLine]):
     """The content of a file of results."""
 
-    results: dict[str, QueryResult]
+    results: dict[str, AnyLine]
     """The last result of each query, by name."""
 
     sound: int
@@ -295,19 +330,19 @@ class StoredResults:
     """Sentences for readers of the results about the file."""
 
 
-def _read_results(path: Path) -> StoredResults:
+def _read_results(path: Path, read: LineReader[AnyLine]) -> StoredResults[AnyLine]:
     """Read the results by query.
 
     Raises:
         ValueError: if a line is damaged that no killed process can have left so.
     """
-    results: dict[str, QueryResult] = {}
+    results: dict[str, AnyLine] = {}
     sound = plain = 0
     content = path.read_bytes() if path.exists() else b""
     *lines, torn = content.split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
-            result = QueryResult.from_line(line)
+            result = read(line)
         except ValueError as problem:
             # A process that is killed can damage the last line only. Damage before it was done by
             # something else, and to pass over it would hide that.

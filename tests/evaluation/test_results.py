@@ -7,7 +7,8 @@ import random
 import numpy as np
 import pytest
 
-from probe.evaluation.results import QueryResult, has_checksum
+from probe.evaluation.checksums import has_checksum
+from probe.evaluation.results import QueryResult
 from probe.evaluation.runs import open_run, read_run
 from probe.metrics import QueryScore
 from probe.video import Span, Tube
