@@ -4,9 +4,7 @@ It knows nothing of runs. If anything goes wrong with a query, the error becomes
 if the machine cannot go on, there is no result, and a `MachineError`.
 """
 
-from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import version
@@ -19,6 +17,7 @@ from probe.datasets.footage import read_recording
 from probe.engine.fingerprint import fingerprint
 from probe.engine.kept_views import SharingModel, keep_views
 from probe.engine.model import VideoLM, load
+from probe.evaluation.ahead import prepare_ahead
 from probe.evaluation.candidates import Finder
 from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.faults import explain_failure
@@ -30,9 +29,6 @@ from probe.grounding.queries import Queries
 from probe.metrics import QueryScore, score_place, score_query, score_time
 from probe.plain import to_plain
 from probe.video import Span, Tube
-
-AHEAD = 1
-"""Queries prepared while one is answered; each holds its sampled frames in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,18 +155,12 @@ class Evaluator:
         Raises:
             MachineError: if the machine cannot go on.
         """
-        # One thread: the recording that is kept serves only queries that are read in order.
-        with ThreadPoolExecutor(1, "prepare") as thread:
-            waiting: deque[Future[Prepared]] = deque()
-            try:
-                for index in chain.from_iterable(group_queries(self.dataset, indices)):
-                    waiting.append(thread.submit(self.prepare, self.ask(index)))
-                    if len(waiting) > AHEAD:
-                        yield self.answer(waiting.popleft().result())
-                while waiting:
-                    yield self.answer(waiting.popleft().result())
-            finally:
-                self._shown.views.clear()
+        order = chain.from_iterable(group_queries(self.dataset, indices))
+        try:
+            for prepared in prepare_ahead(map(self.ask, order), self.prepare):
+                yield self.answer(prepared)
+        finally:
+            self._shown.views.clear()
 
     def ask(self, index: int) -> Prepared:
         """Look up a query and split it into its parts."""

@@ -139,7 +139,7 @@ def evaluate(
         answerer = Evaluator.open(answerer)
     wanted = answerer.ids[:limit]
     started = describe_environment(answerer.config)
-    with open_run(Path(folder), answerer.provenance, started) as run, _watch_signals() as stop:
+    with open_run(Path(folder), answerer.provenance, started) as run, watch_signals() as stop:
         todo = [
             index
             for index, name in enumerate(wanted)
@@ -286,7 +286,7 @@ def _format_means(results: Iterable[QueryResult]) -> str:
 
 
 @contextmanager
-def _watch_signals() -> Iterator[threading.Event]:
+def watch_signals() -> Iterator[threading.Event]:
     """Give an event that the first Ctrl-C or SIGTERM sets; the second has its usual effect."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
