@@ -22,18 +22,25 @@ from probe.strict_json import parse_json
 def describe_environment(config: EvaluationConfig) -> dict[str, Any]:
     """Describe machine, process and versions: what may differ between starts of one run."""
     return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "process": os.getpid(),
+        **describe_machine(config.device),
         # A file of the user's own, whose folder is not in its name.
         "dataset": str(Path(config.dataset).absolute()) if is_own(config.dataset) else None,
         "root": None if config.root is None else str(config.root.absolute()),
         "annotations": None if config.annotations is None else str(config.annotations.absolute()),
-        "device": config.device,
+        "code": _hash_user_code(config),
+    }
+
+
+def describe_machine(device: str) -> dict[str, Any]:
+    """Describe machine, process and versions of a start."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "process": os.getpid(),
+        "device": device,
         "threads": torch.get_num_threads(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "versions": dict(library_versions()),
-        "code": _hash_user_code(config),
     }
 
 
