@@ -15,9 +15,7 @@ import numpy as np
 from probe.video import Span, Tube, Video, read_video
 from probe.video.coercion import to_one_line
 from probe.video.decoding import decode, read_timetable
-
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv")
-"""Endings by which a file is taken for a video."""
+from probe.video.folders import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)

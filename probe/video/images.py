@@ -74,7 +74,7 @@ def list_images(folder: Path) -> list[Path]:
     if not images:
         kinds = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
         raise ValueError(f"{folder}: no images among its {len(files)} files; looked for {kinds}")
-    images.sort(key=_natural_order)
+    images.sort(key=natural_order)
     _check_stems(folder, images)
     return images
 
@@ -90,7 +90,8 @@ def _check_stems(folder: Path, images: list[Path]) -> None:
             )
 
 
-def _natural_order(path: Path) -> list[str | int]:
+def natural_order(path: Path) -> list[str | int]:
+    """Return what paths are sorted by, so that 9 comes before 10."""
     # The odd parts are always the numbers, so text is never compared with a number.
     parts = re.split(r"([0-9]+)", path.name.lower())
     return [int(part) if part.isdecimal() else part for part in parts]
