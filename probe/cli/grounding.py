@@ -79,11 +79,16 @@ class Demo:
 class Ground:
     """Find when and where in a video the thing is that a sentence describes."""
 
-    video: Positional[Path]
-    """A video file, or a folder of frames."""
+    video: Annotated[Positional[Path | None], arg(metavar="VIDEO")] = None
+    """A video file, a folder of frames, or a folder of videos, each of which is asked about."""
 
-    query: Annotated[Positional[str], arg(metavar="QUERY")]
+    query: Annotated[Positional[str], arg(metavar="QUERY")] = ""
     """The thing to find, such as "the red circle that jumps"."""
+    # Optional for the parser: with --batch, both are in the file.
+
+    batch: Annotated[Path | None, arg(metavar="FILE")] = None
+    """A file with many videos and queries in place of one: one JSON object a line with "video" and
+    "query", as `probe evaluate` reads it. A batch that was stopped goes on where it was."""
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 
@@ -99,11 +104,15 @@ class Ground:
     in logits; by default a tube is given always, with its doubts."""
 
     out: Annotated[Path, arg(metavar="DIR")] = Path("probe-ground")
-    """Folder for answer.json, answer.mp4 and answer.png."""
+    """Folder for answer.json, answer.mp4 and answer.png; of many queries, for results.jsonl and a
+    folder for each answer."""
+
+    pictures: bool = False
+    """With many queries, write answer.mp4 and answer.png for each of them, too."""
 
     json: bool = False
-    """Print one JSON object, the content of answer.json, and nothing else on the standard
-    output."""
+    """Print one JSON object, the content of answer.json or the counts of a batch, and nothing else
+    on the standard output."""
 
     @property
     def debug(self) -> bool:
@@ -111,17 +120,58 @@ class Ground:
         return self.options.debug
 
     def run(self) -> None:
-        """Answer the query, write the answer, and print the tube."""
+        """Answer the query, or all of a batch; write what is found and print it."""
         self.sources.check()
         if self.sources.detector is None and self.sources.cache is not None:
             raise ValueError("--cache is of no use without a detector; give --detector too")
         check_writable(self.out)
+        if self.batch is not None:
+            self._check_alone()
+            self._run_batch(self.batch)
+            return
+        if self.video is None:
+            raise ValueError("which video? Give VIDEO and QUERY, or --batch FILE")
         from probe.grounding.statements import check_length, trim
+        from probe.video.folders import list_videos
+
+        check_length(trim(self.query))
+        if videos := list_videos(self.video):
+            self._run_batch(videos)
+        else:
+            self._run_single(self.video)
+
+    def _check_alone(self) -> None:
+        """Refuse a video or a query next to a file that has both."""
+        if self.video is not None or self.query:
+            raise ValueError("--batch has the videos and the queries; leave out VIDEO and QUERY")
+
+    def _run_batch(self, asked: "Path | Sequence[Path]") -> None:
+        """Answer all queries of a file, or the query about each of some videos."""
+        from probe.cli import ground_batch
+        from probe.datasets import load_dataset
+
+        config = choose_config(self.preset, self.rules, self.require_presence)
+        if isinstance(asked, Path):
+            dataset = load_dataset(str(asked))
+        else:
+            dataset = ground_batch.ask_of_each(asked, self.query)
+        with keep_for_json(self.json):
+            batch = ground_batch.open_batch(dataset, self.options, config, self.sources)
+            outcome = ground_batch.ground_batch(batch, self.out, pictures=self.pictures)
+        if self.json:
+            show_json(outcome.summary)
+        else:
+            ground_batch.tell_batch(outcome, self.out)
+        ground_batch.end_batch(outcome)
+
+    def _run_single(self, video: Path) -> None:
+        """Answer the query about a video, write the answer, and print the tube."""
         from probe.video.checking import check_source
 
         # What is wrong is told at once: torch, transformers and the weights take seconds to load.
-        check_source(self.video)
-        check_length(trim(self.query))
+        check_source(video)
+        if self.pictures:
+            raise ValueError("--pictures is for many queries; of one, they are written anyway")
         # Before anything is loaded: a rule that cannot be found should be said at once.
         config = choose_config(self.preset, self.rules, self.require_presence)
         from probe.grounding.absence import AbsenceError
@@ -129,7 +179,7 @@ class Ground:
         try:
             with keep_for_json(self.json):
                 answer = answer_query(
-                    self.video, self.query, self.options, config=config, sources=self.sources
+                    video, self.query, self.options, config=config, sources=self.sources
                 )
         except AbsenceError as refused:
             self._tell_absence(refused.absence)

@@ -10,6 +10,7 @@
 ['the red triangle that grows', 'the red square that glows']
 """
 
+from probe.evaluation.batch import Failure, Grounded, ground_many
 from probe.evaluation.candidates import Detected, Oracle, Proposed, Stored
 from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.evaluator import Evaluator
@@ -25,6 +26,8 @@ __all__ = [
     "Detected",
     "EvaluationConfig",
     "Evaluator",
+    "Failure",
+    "Grounded",
     "Method",
     "Oracle",
     "Outcome",
@@ -35,6 +38,7 @@ __all__ = [
     "Stored",
     "Task",
     "evaluate",
+    "ground_many",
     "read_run",
     "write_report",
 ]

@@ -181,7 +181,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path, clip_file):
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (("ground",), "Missing from probe ground"),
+        (("ground",), "which video? Give VIDEO and QUERY, or --batch FILE"),
         (("fly",), "no command is called 'fly'; there are demo, ground, "),
         (("evaluate", "shapes-val", "--method", "guess"), "no method is called 'guess'"),
         (("evaluate", "kinetics"), "no data set is called 'kinetics'"),
