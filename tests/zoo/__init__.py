@@ -6,6 +6,7 @@ Chat templates and marks are those of the published checkpoints; sizes are as sm
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from tiny import save_tiny_llava
 
@@ -14,12 +15,29 @@ from probe.video import Video
 from zoo import gemma, glm, merging, minicpm, newer, omni, pictures, qwen, squares
 from zoo.parts import hf
 
+EXHAUSTIVE = pytest.mark.exhaustive
+
 BUILDERS = {
     name: builder
     for room in (squares, qwen, glm, merging, gemma, minicpm, newer, omni, pictures)
     for name, builder in room.BUILDERS.items()
 }
-ZOO = tuple(FAMILIES)
+DETAILED = {
+    "llava_next_video", "llava_onevision", "video_llava", "internvl", "smolvlm", "qwen2_vl",
+    "qwen2_5_vl", "qwen3_vl", "qwen3_5", "gemma4", "ernie4_5_vl_moe", "minicpmv4_7",
+}  # fmt: skip
+"""One of each kind: of tiling, of layers, of masks, of inputs. The others are like one of them, and
+are tried where all cases of a kind are."""
+
+VARIANTS = ("glm46v_moe", "gemma4_small")
+"""Checkpoints of a family that is there already, with other layers."""
+
+ZOO = tuple(
+    pytest.param(name, id=name, marks=() if name in DETAILED else [pytest.mark.slow, EXHAUSTIVE])
+    for name in (*FAMILIES, *VARIANTS)
+)
+"""Names of all of them, for tests that go through families."""
+
 PICTURE_ZOO = tuple(PICTURES)
 
 
