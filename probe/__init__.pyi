@@ -46,6 +46,7 @@ from probe.video.tubes import Span as Span
 from probe.video.tubes import Tube as Tube
 from probe.datasets import load_dataset as load_dataset
 from probe.evaluation import evaluate as evaluate
+from probe.evaluation import ground_many as ground_many
 from probe.metrics import score as score
 from probe.metrics import score_query as score_query
 from probe.drawing.figures import compare_maps as compare_maps
@@ -90,6 +91,7 @@ from probe.grounding.span_rules import best_span as best_span
 from probe.grounding.answers import Look as Look
 from probe.grounder import look as look
 from probe.engine.generation import write_answer as write_answer
+from probe.engine.kept_views import keep_views as keep_views
 from probe.candidates.proposals import heatmap_tracks as heatmap_tracks
 from probe.candidates.tracks import best_track as best_track
 from probe.candidates.detectors import Detector as Detector
@@ -149,6 +151,7 @@ __all__ = [
     "Tube",
     "load_dataset",
     "evaluate",
+    "ground_many",
     "score",
     "score_query",
     "compare_maps",

@@ -39,7 +39,7 @@ PUBLIC: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("video.tubes", ("Span", "Tube")),
     # Benchmarks.
     ("datasets", ("load_dataset",)),
-    ("evaluation", ("evaluate",)),
+    ("evaluation", ("evaluate", "ground_many")),
     ("metrics", ("score", "score_query")),
     # Pictures and pages.
     ("drawing.figures", ("compare_maps",)),
@@ -83,6 +83,7 @@ ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("grounding.answers", ("Look",)),
     ("grounder", ("look",)),
     ("engine.generation", ("write_answer",)),
+    ("engine.kept_views", ("keep_views",)),
     ("candidates.proposals", ("heatmap_tracks",)),
     ("candidates.tracks", ("best_track",)),
     ("candidates.detectors", ("Detector",)),
