@@ -1,5 +1,7 @@
 """Inputs as the cards of the models make them: by `apply_chat_template`, of the given frames."""
 
+from itertools import pairwise
+
 from PIL import Image
 
 from probe.engine.checkpoint import Checkpoint
@@ -31,12 +33,17 @@ def documented_ids(checkpoint: Checkpoint, video: Video, question: str) -> list[
 
 
 def leave_one_pair(checkpoint: Checkpoint, ids: list[int]) -> list[int]:
-    """Leave out the template's pair of marks, which the processor writes once more a frame."""
+    """Leave out the template's pair of marks where the processor writes it once more a frame."""
     if checkpoint.family.frame_marks is None:
         return ids
     opens, closes = checkpoint.processor.tokenizer.convert_tokens_to_ids(
         list(checkpoint.family.frame_marks)
     )
+    visual = [token == checkpoint.placeholder for token in ids]
+    frames = sum(second and not first for first, second in pairwise(visual))
+    # Some processors leave the pair out by themselves (Cosmos 3).
+    if ids.count(opens) == frames:
+        return ids
     last = len(ids) - 1 - ids[::-1].index(closes)
     first = ids.index(opens)
     return ids[:first] + ids[first + 1 : last] + ids[last + 1 :]
