@@ -27,7 +27,7 @@ from comparison import (
 )
 from jaxtyping import Float
 from models import MODEL_SHAPES, QUICK_FRAMES, Shape, make_noise_video, open_video_lm, shape_of
-from paper_model import PaperModel
+from paper_model import compute_vision_flops, make_sizes
 from torch import Tensor
 
 from probe.engine.latent_prompts import zero_prompt
@@ -138,7 +138,7 @@ def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
 def compute_paper_costs(frames: int) -> Numbers:
     """Compute what LLaVA-NeXT-Video-7B needs in bfloat16 for a video of so many frames."""
     shape = MODEL_SHAPES["7b"]
-    model = PaperModel(shape)
+    model = make_sizes(shape)
     visual = frames * shape.cells**2
     tokens = visual + QUESTION_TOKENS
     # The layers at which `reattention.py` measures a step.
@@ -150,11 +150,11 @@ def compute_paper_costs(frames: int) -> Numbers:
         "frames": frames,
         "tokens": tokens,
         "weights GiB": model.weights / GIB,
-        "keys, values GiB": model.memory(tokens) / GIB,
+        "keys, values GiB": model.keys_and_values(tokens) / GIB,
         "rows MiB": model.rows(QUESTION_TOKENS, visual) / MIB,
         **{f"graph GiB, {name}": bytes_ for name, bytes_ in graph.items()},
         "eager matrices GiB": model.matrices(tokens) / GIB,
-        "vision TFLOP": model.vision_flops(frames) / TERA,
+        "vision TFLOP": compute_vision_flops(shape, frames) / TERA,
         "read TFLOP": model.read_flops(tokens) / TERA,
         **{f"learn TFLOP, {name}": flops for name, flops in learn.items()},
     }

@@ -153,7 +153,7 @@ def small():
     models = opened("models")
     shape = models.MODEL_SHAPES["small"]
     module = models.peer(shape, opened("comparison").BenchmarkOptions()).module
-    return module, opened("paper_model").PaperModel(shape, number=4)
+    return module, opened("paper_model").make_sizes(shape, number=4)
 
 
 TOKENS = 48
@@ -175,7 +175,7 @@ def test_the_memory_of_the_paper_model_is_what_the_module_remembers(small):
     module, paper = small
     cache = module.model.language_model(inputs_embeds=entered(module)).past_key_values
     kept = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
-    assert paper.memory(TOKENS) == kept
+    assert paper.keys_and_values(TOKENS) == kept
 
 
 def test_the_flops_of_the_paper_model_are_those_that_torch_counts(small):
@@ -186,12 +186,14 @@ def test_the_flops_of_the_paper_model_are_those_that_torch_counts(small):
 
 
 def test_the_vision_flops_of_the_paper_model_are_those_that_torch_counts(small):
-    module, paper = small
+    module, _ = small
+    shape = opened("models").MODEL_SHAPES["small"]
     side = module.config.vision_config.image_size
     pictures = torch.zeros(1, 2, 3, side, side)
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
         module.model.get_video_features(pictures)
-    assert paper.vision_flops(frames=2) == pytest.approx(counter.get_total_flops(), rel=0.05)
+    found = opened("paper_model").compute_vision_flops(shape, frames=2)
+    assert found == pytest.approx(counter.get_total_flops(), rel=0.05)
 
 
 @pytest.mark.parametrize("layer", [0, 5])
@@ -216,5 +218,5 @@ def test_the_graph_of_the_paper_model_is_what_torch_keeps_for_the_gradient(small
     total = sum(storage.nbytes() for storage in kept.values())
     assert paper.graph(TOKENS, layer) == pytest.approx(total, rel=0.1)
     assert math.isclose(
-        paper.graph(TOKENS, layer) / paper.graph(TOKENS, 0), (paper.shape.layers - layer) / 8
+        paper.graph(TOKENS, layer) / paper.graph(TOKENS, 0), (paper.layers - layer) / 8
     )
