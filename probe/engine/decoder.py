@@ -15,6 +15,7 @@ import nnsight
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from transformers.cache_utils import Cache
 
 from probe.engine.blank_video import check_grid
 from probe.engine.checkpoint import Checkpoint
@@ -116,7 +117,7 @@ class Decoder:
     ) -> Float[Tensor, "token hidden"]:
         """Compute the states of questions that enter a decoder layer; nothing above runs."""
         with self.attending(self.asking):
-            states = self._states_entering(layer, self._asking(past, questions))
+            states = self._states_entering(layer, self._asking_after(past, questions))
         return questions.packed.gather(states)
 
     def _states_entering(
@@ -187,7 +188,7 @@ class Decoder:
             Rows of attention after the edits, by layer, and the last states; both are
             differentiable in what prefix and edits carry.
         """
-        given = self._asking(past, questions)
+        given = self._asking_after(past, questions)
         with self.attending(self.asking), self.traced.trace(**given):
             for index in range(questions.first):
                 self.layers[index].skip(questions.packed.spread(questions.states))
@@ -206,11 +207,21 @@ class Decoder:
         top = max(selection.layers)
         # An edit above the last layer would make the trace wait for a layer that never runs.
         edits = {layer: parts for layer, parts in edits.items() if layer <= top}
-        given = self._asking(past, questions)
+        given = self._asking_after(past, questions)
         with self.attending(self.asking), early_stop() as stop, self.traced.trace(**given):
             rows = nnsight.save(self._edit_and_read(questions, selection, edits))
             stop()
         return rows
+
+    @torch.no_grad()
+    def go_on(self, cache: Cache, tokens: QuestionTokens) -> Float[Tensor, " hidden"]:
+        """Read tokens of one question after what is in a cache, which grows by them.
+
+        Returns:
+            The last state of the last token.
+        """
+        given = self._asking(cache, tokens)
+        return self.checkpoint.decoder(**given).last_hidden_state[0, -1]
 
     def _edit_and_read(
         self, questions: QuestionTokens, selection: AttentionSelection, edits: Edits
@@ -243,8 +254,12 @@ class Decoder:
             given["attention_mask"] = self._as_argument(prefix.masks)
         return given
 
-    def _asking(self, past: Past, questions: QuestionTokens) -> dict[str, Any]:
+    def _asking_after(self, past: Past, questions: QuestionTokens) -> dict[str, Any]:
         """Make the keyword arguments with which questions are read after a past."""
+        return self._asking(reading_cache(past, self.plan, len(questions.packed.rows)), questions)
+
+    def _asking(self, cache: Cache, questions: QuestionTokens) -> dict[str, Any]:
+        """Make the keyword arguments with which questions are read after what is in a cache."""
         packed = questions.packed
         axes = packed.spread(questions.positions.T).movedim(2, 0)
         # A token that fills up a row sees everything: no share can be computed of nothing.
@@ -259,7 +274,7 @@ class Decoder:
             "position_ids": axes[0] if len(axes) == 1 else axes,
             "attention_mask": self.plan.argument(masks),
             **{name: packed.spread(values) for name, values in questions.others.items()},
-            "past_key_values": reading_cache(past, self.plan, len(packed.rows)),
+            "past_key_values": cache,
             "use_cache": True,
         }
 

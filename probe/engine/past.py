@@ -71,10 +71,14 @@ def _as_leaf(tensor: Tensor) -> Tensor:
 class RecordedState(LinearAttentionLayer):
     """One layer of a cache that keeps the state of a layer without attention, with its graph."""
 
-    def __init__(self) -> None:
+    def __init__(self, states: Sequence[Tensor] = ()) -> None:
+        """Start empty, or go on from states."""
         super().__init__()
         # Makes the model update its states by the same code for one token as for many.
         self.record_past = True
+        for kind, state in zip((self.conv_states, self.recurrent_states), states, strict=False):
+            kind[0] = state
+        self.has_previous_state[0] = bool(states)
 
     def update_conv_state(
         self,
@@ -85,6 +89,9 @@ class RecordedState(LinearAttentionLayer):
     ) -> Tensor:
         """Keep the last inputs of a convolution, as many as its kernel is wide."""
         # Not copied into a buffer, as transformers does: gradients flow through what is kept.
+        before = self.conv_states[state_idx]
+        if before is not None:
+            conv_states = torch.cat([before, conv_states], dim=-1)
         width = conv_kernel_size or conv_states.shape[-1]
         padded = torch.nn.functional.pad(conv_states, (max(0, width - conv_states.shape[-1]), 0))
         self.conv_states[state_idx] = padded[..., -width:]
@@ -100,7 +107,7 @@ class RecordedState(LinearAttentionLayer):
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """The states kept, in the order that `ReadOnlyState` takes them."""
+        """The states kept, in the order that they are given."""
         kept = (self.conv_states[0], self.recurrent_states[0])
         return tuple(state for state in kept if state is not None)
 
@@ -176,6 +183,19 @@ def reading_cache(past: Past, plan: LayerPlan, rows: int = 1) -> Cache:
             layers.append(ReadOnlyLayer(keys, values))
         else:
             layers.append(DynamicLayer())  # its keys are another's, which are joined there
+    return Cache(layers=layers)
+
+
+def growing_cache(past: Past, plan: LayerPlan) -> Cache:
+    """Make the cache of one text that begins with a past and goes on, token by token."""
+    layers: list[Any] = []
+    for index, tensors in enumerate(past):
+        if index not in plan.attending:
+            layers.append(RecordedState(tensors))
+            continue
+        layers.append(DynamicLayer())
+        if tensors:
+            layers[-1].update(*tensors)
     return Cache(layers=layers)
 
 

@@ -133,6 +133,18 @@ class QuestionTokens:
     states: Float[Tensor, "token hidden"] | None = None
     """The states that enter the first layer; None for the embeddings, where that is layer 0."""
 
+    def after(self, first: int) -> "QuestionTokens":
+        """Return the tokens of one question from the `first` on, to be read after the others."""
+        (length,) = self.packed.lengths
+        return replace(
+            self,
+            packed=replace(self.packed, lengths=(length - first,)),
+            embeddings=self.embeddings[first:],
+            positions=self.positions[:, first:],
+            masks={kind: mask[first:] for kind, mask in self.masks.items()},
+            others={name: values[first:] for name, values in self.others.items()},
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class AttentionSelection:

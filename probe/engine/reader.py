@@ -127,6 +127,11 @@ class Reader:
         logits = self.decoder.checkpoint.logits(hidden[[one for some in places for one in some]])
         return list(logits.split([len(some) for some in places]))
 
+    def next_logits(self, request: Request) -> Float[Tensor, " word"]:
+        """Compute the logits after the last token of one question, and of its answer if any."""
+        _, hidden = self._forward(request)
+        return self.decoder.checkpoint.logits(hidden[-1:])[0]
+
     def attention(self, request: Request) -> list[AttentionMaps]:
         """Read questions as far as their attention is kept."""
         # What higher layers keep need not exist.

@@ -37,6 +37,16 @@ class Effect:
         """True if another first token became the most likely."""
         return bool(self.before.logits.argmax() != self.after.logits.argmax())
 
+    @property
+    def answer_probability_change(self) -> float:
+        """The change of the logarithm of the probability of the whole answer that was read, in nats.
+
+        Raises:
+            ValueError: if no answer was read.
+        """
+        before, after = (one.answer_log_probabilities.sum() for one in (self.before, self.after))
+        return float(after - before)
+
     def heat_moved(self, tokens: TokenChoice, *, layers_heads: LayersHeads | None = None) -> float:
         """Compute the share of a token's map that moved elsewhere: total variation, 0 to 1.
 

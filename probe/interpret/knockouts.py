@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.engine.answers import Answer
 from probe.engine.content import same_content
 from probe.engine.interventions import Edit, Extent, HeadOutputs, Intervention
 from probe.engine.prompts import Prompt
@@ -299,6 +300,7 @@ def knock_out(
     interventions: Intervention | Sequence[Intervention | Sequence[Intervention]],
     *,
     layers: int | Sequence[int] | None = None,
+    answer: Answer | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> list[Effect]:
     """Ask a question with and without each of several interventions.
@@ -309,13 +311,15 @@ def knock_out(
         interventions: What is done; one effect is returned for each item. Interventions in an
             inner list act together. One intervention may be given in place of a list.
         layers: Decoder layers whose attention is kept; all by default.
+        answer: An answer that is read after the question each time, whose tokens an intervention
+            may change as those of the question.
         batch_size: Most readings in one pass.
 
     Raises:
         ValueError: if an intervention names a layer, head, token or cell that does not exist, or a
             word that is not in the question.
     """
-    (before,) = view.read(question, layers=layers)
+    (before,) = view.read(question, layers=layers, answer=answer)
     items = [interventions] if isinstance(interventions, Intervention) else interventions
     done = [_resolve(item, before.prompt) for item in items]
     after: list[Reading] = []
@@ -323,7 +327,12 @@ def knock_out(
     # many times in one row. Each copy is edited on its own and sees none of the others.
     for start in range(0, len(done), batch_size):
         some = done[start : start + batch_size]
-        after += view.read(*[question] * len(some), layers=layers, interventions_per_question=some)
+        after += view.read(
+            *[question] * len(some),
+            layers=layers,
+            answer=None if answer is None else [answer] * len(some),
+            interventions_per_question=some,
+        )
     return [compare_readings(view, before, changed) for changed in after]
 
 
