@@ -13,6 +13,7 @@ from tyro.conf import subcommand
 
 from probe.cli.checking import CheckModel
 from probe.cli.console import ExitCode, fail, show, strip_box, tell_output_errors
+from probe.cli.converting import Convert
 from probe.cli.evaluating import Evaluate, Report
 from probe.cli.examples import EXAMPLES
 from probe.cli.grounding import Demo, Ground
@@ -28,6 +29,7 @@ Command: TypeAlias = (
     | Annotated[RankTokens, subcommand("tokens")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Convert, subcommand("convert")]
     | Annotated[MakePage, subcommand("view")]
     | Annotated[CheckModel, subcommand("check-model")]
     | Annotated[TrainOrganism, subcommand("train-organism")]

@@ -14,6 +14,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "tokens": 'probe tokens probe-demo/clip.mp4 "Is there a yellow square in this video?"',
         "evaluate": "probe evaluate shapes-val --method causal --limit 10",
         "report": "probe report probe-run",
+        "convert": "probe convert probe-demo/answer.json --from answer --out clips.jsonl",
         "view": "probe view probe-demo",
         "check-model": "probe check-model organism",
         "train-organism": "probe train-organism --quick --out quick-run",

@@ -2,7 +2,8 @@
 
 One JSON object maps each video file to its one query. Traps: frames count from 1; boxes are
 (x, y, width, height). There is one box for each frame from the first on, and their number says when
-the tube ends: the times in seconds, and in version 2 the last frame, disagree with the boxes.
+the tube ends: the times in seconds, and in version 2 the last frame, disagree with the boxes. Some
+boxes have a negative size.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from probe.datasets.entries import DatasetEntry
 from probe.datasets.fields import read_count, read_words, reading_entry
@@ -92,8 +94,12 @@ def _read_sample(edition: Edition, root: Root, name: str, entry: Mapping[str, An
     with reading_entry(name):
         height, width = (read_count(side, "a side of the picture") for side in edition.size(entry))
         length = read_count(entry["img_num"], "img_num")
-        truth = _read_tube(entry)
+        boxes = _read_boxes(entry)
+        truth = _make_tube(entry, boxes)
         query = read_words(entry[edition.query], edition.query)
+        turned = boxes[:, 2:].min(axis=1) < 0
+        if turned.all():
+            raise ValueError("every box has a negative size")
     return Sample(
         id=name,
         query=query,
@@ -104,17 +110,40 @@ def _read_sample(edition: Edition, root: Root, name: str, entry: Mapping[str, An
         length=length,
         fps=length / SECONDS,
         # Boxes in the true span alone would tell a user of the oracle when the query holds.
-        tracks=(truth.interpolated(range(max(length, truth.span.stop))),),
+        tracks=(_leave_out(truth, turned).interpolated(range(max(length, truth.span.stop))),),
+        notes=_note_turned(turned),
     )
 
 
-def _read_tube(entry: Mapping[str, Any]) -> Tube:
-    """Read the true tube: one box for each frame from `st_frame` on, which is counted from 1."""
+def _read_boxes(entry: Mapping[str, Any]) -> Float[np.ndarray, "box 4"]:
+    """Read the boxes as left, top, width and height."""
     boxes = np.asarray(entry["bbox"], dtype=np.float64).reshape(-1, 4)
     if not len(boxes):
         raise ValueError("there is no box")
-    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    return boxes
+
+
+def _make_tube(entry: Mapping[str, Any], boxes: Float[np.ndarray, "box 4"]) -> Tube:
+    """Make the true tube: one box for each frame from `st_frame` on, which is counted from 1."""
+    # A box of negative size becomes one without area, which agrees with nothing; its frame stays
+    # part of the tube, as in the official evaluator.
+    sizes = np.maximum(boxes[:, 2:], 0)
+    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + sizes], axis=1)
     return Tube(read_count(entry["st_frame"], "st_frame") - 1 + np.arange(len(boxes)), corners)
+
+
+def _leave_out(truth: Tube, turned: Bool[np.ndarray, " box"]) -> Tube:
+    return Tube(truth.frames[~turned], truth.boxes[~turned])
+
+
+def _note_turned(turned: Bool[np.ndarray, " box"]) -> tuple[str, ...]:
+    """Note that some boxes have a negative size; nothing if none has."""
+    if not turned.any():
+        return ()
+    return (
+        f"{int(turned.sum())} of {len(turned)} boxes have a negative size: these frames agree with "
+        "no answer",
+    )
 
 
 DATASETS = tuple(

@@ -43,8 +43,12 @@ class OwnFile:
     """The lines of a file, all of which can be used."""
 
     path: Path
+    """The file, which errors name."""
+
     header: Header
     lines: tuple[OwnLine, ...]
+    content: bytes
+    """Text from which the lines follow, for the version of the data set."""
 
     @classmethod
     def read(cls, path: Path) -> "OwnFile":
@@ -54,25 +58,29 @@ class OwnFile:
             OwnFileError: if a line is of no use; it lists the problems of all lines.
             ValueError: if there is no such file, or no line in it.
         """
-        records, problems = _parse_lines(read_text(path))
+        text = read_text(path)
+        records, problems = _parse_lines(text)
         if not records and not problems:
             raise ValueError(f"{path}: no query in it; write one JSON object a line")
-        return cls.make(path, records, problems)
+        return cls._make(path, records, problems, text.encode())
 
     @classmethod
-    def make(
-        cls, path: Path, records: list[tuple[int, Any]], problems: Iterable[str] = ()
-    ) -> "OwnFile":
-        """Check the records of lines.
-
-        Args:
-            path: The file that errors name, and from whose folder videos are found.
-            records: The number of each line, and its JSON value.
-            problems: What is wrong with other lines of the file.
+    def parse(cls, path: Path, text: str) -> "OwnFile":
+        """Check the text of a file that is not written yet.
 
         Raises:
-            OwnFileError: if there is a problem.
+            OwnFileError: if a line is of no use.
         """
+        return cls._make(path, *_parse_lines(text), text.encode())
+
+    @classmethod
+    def _make(
+        cls,
+        path: Path,
+        records: list[tuple[int, Any]],
+        problems: Iterable[str],
+        content: bytes,
+    ) -> "OwnFile":
         header, found = Header(), list(problems)
         if records and isinstance(records[0][1], dict) and "format" in records[0][1]:
             (number, first), *records = records
@@ -87,7 +95,7 @@ class OwnFile:
             raise OwnFileError(path, sorted(found, key=_line_number))
         if not lines:
             raise ValueError(f"{path}: no query after the first line; write one object a line")
-        return cls(path, header, tuple(lines))
+        return cls(path, header, tuple(lines), content)
 
     def open(self, root: Path | None = None) -> DataSet:
         """Make a data set of the lines.
@@ -130,7 +138,7 @@ class OwnFile:
 
     def _hash(self) -> str:
         """Hash the file and the files of tracks, from which the truth follows."""
-        digest = hashlib.sha256(self.path.read_bytes())
+        digest = hashlib.sha256(self.content)
         missing = []
         for line in self.lines:
             if (path := self.find_tracks(line)) is None:

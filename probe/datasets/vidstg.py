@@ -2,10 +2,11 @@
 
 One JSON list holds annotated parts of videos, each with sentences and questions; the boxes of each
 video are in a file of VidOR's. Traps: the shown part includes its last frame, the tube does not
-include its own; an object may lack a box in some frames.
+include its own; an object may lack a box in some frames. Without files of boxes, time is scored.
 """
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -64,14 +65,23 @@ def read_vidstg(
         for kind in kinds
         for query in range(_count_queries(path, number, entry, kind))
     ]
-    tracks_of = lru_cache(KEPT_FILES)(lambda video: _read_tracks(folder, video))
+    # One file that is missing is a mistake, and its queries fail; without any, the boxes are not
+    # known, and what is not known must not count as zero.
+    boxed = any(folder.has_file(f"{_name_video(entry)}.json") for entry in entries)
+    tracks_of = lru_cache(KEPT_FILES)(lambda video: _read_tracks(folder, video) if boxed else {})
+    if not boxed:
+        warnings.warn(
+            f"{folder.folder}: no VidOR file of boxes for any of its videos: queries are scored in "
+            "time alone; copy VidOR's annotations into it to score boxes",
+            stacklevel=2,
+        )
 
     def make(index: int) -> Sample:
         place = places[index]
         entry = entries[place.entry]
         tracks = tracks_of(_name_video(entry))
         with reading_entry(ids[index]):
-            return _read_query(ids[index], place, entry, folder, tracks)
+            return _read_query(ids[index], place, entry, folder, tracks if boxed else None)
 
     # With the number of the entry, since a video has several parts, and a part several queries.
     ids = tuple(
@@ -79,7 +89,9 @@ def read_vidstg(
         for entry, kind, number in places
     )
     name = "vidstg" if len(kinds) == len(QUERIES_OF) else f"vidstg-{kinds[0]}"
-    return DataSet(name, hashlib.sha256(path.read_bytes()).hexdigest(), VIDSTG_PROTOCOL, ids, make)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    version = digest if boxed else f"{digest} in time alone"
+    return DataSet(name, version, VIDSTG_PROTOCOL, ids, make)
 
 
 def _read_parts(path: Path) -> list[dict[str, Any]]:
@@ -106,21 +118,23 @@ def _name_video(entry: Mapping[str, Any]) -> str:
 
 
 def _read_query(
-    name: str, place: _Place, entry: Mapping[str, Any], root: Root, tracks: Mapping[int, Tube]
+    name: str,
+    place: _Place,
+    entry: Mapping[str, Any],
+    root: Root,
+    tracks: Mapping[int, Tube] | None,
 ) -> Sample:
+    """Read a query; without tracks, which are those of its video, only its time is known."""
     query = entry[QUERIES_OF[place.kind]][place.number]
     holds = Span(entry["temporal_gt"]["begin_fid"], entry["temporal_gt"]["end_fid"])
     # Frame numbers of the shown part include its end, those of the tube do not.
     shown = Span(entry["used_segment"]["begin_fid"], entry["used_segment"]["end_fid"] + 1)
     target = query["target_id"]
-    truth = tracks[target].within(holds) if target in tracks else None
-    if truth is None or not len(truth):
-        raise ValueError(
-            f"the object {describe_given(target)} has no box in frames {holds.start} to "
-            f"{holds.stop - 1}; give the VidOR file that belongs to the annotation"
-        )
+    truth = None if tracks is None else _find_truth(tracks, target, holds)
+    if not len(holds):
+        raise ValueError("its tube has no frame")
     video = _name_video(entry)
-    others = [track for number, track in tracks.items() if number != target]
+    others = () if tracks is None else (one for number, one in tracks.items() if number != target)
     return Sample(
         id=name,
         query=read_words(query["description"], "description"),
@@ -131,8 +145,19 @@ def _read_query(
         size=(read_count(entry["height"], "height"), read_count(entry["width"], "width")),
         length=read_count(entry["frame_count"], "frame_count"),
         fps=float(entry["fps"]),
-        tracks=(tracks[target], *others),
+        tracks=() if tracks is None else (tracks[target], *others),
+        time=holds if tracks is None else None,
     )
+
+
+def _find_truth(tracks: Mapping[int, Tube], target: int, holds: Span) -> Tube:
+    truth = tracks[target].within(holds) if target in tracks else None
+    if truth is None or not len(truth):
+        raise ValueError(
+            f"the object {describe_given(target)} has no box in frames {holds.start} to "
+            f"{holds.stop - 1}; give the VidOR file that belongs to the annotation"
+        )
+    return truth
 
 
 def _read_tracks(root: Root, video: str) -> dict[int, Tube]:
