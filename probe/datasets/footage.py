@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from probe.video import Span, Tube, Video, read_video
+from probe.video import Sampling, Span, Tube, Video, count_frames, read_video
 from probe.video.coercion import to_one_line
 from probe.video.decoding import decode, read_timetable
 from probe.video.folders import VIDEO_SUFFIXES
@@ -73,8 +73,8 @@ class Recording(Protocol):
         """A difference from the annotation that a user should know of; empty if there is none."""
         ...
 
-    def read(self, frames: int) -> Footage:
-        """Sample this many frames, evenly in time.
+    def read(self, frames: Sampling) -> Footage:
+        """Sample this many frames, evenly in time; `probe.video.count_frames` counts a rate.
 
         Raises:
             ValueError: if there is nothing to read.
@@ -84,7 +84,7 @@ class Recording(Protocol):
     def __hash__(self) -> int: ...
 
 
-def read_recording(recording: Recording, frames: int) -> Footage:
+def read_recording(recording: Recording, frames: Sampling) -> Footage:
     """Read a recording; a plain function, which `lru_cache` can wrap to keep the last result."""
     return recording.read(frames)
 
@@ -118,7 +118,7 @@ class StoredVideo:
             return cls(path.name, None, f"{path}: no such video", segment)
         return cls(path.name, path, segment=segment)
 
-    def read(self, frames: int) -> Footage:
+    def read(self, frames: Sampling) -> Footage:
         """Sample this many frames of the file, or of its segment, evenly in time.
 
         Raises:
@@ -136,7 +136,7 @@ class StoredVideo:
         return replace(self, segment=segment)
 
 
-def _read_segment(path: Path, segment: Span, frames: int) -> Footage:
+def _read_segment(path: Path, segment: Span, frames: Sampling) -> Footage:
     """Sample the middles of equal stretches of a segment, which becomes a video of its own."""
     table = read_timetable(path)
     # Encoding loses frames, so an annotated part may end after the video does.
@@ -146,7 +146,9 @@ def _read_segment(path: Path, segment: Span, frames: int) -> Footage:
             f"{path}: has {len(table)} frames, none of them in the annotated part from "
             f"{segment.start} to {segment.stop - 1}; give the whole video"
         )
-    count = min(frames, len(part))
+    # The last frame is shown until the next one starts, if there is one.
+    ends = [*table.times, float((table.end - table.ticks[0]) * table.tick)]
+    count = count_frames(frames, float(ends[part.stop] - ends[part.start]), len(part))
     indices = tuple(((2 * np.arange(count) + 1) * len(part) // (2 * count)).tolist())
     pictures = decode(path, table, [part.start + index for index in indices])
     # As in a file cut to the part, time starts at 0: a model is told seconds of what it is shown.

@@ -18,6 +18,7 @@ from probe.organism.benchmark import (
     Benchmark,
 )
 from probe.organism.world import LENGTH, RATE, SIDE, Clip
+from probe.video import Sampling, count_frames
 
 SHAPES_PROTOCOL = "hcstvg-official"
 
@@ -35,9 +36,10 @@ class DrawnVideo:
     clip: Clip
     remark: str = ""
 
-    def read(self, frames: int) -> Footage:
+    def read(self, frames: Sampling) -> Footage:
         """Draw this many frames of the clip, evenly in time."""
-        return Footage(self.clip.video(frames), 0, LENGTH)
+        count = count_frames(frames, LENGTH / RATE, LENGTH)
+        return Footage(self.clip.video(count), 0, LENGTH)
 
 
 def read_shapes(

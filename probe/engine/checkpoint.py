@@ -23,8 +23,9 @@ from probe.engine.media import Medium
 from probe.engine.metadata import describe_times
 from probe.engine.opening import first_line
 from probe.engine.pixels import choose_size
+from probe.engine.processors import choose_frames
 from probe.engine.prompts import AnswerIds, PromptWriter, answer_ids
-from probe.video import Video
+from probe.video import Sampling, Video
 
 HEAD_STEPS: Mapping[str, Callable[[Tensor, float], Tensor]] = MappingProxyType(
     {
@@ -107,9 +108,9 @@ class Checkpoint:
         return getattr(self.processor, f"{self.medium}_processor")
 
     @property
-    def preferred_frames(self) -> int:
+    def preferred_frames(self) -> Sampling:
         """The number of frames to sample: the checkpoint's own, else its family's."""
-        return getattr(self.settings, "num_frames", None) or self.family.frames
+        return choose_frames(self.settings, self.family.frames)
 
     def for_video(self, video: Video) -> "Checkpoint":
         """Return the checkpoint as it reads this video or picture: by that entry of its family.

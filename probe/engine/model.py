@@ -15,7 +15,7 @@ from probe.engine.model_files import ORGANISM, ModelFiles, OpeningOptions, find_
 from probe.engine.opening import BEST_DEVICE
 from probe.engine.pixels import choose_pixels, suggest_fewer
 from probe.engine.view import View
-from probe.video import Video, read_video
+from probe.video import Sampling, Video, read_video
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +82,11 @@ class VideoLM:
         return self.checkpoint.depth
 
     @property
-    def preferred_frames(self) -> int:
-        """The number of frames to sample for this model, unless there is a reason for another."""
+    def preferred_frames(self) -> Sampling:
+        """The number of frames to sample for this model, unless there is a reason for another.
+
+        A `FrameRate` where its processor says how many each second has; `read_video` takes both.
+        """
         return self.checkpoint.preferred_frames
 
     def watch(self, video: Video | str | Path) -> View:

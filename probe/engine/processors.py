@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from probe.engine.families import Family
+from probe.video import FrameRate, Sampling
+from probe.video.frame_rate import MOST_UNASKED
 
 MOST_FRAMES = 4096
 """Most frames that a processor may want of a video; published ones want up to 768."""
@@ -20,6 +22,28 @@ SHARED = (
     ("merge_size", "spatial_merge_size"),
 )
 """Settings that some processors share with the vision tower, by their names in either."""
+
+
+FRAME_COUNTS = ("num_frames", "min_frames", "max_frames")
+"""Settings that are numbers of frames."""
+
+FASTEST = 1000.0
+"""Most frames a second that a processor may want; published ones want up to 3."""
+
+
+def choose_frames(settings: Any, usual: int) -> Sampling:
+    """Return the number of frames to sample: by the processor's own rate or number, else the usual.
+
+    Args:
+        settings: The part of the processor that makes pictures.
+        usual: The number where it says nothing.
+    """
+    number, rate = (getattr(settings, name, None) for name in ("num_frames", "fps"))
+    if rate is None:
+        return number or usual
+    # The number is a ceiling next to a rate: SmolVLM2 takes a frame a second, and at most 64.
+    most = min(number or getattr(settings, "max_frames", None) or MOST_UNASKED, MOST_UNASKED)
+    return FrameRate(rate, min(getattr(settings, "min_frames", None) or 1, most), most)
 
 
 def check_processor(name: str, processor: Any, config: Any, family: Family) -> None:
@@ -48,9 +72,16 @@ def _find_problems(processor: Any, config: Any, family: Family) -> Iterator[str]
         if getattr(processor, part, None) is None:
             yield f"has no {part.replace('_', ' ')}"
     settings = getattr(processor, eyes)
-    frames = getattr(settings, "num_frames", None)
-    if frames is not None and not _is_count(frames, MOST_FRAMES):
-        yield f"samples {reprlib.repr(frames)} frames, not a whole number from 1 to {MOST_FRAMES}"
+    for name in FRAME_COUNTS:
+        frames = getattr(settings, name, None)
+        if frames is not None and not _is_count(frames, MOST_FRAMES):
+            yield (
+                f"samples {reprlib.repr(frames)} frames ({name}), not a whole number from 1 to "
+                f"{MOST_FRAMES}"
+            )
+    rate = getattr(settings, "fps", None)
+    if rate is not None and not (_is_number(rate) and 0 < rate <= FASTEST):
+        yield f"samples {reprlib.repr(rate)} frames a second, not a number up to {FASTEST:.0f}"
     yield from _find_sizes(settings, *family.largest_sizes)
     yield from _find_scales(settings)
     for ours, theirs in SHARED:
@@ -66,7 +97,7 @@ def _find_scales(settings: Any) -> Iterator[str]:
         for value in given if isinstance(given, Sequence) else [given]:
             if value is None:
                 continue
-            if not (isinstance(value, float | int) and least < value <= BRIGHTEST):
+            if not (_is_number(value) and least < value <= BRIGHTEST):
                 yield f"has {reprlib.repr(value)} in {entry}, which no picture can be scaled by"
 
 
@@ -81,6 +112,10 @@ def _find_sizes(settings: Any, longest: int, other: int) -> Iterator[str]:
                     f"has {reprlib.repr(size)} for {edge} in {entry}, not a whole number from 1 "
                     f"to {most}"
                 )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool)
 
 
 def _is_count(value: Any, most: int) -> bool:

@@ -28,7 +28,7 @@ from probe.evaluation.results import QueryResult
 from probe.grounding.queries import Queries
 from probe.metrics import QueryScore, score_place, score_query, score_time
 from probe.plain import to_plain
-from probe.video import Span, Tube
+from probe.video import Sampling, Span, Tube
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Evaluator:
     config: EvaluationConfig
     dataset: DataSet
     model: VideoLM
-    _read: Callable[[Recording, int], Footage] = field(
+    _read: Callable[[Recording, Sampling], Footage] = field(
         default_factory=lambda: lru_cache(maxsize=1)(read_recording)
     )
     """Reads a recording and keeps the last one, since queries about one video follow each other."""
@@ -103,8 +103,8 @@ class Evaluator:
         return self.dataset.ids
 
     @property
-    def frames(self) -> int:
-        """Number of frames that the model is shown."""
+    def frames(self) -> Sampling:
+        """Number of frames that the model is shown, or a rate that gives one for each video."""
         return self.config.frames or self.model.preferred_frames
 
     @property
@@ -141,7 +141,7 @@ class Evaluator:
             "split": self.config.splitter.describe(),
             "candidates": self._finder.describe(),
             "oracle": self.config.candidates.oracle,
-            "frames": self.frames,
+            "frames": to_plain(self.frames),
             "protocol": self.protocol,
             "grounding-probe": version("grounding-probe"),
         }

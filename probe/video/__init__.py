@@ -3,7 +3,20 @@
 This room knows nothing of models. It may use `probe.files` alone.
 """
 
+from probe.video.frame_rate import FrameRate, Sampling, count_frames
 from probe.video.tubes import Box, Span, Tube, box_iou
 from probe.video.video import Video, read_image, read_video, source_frames
 
-__all__ = ["Box", "Span", "Tube", "Video", "box_iou", "read_image", "read_video", "source_frames"]
+__all__ = [
+    "Box",
+    "FrameRate",
+    "Sampling",
+    "Span",
+    "Tube",
+    "Video",
+    "box_iou",
+    "count_frames",
+    "read_image",
+    "read_video",
+    "source_frames",
+]

@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from probe.video.animations import is_picture
-from probe.video.coercion import describe_given, to_array, to_one_line, to_whole
+from probe.video.coercion import describe_given, to_array, to_one_line
 from probe.video.decoding import DEFAULT_FPS, decode, decode_all, read_timetable
+from probe.video.frame_rate import Sampling, check_sampling, count_frames
 from probe.video.images import (
     IMAGE_FORMATS,
     image_size,
@@ -156,14 +157,15 @@ def read_video(source: Any, frames: Any = 20, *, fps: Any = None) -> Video:
             first axis. A file whose clock restarts, jumps or is not stored gets one, with a
             warning that says what was guessed. Pixels that are not square stay as they are stored,
             and so do boxes; a warning says it, and the overlay has the shape that players show.
-        frames: Number of frames to sample. A shorter video gives all it has, with a warning.
+        frames: Number of frames to sample, or a `FrameRate`. A shorter video gives all it has; with
+            a warning, if it is a number.
         fps: Frames per second of a folder, an array or a list, 25 unless given. A file knows its
             own times.
 
     Raises:
         ValueError: if the source is not one of these, or a wanted frame cannot be decoded.
     """
-    frames = _check_number(frames)
+    frames = check_sampling(frames)
     rate = DEFAULT_FPS if fps is None else _check_rate(fps)
     if isinstance(source, str | os.PathLike):
         path = find_source(source)
@@ -247,19 +249,12 @@ def _middles(ticks: Int[np.ndarray, " source"], end: int, count: int) -> tuple[i
     return tuple(np.minimum(distinct, len(ticks) - count + step).tolist())
 
 
-def _count_samples(name: str, available: int, asked: int) -> int:
+def _count_samples(name: str, available: int, asked: Sampling, seconds: float) -> int:
     """Return the number of frames to sample: those asked for, or all of a shorter video."""
-    if available < asked:
+    if isinstance(asked, int) and available < asked:
         message = f"{name}: {available} of the {asked} frames asked for; the video has no more"
         warnings.warn(message, stacklevel=4)  # of the caller of read_video, three functions up
-    return min(available, asked)
-
-
-def _check_number(frames: Any) -> int:
-    number = to_whole(frames, "the number of frames to sample")
-    if number < 1:
-        raise ValueError(f"cannot sample {number} frames; ask for at least 1")
-    return number
+    return count_frames(asked, seconds, available)
 
 
 def _check_rate(fps: Any) -> float:
@@ -280,7 +275,7 @@ def _check_length(path: Path, *, now: int, then: int) -> None:
 # Arrays and lists
 
 
-def _read_array(source: Any, frames: int, fps: float) -> Video:
+def _read_array(source: Any, frames: Sampling, fps: float) -> Video:
     array = put_colours_last(to_array(source))
     if array.ndim != 4 or array.shape[-1] != 3 or not array.size:
         raise ValueError(
@@ -289,12 +284,13 @@ def _read_array(source: Any, frames: int, fps: float) -> Video:
     if array.dtype != np.uint8:
         raise ValueError(f"an array of {array.dtype} is no video; give uint8 from 0 to 255")
     length = len(array)
-    indices = _middles(np.arange(length), length, _count_samples("array", length, frames))
+    count = _count_samples("array", length, frames, length / fps)
+    indices = _middles(np.arange(length), length, count)
     sampled = np.ascontiguousarray(array[list(indices)])
     return Video(sampled, indices, np.arange(length) / fps)
 
 
-def _read_pictures(pictures: Sequence[Any], frames: int, fps: float) -> Video:
+def _read_pictures(pictures: Sequence[Any], frames: Sampling, fps: float) -> Video:
     if not pictures:
         raise ValueError("an empty list is no video; give at least one picture")
     names = [f"picture {number} of the list" for number in range(len(pictures))]
@@ -306,7 +302,8 @@ def _read_pictures(pictures: Sequence[Any], frames: int, fps: float) -> Video:
                 "pictures of one size"
             )
     length = len(pictures)
-    indices = _middles(np.arange(length), length, _count_samples("list", length, frames))
+    count = _count_samples("list", length, frames, length / fps)
+    indices = _middles(np.arange(length), length, count)
     # The sampled ones only: Pillow keeps the pixels of an image once they have been asked for.
     sampled = np.stack([to_picture(pictures[index], names[index]) for index in indices])
     return Video(sampled, indices, np.arange(length) / fps)
@@ -320,7 +317,7 @@ def _nearest_samples(video: Video) -> Iterator[UInt8[np.ndarray, "height width 3
 # Folders of images
 
 
-def _read_folder(folder: Path, frames: int, fps: float) -> Video:
+def _read_folder(folder: Path, frames: Sampling, fps: float) -> Video:
     images = list_images(folder)
     sizes = [image_size(image) for image in images]
     for image, size in zip(images, sizes, strict=True):
@@ -330,7 +327,8 @@ def _read_folder(folder: Path, frames: int, fps: float) -> Video:
                 f"{in_words(size)}; give images of one size"
             )
     length = len(images)
-    indices = _middles(np.arange(length), length, _count_samples(str(folder), length, frames))
+    count = _count_samples(str(folder), length, frames, length / fps)
+    indices = _middles(np.arange(length), length, count)
     pictures = np.stack([read_pixels(images[index]) for index in indices])
     return Video(pictures, indices, np.arange(length) / fps, folder)
 
@@ -344,7 +342,7 @@ def _folder_frames(path: Path, length: int) -> Iterator[UInt8[np.ndarray, "heigh
 # Files
 
 
-def _read_file(path: Path, frames: int) -> Video:
+def _read_file(path: Path, frames: Sampling) -> Video:
     table = read_timetable(path)
     notes = [table.note] if table.note else []
     if table.pixel_aspect != 1:
@@ -357,9 +355,10 @@ def _read_file(path: Path, frames: int) -> Video:
     start = table.ticks[0]
     # Nobody asks for twenty frames of a photo: the number is meant for videos.
     still = table.drawn and len(table) == 1
-    count = 1 if still else _count_samples(str(path), len(table), frames)
+    seconds = float((table.end - start) * table.tick)
+    count = 1 if still else _count_samples(str(path), len(table), frames, seconds)
     indices = _middles(table.ticks - start, int(table.end - start), count)
-    length = float((table.end - start) * table.tick) if len(table) == 1 else None
+    length = seconds if len(table) == 1 else None
     pictures = decode(path, table, indices)
     return Video(
         pictures, indices, table.times, path, pixel_aspect=table.pixel_aspect, length=length
