@@ -211,6 +211,10 @@ class Root:
             raise ValueError(f"{shown}: no such file under {self.folder}; copy it there")
         return self._choose(name, found)
 
+    def has_file(self, name: str) -> bool:
+        """Return True if there is a file of this name, once or more often."""
+        return not leads_out(name) and bool(self._list_named(name))
+
     def find_video(self, name: str) -> StoredVideo:
         """Find the video that an annotation names, with or without its suffix."""
         if leads_out(name):
