@@ -12,24 +12,18 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
+from probe.drawing.time_bars import HALO_COLOUR, Colour, SpanBar, TimeBar, draw_caption
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
-from probe.pictures.doubts import set_doubts
-from probe.pictures.fonts import make_legible, note_missing_once
+from probe.files import write_atomically
+from probe.pictures.fonts import note_missing_once
 from probe.pictures.heat import blend, scale_heat
-from probe.pictures.lettering import Lettering
 from probe.pictures.style import require_finite
 from probe.video import Box, Span, Tube, Video, source_frames
 from probe.video.encoding import check_suffix, write_video
 
-Colour: TypeAlias = tuple[int, int, int]
-"""Red, green and blue, from 0 to 255."""
-
 TubeOutline: TypeAlias = tuple[Tube, Colour, bool]
 """A tube, its colour, and True if it is dashed."""
-
-SpanBar: TypeAlias = tuple[str, Span, Colour]
-"""The name of a bar of time, the span that it shows, and its colour."""
 
 ANSWER_COLOUR: Colour = (86, 180, 233)
 """Sky blue of Okabe and Ito's palette, told apart by all kinds of colour vision."""
@@ -37,13 +31,8 @@ ANSWER_COLOUR: Colour = (86, 180, 233)
 TRUTH_COLOUR: Colour = (255, 255, 255)
 """White; the truth is also dashed, so that its shape tells it from the answer too."""
 
-HALO_COLOUR: Colour = (0, 0, 0)
-STRIP_COLOUR: Colour = (24, 24, 24)
-TEXT_COLOUR: Colour = (235, 235, 235)
-DOUBT_COLOUR: Colour = (255, 190, 60)
-"""Amber, which is a warning without being an alarm."""
-
-EMPTY_BAR_COLOUR: Colour = (72, 72, 72)
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+"""Names of pictures that are written; PNG shows every pixel as it is."""
 
 LEAST_HEIGHT = 360
 """Pixels of height below which a picture is enlarged, so that the text below it can be read."""
@@ -54,12 +43,6 @@ MOST_ENLARGED = 3840
 MOST_SIDE = 14_000
 """Pixels of the longer side from which a picture is made smaller: H.264 ends at 16,384, and the
 strip below it needs some."""
-
-TITLE_LINES, DOUBT_LINES = 2, 3
-"""Lines of the query, and of each doubt below it."""
-
-DOUBT_SIZE = 0.85
-"""Height of a doubt's text, as a share of the query's."""
 
 
 @note_missing_once()
@@ -76,13 +59,15 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
 ) -> None:
     """Write the whole source video with an answer drawn into it, as an H.264 MP4.
 
+    A picture is written as a picture: heat, box, query and doubts, and no time.
+
     Attention is coloured over the picture, on one scale for the whole video; the tube's box is
     outlined in the frames of the span; a bar below shows the span within the video. Frames keep
     their times, and the whole its length; pixels that are not square become so. Memory does not
     grow with length.
 
     Args:
-        path: the file to write; its name ends in .mp4.
+        path: the file to write; its name ends in .mp4, or that of a picture in .png.
         video: the video that was asked about.
         heatmap: where the model looked.
         tube: the answer's boxes; between two of them the box moves in a straight line.
@@ -96,7 +81,7 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
         ValueError: if the heatmap is not finite or shows frames that the video does not have, or
             the video cannot be read or written, or the name is not of an MP4.
     """
-    check_suffix(path)
+    name = check_picture_suffix(path) if video.is_still else check_suffix(path)
     heat = None if heatmap is None else HeatScale.of(heatmap, video)
     outlines: list[TubeOutline] = []
     bars: list[SpanBar] = []
@@ -112,11 +97,14 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
         bars.append(("truth", truth.span, TRUTH_COLOUR))
     zoom = Zoom.of(video)
     unit = max(min(zoom.height, zoom.width) // 22, 14)
+    painter = Painter(video, zoom, heat, outlines)
+    if video.is_still:
+        caption = draw_caption(title, doubts, width=zoom.width, unit=unit)
+        picture = painter.draw(video.frames[0], video.indices[0])
+        _write_picture(name, np.concatenate([picture, np.asarray(caption)]))
+        return
     bar = TimeBar.of(video, bars, width=zoom.width, unit=unit, title=title, doubts=doubts)
-    pictures = _draw_pictures(video, zoom, heat, outlines, bar)
-    # The rate of a single frame is that at which it has its length.
-    rate = 1 / video.time_at(1) if video.source_length == 1 else video.fps
-    write_video(path, pictures, rate, times=video.source_times)
+    write_video(name, _draw_pictures(painter, bar), video.fps, times=video.source_times)
 
 
 @dataclass(frozen=True)
@@ -237,149 +225,53 @@ def _fill_frames(tube: Tube, span: Span) -> Tube:
     return tube.interpolated(range(both.start, both.stop)) if len(both) else tube.within(both)
 
 
-@dataclass(frozen=True, eq=False)
-class TimeBar:
-    """The strip below the picture: query, doubts, a bar for each span, and a marker of the time."""
+def check_picture_suffix(path: str | Path) -> Path:
+    """Refuse a name that says that a written picture is something else than a picture.
 
-    background: Image.Image
-    """Everything but the marker and the clock, which move."""
-
-    left: int
-    right: int
-    top: int
-    bottom: int
-    """Pixels between which the marker moves, and those from which to which it reaches."""
-
-    duration: float
-    """Seconds."""
-
-    lettering: Lettering
-
-    @classmethod
-    def of(
-        cls,
-        video: Video,
-        bars: Sequence[SpanBar],
-        *,
-        width: int,
-        unit: int,
-        title: str = "",
-        doubts: Sequence[str] = (),
-    ) -> "TimeBar":
-        """Draw the strip for a video.
-
-        Args:
-            video: The video whose time the bars show.
-            bars: The spans, drawn one below the other.
-            width: Width of the strip in pixels.
-            unit: Height of its text in pixels; everything else is measured by it.
-            title: The query; none if it is empty.
-            doubts: Sentences below the title, in amber.
-        """
-        margin = min(unit, width // 4)  # a narrow video has hardly any room for margins
-        lines = _set_lines(title, doubts, unit, width - 2 * margin)
-        text_height = sum(round(1.5 * line.lettering.height) for line in lines)
-        thick, gap = max(6, unit // 2), unit // 4
-        rows = max(1, len(bars))
-        # The marker of the time reaches above the bars by one gap.
-        top = unit // 2 + text_height + 2 * gap
-        height = top + rows * (thick + gap) + 2 * unit
-        background = Image.new("RGB", (width, height), STRIP_COLOUR)
-        draw = ImageDraw.Draw(background)
-        y = unit // 2
-        for line in lines:
-            y += round(1.5 * line.lettering.height)
-            # A quarter of a line below the baseline is for letters that reach below it.
-            place = (float(margin), y - round(0.5 * line.lettering.height))
-            line.lettering.draw(draw, place, line.text, line.colour)
-        strip = cls(
-            background,
-            left=margin,
-            right=width - margin,
-            top=top - gap,
-            bottom=round(height - 1.5 * unit),
-            # A frame is on screen until the next one, and so the last one counts, too.
-            duration=video.time_at(video.source_length),
-            lettering=Lettering(unit),
+    Raises:
+        ValueError: if the suffix is of another kind of file.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise ValueError(
+            f"{path}: the overlay of a picture is a picture; give a name that ends in .png"
         )
-        for row in range(rows):
-            y = top + row * (thick + gap)
-            draw.rectangle((strip.left, y, strip.right, y + thick - 1), fill=EMPTY_BAR_COLOUR)
-            if row < len(bars):
-                strip._draw_span(draw, video, bars[row], (y, y + thick - 1))
-        x = float(strip.left)
-        for name, _, colour in bars:
-            strip.lettering.draw(draw, (x, strip._baseline), name, colour)
-            x += strip.lettering.measure(name) + unit
-        return strip
-
-    def at(self, time: float) -> Image.Image:
-        """Draw the strip at a moment, in seconds."""
-        strip = self.background.copy()
-        draw = ImageDraw.Draw(strip)
-        x = self.left + time / self.duration * (self.right - self.left)
-        half = max(1.5, self.lettering.height / 10)
-        halo = (x - half - 1, self.top - 1, x + half + 1, self.bottom + 1)
-        draw.rectangle(halo, fill=HALO_COLOUR)
-        draw.rectangle((x - half, self.top, x + half, self.bottom), fill=TEXT_COLOUR)
-        clock = f"{time:.1f} of {self.duration:.1f} s"
-        place = (self.right - self.lettering.measure(clock), self._baseline)
-        self.lettering.draw(draw, place, clock, TEXT_COLOUR)
-        return strip
-
-    @property
-    def _baseline(self) -> int:
-        """Pixels from the top to the line on which names and clock are written."""
-        return round(self.background.height - 0.5 * self.lettering.height)
-
-    def _draw_span(
-        self, draw: ImageDraw.ImageDraw, video: Video, bar: SpanBar, edges: tuple[int, int]
-    ) -> None:
-        """Draw the span of a bar between an upper and a lower edge."""
-        _, span, colour = bar
-        inside = span & Span(0, video.source_length)
-        if not len(inside):
-            return
-        times = np.append(video.source_times, self.duration)[[inside.start, inside.stop]]
-        x1, x2 = times / self.duration * (self.right - self.left) + self.left
-        # One frame of a long video is less than a pixel wide, but has to be seen.
-        draw.rectangle((x1, edges[0], max(x1 + 1, x2), edges[1]), fill=colour)
+    return path
 
 
-@dataclass(frozen=True)
-class TextLine:
-    """A line of the strip's text."""
-
-    text: str
-    colour: Colour
-    lettering: Lettering
+def _write_picture(path: Path, picture: UInt8[np.ndarray, "height width 3"]) -> None:
+    with write_atomically(path) as temporary:
+        Image.fromarray(picture).save(temporary)
 
 
-def _set_lines(title: str, doubts: Sequence[str], unit: int, width: int) -> list[TextLine]:
-    """Set the query and each of the first doubts in a few lines."""
-    lines, large = [], Lettering(unit)
-    if title:
-        written = large.wrap(make_legible(title), width, TITLE_LINES)
-        lines += [TextLine(line, TEXT_COLOUR, large) for line in written]
-    small = Lettering(round(DOUBT_SIZE * unit))
-    written = set_doubts(doubts, small, width, lines=DOUBT_LINES)
-    lines += [TextLine(line, DOUBT_COLOUR, small) for line in written]
-    return lines
+@dataclass(frozen=True, eq=False)
+class Painter:
+    """All that is drawn into the frames of one video."""
 
+    video: Video
+    zoom: Zoom
+    heat: HeatScale | None
+    outlines: Sequence[TubeOutline]
 
-def _draw_pictures(
-    video: Video, zoom: Zoom, heat: HeatScale | None, outlines: list[TubeOutline], bar: TimeBar
-) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """Draw every source frame, one at a time, with everything on it and the strip below it."""
-    for index, source in enumerate(source_frames(video)):
-        time = float(video.source_times[index])
-        picture = zoom.enlarge(source)
-        if heat is not None:
-            picture = blend(picture, heat.at(time), zoom.move(heat.cells.region))
+    def draw(
+        self, source: UInt8[np.ndarray, "height width 3"], index: int
+    ) -> UInt8[np.ndarray, "zoomed_height zoomed_width 3"]:
+        """Draw the heat and the boxes of a source frame on its picture."""
+        picture = self.zoom.enlarge(source)
+        if self.heat is not None:
+            values = self.heat.at(float(self.video.source_times[index]))
+            picture = blend(picture, values, self.zoom.move(self.heat.cells.region))
         image = Image.fromarray(picture)
-        for tube, colour, dashed in outlines:
+        for tube, colour, dashed in self.outlines:
             box = tube.box_at(index)
             if box is not None:
                 x1, y1, x2, y2 = box.tolist()
-                draw_outline(image, zoom.move((x1, y1, x2, y2)), colour, dashed=dashed)
-        yield np.concatenate([np.asarray(image), np.asarray(bar.at(time))])
+                draw_outline(image, self.zoom.move((x1, y1, x2, y2)), colour, dashed=dashed)
+        return np.asarray(image)
+
+
+def _draw_pictures(painter: Painter, bar: TimeBar) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """Draw every source frame, one at a time, with everything on it and the strip below it."""
+    for index, source in enumerate(source_frames(painter.video)):
+        strip = bar.at(float(painter.video.source_times[index]))
+        yield np.concatenate([painter.draw(source, index), np.asarray(strip)])

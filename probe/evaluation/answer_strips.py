@@ -9,7 +9,8 @@ from PIL import Image
 
 from probe.datasets.footage import Footage
 from probe.datasets.samples import Sample
-from probe.drawing.overlays import ANSWER_COLOUR, TRUTH_COLOUR, TimeBar, draw_outline
+from probe.drawing.overlays import ANSWER_COLOUR, TRUTH_COLOUR, draw_outline
+from probe.drawing.time_bars import TimeBar
 from probe.video import Span, Tube, Video
 
 STRIP_FRAMES = 6

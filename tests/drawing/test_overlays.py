@@ -11,10 +11,11 @@ import pytest
 import torch
 
 import probe.drawing.overlays
-from probe.drawing.overlays import ANSWER_COLOUR, HeatScale, TimeBar, Zoom, overlay
+from probe.drawing.overlays import ANSWER_COLOUR, HeatScale, Zoom, overlay
+from probe.drawing.time_bars import TimeBar
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
-from probe.video import Span, Tube, Video, read_video, source_frames
+from probe.video import Span, Tube, Video, read_image, read_video, source_frames
 from probe.video.encoding import write_video
 
 pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
@@ -295,11 +296,41 @@ def test_a_video_of_pixels_that_are_not_square_is_drawn_as_players_show_it(tmp_p
         assert np.abs(stretched[180, round(x)].astype(int) - ANSWER_COLOUR).max() < 60
 
 
-def test_a_video_of_one_frame_keeps_its_length(tmp_path):
-    picture = np.full((40, 40, 3), GREY, np.uint8)
-    write_video(tmp_path / "in.mp4", [picture], 1 / 3)
-    overlay(tmp_path / "out.mp4", read_video(tmp_path / "in.mp4", 1), None, None, None)
-    assert read_video(tmp_path / "out.mp4", 1).time_at(1) == pytest.approx(3)
+def test_the_overlay_of_a_picture_is_a_picture_without_a_time(tmp_path):
+    picture = read_image(np.full((40, 60, 3), GREY, np.uint8))
+    box = Tube(0, [10, 10, 30, 30])
+    said = {"title": "the cat", "doubts": ["the model says no"]}
+    overlay(tmp_path / "out.png", picture, None, box, None, **said)
+    drawn = read_image(tmp_path / "out.png").frames[0].astype(int)
+    zoom = Zoom.of(picture)
+    height, width = zoom.height, zoom.width
+    assert drawn.shape[1] == width
+    blue = np.abs(drawn - ANSWER_COLOUR).max(-1) < 30
+    rows, columns = (np.flatnonzero(blue.any(axis)) for axis in (1, 0))
+    # Around the box, and nowhere else: there is no bar of time.
+    edges = np.array([rows[0], rows[-1], columns[0], columns[-1]]) / zoom.down
+    assert np.abs(edges - (10, 30, 10, 30)).max() < 1
+    assert is_amber(drawn[height:]).any()
+    # Without words there is nothing below the picture.
+    overlay(tmp_path / "bare.png", picture, None, None, None)
+    bare = read_image(tmp_path / "bare.png")
+    assert bare.size == (height, width)
+    assert (bare.frames == GREY).all()
+
+
+def test_one_frame_of_a_video_is_drawn_alone(tmp_path):
+    shades = np.arange(9, dtype=np.uint8)[:, None, None, None] * 20
+    single = read_video(np.broadcast_to(shades, (9, 40, 40, 3)), 1)
+    assert single.indices == (4,)
+    overlay(tmp_path / "out.png", single, None, Tube([4], [[9, 9, 20, 20]]), None)
+    assert (read_image(tmp_path / "out.png").frames[0, 0, 0] == 80).all()
+
+
+def test_the_overlay_of_a_picture_is_no_video(tmp_path):
+    picture = read_image(np.full((40, 60, 3), GREY, np.uint8))
+    with pytest.raises(ValueError, match=r"give a name that ends in .png"):
+        overlay(tmp_path / "out.mp4", picture, None, None, None)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["out.gif", "out.webm"])
