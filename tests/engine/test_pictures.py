@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from documented import documented_ids, leave_one_pair
 from tolerances import assert_equal_up_to_rounding, tolerance
 from zoo import PICTURE_ZOO, moving, save_tiny
 from zoo.pictures import still
@@ -84,6 +85,13 @@ def mirrored(grid):
     return VisualGrid(
         grid.positions.unflatten(0, (-1, grid.shape[2])).flip(1).flatten(), grid.cells
     )
+
+
+def test_our_input_of_a_picture_is_the_documented_one_token_for_token(any_model):
+    checkpoint = any_model.checkpoint.for_video(still())
+    inputs = checkpoint.process(still(), checkpoint.writer(before=0).text(QUESTION))
+    theirs = documented_ids(checkpoint, still(), QUESTION)
+    assert inputs["input_ids"][0].tolist() == leave_one_pair(checkpoint, theirs)
 
 
 def test_every_family_that_reads_pictures_is_proved_on_one(any_model):
