@@ -1,6 +1,7 @@
 """The most pixels of a frame: those that Qwen documents, else as many as are asked for."""
 
 import inspect
+import json
 import math
 import warnings
 from dataclasses import replace
@@ -144,7 +145,8 @@ def test_an_answer_tells_its_pixels_and_another_reading_has_the_same_grid(tmp_pa
     grids = [model.watch(moving()).grid.shape for model in (usual, fewer)]
     assert grids[0] == (3, 3, 5)
     assert grids[1] == (3, 1, 2)
-    again = load(tmp_path, pixels=fewer.identity["pixels"])
+    recorded: Any = fewer.identity["pixels"]
+    again = load(tmp_path, pixels=recorded)
     assert again.watch(moving()).grid.shape == grids[1]
 
 
@@ -189,3 +191,18 @@ def test_what_is_costly_is_told_and_what_is_not_is_not(tiny, video, monkeypatch)
     monkeypatch.setattr("probe.engine.costs.NOTED_TOKENS", 100)
     with pytest.warns(UserWarning, match=r"128 visual tokens \(8 x 4 x 4\); .* about 0.0 GB: for"):
         tiny.watch(video)
+
+
+@pytest.mark.slow
+def test_an_answer_holds_its_pixels_and_its_page_is_read_with_them(tmp_path, clip, command):
+    save_tiny("qwen2_5_vl", tmp_path / "qwen")
+    clip.write(tmp_path / "clip.mp4")
+    options = ("--model", tmp_path / "qwen", "--frames", 4, "--out", tmp_path / "out")
+    code, _, told = command(
+        "ground", tmp_path / "clip.mp4", "the red circle", *options, "--max-pixels", 200, "--quiet"
+    )
+    assert (code, told) == (0, "")
+    record = json.loads((tmp_path / "out" / "answer.json").read_text())
+    assert record["model"]["pixels"] == 200
+    code, *_ = command("view", tmp_path / "out", "--html", tmp_path / "page.html", "--quiet")
+    assert code == 0
