@@ -77,10 +77,11 @@ class Demo:
 
 @dataclass(frozen=True)
 class Ground:
-    """Find when and where in a video the thing is that a sentence describes."""
+    """Find when and where in a video (or where in a picture) the described thing is."""
 
     video: Annotated[Positional[Path | None], arg(metavar="VIDEO")] = None
-    """A video file, a folder of frames, or a folder of videos, each of which is asked about."""
+    """A video file or a picture, a folder of frames, or a folder of videos, each of which is asked
+    about."""
 
     query: Annotated[Positional[str], arg(metavar="QUERY")] = ""
     """The thing to find, such as "the red circle that jumps"."""
@@ -104,8 +105,8 @@ class Ground:
     in logits; by default a tube is given always, with its doubts."""
 
     out: Annotated[Path, arg(metavar="DIR")] = Path("probe-ground")
-    """Folder for answer.json, answer.mp4 and answer.png; of many queries, for results.jsonl and a
-    folder for each answer."""
+    """Folder for answer.json, answer.mp4 (of a picture, overlay.png) and answer.png; of many
+    queries, for results.jsonl and a folder for each answer."""
 
     pictures: bool = False
     """With many queries, write answer.mp4 and answer.png for each of them, too."""
@@ -266,13 +267,19 @@ def answer_query(
 
 
 def write_results(answer: "Answer", out: Path) -> None:
-    """Write answer.json, answer.mp4 and answer.png to a folder: all of them, or none."""
+    """Write answer.json, the overlay and answer.png to a folder: all of them, or none."""
+    from probe.grounding.answers import OVERLAYS
+
     with write_together(out) as folder:
         write_files(answer, folder)
+        # Before the new files have their names: the overlay of an earlier answer may be of the
+        # other kind, and must not lie next to this one.
+        for name in {*OVERLAYS} - {answer.overlay_name}:
+            (out / name).unlink(missing_ok=True)
 
 
 def write_files(answer: "Answer", folder: Path, *, source: Path | None = None) -> None:
-    """Write answer.json, answer.mp4 and answer.png, one after the other.
+    """Write answer.json, the overlay and answer.png, one after the other.
 
     Args:
         answer: The answer.
@@ -284,10 +291,10 @@ def write_files(answer: "Answer", folder: Path, *, source: Path | None = None) -
     saved = answer
     if source is not None:
         saved = replace(answer, video=replace(answer.video, path=source))
-    with note_missing_once(), show_progress("json", "video", "figure") as step:
+    with note_missing_once(), show_progress("json", "overlay", "figure") as step:
         saved.save(folder / "answer.json")
         step()
-        answer.overlay(folder / "answer.mp4")
+        answer.overlay(folder / answer.overlay_name)
         step()
         answer.figure(folder / "answer.png")
         step()
@@ -295,27 +302,38 @@ def write_files(answer: "Answer", folder: Path, *, source: Path | None = None) -
 
 def write_absence(absence: "Absence", out: Path) -> None:
     """Write answer.json without a tube, and remove the pictures of an earlier answer."""
+    from probe.grounding.answers import OVERLAYS
+
     with write_together(out) as folder:
         absence.save(folder / "answer.json")
         # Before the new file has its name: pictures of another answer must never lie next to it.
-        for kind in ("mp4", "png"):
-            (out / f"answer.{kind}").unlink(missing_ok=True)
+        for name in (*OVERLAYS, "answer.png"):
+            (out / name).unlink(missing_ok=True)
 
 
 def print_answer(answer: "Answer", out: Path) -> None:
     """Print what was found, and the files that it was written to."""
-    start, stop = answer.seconds
     print_presence(answer.queries.whole, answer.presence, answer.model)
-    frames = f"frames {answer.span.start} to {answer.span.stop - 1}"
-    show(f"when    {start:.2f} to {stop:.2f} s ({frames})")
-    show(f"where   {describe_choice(answer)}; first, middle and last box:")
-    tube = answer.tube
-    for i in sorted({0, len(tube) // 2, len(tube) - 1}):
-        corners = "  ".join(f"{edge:7.1f}" for edge in tube.boxes[i])
-        show(f"        frame {tube.frames[i]:5d}   x1 y1 x2 y2 = {corners}")
+    print_tube(answer)
     print_looks(answer)
     print_doubts(answer.doubts)
-    show(f"written {', '.join(str(out / f'answer.{kind}') for kind in ('json', 'mp4', 'png'))}")
+    files = ("answer.json", answer.overlay_name, "answer.png")
+    show(f"written {', '.join(str(out / name) for name in files)}")
+
+
+def print_tube(answer: "Answer") -> None:
+    """Print the span and some boxes of the tube; of a picture, which has no time, the box."""
+    tube, choice = answer.tube, describe_choice(answer)
+    corners = ["  ".join(f"{edge:7.1f}" for edge in box) for box in tube.boxes]
+    if answer.video.is_still:
+        show(f"where   {choice}:", f"        x1 y1 x2 y2 = {corners[0]}")
+        return
+    start, stop = answer.seconds
+    frames = f"frames {answer.span.start} to {answer.span.stop - 1}"
+    show(f"when    {start:.2f} to {stop:.2f} s ({frames})")
+    show(f"where   {choice}; first, middle and last box:")
+    for i in sorted({0, len(tube) // 2, len(tube) - 1}):
+        show(f"        frame {tube.frames[i]:5d}   x1 y1 x2 y2 = {corners[i]}")
 
 
 def print_looks(answer: "Answer") -> None:
@@ -326,6 +344,7 @@ def print_looks(answer: "Answer") -> None:
 
     config = answer.config
     looks = [("when", answer.when, config.token_when or config.token)]
+    looks = [] if answer.video.is_still else looks
     if isinstance(config.track, CausalEffect) and not chose_by_attention(answer):
         # The map is drawn all the same, and nobody should take it for the reason.
         show(f"chosen  by {EFFECT}, not by its attention")

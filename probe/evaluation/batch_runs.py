@@ -30,7 +30,7 @@ from probe.evaluation.runner import watch_signals
 from probe.evaluation.runs import BATCH_FORMAT, Run, open_run
 from probe.evaluation.starts import describe_machine
 from probe.grounding.absence import Absence
-from probe.grounding.answers import Answer
+from probe.grounding.answers import OVERLAYS, Answer
 from probe.plain import to_plain
 from probe.progress import make_bar
 from probe.strict_json import parse_json
@@ -42,11 +42,11 @@ LONGEST_NAME = 80
 
 PICTURES: Mapping[str, Callable[[Answer, Path], None]] = MappingProxyType(
     {
-        "answer.mp4": lambda answer, path: answer.overlay(path),
+        **dict.fromkeys(OVERLAYS, lambda answer, path: answer.overlay(path)),
         "answer.png": lambda answer, path: answer.figure(path),
     }
 )
-"""The pictures of an answer, by the names of their files."""
+"""The pictures of an answer, of which one is an overlay, by the names of their files."""
 
 _NUMBER, _NOTHING = (int, float), type(None)
 _TYPES: Mapping[str, tuple[type, ...]] = MappingProxyType(
@@ -74,7 +74,7 @@ class BatchLine:
     """First source frame of the span, and that after its last; None without a span."""
 
     seconds: tuple[float, ...] | None = None
-    """Start and end of the span; None without one."""
+    """Start and end of the span; None without one, and for a picture."""
 
     presence: float | None = None
     """Yes minus no of the whole query, in logits; None if it failed."""
@@ -204,10 +204,10 @@ def format_outcome(line: BatchLine) -> str:
         return f"failed  {about}: {line.error}"
     presence = "" if line.presence is None else f"  present {line.presence:+.2f}"
     doubts = f"  {len(line.doubts)} doubts" if line.doubts else ""
-    if line.seconds is None:
+    if line.absent:
         return f"absent  {about}{presence}{doubts}"
-    start, stop = line.seconds
-    return f"found   {about}  {start:.2f} to {stop:.2f} s{presence}{doubts}"
+    times = "" if line.seconds is None else "  {:.2f} to {:.2f} s".format(*line.seconds)
+    return f"found   {about}{times}{presence}{doubts}"
 
 
 def name_folder(query: str) -> str:
@@ -266,7 +266,8 @@ def _keep(one: Grounded, folder: Path, pictures: bool) -> BatchLine:
         return BatchLine(**about, **found)
     span = one.found.span
     frames = (span.start, span.stop)
-    return BatchLine(**about, **found, frames=frames, seconds=one.found.seconds)
+    seconds = None if one.found.video.is_still else one.found.seconds
+    return BatchLine(**about, **found, frames=frames, seconds=seconds)
 
 
 def _write(found: Answer | Absence, path: Path, pictures: bool) -> None:
@@ -276,5 +277,5 @@ def _write(found: Answer | Absence, path: Path, pictures: bool) -> None:
         (path.parent / name).unlink(missing_ok=True)
     found.save(path)
     if pictures and isinstance(found, Answer):
-        for name, draw in PICTURES.items():
-            draw(found, path.parent / name)
+        for name in (found.overlay_name, "answer.png"):
+            PICTURES[name](found, path.parent / name)

@@ -42,6 +42,9 @@ from probe.video import Span, Tube, Video, read_video
 LIBRARIES = ("grounding-probe", "torch", "transformers", "nnsight", "numpy", "scipy", "av")
 """Packages whose versions are written down with every result."""
 
+OVERLAYS = ("answer.mp4", "overlay.png")
+"""Usual names of the overlay of a video, and of a picture."""
+
 ANSWER_FORMAT = FileFormat("grounding-probe/answer", 2, "an answer", "Answer.save")
 
 
@@ -220,8 +223,16 @@ class Answer:
                 doubts=tuple(record["doubts"]),
             )
 
+    @property
+    def overlay_name(self) -> str:
+        """The usual name of the file that `overlay` writes, by its kind; one of `OVERLAYS`."""
+        return OVERLAYS[self.video.is_still]
+
     def overlay(self, path: str | Path) -> None:
-        """Write the source video with the action map, the tube and a time bar drawn in."""
+        """Write the source video with the action map, the tube and a time bar drawn in.
+
+        Of a picture, write the picture with the map and the box (PNG).
+        """
         title, doubts = self._title, self.doubts
         heatmap = self.when.heatmap
         overlay(path, self.video, heatmap, self.tube, self.span, title=title, doubts=doubts)
