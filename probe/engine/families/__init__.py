@@ -11,8 +11,10 @@ right one. To add a family:
    or a new one of a few lines that gives `Cells`; `shown_region` knows of resizing and cropping.
    Measure the pictures that the processor made, do not count tokens: their number is the proof.
 4. Count tokens that bear the same id and are no cells: `heading` a frame, `trailing` at the end.
-5. Put the entry into `table`.
-6. Build a tiny checkpoint of random weights in `tests/zoo`; `probe check-model` is the proof.
+5. Name a switch for thinking that is not `enable_thinking` (`template`), and marks of vision that
+   the processor writes twice (`frame_marks`).
+6. Put the entry into `table`.
+7. Build a tiny checkpoint of random weights in `tests/zoo`; `probe check-model` is the proof.
 """
 
 from probe.engine.families.family import Family, Inputs, shown_region
