@@ -23,6 +23,7 @@ from probe.grounding.lexicon import DETERMINERS, RELATIVES
 from probe.grounding.queries import Queries, as_question, decompose
 from probe.grounding.statements import as_statement
 from probe.metrics import spatial_iou
+from probe.plain import to_plain
 from probe.video import Tube, Video
 
 SAME_OBJECT_OVERLAP = 0.5
@@ -270,7 +271,7 @@ class Measurement:
             "cases": len(self.indices),
             "failed": {name: why for some in records for name, why in some.failed.items()},
             "tracks": None if self.others is None else self.others.describe(),
-            "frames": config.frames or self.model.preferred_frames,
+            "frames": to_plain(config.frames or self.model.preferred_frames),
             "model": dict(self.model.identity),
             # Two checkpoints may have one name: the hash tells them apart.
             "weights": identify_weights(self.model),

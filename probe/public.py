@@ -11,6 +11,7 @@ PUBLIC: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.model", ("load", "VideoLM")),
     ("engine.conformance", ("check_model",)),
     ("video.video", ("read_video", "read_image", "Video")),
+    ("video.frame_rate", ("FrameRate",)),
     ("engine.view", ("View",)),
     ("engine.readings", ("Reading", "AttentionMaps")),
     ("engine.prompts", ("GENERIC",)),

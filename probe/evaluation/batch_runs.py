@@ -179,7 +179,7 @@ def describe_batch(batch: Batch) -> dict[str, Any]:
         "grounder": to_plain(batch.config),
         "split": batch.splitter.describe(),
         "candidates": None if batch.finder is None else batch.finder.describe(),
-        "frames": batch.frames or batch.model.preferred_frames,
+        "frames": to_plain(batch.frames or batch.model.preferred_frames),
         "grounding-probe": version("grounding-probe"),
     }
 
