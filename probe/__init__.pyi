@@ -6,6 +6,7 @@ from probe.engine.conformance import check_model as check_model
 from probe.video.video import read_video as read_video
 from probe.video.video import read_image as read_image
 from probe.video.video import Video as Video
+from probe.video.frame_rate import FrameRate as FrameRate
 from probe.engine.view import View as View
 from probe.engine.readings import Reading as Reading
 from probe.engine.readings import AttentionMaps as AttentionMaps
@@ -111,6 +112,7 @@ __all__ = [
     "read_video",
     "read_image",
     "Video",
+    "FrameRate",
     "View",
     "Reading",
     "AttentionMaps",
