@@ -30,7 +30,9 @@ from probe.video import Sampling, Video
 HEAD_STEPS: Mapping[str, Callable[[Tensor, float], Tensor]] = MappingProxyType(
     {
         "logit_scale": lambda logits, scale: logits * scale,
-        "logits_scaling": lambda logits, scale: logits / scale,
+        # Granite divides by a number of this name; none of the families that are read does.
+        "logits_scaling": lambda logits, scale: logits * scale,
+        "output_multiplier": lambda logits, scale: logits * scale,
         "final_logit_softcapping": lambda logits, cap: torch.tanh(logits / cap) * cap,
     }
 )

@@ -46,7 +46,7 @@ def _cohere_compass() -> tuple[str, Any, Any]:
         vision_config=eyes_of(**EYES_3, **DEEP),
         text_config={
             "vocab_size": len(tokenizer), "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-            **TEXT, "sliding_window": 24,
+            **TEXT, "sliding_window": 24, "logit_scale": 0.25,
             "layer_types": ["sliding_attention", "full_attention"] * 2,
             "rope_parameters": {
                 "sliding_attention": {**ROPE, "mrope_section": [3, 3, 2]},
@@ -95,7 +95,8 @@ def _hyperclovax() -> tuple[str, Any, Any]:
         vision_config={"model_type": "qwen2_5_vl_vision", **eyes_of(**EYES_2_5)},
         text_config={
             "model_type": "hyperclovax", "vocab_size": len(tokenizer), "pad_token_id": 0,
-            "bos_token_id": 1, "eos_token_id": 2, "head_dim": 16, **TEXT,
+            "bos_token_id": 1, "eos_token_id": 2, "head_dim": 16, **TEXT, "logits_scaling": 0.5,
+            "attention_multiplier": 0.3, "residual_multiplier": 0.8, "embedding_multiplier": 2.0,
         },
         tie_word_embeddings=False,
         **ids_of(tokenizer, *marks),

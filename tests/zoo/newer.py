@@ -108,7 +108,7 @@ def _muse_spark() -> tuple[str, Any, Any]:
     }  # fmt: skip
     experts = {
         "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32,
-        "moe_hidden_size": 32, "initializer_range": 0.1,
+        "moe_hidden_size": 32, "initializer_range": 0.05,
     }  # fmt: skip
     parts = {"feature_extractor": hf.MuseSparkFeatureExtractor()}
     return _muse("MuseSpark", parts, {"audio_config": ears}, **experts)
