@@ -116,6 +116,6 @@ def _stops(checkpoint: Any) -> frozenset[int]:
     return frozenset(one for one in several if one is not None)
 
 
-def _check(name: str, value: float, is_right: bool, wanted: str) -> None:
+def _check(name: str, value: int | float, is_right: bool, wanted: str) -> None:
     if not is_right:
         raise ValueError(f"{name} is {value!r}; give {wanted}")

@@ -119,7 +119,7 @@ class Reader:
 
     def _logits(
         self, request: Request, hidden: Float[Tensor, "token hidden"]
-    ) -> list[Float[Tensor, "predicting word"]]:
+    ) -> list[Float[Tensor, "_ word"]]:
         """Compute next-token logits, by question, after the tokens that an answer follows."""
         # Only those tokens go through the head, whose matrix is the largest of the model: a
         # vocabulary by the width of the states.
@@ -142,7 +142,7 @@ class Reader:
     def rows_and_logits(
         self, request: Request, checkpointing: bool
     ) -> tuple[
-        list[Float[Tensor, "some_head some_token visual"]], list[Float[Tensor, "predicting word"]]
+        list[Float[Tensor, "some_head some_token visual"]], list[Float[Tensor, "_ word"]]
     ]:
         """Compute rows of attention and answers with their graph.
 

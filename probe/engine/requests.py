@@ -72,7 +72,7 @@ class Request:
     def readings(
         self,
         rows: Sequence[Float[Tensor, "head token visual"]],
-        logits: Sequence[Float[Tensor, "predicting word"]],
+        logits: Sequence[Float[Tensor, "_ word"]],
         answers: AnswerIds,
     ) -> list[Reading]:
         """Hand rows of attention and logits to the questions they belong to."""

@@ -39,7 +39,7 @@ class Effect:
 
     @property
     def answer_probability_change(self) -> float:
-        """The change of the logarithm of the probability of the whole answer that was read, in nats.
+        """The change of the log probability, in nats, of the whole answer that was read.
 
         Raises:
             ValueError: if no answer was read.
