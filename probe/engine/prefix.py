@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, Num, Shaped
 from torch import Tensor
 
 from probe.engine.layer_plan import LayerPlan
@@ -62,11 +62,11 @@ class Prefix:
 
     embeddings: Float[Tensor, "token hidden"]
 
-    positions: Int[Tensor, "axis token"]
+    positions: Num[Tensor, "axis token"]
     """Place of each token in the positional encoding: along one axis, or in time, height and width
-    (M-RoPE)."""
+    (M-RoPE). Some models count time in fractions."""
 
-    following: Int[Tensor, "axis after"]
+    following: Num[Tensor, "axis after"]
     """Places of the tokens of some question after them."""
 
     deepstack: Float[Tensor, "level token hidden"]
@@ -222,7 +222,7 @@ class Prefix:
         return tuple(name for name in FROM_WORDS if name in self.others)
 
 
-def batch_of_one(positions: Int[Tensor, "axis token"]) -> Tensor:
+def batch_of_one(positions: Num[Tensor, "axis token"]) -> Tensor:
     """Arrange positions as a decoder takes them: [batch, token] along a single axis."""
     return positions if len(positions) == 1 else positions[:, None]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Num, Shaped
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -118,7 +118,7 @@ class QuestionTokens:
 
     embeddings: Float[Tensor, "token hidden"]
 
-    positions: Int[Tensor, "axis token"]
+    positions: Num[Tensor, "axis token"]
     """Place of each of them in the positional encoding."""
 
     masks: Mapping[str, Bool[Tensor, "token position"]]
