@@ -55,11 +55,11 @@ MIB = 2**20
 
 def measure(measurement: Measurement) -> Numbers:
     """Measure CPU time by preset and by number of candidates on all clips, memory on the first."""
-    records = measurement.measure_cases(_measure_times)
+    records = measurement.measure_cases(_measure_times, share=False)
     times = {name: [one["presets"][name] for one in records] for name in PRESETS}
     growth = {name: [one["candidates"][name] for one in records] for name in COUNTS}
     first = replace(measurement, config=replace(measurement.config, clips=1))
-    (memory,) = first.measure_cases(_measure_memory)
+    (memory,) = first.measure_cases(_measure_memory, share=False)
     counts = list(COUNTS.values())
     medians = [float(np.median(growth[name])) for name in COUNTS]
     return {

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -12,19 +14,21 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from tyro.conf import arg
 
-from probe.datasets import DataSet, Sample, load_dataset
-from probe.datasets.footage import Footage
+from probe.datasets import DataSet, Footage, Recording, Sample, load_dataset
+from probe.datasets.footage import read_recording
 from probe.engine.fingerprint import identify_weights
 from probe.engine.grids import VisualGrid
+from probe.engine.kept_views import keep_views
 from probe.engine.model import ORGANISM, VideoLM, load
 from probe.engine.readings import Reading
 from probe.evaluation.candidates import Stored
+from probe.evaluation.groups import group_queries
 from probe.grounding.lexicon import DETERMINERS, RELATIVES
 from probe.grounding.queries import Queries, as_question, decompose
 from probe.grounding.statements import as_statement
 from probe.metrics import spatial_iou
 from probe.plain import to_plain
-from probe.video import Tube, Video
+from probe.video import Sampling, Tube, Video
 
 SAME_OBJECT_OVERLAP = 0.5
 """Mean box overlap with the true track, above which a track is taken to follow the same object."""
@@ -214,25 +218,39 @@ class Measurement:
         first = self.config.first
         return range(first, min(first + self.config.clips, len(self.dataset)))
 
-    def measure_cases(self, measure_case: Callable[[VideoLM, Case], RecordT]) -> Records[RecordT]:
-        """Measure one clip after the other; note the clips that fail, and go on.
+    def measure_cases(
+        self, measure_case: Callable[[VideoLM, Case], RecordT], *, share: bool = True
+    ) -> Records[RecordT]:
+        """Measure one query after the other; note those that fail, and go on.
+
+        Args:
+            measure_case: Measures one query.
+            share: Whether a video is read and watched once for all that is asked about it; not
+                where the time that it takes is measured.
+
+        Returns:
+            The records in the order of the data set.
 
         Raises:
-            ValueError: if all clips fail.
+            ValueError: if all queries fail.
         """
-        found: list[RecordT] = []
-        failed: dict[str, str] = {}
-        for index in tqdm(self.indices, desc=self.dataset.name, unit="clip", leave=False):
+        found: dict[int, RecordT] = {}
+        failed: dict[int, str] = {}
+        model = keep_views(self.model) if share else self.model
+        read = lru_cache(maxsize=1)(read_recording)
+        order = list(chain.from_iterable(group_queries(self.dataset, self.indices)))
+        for index in tqdm(order, desc=self.dataset.name, unit="query", leave=False):
             # One clip of a user's data that cannot be read must not cost the hours before it. Only
             # errors about the input are noted: any other is a fault of the program and stops it.
             try:
-                found.append(measure_case(self.model, self._read_case(self.dataset[index])))
+                found[index] = measure_case(model, self._read_case(self.dataset[index], read))
             except (ValueError, OSError) as failure:
-                failed[self.dataset.ids[index]] = str(failure)
+                failed[index] = str(failure)
+        reasons = {self.dataset.ids[index]: failed[index] for index in sorted(failed)}
         if not found:
-            name, reason = next(iter(failed.items()))
+            name, reason = next(iter(reasons.items()))
             raise ValueError(f"{self.dataset.name}: all {len(failed)} clips fail; {name}: {reason}")
-        return Records(tuple(found), failed)
+        return Records(tuple(found[index] for index in sorted(found)), reasons)
 
     def control_questions(self) -> dict[str, str]:
         """Return for each clip, by name, the question of the next clip that is another video.
@@ -285,9 +303,9 @@ class Measurement:
         except ValueError:
             return None
 
-    def _read_case(self, sample: Sample) -> Case:
+    def _read_case(self, sample: Sample, read: Callable[[Recording, Sampling], Footage]) -> Case:
         """Read the video of a sample, and convert its tracks to the frames of that video."""
-        footage = sample.recording.read(self.config.frames or self.model.preferred_frames)
+        footage = read(sample.recording, self.config.frames or self.model.preferred_frames)
         sample.check_size(footage)
         sample = sample.settle(footage)
         if sample.truth is None:

@@ -31,7 +31,7 @@ from probe.grounding.config import GrounderConfig
 from probe.grounding.presets import CAUSAL, as_config
 from probe.grounding.queries import Queries
 from probe.grounding.sources import ByRules, Splitter
-from probe.video import Tube, Video
+from probe.video import Sampling, Tube, Video
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Failure:
     """One line that says why."""
 
 
-_Reader: TypeAlias = Callable[[Recording, int], Footage]
+_Reader: TypeAlias = Callable[[Recording, Sampling], Footage]
 
 Found: TypeAlias = Answer | Absence | Failure
 """The outcome of one query: its answer; or that the model does not say clearly enough that the
@@ -79,7 +79,7 @@ class GivenVideo:
     def __hash__(self) -> int:
         return id(self.video)
 
-    def read(self, frames: int) -> Footage:  # noqa: ARG002  they were chosen when it was sampled
+    def read(self, frames: Sampling) -> Footage:  # noqa: ARG002  they were chosen when it was sampled
         """Return the video as it is."""
         return Footage(self.video, 0, self.video.source_length)
 
@@ -105,8 +105,8 @@ class Batch:
 
     model: VideoLM
     config: GrounderConfig = CAUSAL
-    frames: int | None = None
-    """Frames to sample; None for as many as the model wants."""
+    frames: Sampling | None = None
+    """Frames to sample, or a rate; None for as many as the model wants."""
 
     splitter: Splitter = field(default_factory=ByRules)
     """Splits queries into their parts."""
@@ -196,7 +196,7 @@ def ground_many(
     asked: Iterable[tuple[Video | str | Path, str]],
     *,
     config: GrounderConfig | str = CAUSAL,
-    frames: int | None = None,
+    frames: Sampling | None = None,
 ) -> Iterator[Grounded]:
     """Ground many queries; a video is read and watched once for all queries about it.
 
@@ -208,7 +208,7 @@ def ground_many(
         model: The model to look through.
         asked: Pairs of a video, or its file, and a query.
         config: What the method leaves open: a configuration, or the name of a preset.
-        frames: Frames to sample from files; None for as many as the model wants.
+        frames: Frames to sample from files, or a rate; None for as many as the model wants.
 
     Raises:
         ValueError: if there is no such preset, or what is given are no pairs.

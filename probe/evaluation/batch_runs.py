@@ -15,11 +15,11 @@ import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from probe.engine.fingerprint import fingerprint
 from probe.evaluation.batch import Batch, Failure, Grounded
@@ -40,18 +40,16 @@ ANSWERS = "answers"
 LONGEST_NAME = 80
 """Characters of the folder of an answer, most of which are those of its query's name."""
 
-PICTURES: Mapping[str, Callable[[Answer, Path], None]] = MappingProxyType(
-    {
-        **dict.fromkeys(OVERLAYS, lambda answer, path: answer.overlay(path)),
-        "answer.png": lambda answer, path: answer.figure(path),
-    }
-)
-"""The pictures of an answer, of which one is an overlay, by the names of their files."""
+FIGURE = "answer.png"
+
+Status: TypeAlias = Literal["found", "absent", "failed"]
+"""The outcome of a query: a tube; that the model does not say that the thing is there, where this
+is required; or neither."""
 
 _NUMBER, _NOTHING = (int, float), type(None)
 _TYPES: Mapping[str, tuple[type, ...]] = MappingProxyType(
     {
-        **dict.fromkeys(("id", "video", "query"), (str,)),
+        **dict.fromkeys(("id", "video", "query", "status"), (str,)),
         "frames": (list, _NOTHING),
         "seconds": (list, _NOTHING),
         "presence": (*_NUMBER, _NOTHING),
@@ -70,8 +68,10 @@ class BatchLine:
     id: str
     video: str
     query: str
+    status: Status
     frames: tuple[int, ...] | None = None
-    """First source frame of the span, and that after its last; None without a span."""
+    """First source frame of the span, and that after its last; None without a span, which a picture
+    has not either."""
 
     seconds: tuple[float, ...] | None = None
     """Start and end of the span; None without one, and for a picture."""
@@ -85,11 +85,6 @@ class BatchLine:
 
     error: str | None = None
     """The reason why it failed; None if it did not."""
-
-    @property
-    def absent(self) -> bool:
-        """True if no tube is given, because the model does not say that the thing is there."""
-        return self.frames is None and self.error is None
 
     def to_line(self) -> bytes:
         """Write the outcome as one line, with a checksum and its end."""
@@ -107,6 +102,8 @@ class BatchLine:
             raise ValueError(f"not a result ({reprlib.repr(record)})")
         for name, kinds in _TYPES.items():
             require_type(name, record[name], kinds)
+        if record["status"] not in get_args(Status):
+            raise ValueError(f"not a result (unknown status {record['status']!r})")
         lists = {name: tuple(one) for name, one in record.items() if isinstance(one, list)}
         return cls(**{**record, **lists})
 
@@ -191,10 +188,10 @@ def summarise(lines: Sequence[BatchLine], of: int) -> dict[str, Any]:
         lines: The outcomes of all finished queries.
         of: The number of all queries.
     """
-    failed = [line.id for line in lines if line.error is not None]
-    absent = [line.id for line in lines if line.absent]
-    found = len(lines) - len(failed) - len(absent)
-    return {"queries": len(lines), "of": of, "found": found, "absent": absent, "failed": failed}
+    names: dict[str, list[str]] = {status: [] for status in get_args(Status)}
+    for line in lines:
+        names[line.status].append(line.id)
+    return {"queries": len(lines), "of": of, **names, "found": len(names["found"])}
 
 
 def format_outcome(line: BatchLine) -> str:
@@ -202,12 +199,10 @@ def format_outcome(line: BatchLine) -> str:
     about = f"{line.id}  {line.video}  {line.query!r}"
     if line.error is not None:
         return f"failed  {about}: {line.error}"
-    presence = "" if line.presence is None else f"  present {line.presence:+.2f}"
-    doubts = f"  {len(line.doubts)} doubts" if line.doubts else ""
-    if line.absent:
-        return f"absent  {about}{presence}{doubts}"
     times = "" if line.seconds is None else "  {:.2f} to {:.2f} s".format(*line.seconds)
-    return f"found   {about}{times}{presence}{doubts}"
+    presence = "" if line.presence is None else f"  present {line.presence:+.2f}"
+    doubts = f"  doubts {len(line.doubts)}" if line.doubts else ""
+    return f"{line.status:6}  {about}{times}{presence}{doubts}"
 
 
 def name_folder(query: str) -> str:
@@ -226,14 +221,14 @@ def name_folder(query: str) -> str:
 
 def _is_open(line: BatchLine | None) -> bool:
     """Return True for a query that is still to be asked: it was not yet, or it failed."""
-    return line is None or line.error is not None
+    return line is None or line.status == "failed"
 
 
 def _refuse_other_queries(batch: Batch, run: Run[BatchLine]) -> None:
     """Refuse a folder in which a query of this name was another one."""
     places = {name: place for place, name in enumerate(batch.dataset.ids)}
     for name, line in run.results.items():
-        if name not in places or line.error is not None:
+        if name not in places or _is_open(line):
             continue
         sample = batch.dataset[places[name]]
         for what, then, now in (
@@ -249,33 +244,35 @@ def _refuse_other_queries(batch: Batch, run: Run[BatchLine]) -> None:
 
 def _keep(one: Grounded, folder: Path, pictures: bool) -> BatchLine:
     """Write the answer to a query, and make its line."""
-    about = {"id": one.id, "video": one.video, "query": one.query}
+    failed = BatchLine(one.id, one.video, one.query, "failed")
     if isinstance(one.found, Failure):
-        return BatchLine(**about, error=one.found.reason)
+        return replace(failed, error=one.found.reason)
     path = folder / ANSWERS / name_folder(one.id) / "answer.json"
     try:
         _write(one.found, path, pictures)
     except Exception as failure:  # noqa: BLE001  the others go on; a full disk is a MachineError
-        return BatchLine(**about, error=explain_failure(failure, one.id))
-    found = {
-        "presence": one.found.presence,
-        "doubts": one.found.doubts,
-        "answer": path.relative_to(folder).as_posix(),
-    }
+        return replace(failed, error=explain_failure(failure, one.id))
+    line = replace(
+        failed,
+        status="absent",
+        presence=one.found.presence,
+        doubts=one.found.doubts,
+        answer=path.relative_to(folder).as_posix(),
+    )
     if isinstance(one.found, Absence):
-        return BatchLine(**about, **found)
-    span = one.found.span
-    frames = (span.start, span.stop)
-    seconds = None if one.found.video.is_still else one.found.seconds
-    return BatchLine(**about, **found, frames=frames, seconds=seconds)
+        return line
+    if one.found.video.is_still:
+        return replace(line, status="found")
+    frames = (one.found.span.start, one.found.span.stop)
+    return replace(line, status="found", frames=frames, seconds=one.found.seconds)
 
 
 def _write(found: Answer | Absence, path: Path, pictures: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Before the new answer has its name: pictures of another must never lie next to it.
-    for name in PICTURES:
+    for name in (*OVERLAYS, FIGURE):
         (path.parent / name).unlink(missing_ok=True)
     found.save(path)
     if pictures and isinstance(found, Answer):
-        for name in (found.overlay_name, "answer.png"):
-            PICTURES[name](found, path.parent / name)
+        found.overlay(path.parent / found.overlay_name)
+        found.figure(path.parent / FIGURE)

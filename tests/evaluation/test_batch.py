@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,7 @@ def test_a_fault_of_the_machine_stops(organism, asked, monkeypatch):
 
 def test_nothing_asked_is_nothing_found_and_what_is_no_pair_is_refused(organism, asked):
     assert list(ground_many(organism, [])) == []
+    wrong: Any
     for wrong in ("clip.mp4", ("clip.mp4", "a dog", 3)):
         with pytest.raises(ValueError, match="give pairs of a video and a query"):
             # In an iterator, into which the types of the tests do not look.
