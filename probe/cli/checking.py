@@ -48,6 +48,8 @@ class CheckModel:
         else:
             for proof in report.proofs:
                 show(f"{'holds' if proof.passed else 'FAILS':6} {proof.name:16} {proof.found}")
+            if report.places is not None:
+                show(f"{'note':6} {'positions':16} {report.places}")
         if not report.passed:
             failed = ", ".join(proof.name for proof in report.proofs if not proof.passed)
             fail(f"{self.model} is not read correctly: {failed}", code=ExitCode.PROOF_FAILED)

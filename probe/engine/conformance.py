@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.engine.cell_places import CellPlaces, count_places
 from probe.engine.grids import Cells
 from probe.engine.model import VideoLM
 from probe.engine.questions import AttentionSelection, QuestionTokens
@@ -75,6 +76,10 @@ class Conformance:
     model: str
     proofs: tuple[Proof, ...]
 
+    places: CellPlaces | None = None
+    """Numbers of the places that cells have in the positional encoding; they prove nothing, since
+    some models give several frames of a short clip one place in time. None if nothing was read."""
+
     @property
     def passed(self) -> bool:
         """True if all of them hold."""
@@ -91,7 +96,13 @@ class Conformance:
             }
             for proof in self.proofs
         ]
-        return {"model": self.model, "passed": self.passed, "proofs": proofs}
+        places = None if self.places is None else self.places.to_dict()
+        return {
+            "model": self.model,
+            "passed": self.passed,
+            "proofs": proofs,
+            "positions": places,
+        }
 
     def to_frame(self) -> pd.DataFrame:
         """One row a proof: `proof`, `passed` and what was `found`."""
@@ -124,7 +135,8 @@ def check_model(model: VideoLM, video: Video | None = None) -> Conformance:
         rest = [Proof(name, False, "not tried: the grid does not fit") for name in PROOFS]
         return Conformance(model.name, (grid, *rest))
     view = model.watch(shown)
-    return Conformance(model.name, (grid, *(prove(model, view) for prove in PROOFS.values())))
+    proofs = grid, *(prove(model, view) for prove in PROOFS.values())
+    return Conformance(model.name, proofs, count_places(view))
 
 
 def mosaic(frames: int = FRAMES, tiles: tuple[int, int] = (12, 20), side: int = 16) -> Video:
