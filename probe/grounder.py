@@ -70,7 +70,7 @@ def ground(
     watch.mark("watch")
 
     turned = view.reversed()  # no pass runs before it is read
-    parts = config.parts(asked, view)
+    parts = config.parts(asked, view.video, view.checkpoint.medium)
     where, *timed = look_each(view, parts, config)
     where = join_orders(where, parts[0], view, turned, config)
     if config.fuse is not None:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from probe.engine.attention import Assembly, Heatmap
 from probe.engine.interventions import Intervention
-from probe.engine.media import name_medium
+from probe.engine.media import Medium, name_medium
 from probe.engine.prompts import GENERIC
 from probe.engine.requests import as_numbers
 from probe.engine.view import View
@@ -18,6 +18,7 @@ from probe.grounding.span_rules import SpanRule, TopHull
 from probe.grounding.track_rules import AttentionPeak, FrameRule, PeakInTrack, TrackRule
 from probe.interpret.token_rules import MostActive, TokenRule
 from probe.plain import from_plain, to_plain
+from probe.video import Video
 
 MapRule: TypeAlias = Callable[[View, str], Heatmap]
 """Makes a map of a question about a video, such as `probe.interpret.baseline_maps` has."""
@@ -134,17 +135,19 @@ class GrounderConfig:
         """Return the same choices, with a generic prompt that calls a picture a picture."""
         return replace(self, generic=name_medium(self.generic, view.checkpoint.medium))
 
-    def parts(self, asked: Queries, view: View | None = None) -> tuple[Part, ...]:
+    def parts(
+        self, asked: Queries, video: Video | None = None, medium: Medium = "video"
+    ) -> tuple[Part, ...]:
         """Return how each part of a query is looked for: its attributes, and then its action.
 
         In a picture, which has no time, all of the query says which thing is meant: one part.
 
         Args:
             asked: The query.
-            view: What the model is shown; None for any video.
+            video: The video, or a picture; None for any video.
+            medium: The form in which the model is shown it.
         """
-        medium = "video" if view is None else view.checkpoint.medium
-        if view is not None and view.video.is_still:
+        if video is not None and video.is_still:
             whole = as_question(asked.whole, medium)
             return (Part(whole, self.token, whole, self.learn_where),)
         where, when = as_question(asked.attribute, medium), as_question(asked.action, medium)

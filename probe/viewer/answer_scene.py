@@ -1,6 +1,6 @@
 """Make the scene of an answer: from the readings that it holds, or read again with its model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def show_answer(answer: Answer, view: View | None = None, *, truth: Tube | None 
         ValueError: if the answer was loaded and there is no view; or the view is of other frames
             than the answer's, or its model reads the questions as other tokens than the answer's.
     """
-    looks = {"where": answer.where, "when": answer.when}
+    looks = _name_looks(answer)
     found = _collect_held(answer) if view is None else _read_again(answer, view)
     shown = [
         replace(_show_look(name, one, evidence, answer), use=describe_use(answer, name))
@@ -82,6 +82,12 @@ def show_answer(answer: Answer, view: View | None = None, *, truth: Tube | None 
         answer=answer,
         truth=truth,
     )
+
+
+def _name_looks(answer: Answer) -> Mapping[str, Look]:
+    """Return the looks of an answer by what they are for; a picture has no when."""
+    looks = {"where": answer.where}
+    return looks if answer.video.is_still else {**looks, "when": answer.when}
 
 
 def _show_look(name: str, look: Look, found: _Evidence, answer: Answer) -> ShownQuestion:
@@ -110,7 +116,8 @@ def _show_reversed(answer: Answer, view: View) -> list[ShownQuestion]:
     make_room(view)
     turned = view.under(*config.interventions).reversed()  # nothing of it is computed here
     shown = []
-    for name, part in zip(("where", "when"), config.parts(answer.queries), strict=True):
+    parts = config.parts(answer.queries, view.video, view.checkpoint.medium)
+    for name, part in zip(_name_looks(answer), parts, strict=True):
         if part.assembly is None:
             continue
         (prompted,) = prompt_views(turned, [(part.learned_for, part.learning)], config.generic)
@@ -124,8 +131,8 @@ def _show_reversed(answer: Answer, view: View) -> list[ShownQuestion]:
 
 def _collect_held(answer: Answer) -> list[_Evidence]:
     """Collect the readings that an answer in hand holds."""
-    parts = answer.config.parts(answer.queries)
-    looks = (answer.where, answer.when)
+    parts = answer.config.parts(answer.queries, answer.video)
+    looks = _name_looks(answer).values()
     return [
         _Evidence(_require_reading(look), missing=_describe_missing(answer, look, part))
         for look, part in zip(looks, parts, strict=True)
@@ -165,9 +172,10 @@ def _read_again(answer: Answer, view: View) -> list[_Evidence]:
             f"{list(view.video.indices)}; give its video, with as many frames sampled"
         )
     config = answer.config
-    learned = [(part.learned_for, part.learning) for part in config.parts(answer.queries)]
+    parts = config.parts(answer.queries, view.video, view.checkpoint.medium)
+    learned = [(part.learned_for, part.learning) for part in parts]
     views = prompt_views(view.under(*config.interventions), learned, config.generic)
-    looks = (answer.where, answer.when)
+    looks = _name_looks(answer).values()
     return [_read_look(look, seen, config) for look, seen in zip(looks, views, strict=True)]
 
 

@@ -38,6 +38,7 @@ def describe_use(answer: Answer, name: str) -> str:
     config = answer.config
     where = name == "where"
     assembly = config.assembly if where else config.assembly_when
+    assembly = None if answer.video.is_still else assembly  # a frame alone has no other order
     words = [] if assembly is None else [f"The maps of both frame orders are joined ({assembly})."]
     if where and config.fuse is not None:
         words.append(f"It is multiplied by the map of {_name(config.fuse)}.")

@@ -134,6 +134,7 @@ def _encode_reading(reading: Reading, layer_cells: int, head_cells: int) -> dict
     return {
         "question": reading.prompt.question,
         "tokens": [{"text": one.text, "kind": one.kind} for one in reading.prompt.tokens],
+        "asked": reading.prompt.asked,
         "margin": round(reading.margin, 4),
         "layers": list(reading.layers),
         "heads": heads,
@@ -212,7 +213,8 @@ def _find_map_frames(frames: Sequence[Sequence[int]], video: Video) -> list[int]
 def _describe_answer(answer: Answer, video: Video) -> dict[str, Any]:
     """Describe an answer: span in seconds, scores, and the box that each picture has, if any."""
     return {
-        "span": [round(time, 4) for time in answer.seconds],
+        # The page of a picture has no timeline, and draws no span.
+        "span": None if video.is_still else [round(time, 4) for time in answer.seconds],
         "scores": [round(score, 6) for score in answer.frame_scores.tolist()],
         "tube": _describe_tube(answer.tube, video),
         "presence": None if answer.presence is None else round(answer.presence, 4),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from probe.engine.answering import generate
 from probe.engine.model import VideoLM
 from probe.engine.prompts import GENERIC
 from probe.engine.readings import Reading
@@ -60,6 +61,7 @@ def ask_questions(
     learning: Learning | None = None,
     generic: str = GENERIC,
     truth: Tube | None = None,
+    max_new_tokens: int | None = None,
 ) -> Scene:
     """Ask questions about a video, and make the scene that shows where each token looks.
 
@@ -69,6 +71,8 @@ def ask_questions(
         learning: How to learn a latent prompt for each question, to compare before and after.
         generic: The prompt over whose maps relative attention is taken.
         truth: The true place of the thing, if that is known.
+        max_new_tokens: Most tokens of the answer that the model writes to each question, whose
+            tokens are shown, too; None for no answer.
 
     Raises:
         ValueError: for an empty, too long or unsafe question, or none.
@@ -76,8 +80,15 @@ def ask_questions(
     if not questions:
         raise ValueError("there is no question to ask; give at least one")
     *asked, base = view.read(*questions, generic)
+    bases = [base] * len(asked)
+    if max_new_tokens is not None:
+        asked = [generate(view, text, max_new_tokens=max_new_tokens) for text in questions]
+        # After the generic prompt the same answer is read, so that its tokens have counterparts.
+        said = [reading.prompt.answer_ids or None for reading in asked]
+        bases = view.read([generic] * len(asked), answer=said)
     shown = [
-        ShownQuestion(reading, base, chosen=choose_grounding_token(reading)) for reading in asked
+        ShownQuestion(reading, base, chosen=choose_grounding_token(reading))
+        for reading, base in zip(asked, bases, strict=True)
     ]
     if learning is not None:
         views = learning.prompted(view, questions, generic)
@@ -86,5 +97,7 @@ def ask_questions(
 
 
 def _compare(plain: ShownQuestion, prompted: View) -> ShownQuestion:
-    (after,) = prompted.read(plain.reading.prompt.question)
+    prompt = plain.reading.prompt
+    # The same answer is read after both, so that each of its tokens can be compared.
+    (after,) = prompted.read(prompt.question, answer=prompt.answer_ids or None)
     return ShownQuestion(after, plain.generic, chosen=choose_grounding_token(after), before=plain)

@@ -64,8 +64,8 @@ function check(text, checked, sign, toggle) {
   return make("label", { class: "gp-check" }, input, ...(sign ? [make("span", { class: `gp-sign ${sign}`, "aria-hidden": "true" })] : []), make("span", { text }));
 }
 
-const KINDS = { template: "template", word: "your words", stop: "stop", role: "role tokens" };
-const KIND = { template: "template token", word: "word", stop: "end of sentence", role: "role token" };
+const KINDS = { template: "template", word: "your words", stop: "stop", role: "role tokens", thought: "its thought", answer: "its answer" };
+const KIND = { template: "template token", word: "word", stop: "end of sentence", role: "role token", thought: "token of its thought", answer: "token of its answer" };
 
 // The tokens of a question as a row of buttons; tokens of one kind are underlined together.
 class Tokens {

@@ -23,10 +23,12 @@ class Stage {
     this.playButton = make("button", { type: "button", class: "gp-play", on: { click: () => this.play(!this.playing) } });
     this.frameSlider = new Slider("Frame", { min: 0, max: this.state.count - 1, name: "frame" },
       (i) => `${i + 1} of ${this.state.count}, ${times[i].toFixed(2)} s`, (i) => this.goTo(i));
-    this.element = make("div", { class: "gp-stage" },
-      make("div", { class: "gp-frame" }, this.picture), this.buildLegend(), this.readout,
+    // A picture has no time: nothing to play, and no timeline.
+    const moving = this.state.isPicture ? [] : [
       make("div", { class: "gp-transport" }, this.playButton, this.frameSlider.element),
-      make("div", { class: "gp-frame" }, this.timeline.element));
+      make("div", { class: "gp-frame" }, this.timeline.element)];
+    this.element = make("div", { class: "gp-stage" },
+      make("div", { class: "gp-frame" }, this.picture), this.buildLegend(), this.readout, ...moving);
   }
 
   buildLegend() {
@@ -42,7 +44,8 @@ class Stage {
     this.showFrame();
   }
 
-  play(on) {
+  play(asked) {
+    const on = asked && !this.state.isPicture;
     clearTimeout(this.playing);
     const { edges } = this.state.scene.video;
     const step = (1000 * (edges.at(-1) - edges[0])) / this.state.count;
@@ -82,7 +85,7 @@ class Stage {
   showFrame() {
     this.frameSlider.show(this.state.frame);
     this.showPicture();
-    this.timeline.draw((frame) => this.moment(frame), this.look.theme);
+    if (!this.state.isPicture) this.timeline.draw((frame) => this.moment(frame), this.look.theme);
   }
 
   showPicture() {

@@ -5,6 +5,8 @@ class State {
     Object.assign(this, { scene, readings, answered });
     this.size = [scene.video.width, scene.video.height];
     this.count = scene.video.times.length;
+    this.isPicture = this.count === 1;
+    this.shown = this.isPicture ? "picture" : "video";
     this.after = true;
     this.frame = 0;
     this.openQuestion(0);
@@ -20,12 +22,12 @@ class State {
     return this.readings[this.current.reading];
   }
 
-  // The same token of the generic prompt, counted from the end; null if there is none.
+  // The same token of the generic prompt, counted from where the answer begins; null if there is none.
   get counterpart() {
     if (this.current.generic === null) return null;
     const generic = this.readings[this.current.generic];
-    const token = this.token - this.reading.tokens.length + generic.tokens.length;
-    return token < 0 ? null : { generic, token };
+    const token = this.token - this.reading.asked + generic.asked;
+    return token < 0 || token >= generic.tokens.length ? null : { generic, token };
   }
 
   able(mode) {
@@ -43,7 +45,7 @@ class State {
     this.questionNumber = number;
     const { chosen, heads } = this.current;
     // The last: the generic prompt, which may be shorter, has a token at that place from the end.
-    this.token = chosen.length ? chosen.at(-1) : this.reading.tokens.length - 1;
+    this.token = chosen.length ? chosen.at(-1) : this.reading.asked - 1;
     this.asked = this.able("answered") ? "answered" : this.usual;
     this.select(heads);
   }

@@ -29,7 +29,7 @@ class Viewer {
 
   buildHead() {
     const { title, model, video, questions } = this.scene;
-    const facts = [video.name, model && `seen by ${model}`, `${this.state.count} frames`].filter(Boolean).join("  ·  ");
+    const facts = [video.name, model && `seen by ${model}`, this.state.isPicture ? "a picture" : `${this.state.count} frames`].filter(Boolean).join("  ·  ");
     this.themeButton = make("button", { type: "button", class: "gp-quiet", on: { click: () => this.turnTheme() } });
     const names = questions.map((question, i) => [i, question.name || this.state.readings[question.reading].question]);
     this.questions = new Choice("Question", Object.fromEntries(names), (name) => this.openQuestion(Number(name)));
@@ -54,9 +54,11 @@ class Viewer {
 
   buildFoot() {
     this.keptNote = make("p");
-    const hint = ([name, ...keys]) => make("span", { class: "gp-hint" }, ...keys.map((key) => make("kbd", { text: key })), name);
+    const moving = [["frame", "←", "→"], ["play", "space"]];
+    const keys = [["token", "↑", "↓"], ...(this.state.isPicture ? [] : moving)];
+    const hint = ([name, ...pressed]) => make("span", { class: "gp-hint" }, ...pressed.map((key) => make("kbd", { text: key })), name);
     return make("footer", { class: "gp-foot" },
-      make("p", {}, ...[["frame", "←", "→"], ["token", "↑", "↓"], ["play", "space"]].map(hint)),
+      make("p", {}, ...keys.map(hint)),
       make("details", {}, make("summary", { text: "How exact are these maps?" }), this.keptNote));
   }
 

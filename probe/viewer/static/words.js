@@ -24,10 +24,10 @@ function modeWords(state) {
   }
   if (state.mode === "relative") {
     const { generic, token: other } = state.counterpart;
-    return `Attention of ${token} over that of ${quoted(generic.tokens[other].text)} in ${quoted(generic.question)}, the token at the same place from the end.`;
+    return `Attention of ${token} over that of ${quoted(generic.tokens[other].text)} in ${quoted(generic.question)}, the token at the same place from the end of the question.`;
   }
   const missing = state.current.generic !== null && state.counterpart === null;
-  const why = missing ? " The generic prompt is shorter: it has no token at this place from the end, so there is no relative map." : "";
+  const why = missing ? " The generic prompt is shorter: it has no token at this place from the end of the question, so there is no relative map." : "";
   return `The share of its attention that ${token} pays to each cell.${why}`;
 }
 
@@ -37,10 +37,10 @@ function gridWords(state) {
   const word = quoted(reading.tokens[token].text);
   if (counted(selection) === 1) {
     const [layer, head] = [chosenLayers(selection)[0], chosenHeads(selection)[0]];
-    return `${headName(reading, layer, head)}: ${word} spends ${mass} of its attention on the video, ${formatted(reading.headPeak(token, layer, head))} on the strongest cell.`;
+    return `${headName(reading, layer, head)}: ${word} spends ${mass} of its attention on the ${state.shown}, ${formatted(reading.headPeak(token, layer, head))} on the strongest cell.`;
   }
   const what = state.allChosen ? "all layers and heads" : `${plural(counted(selection), "head")} in ${plural(chosenLayers(selection).length, "layer")}`;
-  return `Mean of ${what}: ${word} spends ${mass} of its attention on the video.`;
+  return `Mean of ${what}: ${word} spends ${mass} of its attention on the ${state.shown}.`;
 }
 
 const headName = (reading, layer, head) => `Layer ${reading.layers[layer]}, head ${reading.headNames[head]}`;
@@ -50,14 +50,14 @@ function cellWords(state, { row, column, value }, hovered) {
   const { times, sources } = state.scene.video;
   const unit = { raw: "of its attention", relative: "times the generic prompt’s", answered: "" }[state.mode];
   const where = `row ${row + 1}, column ${column + 1}`;
-  const when = `frame ${state.frame + 1} (${times[state.frame].toFixed(2)} s, source frame ${sources[state.frame]})`;
+  const when = state.isPicture ? "the picture" : `frame ${state.frame + 1} (${times[state.frame].toFixed(2)} s, source frame ${sources[state.frame]})`;
   return `${hovered ? "Under the pointer" : "Strongest cell"} in ${when}: ${where}, ${formatted(value)} ${unit}`.trim();
 }
 
 function tokenWords(state) {
   const token = state.reading.tokens[state.token];
   const { row, column } = state.peakCell(state.frame);
-  return `${token.text}, ${KIND[token.kind]}; strongest at row ${row + 1}, column ${column + 1} of frame ${state.frame + 1}`;
+  return `${token.text}, ${KIND[token.kind]}; strongest at row ${row + 1}, column ${column + 1}${state.isPicture ? "" : ` of frame ${state.frame + 1}`}`;
 }
 
 function timelineWords(state) {
