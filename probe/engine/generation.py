@@ -3,6 +3,7 @@
 from transformers import BatchFeature
 
 from probe.engine.chat_templates import choose_specials, write_around
+from probe.engine.checkpoint import Checkpoint
 from probe.engine.families import Inputs
 from probe.engine.model import VideoLM
 from probe.video import Video
@@ -21,8 +22,9 @@ def write_answer(model: VideoLM, question: str, *, video: Video | None, max_new_
         ValueError: if the question is empty or holds a control token of the model, or question
             and answer do not fit in its context.
     """
-    checkpoint = model.checkpoint
-    inputs = _inputs(model, checkpoint.writer(before=0).write(question).question, video)
+    # A picture is written and shown in another way than a video, by some models.
+    checkpoint = model.checkpoint if video is None else model.checkpoint.for_video(video)
+    inputs = _inputs(checkpoint, checkpoint.writer(before=0).write(question).question, video)
     asked = inputs["input_ids"].shape[1]
     if asked + max_new_tokens > checkpoint.context:
         raise ValueError(
@@ -44,8 +46,7 @@ def write_answer(model: VideoLM, question: str, *, video: Video | None, max_new_
     return checkpoint.processor.tokenizer.decode(answer, skip_special_tokens=True).strip()
 
 
-def _inputs(model: VideoLM, question: str, video: Video | None) -> Inputs:
-    checkpoint = model.checkpoint
+def _inputs(checkpoint: Checkpoint, question: str, video: Video | None) -> Inputs:
     if video is not None:
         return checkpoint.process(video, checkpoint.writer(before=0).text(question))
     turn = write_around(checkpoint.processor, variables=checkpoint.family.template)

@@ -74,12 +74,13 @@ class Fixed:
             ValueError: if the question is shorter, or the token there is no role token.
         """
         # Not from the front: questions differ in length, but all end with the same role tokens.
-        if not -len(reading.tokens) <= self.index < 0:
+        asked = len(reading.prompt.indices("template", "word", "stop", "role"))
+        if not -asked <= self.index < 0:
             raise ValueError(
-                f"there is no token {self.index} in a question of {len(reading.tokens)}; "
-                f"give -1 for the last to {-len(reading.tokens)} for the first"
+                f"there is no token {self.index} in a question of {asked}; "
+                f"give -1 for the last to {-asked} for the first"
             )
-        return (_check_role(reading, len(reading.tokens) + self.index),)
+        return (_check_role(reading, asked + self.index),)
 
 
 def _check_role(reading: Reading, place: int) -> int:
@@ -87,10 +88,9 @@ def _check_role(reading: Reading, place: int) -> int:
     prompt = reading.prompt
     roles = prompt.indices("role")
     if place not in roles:
-        least = min(roles, default=len(prompt)) - len(prompt)
-        remedy = f"give {least} to -1, or AnswerOpening()" if roles else "give AllOf('word')"
+        remedy = f"give {-len(roles)} to -1, or AnswerOpening()" if roles else "give AllOf('word')"
         raise ValueError(
-            f"token {place - len(prompt)} of {prompt.question!r} is {reading.tokens[place]!r}, a "
+            f"token {reading.tokens[place]!r} of {prompt.question!r} is a "
             f"{prompt.tokens[place].kind} token and no role token: in this chat template "
             f"{len(roles)} tokens follow the words; {remedy}"
         )

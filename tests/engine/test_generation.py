@@ -4,8 +4,11 @@ import dataclasses
 
 import pytest
 import torch
+from zoo import save_tiny
+from zoo.pictures import still
 
 from probe.engine.generation import write_answer
+from probe.engine.model import load
 
 QUESTION = "What does the red circle do?"
 
@@ -56,6 +59,17 @@ def test_an_answer_depends_on_the_video_and_a_text_needs_none(organism, video):
     )
     assert seen != unseen
     assert isinstance(write_answer(organism, QUESTION, video=None, max_new_tokens=3), str)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["smolvlm", "qwen2_vl"])
+def test_an_answer_about_a_picture_is_that_of_the_engine(family, tmp_path):
+    """These families show a picture to the decoder in another way than a video of one frame."""
+    save_tiny(family, tmp_path)
+    model = load(tmp_path, dtype="float32")
+    (reading,) = model.watch(still()).read(QUESTION)
+    written = write_answer(model, QUESTION, video=still(), max_new_tokens=1)
+    assert written == first_word(model, reading)
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -1,10 +1,11 @@
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 from tolerances import assert_equal_up_to_rounding
 
-from probe.engine.prompts import GENERIC
+from probe.engine.prompts import GENERIC, Token
 from probe.interpret.grounding_tokens import grounding_token, rank_tokens, visual_activation
 from probe.interpret.token_rules import AllOf, AnswerOpening, Fixed, MostActive
 
@@ -88,11 +89,25 @@ def test_the_released_codes_token_opens_the_answers_turn(reading):
 
 @pytest.mark.parametrize("index", [-6, -7])
 def test_a_fixed_token_that_is_no_role_token_is_refused(reading, index):
+    named = re.escape(repr(reading.tokens[index]))
     with pytest.raises(
-        ValueError, match=rf"token {index} .* no role token.* give -5 to -1"
+        ValueError, match=rf"token {named} .* no role token.* give -5 to -1"
     ) as refused:
         Fixed(index)(reading)
     assert "\n" not in str(refused.value)
+
+
+def test_a_fixed_token_is_counted_from_the_end_of_the_question(tiny, video):
+    """What is read of an answer after it changes nothing."""
+    (asked,) = tiny.watch(video).read("What jumps?")
+    with_answer = replace(
+        asked,
+        prompt=asked.prompt.answered("Yes", [Token(5, "Yes", "answer", (0, 3))]),
+        attention=torch.cat([asked.attention, asked.attention[:, :, -1:]], dim=2),
+    )
+    assert len(with_answer.tokens) == len(asked.tokens) + 1
+    for rule in (Fixed(-5), Fixed(-1), AnswerOpening()):
+        assert rule(with_answer) == rule(asked)
 
 
 def test_a_template_that_opens_no_turn_has_no_token_that_opens_one(reading):
