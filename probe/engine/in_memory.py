@@ -68,10 +68,9 @@ def open_module(
     _refuse_other_processors(module, processor)
     name = str(getattr(config, "_name_or_path", "") or type(module).__name__)
     _refuse_out_of_reach(name, module)
-    if chat_template is not None:
-        # A copy, since the user's own keeps its template.
-        processor = copy(processor)
-        set_template(processor, chat_template)
+    # A copy, since the user's own keeps its template.
+    processor = copy(processor)
+    set_template(processor, chat_template)
     check_processor(name, processor, config, family)
     checkpoint = Checkpoint(module, processor, family)
     _check_parts(checkpoint)

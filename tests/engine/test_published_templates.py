@@ -11,6 +11,7 @@ from probe.engine.blank_video import check_grid
 from probe.engine.chat_templates import set_template
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.families import family_of
+from probe.engine.in_memory import open_module
 
 pytestmark = pytest.mark.slow  # each is quick; tiny checkpoints of many families take seconds
 
@@ -149,3 +150,13 @@ def test_thoughts_are_closed_by_the_variable_of_the_family(open_family):
     thought = prompt.tokens[-6:]
     assert [token.text for token in thought] == ["<think>", "↵", "↵", "</think>", "↵", "↵"]
     assert {token.kind for token in thought} == {"role"}
+
+
+def test_a_model_in_memory_is_asked_by_the_template_that_its_processor_uses(open_family):
+    """SmolVLM2's own template is for pictures alone; the user's processor keeps it."""
+    found = PUBLISHED["SmolVLM2"]
+    checkpoint = open_family("smolvlm")
+    checkpoint.processor.chat_template = found.template
+    _, opened = open_module(checkpoint.module, checkpoint.processor)
+    assert ours(opened) == documented_ids(opened, moving(), QUESTION)
+    assert checkpoint.processor.chat_template == found.template
