@@ -7,7 +7,7 @@ whatever an annotation file counts in.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from types import MappingProxyType
@@ -223,6 +223,10 @@ class DataSet:
 
     absent_version: str = ""
     """Text that changes whenever the absent queries do; empty if there are none."""
+
+    pictures: Callable[[int], Hashable] | None = None
+    """Gives a value that is equal for queries about the same pictures, where it is known without
+    making samples; None if their recordings say it."""
 
     def __post_init__(self) -> None:
         if not self.ids:

@@ -71,6 +71,7 @@ def read_shapes(
         ids=tuple(benchmark.case_name(index) for index in range(benchmark.size)),
         make=make,
         absent_version=f"{benchmark.name}-v{SHAPES_VERSION}-absent-v{ABSENT_VERSION}",
+        pictures=benchmark.case_name,  # each has a clip of its own, which takes time to draw
     )
 
 

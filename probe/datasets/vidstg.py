@@ -7,7 +7,7 @@ include its own; an object may lack a box in some frames. Without files of boxes
 
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,7 +91,12 @@ def read_vidstg(
     name = "vidstg" if len(kinds) == len(QUERIES_OF) else f"vidstg-{kinds[0]}"
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     version = digest if boxed else f"{digest} in time alone"
-    return DataSet(name, version, VIDSTG_PROTOCOL, ids, make)
+
+    def show(index: int) -> Hashable:
+        entry = entries[places[index].entry]
+        return _name_video(entry), repr(entry.get("used_segment"))
+
+    return DataSet(name, version, VIDSTG_PROTOCOL, ids, make, pictures=show)
 
 
 def _read_parts(path: Path) -> list[dict[str, Any]]:

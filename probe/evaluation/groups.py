@@ -37,6 +37,8 @@ def split_groups(
 
 def _identify_pictures(dataset: DataSet, index: int) -> Hashable:
     """Return what is equal for queries about the same pictures."""
+    if dataset.pictures is not None:
+        return dataset.pictures(index)
     try:
         return dataset[index].recording
     except Exception:  # noqa: BLE001  the query fails with this when it is asked, and is recorded
