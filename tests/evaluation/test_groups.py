@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from published_formats import write_vidstg
 
-from probe.datasets import DataSet, Sample, StoredVideo
+from probe.datasets import DataSet, Sample, StoredVideo, load_dataset
 from probe.evaluation import (
     EvaluationConfig,
     Evaluator,
@@ -86,6 +87,22 @@ def test_a_query_that_cannot_be_made_is_a_group_of_its_own(dataset):
     groups = group_queries(replace(dataset, make=make), range(len(dataset)))
     assert (1,) in groups
     assert len(groups) == len(CLIPS) + 1
+
+
+@pytest.mark.parametrize("name", ["vidstg", "shapes-val"])
+def test_what_a_data_set_says_of_its_pictures_is_what_its_recordings_say(name, tmp_path):
+    """Without making a sample, for which boxes would be read or a clip drawn."""
+    if name == "vidstg":
+        write_vidstg(tmp_path)
+    dataset = load_dataset(name, tmp_path if name == "vidstg" else None)
+    places = range(min(len(dataset), 12))
+    by_recording = group_queries(replace(dataset, pictures=None), places)
+
+    def refuse(_):
+        raise AssertionError("a sample was made")
+
+    assert group_queries(replace(dataset, make=refuse), places) == by_recording
+    assert (len(by_recording) < len(places)) == (name == "vidstg")
 
 
 def test_large_groups_are_divided_and_nothing_is_lost():
