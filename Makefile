@@ -35,7 +35,7 @@ notebooks: $(READY)
 docs: $(READY)
 	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going docs docs/_build
 
-BENCHMARKS := attention reattention ground scale passes
+BENCHMARKS := attention reattention ground scale passes sharing batch
 
 bench: $(READY)
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py $(OPTIONS); done
