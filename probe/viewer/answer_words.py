@@ -1,5 +1,6 @@
 """Say in words how an answer used its maps, and what the scores of its candidates are."""
 
+import re
 from typing import Any
 
 from probe.grounding.answers import Answer
@@ -18,6 +19,15 @@ EFFECT = "the effect of the track's cells on the model's own answer"
 
 def describe_scores(answer: Answer) -> str:
     """Describe the scores of the candidates, with their unit."""
+    return _call_boxes(answer, _describe_rule(answer))
+
+
+def _call_boxes(answer: Answer, words: str) -> str:
+    """Call the candidates of a picture boxes, which tracks are in a video."""
+    return re.sub(r"\b([Tt]he) track\b", r"\1 box", words) if answer.video.is_still else words
+
+
+def _describe_rule(answer: Answer) -> str:
     rule = answer.config.track
     if chose_by_attention(answer) and not isinstance(rule, AttentionBySize):
         return f"Score: {PEAK}."
@@ -43,7 +53,7 @@ def describe_use(answer: Answer, name: str) -> str:
     if where and config.fuse is not None:
         words.append(f"It is multiplied by the map of {_name(config.fuse)}.")
     words.append(_describe_track_choice(answer) if where else _describe_time_choice(answer))
-    return " ".join(words)
+    return _call_boxes(answer, " ".join(words))
 
 
 def _describe_track_choice(answer: Answer) -> str:

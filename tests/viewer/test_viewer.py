@@ -49,27 +49,11 @@ from probe.viewer.widget import Viewer
 
 pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
 
-INSTALL = "the page is tested in a real browser; apt-get install -y chromium chromium-driver"
 LIMIT = 15_000_000
 """Bytes of a page of 20 frames, 32 layers, 32 heads, 40 tokens and 12 x 12 cells."""
 
 SMOOTH = 0.25
 """Seconds within which such a page answers a hand; three times what it takes on a busy machine."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.fail(INSTALL)
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1366,900"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    running = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield running
-    running.quit()
 
 
 @pytest.fixture(scope="module")
@@ -95,33 +79,9 @@ def generic(small_video):
 
 
 @pytest.fixture
-def opened(browser, tmp_path):
-    """Open a page and wait until its maps are there; gives a function that runs JavaScript."""
-
-    def open_page(text):
-        path = tmp_path / "page.html"
-        save_page(text, path)
-        return open_file(browser, path)
-
-    return open_page
-
-
-@pytest.fixture
 def look(opened, asked, small_video, generic, before):
     """A small page with everything on it."""
     return opened(page(asked, small_video, generic=generic, before=before))
-
-
-def open_file(browser, path):
-    browser.get_log("performance")
-    browser.get(path.as_uri())
-    run = browser.execute_script
-    ready = "return Boolean(document.querySelector('.gp')?.viewer)"
-    WebDriverWait(browser, 60).until(lambda _: run(ready))
-    return lambda text, *values: run(
-        f"const viewer = document.querySelector('.gp').viewer, state = viewer.state; {text}",
-        *values,
-    )
 
 
 def shown(look):
@@ -600,6 +560,27 @@ def test_the_answers_page_shows_its_map_its_boxes_and_its_span(learned, scene, o
     assert look("return [...viewer.stage.boxes.candidates]") == [len(answer.candidates) - 1]
     boxes[0].click()
     assert look("return viewer.stage.boxes.tube") is False
+
+
+@pytest.mark.parametrize("preset", ["plain", "causal", "paper"])
+def test_the_page_of_a_picture_has_its_box_and_no_time(organism, clip, opened, browser, preset):
+    picture = probe.read_image(clip.video().frames[4])
+    answer = probe.ground(organism, picture, clip.things[0].query, config=preset)
+    look = opened(page(answer, model=organism))
+    assert look("return viewer.scene.questions.map(({ name }) => name)") == ["where"]
+    assert look("return viewer.scene.answer.span") is None
+    assert look("return viewer.scene.answer.tube.boxes") == answer.tube.boxes.round(2).tolist()
+    assert_equal_up_to_rounding(shown(look), answer.where.heatmap.values.flatten())
+    for part in (".gp-play", ".gp-strip", ".gp-transport"):
+        assert not browser.find_elements(By.CSS_SELECTOR, part)
+    text = browser.find_element(By.CSS_SELECTOR, ".gp").text
+    assert "a picture" in text
+    assert not re.search(r"\d s\b|[Pp]lay|[Ff]rame|track|undefined|object", text)
+    before = look("return state.frame")
+    look(
+        "viewer.key({ target: document.body, key: ' ', preventDefault() {}, stopPropagation() {} })"
+    )
+    assert (look("return viewer.stage.playing"), look("return state.frame")) == (None, before)
 
 
 @pytest.mark.parametrize("preset", ["plain", "causal", "best"])

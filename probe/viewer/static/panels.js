@@ -97,16 +97,17 @@ function boxPanel({ answer, truth }, stage) {
     stage.showFrame();
   };
   const rows = [];
+  const kind = stage.state.isPicture ? "box" : "track";
   if (answer) rows.push(check("Answer", true, "gp-sign-answer", toggle((on) => { stage.boxes.tube = on; })));
   if (truth) rows.push(check("Truth", true, "gp-sign-truth", toggle((on) => { stage.boxes.truth = on; })));
   (answer ? answer.candidates : []).forEach((candidate, i) => {
     const score = candidate.score === null ? "not asked about" : `score ${formatted(candidate.score)}`;
-    const words = [`track ${i + 1}`, candidate.label, score, candidate.chosen && "chosen"];
+    const words = [`${kind} ${i + 1}`, candidate.label, score, candidate.chosen && "chosen"];
     rows.push(check(words.filter(Boolean).join("  ·  "), false, "gp-sign-candidate",
       toggle((on) => stage.boxes.candidates[on ? "add" : "delete"](i))));
   });
   if (!rows.length) return [];
   const boxes = make("div", { class: "gp-boxes" }, ...rows);
   if (!answer) return [section("Boxes", boxes)];
-  return [section("Boxes and candidate tracks", boxes, make("p", { class: "gp-note gp-scores", text: answer.scoreWords }))];
+  return [section(stage.state.isPicture ? "Boxes" : "Boxes and candidate tracks", boxes, make("p", { class: "gp-note gp-scores", text: answer.scoreWords }))];
 }

@@ -6,7 +6,7 @@ class State {
     this.size = [scene.video.width, scene.video.height];
     this.count = scene.video.times.length;
     this.isPicture = this.count === 1;
-    this.shown = this.isPicture ? "picture" : "video";
+    this.medium = this.isPicture ? "picture" : "video";
     this.after = true;
     this.frame = 0;
     this.openQuestion(0);

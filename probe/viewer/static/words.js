@@ -37,10 +37,10 @@ function gridWords(state) {
   const word = quoted(reading.tokens[token].text);
   if (counted(selection) === 1) {
     const [layer, head] = [chosenLayers(selection)[0], chosenHeads(selection)[0]];
-    return `${headName(reading, layer, head)}: ${word} spends ${mass} of its attention on the ${state.shown}, ${formatted(reading.headPeak(token, layer, head))} on the strongest cell.`;
+    return `${headName(reading, layer, head)}: ${word} spends ${mass} of its attention on the ${state.medium}, ${formatted(reading.headPeak(token, layer, head))} on the strongest cell.`;
   }
   const what = state.allChosen ? "all layers and heads" : `${plural(counted(selection), "head")} in ${plural(chosenLayers(selection).length, "layer")}`;
-  return `Mean of ${what}: ${word} spends ${mass} of its attention on the ${state.shown}.`;
+  return `Mean of ${what}: ${word} spends ${mass} of its attention on the ${state.medium}.`;
 }
 
 const headName = (reading, layer, head) => `Layer ${reading.layers[layer]}, head ${reading.headNames[head]}`;
