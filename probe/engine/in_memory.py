@@ -261,7 +261,7 @@ def _refuse_other_processors(module: Any, processor: Any) -> None:
         raise ValueError(f"{name} is a tokenizer, which reads no pictures; {remedy}")
     if getattr(processor, "tokenizer", None) is None or not callable(processor):
         raise ValueError(f"{name} is no processor of text and video; {remedy}")
-    classes: Any = processing_auto.PROCESSOR_MAPPING_NAMES
+    classes: Any = vars(processing_auto)["PROCESSOR_MAPPING_NAMES"]
     own = classes.get(module.config.model_type)
     others = [family for family, found in classes.items() if found == name and found != own]
     # A class of the user's own may do what that of the family does.

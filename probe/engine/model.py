@@ -10,6 +10,7 @@ from probe.engine.adapters import Adapter, find_active
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.costs import tell_cost
 from probe.engine.decoder import Decoder
+from probe.engine.description import ModelDescription, describe_checkpoint
 from probe.engine.in_memory import describe_quantization, freeze, open_module
 from probe.engine.model_files import ORGANISM, ModelFiles, OpeningOptions, find_model
 from probe.engine.opening import BEST_DEVICE
@@ -121,6 +122,33 @@ class VideoLM:
         grid = checkpoint.grid(video, inputs)
         tell_cost(checkpoint, grid, stacklevel=2)
         return View.of(decoder, self.name, video, grid, decoder.read_video(inputs, tail))
+
+    def describe(self, video: Video | str | Path | None = None) -> ModelDescription:
+        """Describe the model in numbers: class, sizes, devices, and the cost of reading a video.
+
+        The costs are computed by arithmetic; nothing is read.
+
+        Args:
+            video: The video, or its file or folder; by default a blank one of ten seconds, 640 x
+                360 pixels and as many frames as the model prefers.
+
+        Raises:
+            ValueError: if the processor refuses the video.
+        """
+        if isinstance(video, str | Path):
+            video = read_video(video, self.preferred_frames)
+        module = self.checkpoint.module
+        about, held = self.identity, [*module.parameters(), *module.buffers()]
+        found = {
+            "name": self.name,
+            "dtype": about["dtype"],
+            "quantized": self.quantized,
+            "adapter": about["adapter"],
+            # Weights on "meta" wait in main memory or on a disk.
+            "place": " and ".join(sorted({str(weight.device) for weight in held})),
+            "weights": sum(weight.nbytes for weight in held),
+        }
+        return describe_checkpoint(self.checkpoint, video, found)
 
     def _decoder_for(self, video: Video) -> Decoder:
         """Return the passes with the entry of the family by which this video or picture is read."""

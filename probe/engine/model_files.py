@@ -5,6 +5,7 @@ adapter, the headers of the weights, and a model without memory that shows wheth
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from importlib import resources
@@ -32,6 +33,7 @@ from probe.engine.configuration import (
     quantization_of,
     read_configuration,
 )
+from probe.engine.description import ModelDescription, describe_checkpoint
 from probe.engine.families import Family, family_of
 from probe.engine.in_memory import refuse_waiting
 from probe.engine.opening import (
@@ -54,7 +56,7 @@ from probe.engine.stored_weights import (
     refuse_differences,
 )
 from probe.spelling import find_similar
-from probe.video import Sampling
+from probe.video import Sampling, Video
 
 ORGANISM = "organism"
 """The name of the shipped model, where a checkpoint's name is asked for."""
@@ -71,6 +73,9 @@ QUANTIZE = ("8bit", "4bit")
 
 OF_PROCESSOR = frozenset({"chat_template", "pixels"})
 """Options for the processor alone, which can be given with a model in memory, too."""
+
+KEPT_WHOLE = ("embed_tokens.weight", "lm_head.weight")
+"""Ends of the names of weights that bitsandbytes does not hold in fewer bits."""
 
 NO_FOLDER = "no-adapter-here"
 """A folder that no checkpoint has. Transformers looks for an adapter in the folder of a model, and
@@ -134,6 +139,25 @@ class OpeningOptions:
                 f"leave {given[0]} out"
             )
 
+    def choose_dtype(self, stored: Stored) -> torch.dtype:
+        """Return the number type that the weights will have: the one asked for, or the stored."""
+        chosen = DTYPES[self.dtype]
+        if isinstance(chosen, torch.dtype):
+            return chosen
+        types = Counter(weight.dtype for weight in stored.values() if weight.is_floating_point())
+        return types.most_common(1)[0][0] if types else torch.float32
+
+    def count_bytes(self, stored: Stored) -> int:
+        """Return the bytes that stored weights will take in memory, nearly."""
+        itemsize, bits = self.choose_dtype(stored).itemsize, {"8bit": 8, "4bit": 4, None: None}
+        fewer = bits[self.quantize]
+        return sum(
+            weight.numel() * fewer // 8
+            if fewer and weight.ndim == 2 and not name.endswith(KEPT_WHOLE)
+            else weight.numel() * (itemsize if weight.is_floating_point() else weight.itemsize)
+            for name, weight in stored.items()
+        )
+
     def for_transformers(self, device: torch.device | None) -> dict[str, Any]:
         """Translate the options to those of transformers.
 
@@ -184,6 +208,27 @@ class ModelFiles:
     def preferred_frames(self) -> Sampling:
         """The number of frames to sample for this model, unless there is a reason for another."""
         return self.empty.preferred_frames
+
+    def describe(self, video: Video | None = None) -> ModelDescription:
+        """Describe the model in numbers, as `VideoLM.describe` does, before its weights are read.
+
+        Args:
+            video: The video whose reading costs are told; by default a blank one of a usual size.
+
+        Raises:
+            ValueError: if the processor refuses the video.
+        """
+        dtype = self.options.choose_dtype(self.stored)
+        empty = replace(self.empty, module=self.empty.module.to(dtype))
+        found = {
+            "name": self.name,
+            "dtype": str(dtype).removeprefix("torch."),
+            "quantized": self.options.quantize,
+            "adapter": None if self.adapter is None else self.adapter.name,
+            "place": "all devices" if self.device is None else str(self.device),
+            "weights": self.options.count_bytes(self.stored),
+        }
+        return describe_checkpoint(empty, video, found)
 
     def read_weights(self) -> Checkpoint:
         """Read the weights, put the model where it belongs, and its adapter into it.
