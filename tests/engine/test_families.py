@@ -21,10 +21,6 @@ pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
 QUESTIONS = ("Is there a red circle in this video?", "What jumps?", GENERIC)
 
 
-AT_LEAST_TWO = ("glmga",)
-"""Families whose processor takes no video of one frame, and that have no entry for pictures."""
-
-
 def frames_together(model):
     """How many frames a visual token shows: the processor's temporal patch."""
     return getattr(model.checkpoint.processor.video_processor, "temporal_patch_size", 1)
@@ -105,6 +101,8 @@ def test_rows_equal_eager_attention_and_answers_a_plain_pass(model, view):
 
 @pytest.mark.parametrize("layer", [0, 1, 3])
 def test_latent_gradients_equal_those_of_plain_hooks(model, view, layer):
+    if layer >= model.decoder.plan.skippable:
+        pytest.skip("no layer from here on reads keys of its own: nothing that is added is seen")
     generator = torch.Generator().manual_seed(0)
     blank = zero_prompt(view.model, view.grid, view.prefix.embeddings.shape[1], layer)
     drawn = 0.1 * torch.randn(blank.vectors.shape, generator=generator)
@@ -149,7 +147,8 @@ def test_reversal_turns_the_visual_tokens_round_where_they_enter_the_decoder(mod
 
 def test_the_raw_trace_sees_what_the_reading_sees(model, view):
     with torch.no_grad(), view.trace(QUESTIONS[0]):
-        logits = model.decoder.handle.lm_head.output[0, -1].save()
+        last = model.decoder.handle.lm_head.input[0, -1:].save()
+    (logits,) = model.checkpoint.logits(last)
     assert_equal_up_to_rounding(logits, view.read(QUESTIONS[0])[0].logits)
 
 
@@ -167,10 +166,6 @@ def test_cells_tile_what_the_processor_leaves_of_the_frame(view, model):
 
 def test_a_single_frame_is_read_as_a_picture_or_as_a_video_of_one_frame(model):
     single = Video(moving().frames[:1], (0,), np.zeros(1))
-    if model.checkpoint.family.model_type in AT_LEAST_TWO:
-        with pytest.raises(ValueError, match=r"refuses 1 frames of 48 x 80 .* sample more frames"):
-            model.watch(single)
-        return
     view = model.watch(single)
     pictured = model.checkpoint.family.model_type in PICTURES
     assert view.checkpoint.medium == ("image" if pictured else "video")
