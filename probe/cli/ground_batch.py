@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.cli.console import ExitCode, fail, show
+from probe.cli.console import ExitCode, fail, keep_for_json, show, show_json
 from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions, load_model
 from probe.cli.outputs import make_folder
 from probe.cli.sources import Sources
 
 if TYPE_CHECKING:
+    from probe.cli.grounding import Ground
     from probe.datasets import DataSet
     from probe.evaluation.batch import Batch
     from probe.evaluation.batch_runs import BatchOutcome
@@ -24,6 +25,24 @@ def ask_of_each(videos: Sequence[Path], query: str) -> "DataSet":
 
     samples = [Sample(path.name, query, StoredVideo.from_path(path)) for path in videos]
     return DataSet.from_samples("videos", samples, version="")
+
+
+def answer_batch(command: "Ground", dataset: "DataSet", config: "GrounderConfig") -> None:
+    """Ground all queries of a data set as a command says, and end with the exit code of the run.
+
+    Args:
+        command: The command that was typed.
+        dataset: The queries with their videos.
+        config: The grounder's choices.
+    """
+    with keep_for_json(command.json):
+        batch = open_batch(dataset, command.options, config, command.sources)
+        outcome = ground_batch(batch, command.out, pictures=command.pictures)
+    if command.json:
+        show_json(outcome.summary)
+    else:
+        tell_batch(outcome, command.out)
+    end_batch(outcome)
 
 
 def open_batch(

@@ -15,7 +15,8 @@ from probe.cli.model_options import (
     ORGANISM_NOTICE,
     ModelOptions,
     PresetName,
-    open_model_and_video,
+    find_model_and_video,
+    open_model,
 )
 from probe.cli.outputs import check_writable, write_together
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
@@ -75,15 +76,20 @@ class Demo:
         show(f"truth   {start:.2f} to {stop:.2f} s (frames {truth.start} to {truth.stop - 1})")
 
 
+def _leave_out(metavar: str) -> Any:
+    """Describe what has to be given but for a batch, which the parser does not know."""
+    return arg(metavar=metavar, help_behavior_hint="(left out with --batch)")
+
+
 @dataclass(frozen=True)
 class Ground:
     """Find when and where in a video (or where in a picture) the described thing is."""
 
-    video: Annotated[Positional[Path | None], arg(metavar="VIDEO")] = None
+    video: Annotated[Positional[Path | None], _leave_out("VIDEO")] = None
     """A video file or a picture, a folder of frames, or a folder of videos, each of which is asked
     about."""
 
-    query: Annotated[Positional[str], arg(metavar="QUERY")] = ""
+    query: Annotated[Positional[str], _leave_out("QUERY")] = ""
     """The thing to find, such as "the red circle that jumps"."""
     # Optional for the parser: with --batch, both are in the file.
 
@@ -156,14 +162,7 @@ class Ground:
             dataset = load_dataset(str(asked))
         else:
             dataset = ground_batch.ask_of_each(asked, self.query)
-        with keep_for_json(self.json):
-            batch = ground_batch.open_batch(dataset, self.options, config, self.sources)
-            outcome = ground_batch.ground_batch(batch, self.out, pictures=self.pictures)
-        if self.json:
-            show_json(outcome.summary)
-        else:
-            ground_batch.tell_batch(outcome, self.out)
-        ground_batch.end_batch(outcome)
+        ground_batch.answer_batch(self, dataset, config)
 
     def _run_single(self, video: Path) -> None:
         """Answer the query about a video, write the answer, and print the tube."""
@@ -249,14 +248,17 @@ def answer_query(
     from probe.grounding.sources import make_splitter
 
     with show_progress("load", "split", "find", "ground") as step:
-        model, video = open_model_and_video(source, options)
+        files, video = find_model_and_video(source, options)
+        # All that costs little comes before the weights.
+        splitter = make_splitter(sources.split)
+        tracks = None if sources.tracks is None else load_tracks(sources.tracks, video)
+        model = open_model(files, video)
         if model.is_organism and notice:
             warnings.warn(ORGANISM_NOTICE, stacklevel=2)
         step()
         name = "" if video.path is None else video.path.name
-        queries = make_splitter(sources.split).split(model, name, query)
+        queries = splitter.split(model, name, query)
         step()
-        tracks = None if sources.tracks is None else load_tracks(sources.tracks, video)
         if (search := sources.describe_search(sources.cache)) is not None:
             device = str(model.checkpoint.device)
             tracks = search.open(device=device, dtype=options.dtype).find(video, queries)
