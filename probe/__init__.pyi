@@ -47,7 +47,6 @@ from probe.video.tubes import Span as Span
 from probe.video.tubes import Tube as Tube
 from probe.datasets import load_dataset as load_dataset
 from probe.evaluation import evaluate as evaluate
-from probe.evaluation import ground_many as ground_many
 from probe.metrics import score as score
 from probe.metrics import score_query as score_query
 from probe.drawing.figures import compare_maps as compare_maps
@@ -93,6 +92,7 @@ from probe.grounding.answers import Look as Look
 from probe.grounder import look as look
 from probe.engine.generation import write_answer as write_answer
 from probe.engine.kept_views import keep_views as keep_views
+from probe.evaluation.batch import ground_many as ground_many
 from probe.candidates.proposals import heatmap_tracks as heatmap_tracks
 from probe.candidates.tracks import best_track as best_track
 from probe.candidates.detectors import Detector as Detector
@@ -153,7 +153,6 @@ __all__ = [
     "Tube",
     "load_dataset",
     "evaluate",
-    "ground_many",
     "score",
     "score_query",
     "compare_maps",

@@ -40,7 +40,7 @@ PUBLIC: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("video.tubes", ("Span", "Tube")),
     # Benchmarks.
     ("datasets", ("load_dataset",)),
-    ("evaluation", ("evaluate", "ground_many")),
+    ("evaluation", ("evaluate",)),
     ("metrics", ("score", "score_query")),
     # Pictures and pages.
     ("drawing.figures", ("compare_maps",)),
@@ -85,6 +85,7 @@ ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("grounder", ("look",)),
     ("engine.generation", ("write_answer",)),
     ("engine.kept_views", ("keep_views",)),
+    ("evaluation.batch", ("ground_many",)),
     ("candidates.proposals", ("heatmap_tracks",)),
     ("candidates.tracks", ("best_track",)),
     ("candidates.detectors", ("Detector",)),
