@@ -1,7 +1,7 @@
 """Worker processes that answer queries, on one machine or a cluster, through Ray.
 
-Each worker gets the next query when it has finished one, so that none waits for another. If a
-worker is lost, its query goes to another. Only the driver process writes results.
+A worker that has finished gets the next queries, all about one video, so that none waits for
+another. If a worker is lost, its queries go to another. Only the driver process writes results.
 """
 
 import os
@@ -14,9 +14,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from probe.datasets import DataSet
+from probe.engine.model_files import SPREAD, choose_device
 from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.evaluator import Evaluator, make_failed
 from probe.evaluation.faults import MachineError
+from probe.evaluation.groups import group_queries, split_groups
 from probe.evaluation.results import QueryResult
 
 LOCAL_CLUSTER = "local"
@@ -57,10 +60,15 @@ class WorkerPool:
     """Workers that have all opened the same configuration; an `Answerer`."""
 
     config: EvaluationConfig
-    ids: tuple[str, ...]
     provenance: Mapping[str, Any]
+    _dataset: DataSet
     _ray: ModuleType
     _workers: tuple[Any, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Names of the queries, in the order of the data set."""
+        return self._dataset.ids
 
     def answer_all(self, indices: Sequence[int]) -> Generator[QueryResult, None, None]:
         """Answer these queries; results come in the order in which they are finished.
@@ -69,35 +77,50 @@ class WorkerPool:
             RuntimeError: if all workers were lost; a `MachineError` if the machine of one cannot go
                 on.
         """
-        waiting, lost = deque(indices), Counter[int]()
+        groups = split_groups(group_queries(self._dataset, indices))
+        waiting, lost = deque(map(deque, groups)), Counter[int]()
         idle, busy = list(self._workers), {}
         while waiting or busy:
-            while idle and waiting:
-                worker, index = idle.pop(), waiting.popleft()
-                busy[worker.answer.remote(index)] = worker, index
+            _hand_out(waiting, idle, busy)
             if not busy:
                 raise RuntimeError(
                     f"all {len(self._workers)} workers were lost; start again to go on with the "
-                    f"{len(waiting)} queries that are left"
+                    f"{sum(map(len, waiting))} queries that are left"
                 )
             (done, *_), _ = self._ray.wait(list(busy))
-            worker, index = busy.pop(done)
+            worker, group = busy.pop(done)
+            index = group.popleft()
+            # First in the row, so that the worker that has read and watched its video goes on.
+            waiting.extendleft([group] if group else [])
             try:
                 line = self._ray.get(done)
             except self._ray.exceptions.RayActorError:
                 # The worker is not idle again: its process is gone, and none is started for it.
                 lost[index] += 1
                 if lost[index] < TRIES:
-                    waiting.appendleft(index)
+                    waiting.appendleft(deque([index]))
                 else:
                     error = f"{TRIES} workers were lost on this query"
-                    yield make_failed(self.config.load_dataset(), index, error)
+                    yield make_failed(self._dataset, index, error)
                 continue
             except self._ray.exceptions.RayTaskError as failure:
                 # A query that fails gives a result. Only a fault of the machine is an error.
                 raise MachineError(str(failure.cause)) from failure
             idle.append(worker)
             yield QueryResult.from_line(line)
+
+
+def _hand_out(waiting: deque[deque[int]], idle: list[Any], busy: dict[Any, Any]) -> None:
+    """Give each idle worker the next query of a group: the last to finish gets the first group.
+
+    Args:
+        waiting: Groups of queries that no worker is busy with.
+        idle: Workers, the last to finish at the end.
+        busy: Worker and group by Ray's reference to the result.
+    """
+    while idle and waiting:
+        worker, group = idle.pop(), waiting.popleft()
+        busy[worker.answer.remote(group[0])] = worker, group
 
 
 @contextmanager
@@ -120,11 +143,12 @@ def start_workers(config: EvaluationConfig, address: str, workers: int) -> Itera
         raise ValueError(
             f"{workers} workers are too many for {cpus} CPUs; give at most {WORKERS_PER_CPU * cpus}"
         )
-    if config.device == "auto":
+    device = choose_device(config.model, config.device)
+    if device is None:
         raise ValueError(
-            "the device 'auto' is for one process; give 'cuda', a GPU a worker, or 'cpu'"
+            f"the device {SPREAD!r} is for one process; give 'cuda', a GPU a worker, or 'cpu'"
         )
-    ids = config.load_dataset().ids
+    dataset = config.load_dataset()
     ray = _import_ray()
     ray.init(
         address=None if address == LOCAL_CLUSTER else address,
@@ -135,14 +159,14 @@ def start_workers(config: EvaluationConfig, address: str, workers: int) -> Itera
         logging_level="ERROR",
     )
     try:
-        needs = {"num_cpus": 1, "num_gpus": int(config.device.startswith("cuda"))}
+        needs = {"num_cpus": 1, "num_gpus": int(device.type == "cuda")}
         _check_resources(ray.cluster_resources(), needs, workers)
         # Ray shows a worker its own GPU only, whatever number that has on the machine.
         theirs = replace(config, device="cuda") if needs["num_gpus"] else config
         paths = [str(Path(path).absolute()) for path in sys.path]
         actor = ray.remote(Worker).options(**needs)
         actors = tuple(actor.remote(theirs, paths) for _ in range(workers))
-        yield WorkerPool(config, ids, _open_all(ray, actors), ray, actors)
+        yield WorkerPool(config, _open_all(ray, actors), dataset, ray, actors)
     finally:
         ray.shutdown()
 
