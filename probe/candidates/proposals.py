@@ -110,7 +110,8 @@ def propose_tracks(video: Video, *, config: ProposerConfig = ProposerConfig()) -
 
     The colour of such a region is far from a smooth surface fitted to the frame, or from the usual
     colour of the same place over time. If there is none, the answer is one track that covers the
-    whole frame: there is always a candidate. The same video always gives the same tracks.
+    whole frame: there is always a candidate. The same video always gives the same tracks. In a
+    picture, where only the surface tells an object, each colour of a region is a candidate, too.
 
     Returns:
         The tracks by their area summed over frames, greatest first.
@@ -121,8 +122,10 @@ def propose_tracks(video: Video, *, config: ProposerConfig = ProposerConfig()) -
     usual = np.median(pictures, axis=0)
     usual_distance = _distance(usual - _fit_background(usual, config), config)
     regions = [_find_regions(picture, usual, usual_distance, config) for picture in pictures]
-    least = max(1, round(config.shortest * len(regions)))
-    chains = [chain for chain in link_regions(regions, config=config) if len(chain) >= least]
+    chains = link_regions(regions, config=config)
+    if video.is_still:  # no other frame tells which colours of a region belong together
+        chains = [{0: region} for region in regions[0]]
+    chains = [chain for chain in chains if len(chain) >= round(config.shortest * len(regions))]
     scale = np.array([width / pictures.shape[2], height / pictures.shape[1]] * 2)
     indices = np.asarray(video.indices, dtype=np.int64)
     tracks = [
@@ -132,6 +135,14 @@ def propose_tracks(video: Video, *, config: ProposerConfig = ProposerConfig()) -
     tracks.sort(key=lambda track: float(_areas(track.boxes).sum()), reverse=True)
     whole = np.tile(np.array([0.0, 0.0, width, height]), (len(indices), 1))
     return tuple(tracks[: config.limit]) or (Tube(indices, whole),)
+
+
+def measure_noise(picture: UInt8[np.ndarray, "height width 3"]) -> float:
+    """Measure how far most of a picture is from a smooth surface, in levels of colour."""
+    config = ProposerConfig()
+    (reduced,) = _reduce(picture[None], config.long_side)
+    away = _grid(reduced - _fit_background(reduced, config), config)
+    return float(MAD_TO_SIGMA * np.median(np.abs(away)))
 
 
 def heatmap_tracks(heatmap: Heatmap, limit: int = 5, *, share: float = 0.5) -> tuple[Tube, ...]:

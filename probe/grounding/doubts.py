@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from probe.candidates.proposals import measure_noise
+from probe.engine.cell_places import CellPlaces, count_places
 from probe.engine.readings import yes_minus_no
 from probe.engine.thoughts import find_open_thought
 from probe.engine.view import View
@@ -17,13 +19,20 @@ from probe.grounding.looks import Look
 from probe.grounding.presence import CALIBRATED, ask_whether, read_answers
 from probe.grounding.queries import Queries
 from probe.grounding.statements import as_statement
-from probe.video import Tube, Video
+from probe.video import Box, Tube, Video
 
 AskedPart: TypeAlias = Literal["whole", "attribute", "action"]
 """A part of the query that the model was asked about: the query itself, or a sub-query."""
 
 NEARLY_WHOLE = 0.9
 """Share of the frame above which a box says nothing about the place."""
+
+HIDDEN = 0.01
+"""Share of the frame that the model must not see to be told of; less is the rounding of pixels."""
+
+PLAIN = 15.0
+"""Levels of colour, of 255, by which most of a plain background may vary: the noisy ones of the
+shipped model's clips vary by 10, those of photos by 27 and more."""
 
 DISAGREEING = 0.0
 """Correlation of the maps of both frame orders below which they show different things."""
@@ -42,6 +51,12 @@ class Evidence:
     first_words: Mapping[AskedPart, str] = field(default_factory=dict)
     """The text with which the model would most likely begin its answer, where it begins with
     neither yes nor no; by the part of the query that was asked about."""
+
+    region: Box | None = None
+    """The pixels of the source frame that the model sees; None for all of them."""
+
+    places: CellPlaces | None = None
+    """Numbers of the places that map frames have in time; None if nobody counted them."""
 
     threshold: float | None = None
     """The presence, in logits, from which on the thing is there by the model's calibration."""
@@ -74,6 +89,8 @@ def ask_parts(view: View, queries: Queries) -> Evidence:
             for name, word in likeliest.items()
             if word not in (*answers.yes, *answers.no)
         },
+        region=view.grid.cells.region,
+        places=count_places(view),
         threshold=CALIBRATED.get(view.model),
     )
 
@@ -142,6 +159,32 @@ def find_unknown_words(evidence: Evidence) -> Iterator[str]:
         yield f"the model does not know {len(lost)} of {len(ids)} words: {', '.join(lost)}"
 
 
+def find_hidden_parts(evidence: Evidence) -> Iterator[str]:
+    """Tell how much of each frame the processor cuts off before the model sees it."""
+    if evidence.region is None:
+        return
+    height, width = evidence.video.size
+    left, top, right, bottom = evidence.region
+    # A crop larger than the frame pads it, and hides nothing.
+    wide, tall = min(right, width) - max(left, 0), min(bottom, height) - max(top, 0)
+    hidden = 1 - wide * tall / (width * height)
+    if hidden > HIDDEN:
+        yield (
+            f"the model does not see {hidden:.0%} of the frame: its processor keeps the middle "
+            f"{wide:.0f} x {tall:.0f} of {width} x {height} pixels"
+        )
+
+
+def find_shared_times(evidence: Evidence) -> Iterator[str]:
+    """Tell whether the model gives several frames the same place in time."""
+    places = evidence.places
+    if places is not None and places.moments < places.frames:
+        yield (
+            f"the model has {places.moments} places in time for the {places.frames} frames of its "
+            "map: it cannot tell when one is from another that shares its place"
+        )
+
+
 def find_boxes_of_whole_frame(evidence: Evidence) -> Iterator[str]:
     """Tell whether there was no candidate, or one was chosen that is nearly the whole frame."""
     if evidence.track is None:
@@ -154,6 +197,19 @@ def find_boxes_of_whole_frame(evidence: Evidence) -> Iterator[str]:
         yield "no object differs from its background: the only candidate is the whole frame"
     else:
         yield f"the chosen candidate is nearly the whole frame ({share:.0%} of it)"
+
+
+def find_busy_picture(evidence: Evidence) -> Iterator[str]:
+    """Tell whether boxes were proposed for a picture without a plain background."""
+    if evidence.track is None or not (evidence.proposed and evidence.video.is_still):
+        return
+    # In a video what moves is told from the rest; in a picture nothing else tells it.
+    noise = measure_noise(evidence.video.frames[0])
+    if noise > PLAIN:
+        yield (
+            "the boxes are of whatever differs from a plain background, and this picture has none "
+            f"(most of it varies by {noise:.0f} levels): give the boxes of a detector"
+        )
 
 
 def find_disagreeing_orders(evidence: Evidence) -> Iterator[str]:
@@ -172,7 +228,10 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     find_low_presence,
     find_missing_parts,
     find_unknown_words,
+    find_hidden_parts,
+    find_shared_times,
     find_boxes_of_whole_frame,
+    find_busy_picture,
     find_disagreeing_orders,
 )
 """The checks in the order in which their sentences are told."""

@@ -12,12 +12,13 @@ from probe.candidates.proposals import (
     Region,
     heatmap_tracks,
     link_regions,
+    measure_noise,
     propose_tracks,
 )
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.organism.world import make_clip
-from probe.video import Tube, Video
+from probe.video import Tube, Video, read_image
 
 FRAMES, SIZE, SOURCE_LENGTH = 8, 56, 64
 COLOURS = [
@@ -324,3 +325,28 @@ def test_scaling_a_map_or_reversing_it_leaves_its_parts_where_they_are():
 
 def test_a_map_of_zeros_has_no_parts():
     assert heatmap_tracks(heatmap(torch.zeros(2, 3, 3))) == ()
+
+
+def test_things_that_touch_in_a_picture_are_boxed_together_and_alone():
+    picture = np.full((90, 160, 3), 200, np.uint8)
+    picture[30:60, 20:60], picture[30:60, 60:90] = COLOURS[0], COLOURS[2]
+    picture[60:80, 110:140] = COLOURS[1]
+    found = [track.boxes[0].tolist() for track in propose_tracks(read_image(picture))]
+    both, alone = [20, 30, 90, 60], [[20, 30, 60, 60], [60, 30, 90, 60], [110, 60, 140, 80]]
+    assert sorted(found) == sorted([both, *alone])
+
+
+def test_a_picture_without_anything_in_it_is_one_box():
+    even = read_image(np.full((40, 60, 3), 99, np.uint8))
+    assert [track.boxes.tolist() for track in propose_tracks(even)] == [[[0, 0, 60, 40]]]
+
+
+def test_the_noise_of_a_background_is_measured_and_not_that_of_what_lies_on_it():
+    noise = np.random.default_rng(0).normal(0, 20, (80, 120, 3))
+    slope = np.linspace(60, 160, 120)[None, :, None] + np.zeros((80, 120, 3))
+    smooth = slope.astype(np.uint8)
+    smooth[20:40, 20:50] = (255, 0, 0)
+    assert measure_noise(smooth) < 1
+    # Single pixels of noise are smoothed away first; blocks of it are not.
+    rough = (slope + np.kron(noise[::8, ::8], np.ones((8, 8, 1)))).clip(0, 255).astype(np.uint8)
+    assert 12 < measure_noise(rough) < 28
