@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.interventions import Intervention
+from probe.engine.reader import A_PASS
 from probe.engine.readings import yes_minus_no
 from probe.engine.view import View
 from probe.grounding.queries import as_question
 
-QUESTIONS_A_PASS = 16
-"""Questions packed in one pass. A packed row costs its length squared, so memory does not grow with
-the number of questions."""
+QUESTIONS_A_PASS = A_PASS
+"""Questions packed in one pass, so that memory does not grow with the number of questions."""
 
 
 CALIBRATED: Mapping[str, float] = MappingProxyType({"organism": 1.21})

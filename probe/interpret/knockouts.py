@@ -19,6 +19,7 @@ from probe.engine.answers import Answer
 from probe.engine.content import same_content
 from probe.engine.interventions import Edit, Extent, HeadOutputs, Intervention
 from probe.engine.prompts import Prompt
+from probe.engine.reader import A_PASS
 from probe.engine.readings import Reading, shorten
 from probe.engine.view import View
 from probe.interpret.effects import Effect, compare_readings
@@ -36,7 +37,7 @@ from probe.interpret.targets import (
     mark_cells,
 )
 
-BATCH_SIZE = 16
+BATCH_SIZE = A_PASS
 """Questions packed in one pass. Each attends only to the video and to itself, but a packed row
 costs its length squared."""
 
