@@ -91,6 +91,7 @@ from probe.grounding.span_rules import best_span as best_span
 from probe.grounding.answers import Look as Look
 from probe.grounder import look as look
 from probe.engine.generation import write_answer as write_answer
+from probe.engine.answering import generate as generate
 from probe.engine.kept_views import keep_views as keep_views
 from probe.evaluation.batch import ground_many as ground_many
 from probe.candidates.proposals import heatmap_tracks as heatmap_tracks

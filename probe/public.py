@@ -84,6 +84,7 @@ ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("grounding.answers", ("Look",)),
     ("grounder", ("look",)),
     ("engine.generation", ("write_answer",)),
+    ("engine.answering", ("generate",)),
     ("engine.kept_views", ("keep_views",)),
     ("evaluation.batch", ("ground_many",)),
     ("candidates.proposals", ("heatmap_tracks",)),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from probe.engine.model import VideoLM
     from probe.engine.readings import Reading
+    from probe.engine.view import View
     from probe.video import Tube, Video
     from probe.viewer import Scene
 
@@ -34,6 +35,10 @@ class RankTokens:
 
     out: Annotated[Path, arg(metavar="DIR")] = Path("probe-tokens")
     """Folder for tokens.csv and tokens.png."""
+
+    generate: Annotated[int | None, arg(metavar="TOKENS")] = None
+    """Let the model answer in at most so many tokens, and show where the tokens of its answer look,
+    too."""
 
     json: bool = False
     """Print one JSON object, the table and what was chosen by it, and nothing else on the standard
@@ -56,7 +61,7 @@ class RankTokens:
         with keep_for_json(self.json), show_progress("load", "read", "write") as step:
             model, video = open_model_and_video(self.video, self.options)
             step()
-            (reading,) = model.watch(video).read(self.question)
+            reading = self._read(model.watch(video))
             table, token = rank_tokens(reading), grounding_token(reading)
             step()
             with write_together(self.out) as folder:
@@ -71,7 +76,16 @@ class RankTokens:
         show(*table.round(4).to_string(index=False).split("\n"))
         show(f"grounding token: {reading.tokens[token]!r} at index {token}")
         show(f"yes minus no: {reading.margin:+.2f} logits")
+        if self.generate is not None:
+            show(f"answer: {reading.prompt.answer!r}")
         show(f"written: {self.out / 'tokens.csv'}, {self.out / 'tokens.png'}")
+
+    def _read(self, view: "View") -> "Reading":
+        from probe.engine.answering import generate
+
+        if self.generate is None:
+            return view.read(self.question)[0]
+        return generate(view, self.question, max_new_tokens=self.generate)
 
     def _describe(
         self, model: "VideoLM", reading: "Reading", table: "DataFrame", token: int
@@ -83,6 +97,7 @@ class RankTokens:
             "video": str(self.video),
             "model": {"name": model.name, "revision": model.revision},
             "yes_minus_no": round(reading.margin, 4),
+            "answer": reading.prompt.answer or None,
             "grounding_token": {"index": token, "token": reading.tokens[token]},
             "tokens": [{name: as_json(value) for name, value in row.items()} for row in rows],
         }
@@ -106,6 +121,10 @@ class MakePage:
     reattend: Annotated[int | None, arg(metavar="LAYER")] = None
     """Learn a latent prompt at this layer for each question about a video, and show the attention
     before and after."""
+
+    generate: Annotated[int | None, arg(metavar="TOKENS")] = None
+    """Let the model answer in at most so many tokens, and show where the tokens of its answer look,
+    too."""
 
     truth: Annotated[Path | None, arg(metavar="FILE")] = None
     """The true place of the thing: a file of tracks (JSON) whose first is the truth."""
@@ -137,7 +156,7 @@ class MakePage:
         source = self.source / "answer.json" if holds_answer else self.source
         if source.suffix != ".json":
             return self._ask(source, step)
-        if self.questions or self.reattend is not None:
+        if self.questions or self.reattend is not None or self.generate is not None:
             raise ValueError(f"{source}: an answer brings its own questions; give a video to ask")
         return self._read_again(source, step)
 
@@ -150,17 +169,30 @@ class MakePage:
         truth = self._load_truth(video)
         learning = None if self.reattend is None else Learning(layer=self.reattend)
         view = model.watch(video)
-        return ask_questions(view, *self.questions, learning=learning, truth=truth)
+        return ask_questions(
+            view,
+            *self.questions,
+            learning=learning,
+            truth=truth,
+            max_new_tokens=self.generate,
+        )
 
     def _read_again(self, path: Path, step: ProgressSteps) -> "Scene":
         from probe.viewer import open_answer, show_answer
 
         answer, options = open_answer(path), self.options
         if options.model == ModelOptions().model:  # no other was given
+            if answer.model.get("weights") is not None:
+                raise ValueError(
+                    f"{path}: this answer is of a model that was in memory; give its files: --model"
+                )
             name, revision = answer.model["name"], answer.model["revision"]
             # With other pixels the cells of the answer's maps would be others.
             pixels = options.max_pixels or answer.model.get("pixels")
-            options = replace(options, model=name, revision=revision, max_pixels=pixels)
+            adapter = options.adapter or answer.model.get("adapter")
+            options = replace(
+                options, model=name, revision=revision, max_pixels=pixels, adapter=adapter
+            )
         model = load_model(options.model, options)
         step()
         truth = self._load_truth(answer.video)

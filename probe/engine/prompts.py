@@ -62,6 +62,11 @@ class Prompt:
         """The token ids."""
         return tuple(token.id for token in self.tokens)
 
+    @property
+    def asked(self) -> int:
+        """The number of its tokens that are not of the answer."""
+        return sum(token.kind not in ("thought", "answer") for token in self.tokens)
+
     def indices(self, *kinds: Kind) -> tuple[int, ...]:
         """Return the places of the tokens of these kinds in the prompt."""
         return tuple(i for i, token in enumerate(self.tokens) if token.kind in kinds)
@@ -157,6 +162,9 @@ class PromptWriter:
     tail: str = ""
     """Text that the processor writes after the last visual token, before the template goes on."""
 
+    closing: int = 0
+    """The number of tokens of that text which belong to the video, and to no question."""
+
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The checkpoint's tokenizer."""
@@ -227,7 +235,7 @@ class PromptWriter:
         text = opening + question + turn.after
         encoded = self.tokenizer(text, return_offsets_mapping=True, **options)
         ids, places = encoded["input_ids"], encoded["offset_mapping"]
-        first = ids.index(self.placeholder) + 1
+        first = ids.index(self.placeholder) + 1 + self.closing
         tokens = tuple(self._tokens(ids[first:], places[first:], span))
         # Space is part of the word that follows it in some vocabularies, and of none in others.
         answer = len(text) - len(turn.opening.lstrip())

@@ -135,8 +135,8 @@ class AttentionMaps:
     ) -> Heatmap:
         """Return the map of tokens over that of the same tokens in the generic prompt.
 
-        The same tokens are those at the same places counted from the end, since both questions end
-        with the same role tokens.
+        The same tokens are those at the same places counted from the end of the question, since
+        both end with the same role tokens; tokens of an answer are counted on from there.
 
         Args:
             tokens: As `find` takes them.
@@ -144,13 +144,14 @@ class AttentionMaps:
             layers: Layers to average over; all that were read by default.
 
         Raises:
-            ValueError: if a token is further from the end than the generic prompt is long.
+            ValueError: if the generic prompt has no token at such a place.
         """
         found = self.find(tokens)
-        same = [token - len(self.prompt) for token in found]
-        if min(same) < -len(generic.prompt):
+        shift = generic.prompt.asked - self.prompt.asked
+        same = [token + shift for token in found]
+        if lost := [token for token in found if not 0 <= token + shift < len(generic.prompt)]:
             raise ValueError(
-                f"{self.tokens[min(found)]!r} has no counterpart in the generic prompt "
+                f"{self.tokens[lost[0]]!r} has no counterpart in the generic prompt "
                 f"{generic.prompt.question!r}, which is shorter; read role tokens, or raw maps "
                 f"(relative=False)"
             )

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from probe.pictures.fonts import note_missing_once
 from probe.pictures.style import (
+    ANSWER_COLOUR,
     CHOSEN_COLOUR,
     HIGHLIGHT_COLOUR,
     QUIET_COLOUR,
@@ -27,8 +28,10 @@ KIND_COLOURS = {
     "word": QUIET_COLOUR,
     "stop": QUIET_COLOUR,
     "template": QUIET_COLOUR,
+    "thought": QUIET_COLOUR,
+    "answer": ANSWER_COLOUR,
 }
-"""Colours of the kinds of token: the role tokens are told from all others."""
+"""Colours of the kinds of token: role tokens and those of an answer are told from all others."""
 
 LONGEST_LABEL = 12
 """Characters after which the text of a token is cut."""
@@ -53,7 +56,7 @@ def draw_token_bars(  # noqa: PLR0913  the columns of a table of tokens, and wha
 ) -> Axes:
     """Draw the visual activation of each token of a question as a bar.
 
-    Role tokens are blue; the chosen ones are orange. Where there is no room for the texts of all
+    Role tokens are blue, those of an answer green; the chosen ones are orange. Where there is no room for the texts of all
     tokens, those of the chosen and the strongest are written.
 
     Args:
@@ -93,6 +96,8 @@ def _explain_colours(kinds: Sequence[str], chosen: Sequence[int]) -> str:
     parts = []
     if any(kind == "role" for token, kind in enumerate(kinds) if token not in chosen):
         parts.append("blue: role tokens")
+    if "answer" in kinds:
+        parts.append("green: its answer")
     if chosen:
         parts.append(f"orange: grounding token{'s' if len(chosen) > 1 else ''}")
     return ", ".join(parts)

@@ -124,6 +124,19 @@ def test_tokens_writes_a_table_and_a_figure(run, tmp_path, clip_file):
 
 
 @pytest.mark.slow
+def test_tokens_of_the_models_own_answer_are_in_the_table(run, tmp_path, clip_file):
+    words = ("tokens", clip_file, "What jumps?", "--generate", "6", "--out", tmp_path / "t")
+    code, out, _ = run(*words)
+    assert code == 0
+    rows = [line.split(",") for line in (tmp_path / "t" / "tokens.csv").read_text().splitlines()]
+    said = sorted((int(row[1]), row[2]) for row in rows if row[3] == "answer")
+    assert f"answer: {' '.join(text for _, text in said)!r}" in out.replace(" .", ".").splitlines()
+    record = json.loads(run(*words, "--json")[1])
+    assert [one["token"] for one in record["tokens"] if one["kind"] == "answer"]
+    assert record["answer"] in out
+
+
+@pytest.mark.slow
 def test_the_organism_is_raised_from_the_command_line(run, tmp_path, clip_file):
     small = ("--frame-clips", "2", "--clip-clips", "2", "--clips", "1")
     steps = ("--frame-steps", "1", "--clip-steps", "1", "--steps", "2", "--threads", "1", *small)
