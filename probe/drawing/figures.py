@@ -16,6 +16,7 @@ from probe.engine.attention import Heatmap
 from probe.engine.readings import Reading
 from probe.files import write_atomically
 from probe.interpret.grounding_tokens import rank_tokens, visual_activation
+from probe.pictures.crops import dim_outside
 from probe.pictures.fonts import note_missing_once
 from probe.pictures.heat import blend
 from probe.pictures.rows import (
@@ -66,7 +67,8 @@ def draw_frames(
 ) -> None:
     """Draw sampled frames in a row, with the map over them.
 
-    If not all fit, they are evenly spaced and include the first and the last.
+    What the processor cuts off before the model sees it is dark. If not all frames fit, they are
+    evenly spaced and include the first and the last.
 
     Args:
         ax: The axes to draw on.
@@ -81,7 +83,9 @@ def draw_frames(
     for place in choose_evenly(len(video), MOST_FRAMES):
         picture, index = video.frames[place], video.indices[place]
         if heat is not None:
-            picture = blend(picture, heat.at(float(video.times[place])), heat.cells.region)
+            region = heat.cells.region
+            picture = dim_outside(picture, region)
+            picture = blend(picture, heat.at(float(video.times[place])), region)
         outlines: list[Outline] = [
             (track.interpolated([index]).boxes[0], "white", OTHER_BOX_WIDTH)
             for track in candidates

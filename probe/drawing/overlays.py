@@ -16,6 +16,7 @@ from probe.drawing.time_bars import HALO_COLOUR, Colour, SpanBar, TimeBar, draw_
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.files import write_atomically
+from probe.pictures.crops import dim_outside
 from probe.pictures.fonts import note_missing_once
 from probe.pictures.heat import blend, scale_heat
 from probe.pictures.style import require_finite
@@ -61,10 +62,10 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
 
     A picture is written as a picture: heat, box, query and doubts, and no time.
 
-    Attention is coloured over the picture, on one scale for the whole video; the tube's box is
-    outlined in the frames of the span; a bar below shows the span within the video. Frames keep
-    their times, and the whole its length; pixels that are not square become so. Memory does not
-    grow with length.
+    Attention is coloured over the picture, on one scale for the whole video, and dark is what the
+    processor cuts off before the model sees it; the tube's box is outlined in the frames of the
+    span; a bar below shows the span within the video. Frames keep their times, and the whole its
+    length; pixels that are not square become so. Memory does not grow with length.
 
     Args:
         path: the file to write; its name ends in .mp4, or that of a picture in .png.
@@ -260,7 +261,8 @@ class Painter:
         picture = self.zoom.enlarge(source)
         if self.heat is not None:
             values = self.heat.at(float(self.video.source_times[index]))
-            picture = blend(picture, values, self.zoom.move(self.heat.cells.region))
+            region = self.zoom.move(self.heat.cells.region)
+            picture = blend(dim_outside(picture, region), values, region)
         image = Image.fromarray(picture)
         for tube, colour, dashed in self.outlines:
             box = tube.box_at(index)

@@ -293,7 +293,8 @@ class Answer:
 
     def _draw(self, figure: Figure) -> None:
         span = None if self.video.is_still else self.span
-        found = Found(self.tube, span, self._title, self._describe_choice(), self.doubts)
+        region = self.where.heatmap.cells.region
+        found = Found(self.tube, span, self._title, self._describe_choice(), self.doubts, region)
         draw_found(figure, self.video, found)
 
     def figure(self, path: str | Path) -> None:

@@ -34,6 +34,9 @@ PLAIN = 15.0
 """Levels of colour, of 255, by which most of a plain background may vary: the noisy ones of the
 shipped model's clips vary by 10, those of photos by 27 and more."""
 
+HIDDEN = 0.01
+"""Share of the frame that the model must not see to be told of; less is the rounding of pixels."""
+
 DISAGREEING = 0.0
 """Correlation of the maps of both frame orders below which they show different things."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from probe.pictures.crops import dim_outside
 from probe.pictures.doubts import set_doubts
 from probe.pictures.fonts import make_legible, note_missing_once
 from probe.pictures.lettering import POINTS_PER_INCH, Lettering, measure_room
@@ -25,7 +26,7 @@ from probe.pictures.style import (
     TEXT_SIZE,
     choose_options,
 )
-from probe.video import Span, Tube, Video
+from probe.video import Box, Span, Tube, Video
 from probe.video.previews import choose_row, write_times
 
 DOUBT_LINES = 2
@@ -60,6 +61,9 @@ class Found:
     doubts: Sequence[str] = ()
     """Sentences that say why a reader should doubt it."""
 
+    region: Box | None = None
+    """The part of each frame that the model sees; None for all of it. The rest is dark."""
+
 
 @note_missing_once()
 def draw_found(figure: Figure, video: Video, found: Found) -> None:
@@ -89,6 +93,8 @@ def draw_found(figure: Figure, video: Video, found: Found) -> None:
     times, tiles = write_times(video.times), []
     for place in shown:
         picture, index = video.frames[place], video.indices[place]
+        if found.region is not None:
+            picture = dim_outside(picture, found.region)
         outlines = ()
         if index in span and len(tube):
             outlines = ((tube.interpolated([index]).boxes[0], CHOSEN_COLOUR, BOX_WIDTH),)

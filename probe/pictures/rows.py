@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
+from probe.pictures.crops import dim_outside
 from probe.pictures.fonts import make_legible, note_missing_once
 from probe.pictures.heat import HEAT_COLOURS, blend, scale_heat
 from probe.pictures.style import (
@@ -205,7 +206,8 @@ def _blend_tiles(
     times, tiles = write_times(video.times), []
     for place in shown:
         picture = _find_picture(video, sources[place])
-        tiles.append(Tile(blend(video.frames[picture], heat[place], region), times[picture]))
+        seen = dim_outside(video.frames[picture], region)
+        tiles.append(Tile(blend(seen, heat[place], region), times[picture]))
     return tiles
 
 
