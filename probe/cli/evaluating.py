@@ -199,6 +199,7 @@ class Evaluate:
             attention=options.attention,
             quantize=options.quantize,
             chat_template=_read_template(options.chat_template),
+            adapter=options.adapter,
             pixels=options.max_pixels,
             frames=options.frames,
             protocol=self.protocol,
@@ -237,7 +238,10 @@ class Evaluate:
         threads = 1 if self.threads is None and config.model == ORGANISM else self.threads
         if threads is not None:
             torch.set_num_threads(threads)
-        return nullcontext(Evaluator.open(config))
+        evaluator = Evaluator.open(config)
+        if not evaluator.model.is_organism:
+            warnings.warn(str(evaluator.model.describe()), stacklevel=2)
+        return nullcontext(evaluator)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Options that say which model looks at a video and how it is opened; shared by commands."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
@@ -10,6 +11,7 @@ from probe.cli.console import silence_libraries
 
 if TYPE_CHECKING:
     from probe.engine.model import VideoLM
+    from probe.engine.model_files import ModelFiles
     from probe.video import Video
 
 
@@ -35,8 +37,9 @@ class LoadOptions:
     revision: Annotated[str | None, arg(metavar="REVISION")] = None
     """Branch, tag or commit of a checkpoint on the hub."""
 
-    device: Annotated[str, arg(metavar="DEVICE")] = "cpu"
-    """The device of the model: cpu, cuda, cuda:1 ..., or auto to spread it over what there is."""
+    device: Annotated[str, arg(metavar="DEVICE")] = "auto"
+    """The device of the model: auto for the best there is (the shipped model is small enough for
+    the CPU), cpu, cuda, cuda:1 ..., or spread to spread the layers over all there are."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number type of the weights; auto is the type they were saved in."""
@@ -50,6 +53,9 @@ class LoadOptions:
     chat_template: Annotated[Path | None, arg(metavar="FILE")] = None
     """File of the template in which questions are written, if the checkpoint has none or a wrong
     one."""
+
+    adapter: Annotated[str | None, arg(metavar="DIR")] = None
+    """Folder of a LoRA adapter, or its name on the hub; added to the model by peft, not merged."""
 
     max_pixels: Annotated[int | None, arg(metavar="N")] = None
     """The most pixels that are kept of a frame, in models that keep its shape; by default as many
@@ -73,30 +79,67 @@ class ModelOptions(LoadOptions):
     """Frames to sample; by default as many as the model was made for, else 20."""
 
 
-def load_model(name: str, options: LoadOptions) -> "VideoLM":
-    """Load a model by its folder, its name on the hub, or "organism"."""
-    from probe.engine.model import load
+def find_files(name: str, options: LoadOptions) -> "ModelFiles":
+    """Find the files of a model by its folder, its name on the hub, or "organism", and check them.
+
+    None of its weights is read.
+    """
+    from probe.engine.model_files import OpeningOptions, find_model
 
     silence_libraries()
-    return load(
+    return find_model(
         name,
-        device=options.device,
-        dtype=options.dtype,
-        revision=options.revision,
-        attention=options.attention,
-        quantize=options.quantize,
-        chat_template=options.chat_template,
-        pixels=options.max_pixels,
+        OpeningOptions(
+            device=options.device,
+            dtype=options.dtype,
+            revision=options.revision,
+            attention=options.attention,
+            quantize=options.quantize,
+            chat_template=options.chat_template,
+            adapter=options.adapter,
+            pixels=options.max_pixels,
+        ),
     )
 
 
-def open_model_and_video(source: Path, options: ModelOptions) -> "tuple[VideoLM, Video]":
-    """Load the model, and read the video with as many frames as it was made for."""
+def open_model(files: "ModelFiles", video: "Video | None" = None) -> "VideoLM":
+    """Say in a note what a model is and what it costs, then read its weights.
+
+    Args:
+        files: The files of the model.
+        video: The video that it will be shown; by default the costs of a usual one are told.
+
+    Raises:
+        ValueError: if the video does not fit in the model, or the weights cannot be read.
+    """
+    from probe.engine.model import ORGANISM, open_files
+
+    about = files.describe(video)
+    # The shipped model costs nothing that anybody would want to know before.
+    if files.name != ORGANISM:
+        warnings.warn(str(about), stacklevel=2)
+    return open_files(files)
+
+
+def load_model(name: str, options: LoadOptions) -> "VideoLM":
+    """Load a model by its folder, its name on the hub, or "organism"."""
+    return open_model(find_files(name, options))
+
+
+def find_model_and_video(source: Path, options: ModelOptions) -> "tuple[ModelFiles, Video]":
+    """Find the files of the model, and read the video with as many frames as it was made for."""
     from probe.video import read_video
     from probe.video.checking import check_source
 
-    check_source(source)  # a wrong file is told at once: opening a model takes seconds
-    # The model comes first, because it decides how many frames are sampled.
-    model = load_model(options.model, options)
-    frames = model.preferred_frames if options.frames is None else options.frames
-    return model, read_video(source, frames)
+    check_source(source)  # a wrong file is told at once
+    # The model comes first, because it decides how many frames are sampled; its weights come last,
+    # because they may take minutes to read.
+    files = find_files(options.model, options)
+    frames = files.preferred_frames if options.frames is None else options.frames
+    return files, read_video(source, frames)
+
+
+def open_model_and_video(source: Path, options: ModelOptions) -> "tuple[VideoLM, Video]":
+    """Read the video with as many frames as the model was made for, and load the model."""
+    files, video = find_model_and_video(source, options)
+    return open_model(files, video), video

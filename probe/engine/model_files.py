@@ -312,17 +312,26 @@ def _check_files(
     empty = Checkpoint(module, processor, family, options.pixels)
     check_grid(empty)
     return ModelFiles(
-        name, revision, folder, options, _choose_device(name, options), empty, stored, adapter
+        name, revision, folder, options, choose_device(name, options.device), empty, stored, adapter
     )
 
 
-def _choose_device(name: str, options: OpeningOptions) -> torch.device | None:
-    if options.device == SPREAD:
+def choose_device(name: str, asked: str) -> torch.device | None:
+    """Choose the device of a model; None to spread it over all there are.
+
+    Args:
+        name: The name of the model.
+        asked: The device that was asked for, "auto" or "spread".
+
+    Raises:
+        ValueError: if it cannot be used.
+    """
+    if asked == SPREAD:
         return None
-    if name == ORGANISM and options.device == BEST_DEVICE:
+    if name == ORGANISM and asked == BEST_DEVICE:
         # So small that a GPU takes longer; and its numbers stay those that are published.
         return torch.device("cpu")
-    return find_device(options.device)
+    return find_device(asked)
 
 
 def _find_adapter(name: str, folder: Path, options: OpeningOptions) -> AdapterFiles | None:

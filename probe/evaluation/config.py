@@ -5,6 +5,7 @@ from pathlib import Path
 
 from probe.datasets import DataSet, is_own, load_dataset
 from probe.engine.model import ORGANISM
+from probe.engine.opening import BEST_DEVICE
 from probe.evaluation.candidates import Candidates, Detected, Proposed
 from probe.evaluation.methods import Grounding, Lens, Method, find_method
 from probe.evaluation.rules import RuleNames
@@ -48,7 +49,7 @@ class EvaluationConfig:
 
     model: str = ORGANISM
     revision: str | None = None
-    device: str = "cpu"
+    device: str = BEST_DEVICE
     dtype: str = "auto"
     attention: str = "sdpa"
     quantize: str | None = None
@@ -57,6 +58,9 @@ class EvaluationConfig:
 
     pixels: int | None = None
     """The most pixels that are kept of a frame; None for as many as its authors document."""
+
+    adapter: str | None = None
+    """Folder or name on the hub of a LoRA adapter; None for the model as it is."""
 
     frames: int | None = None
     """Frames to sample; None for as many as the model wants."""

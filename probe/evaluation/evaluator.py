@@ -93,6 +93,7 @@ class Evaluator:
             attention=config.attention,
             quantize=config.quantize,
             chat_template=config.chat_template,
+            adapter=config.adapter,
             pixels=config.pixels,
         )
         return cls(config, dataset, model)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from probe.datasets import is_own
+from probe.engine.model_files import choose_device
 from probe.evaluation.config import EvaluationConfig
 from probe.files import write_text
 from probe.grounding.answers import library_versions
@@ -22,7 +23,7 @@ from probe.strict_json import parse_json
 def describe_environment(config: EvaluationConfig) -> dict[str, Any]:
     """Describe machine, process and versions: what may differ between starts of one run."""
     return {
-        **describe_machine(config.device),
+        **describe_machine(str(choose_device(config.model, config.device) or config.device)),
         # A file of the user's own, whose folder is not in its name.
         "dataset": str(Path(config.dataset).absolute()) if is_own(config.dataset) else None,
         "root": None if config.root is None else str(config.root.absolute()),

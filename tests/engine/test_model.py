@@ -117,7 +117,7 @@ def test_fewer_bits_are_read_or_refused_without_their_package(video, bits):
 
 
 def test_a_model_spread_over_what_there_is_reads_the_same(tiny, tiny_folder, video):
-    spread = load(tiny_folder, dtype="float32", device="auto")
+    spread = load(tiny_folder, dtype="float32", device="spread")
     one, other = (model.watch(video).read("What jumps?")[0] for model in (tiny, spread))
     assert_equal_up_to_rounding(other.attention, one.attention)
 

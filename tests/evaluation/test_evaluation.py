@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_a_line_is_scored_by_what_is_written_in_it(whole, evaluator):
 def test_the_summary_holds_the_means_of_the_lines_with_their_intervals(whole):
     summary = json.loads((whole / "summary.json").read_text())
     figures = summary["figures"]["all"]
-    scores = [result.score for result in read_run(whole).results.values()]
+    scores: list[Any] = [result.score for result in read_run(whole).results.values()]
     assert figures["m_viou"]["mean"] == pytest.approx(np.mean([one.viou for one in scores]))
     assert figures["viou_at_03"]["mean"] == np.mean([one.viou > 0.3 for one in scores])
     assert figures["m_tiou"]["low"] <= figures["m_tiou"]["mean"] <= figures["m_tiou"]["high"]
@@ -316,7 +317,7 @@ def test_what_is_missing_is_listed_and_counts_as_zero(command, tmp_path):
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["failed"] == ["7_a.b-c.mp4"]
     assert summary["remarked"] == ["8_a.b-c.mp4"]
-    scores = [result.score.tiou for result in read_run(tmp_path / "run").results.values()]
+    scores: list[Any] = [result.score.tiou for result in read_run(tmp_path / "run").results.values()]
     assert scores[0] == 0
     assert summary["figures"]["all"]["m_tiou"]["mean"] == pytest.approx(sum(scores) / 3)
 
@@ -365,7 +366,7 @@ def test_tracks_are_read_from_a_folder_by_the_videos_names(organism, tmp_path):
         (("shapes-val", "--threads", "0"), "at least 1"),
         (("shapes-val", "--threads", "2", "--ray", "local"), "leave out one of them"),
         (("shapes-val", "--ray", "local", "--workers", "999"), "999 workers are too many"),
-        (("shapes-val", "--ray", "local", "--device", "auto"), "give 'cuda'"),
+        (("shapes-val", "--ray", "local", "--device", "spread"), "give 'cuda'"),
     ],
 )
 def test_wrong_use_is_one_line_and_starts_no_run(command, tmp_path, words, reason):
