@@ -24,9 +24,10 @@ class CellPlaces:
     def __str__(self) -> str:
         if self.distinct == self.cells:
             return f"{self.distinct} of {self.cells} cells have a position of their own"
+        times = "one time" if self.moments == 1 else f"{self.moments} times"
         return (
             f"{self.distinct} distinct positions of {self.cells} cells: {self.frames} map frames "
-            f"share {self.moments} times"
+            f"share {times}"
         )
 
     def to_dict(self) -> dict[str, int]:

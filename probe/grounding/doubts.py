@@ -34,9 +34,6 @@ PLAIN = 15.0
 """Levels of colour, of 255, by which most of a plain background may vary: the noisy ones of the
 shipped model's clips vary by 10, those of photos by 27 and more."""
 
-HIDDEN = 0.01
-"""Share of the frame that the model must not see to be told of; less is the rounding of pixels."""
-
 DISAGREEING = 0.0
 """Correlation of the maps of both frame orders below which they show different things."""
 
@@ -182,9 +179,10 @@ def find_shared_times(evidence: Evidence) -> Iterator[str]:
     """Tell whether the model gives several frames the same place in time."""
     places = evidence.places
     if places is not None and places.moments < places.frames:
+        count = "one place" if places.moments == 1 else f"{places.moments} places"
         yield (
-            f"the model has {places.moments} places in time for the {places.frames} frames of its "
-            "map: it cannot tell when one is from another that shares its place"
+            f"the model has {count} in time for the {places.frames} frames of its map: it cannot "
+            "tell by their time those that share one"
         )
 
 

@@ -46,8 +46,8 @@ def test_a_doubt_says_that_frames_share_their_time(qwen):
     track = Tube(np.arange(10), np.tile([4.0, 4.0, 30.0, 30.0], (10, 1)))
     short, long = (ground(qwen, lasting(s), "the red circle", [track]).doubts for s in (0.5, 30.0))
     assert [doubt for doubt in short if "places in time" in doubt] == [
-        "the model has 1 places in time for the 5 frames of its map: it cannot tell when one is "
-        "from another that shares its place"
+        "the model has one place in time for the 5 frames of its map: it cannot tell by their time "
+        "those that share one"
     ]
     assert not [doubt for doubt in long if "places in time" in doubt]
 
@@ -55,7 +55,7 @@ def test_a_doubt_says_that_frames_share_their_time(qwen):
 def test_check_model_tells_how_many_positions_there_are(qwen, command):
     short = check_model(qwen, lasting(0.5))
     assert short.passed
-    assert str(short.places) == "15 distinct positions of 75 cells: 5 map frames share 1 times"
+    assert str(short.places) == "15 distinct positions of 75 cells: 5 map frames share one time"
     assert short.to_dict()["positions"]["moments"] == 1
     _, told, _ = command("check-model", "organism")
     (line,) = [line for line in told.splitlines() if line.startswith("note   positions ")]
