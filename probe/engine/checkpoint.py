@@ -128,13 +128,16 @@ class Checkpoint:
         """The ids of yes and no."""
         return answer_ids(self.processor.tokenizer)
 
-    def writer(self, before: int, tail: str = "") -> PromptWriter:
+    def writer(self, before: int, tail: str = "", closing: int = 0) -> PromptWriter:
         """Make the writer of questions after `before` tokens of video and template.
 
-        `tail` is what the processor writes after the last visual token.
+        `tail` is what the processor writes after the last visual token, of which the first
+        `closing` tokens belong to the video.
         """
         max_tokens = max(0, self.context - before)
-        return PromptWriter(self.processor, self.family, self.placeholder, max_tokens, tail)
+        return PromptWriter(
+            self.processor, self.family, self.placeholder, max_tokens, tail, closing
+        )
 
     def process(self, video: Video, text: str) -> Inputs:
         """Make the model's inputs of a video and a text, by the checkpoint's own processor."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from probe.engine.layer_plan import LayerPlan
@@ -32,6 +32,20 @@ def found_masks(given: Any, plan: LayerPlan, end: int) -> dict[str, Tensor]:
     return {kind: mask for kind, mask in kept.items() if mask is not None}
 
 
+def find_end(given: Any, plan: LayerPlan, visual: Int[Tensor, " visual"]) -> int:
+    """Find the position after the last token that visual tokens see, or after the last of them.
+
+    Some models close the video with a mark that all of its tokens see, as if it were one of them.
+    """
+    end = int(visual[-1]) + 1
+    by_kind = given if isinstance(given, Mapping) else dict.fromkeys(plan.masks, given)
+    for mask in by_kind.values():
+        if isinstance(mask, Tensor) and mask.ndim == 4:
+            seen = _as_truth(mask[0, 0, :end]).any(dim=0)
+            end = max(end, int(seen.nonzero().max()) + 1)
+    return end
+
+
 def as_argument(mask: Bool[Tensor, "*batch token position"], attention: str, dtype: Any) -> Any:
     """Write a mask as an implementation of attention takes it: truth values, or terms of a sum."""
     if attention != "eager":
@@ -39,6 +53,11 @@ def as_argument(mask: Bool[Tensor, "*batch token position"], attention: str, dty
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(
         ~mask, torch.finfo(dtype).min
     )
+
+
+def _as_truth(mask: Tensor) -> Bool[Tensor, "*axes"]:
+    """Write a mask as truth values: one of numbers is added to the products, 0 where it is seen."""
+    return mask if mask.dtype == torch.bool else mask >= 0
 
 
 def _as_bool(mask: Any, end: int) -> Tensor | None:
@@ -53,8 +72,6 @@ def _as_bool(mask: Any, end: int) -> Tensor | None:
             f"the decoder of this checkpoint takes 'attention_mask' ({form}), which the engine "
             f"cannot carry from the video to its questions; its attention would not be exact"
         )
-    cut = mask[0, 0, :end, :end]
-    # A mask of numbers is added to the products: 0 where a token is seen.
-    seen = cut if cut.dtype == torch.bool else cut >= 0
+    seen = _as_truth(mask[0, 0, :end, :end])
     plain = torch.ones_like(seen).tril()
     return None if torch.equal(seen, plain) else seen

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int, Num, Shaped
 from torch import Tensor
 
 from probe.engine.layer_plan import LayerPlan
-from probe.engine.masks import Masks, found_masks
+from probe.engine.masks import Masks, find_end, found_masks
 from probe.engine.questions import PackedQuestions, QuestionTokens
 
 REPEATED = (
@@ -85,6 +85,9 @@ class Prefix:
     tail: str = ""
     """Text that the processor writes after the last visual token, before the template goes on."""
 
+    closing: int = 0
+    """The number of its tokens after the last visual one: those that visual tokens see."""
+
     def __len__(self) -> int:
         return len(self.embeddings)
 
@@ -101,13 +104,15 @@ class Prefix:
         Args:
             keywords: The keyword arguments of the call.
             plan: The layers of the decoder.
-            visual: Positions of all placeholders of the video; the prefix ends with the last.
+            visual: Positions of all placeholders of the video; the prefix ends with the last, or
+                with the last token that they see.
             tail: Text that the processor writes after the last visual token.
 
         Raises:
             ValueError: if the decoder takes an input that the engine cannot carry.
         """
-        embeddings, end = keywords["inputs_embeds"][0], int(visual[-1]) + 1
+        embeddings, mask = keywords["inputs_embeds"][0], keywords.get("attention_mask")
+        end = find_end(mask, plan, visual)
         positions = keywords.get("position_ids")
         # Most decoders count for themselves if no positions are given. The engine always gives
         # them: a decoder that starts in the middle of a sequence would count from its cache.
@@ -126,8 +131,9 @@ class Prefix:
             deepstack=deepstack,
             others={name: values[:end] for name, values in further.items()},
             text={name: values[end:] for name, values in further.items()},
-            masks=found_masks(keywords.get("attention_mask"), plan, end),
+            masks=found_masks(mask, plan, end),
             tail=tail,
+            closing=end - int(visual[-1]) - 1,
         )
 
     def inputs(self, first: int = 0) -> dict[str, Any]:

@@ -82,7 +82,8 @@ class View:
     @cached_property
     def writer(self) -> PromptWriter:
         """The writer of questions after this video."""
-        return self.checkpoint.writer(len(self.prefix), self.prefix.tail)
+        prefix = self.prefix
+        return self.checkpoint.writer(len(prefix), prefix.tail, prefix.closing)
 
     @cached_property
     def reader(self) -> Reader:
