@@ -8,6 +8,7 @@ of them touches its peak; these come from the model, and are not among the candi
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from itertools import chain
 from statistics import fmean
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from probe.evaluation.candidates import Finder
 from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.evaluator import make_failed, score_prediction
 from probe.evaluation.faults import explain_failure
+from probe.evaluation.groups import group_queries
 from probe.evaluation.methods import Prediction, centred_span, find_largest
 from probe.evaluation.runner import FIGURES, format_unknown
 from probe.grounding.queries import decompose
@@ -122,20 +124,21 @@ def measure_chance(
     protocol = config.protocol or dataset.protocol
     prepare = _Preparer(config, dataset, finder, frames)
     names = dataset.ids[:limit]
-    expected: list[Expectations] = []
+    expected: dict[int, Expectations] = {}
     counts: list[int] = []
-    failed: dict[str, str] = {}
-    for index, name in enumerate(make_bar(names, unit="query", leave=False) if progress else names):
+    failed: dict[int, str] = {}
+    order = list(chain.from_iterable(group_queries(dataset, range(len(names)))))
+    for index in make_bar(order, unit="query", leave=False) if progress else order:
         try:
             sample, footage, tracks = prepare(index)
         except Exception as failure:  # noqa: BLE001  told with the reason, as a run does
             # As in a run: a query that cannot be answered counts as zero and is never left out.
-            failed[name] = explain_failure(failure, name)
-            worst = make_failed(dataset, index, failed[name]).score
-            expected.append(dict.fromkeys(GUESSES, _expect_figures([worst])))
+            failed[index] = explain_failure(failure, names[index])
+            worst = make_failed(dataset, index, failed[index]).score
+            expected[index] = dict.fromkeys(GUESSES, _expect_figures([worst]))
             continue
         counts.append(len(tracks))
-        expected.append(_expect(sample, footage, tracks, protocol))
+        expected[index] = _expect(sample, footage, tracks, protocol)
     return Chance(
         dataset=config.dataset_name,
         candidates=finder.describe()["from"],
@@ -145,8 +148,12 @@ def measure_chance(
         queries=len(names),
         of=len(dataset),
         tracks=sum(counts) / len(names),
-        failed=failed,
-        figures={guess: _summarise([one[guess] for one in expected]) for guess in GUESSES},
+        failed={names[index]: failed[index] for index in sorted(failed)},
+        # In the order of the data set, in which intervals are drawn again and again.
+        figures={
+            guess: _summarise([expected[index][guess] for index in sorted(expected)])
+            for guess in GUESSES
+        },
     )
 
 
@@ -166,7 +173,7 @@ class _Preparer:
     _read: Callable[[Recording, int], Footage] = field(
         default_factory=lambda: lru_cache(maxsize=1)(read_recording)
     )
-    """Keeps the last recording, since queries about one video follow each other."""
+    """Keeps the last recording: queries about one video are prepared in a row."""
 
     def __call__(self, index: int) -> tuple[Sample, Footage, tuple[Tube, ...]]:
         sample = self.dataset[index]
