@@ -1,5 +1,6 @@
 """Concept trackers: models that take a phrase and give the tracks of all that it names."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,28 +94,47 @@ class ConceptTracker:
         model, processor = self.opened.model, self.opened.processor
         session = processor.init_video_session(inference_device=model.device, dtype=model.dtype)
         processor.add_text_prompt(session, [*phrases])
-        reach = read_reach(model.config.tracker_config)
         gathered: dict[int, Sighting] = {}
+        for frame, output, confused in self._propagate(session, pictures):
+            size = [*pictures[frame].shape[:2]]
+            seen = processor.postprocess_outputs(session, output, [size])
+            for number, phrase, score, mask in _list_seen(seen):
+                if number not in confused:
+                    sighting = gathered.setdefault(number, Sighting(phrase, score, {}))
+                    sighting.masks[frame] = mask
+        return [*gathered.values()]
+
+    def _propagate(
+        self, session: Any, pictures: Mapping[int, Pixels]
+    ) -> Iterator[tuple[int, Any, set[int]]]:
+        """Run the model on one picture after the other, and give its outputs with a delay.
+
+        While outputs are held back, tracks may still be withdrawn. They must be before the masks
+        are read, since overlapping objects compete for pixels.
+
+        Returns:
+            Source frame, output of the model, and the objects whose masks are confused in it.
+        """
+        model = self.opened.model
+        reach = read_reach(model.config.tracker_config)
+        # The number of pictures, without the pictures: how far the tracker looks depends on it.
+        session.processed_frames = dict.fromkeys(range(len(pictures)))
+        held: deque[tuple[int, Any, set[int]]] = deque()
         for place, (frame, picture) in enumerate(pictures.items()):
             known = set(session.obj_ids)
-            pixels = self.opened.prepare(picture)["pixel_values"][0]
-            session.add_new_frame(pixels, place)
+            session.add_new_frame(self.opened.prepare(picture)["pixel_values"][0], place)
             # Not as a stream, for which tracks are never withdrawn.
             output = model(session, frame_idx=place)
-            del session.processed_frames[place]
+            session.processed_frames[place] = None  # one picture at a time is enough
             forget_results(session, {place}, reach)
-            withdrawn = known - set(session.obj_ids)
-            seen = processor.postprocess_outputs(session, output, [[*picture.shape[:2]]])
-            for number, phrase, score, mask in _list_seen(seen):
-                # Where a track is withdrawn, transformers 5.23 gives masks of other tracks to those
-                # that are left (`build_outputs` counts without it): that picture is left out.
-                if withdrawn and number in known:
-                    continue
-                sighting = gathered.setdefault(number, Sighting(phrase, score, {}))
-                sighting.masks[frame] = mask
-            for number in output.removed_obj_ids:
-                gathered.pop(number, None)
-        return [*gathered.values()]
+            session.hotstart_removed_obj_ids.update(output.removed_obj_ids)
+            # When a track is withdrawn, `build_outputs` of transformers 5.23 gives the masks of
+            # this picture to the wrong ones of those that were there before.
+            withdrawn = known & output.removed_obj_ids
+            held.append((frame, output, known if withdrawn else set()))
+            if len(held) >= max(1, model.config.hotstart_delay):
+                yield held.popleft()
+        yield from held
 
 
 def _list_seen(seen: Mapping[str, Any]) -> Iterator[tuple[int, str, float, Mask]]:

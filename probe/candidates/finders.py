@@ -176,7 +176,7 @@ def check_class(finder: DetectorModel, phrase: str) -> None:
     similar = find_similar(phrase, names)
     hint = "" if similar is None else f"did you mean {similar!r}? "
     raise ValueError(
-        f"{finder.name}: {finder.kind.title} knows no class {phrase!r}; {hint}Its classes are "
+        f"{finder.name}: {finder.kind.title} knows no class {phrase!r}; {hint}it knows "
         f"{_shorten(names)}"
     )
 
