@@ -64,7 +64,7 @@ def test_questions_are_written_as_the_processor_writes_them(model, view):
     for question in QUESTIONS:
         ids = plain_inputs(model, question)["input_ids"][0]
         (marked,) = torch.nonzero(ids == model.checkpoint.placeholder, as_tuple=True)
-        behind = ids[int(marked[-1]) + 1 :].tolist()
+        behind = ids[int(marked[-1]) + 1 + view.prefix.closing :].tolist()
         prompt = view.writer.write(question)
         assert list(prompt.ids) == behind
         assert len(view.prefix) == len(ids) - len(behind)

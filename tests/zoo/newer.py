@@ -24,7 +24,7 @@ def _molmo2() -> tuple[str, Any, Any]:
         *marks.values(), *more, image_token="<|image|>", video_token="<|video|>"
     )
     eyes = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "hidden_size": 32,
-            "intermediate_size": 64}  # fmt: skip
+            "intermediate_size": 64, "initializer_range": 0.2}  # fmt: skip
     config = hf.Molmo2Config(
         vision_config={
             **eyes, "num_hidden_layers": 2, "patch_size": 4, "image_size": [36, 36],
