@@ -77,7 +77,7 @@ def _growing(view: View, question: str, choose: Choose, said: list[int]) -> Iter
     """Write token after token, each read once after all before it."""
     decoder, reader = view.decoder, view.reader
     cache = growing_cache(view.cache.past(view.checkpoint.depth), decoder.plan)
-    with decoder.attending(decoder.asking):
+    with decoder.calls.for_questions():
         read = 0
         while True:
             *_, tokens = reader.pack([question], list(said) or None)

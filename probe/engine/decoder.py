@@ -5,9 +5,8 @@ skipped; a pass ends as soon as what is asked for has been computed.
 """
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any
 
@@ -18,13 +17,13 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 from probe.engine.blank_video import check_grid
+from probe.engine.calls import Calls
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.early_stops import early_stop
 from probe.engine.families import Inputs
 from probe.engine.interventions import Edits, visible_positions
 from probe.engine.layer_plan import LayerPlan
-from probe.engine.masks import Masks, as_argument
-from probe.engine.past import Past, as_past, reading_cache, recording_cache
+from probe.engine.past import Past, as_past, recording_cache
 from probe.engine.prefix import Prefix, TokenInputs
 from probe.engine.questions import AttentionSelection, QuestionTokens
 from probe.engine.traced_layers import TracedLayer, attention_call_name
@@ -41,6 +40,7 @@ class Decoder:
     def __init__(self, checkpoint: Checkpoint) -> None:
         checkpoint.module.eval().requires_grad_(False)
         self.checkpoint = checkpoint
+        self.calls = Calls(checkpoint)
         self.handle: Any = nnsight.NNsight(checkpoint.module)
 
     @property
@@ -57,22 +57,14 @@ class Decoder:
         """Return one layer, for use inside a trace."""
         return TracedLayer(self.layers[index])
 
-    @cached_property
+    @property
     def plan(self) -> LayerPlan:
         """The layers of the decoder and what each of them does."""
-        return LayerPlan.of(self.checkpoint.decoder, self.checkpoint.decoder.config)
+        return self.calls.plan
 
-    @property
-    def attention(self) -> str:
-        """The implementation that computes attention, such as "sdpa"."""
-        return self.checkpoint.decoder.config._attn_implementation
-
-    @property
-    def asking(self) -> str:
-        """The implementation that questions are read with."""
-        # Flash attention takes no mask, which packed questions need; for these few rows sdpa is
-        # fast enough. A few models have only the eager one.
-        return "sdpa" if self.checkpoint.decoder._supports_sdpa else "eager"
+    def attending(self, implementation: str) -> AbstractContextManager[None]:
+        """Compute the decoder's attention by another implementation for a while."""
+        return self.calls.attending(implementation)
 
     def read_video(self, inputs: Inputs, tail: str = "") -> Prefix:
         """Run the vision tower once, and stop where the decoder starts.
@@ -84,7 +76,7 @@ class Decoder:
         Raises:
             ValueError: if the decoder takes an input that the engine cannot carry.
         """
-        keywords = self._called_with(inputs)
+        keywords = _find_call(self, inputs)
         marked = inputs["input_ids"][0] == self.checkpoint.placeholder
         return Prefix.of_call(keywords, self.plan, torch.nonzero(marked)[:, 0], tail)
 
@@ -98,35 +90,21 @@ class Decoder:
         if not names:
             return {}
         asked = torch.tensor([list(ids)], device=self.checkpoint.device)
-        keywords = self._called_with({"input_ids": asked})
+        keywords = _find_call(self, {"input_ids": asked})
         return {name: keywords[name][0] for name in names}
-
-    def _called_with(self, inputs: Inputs) -> dict[str, Any]:
-        """Find the keyword arguments with which the model calls its decoder."""
-        with early_stop() as stop, self.handle.trace(**inputs):
-            keywords = nnsight.save(dict(self.traced.inputs[1]))
-            stop()
-        return keywords
 
     def states_entering(self, prefix: Prefix, layer: int) -> Float[Tensor, "token hidden"]:
         """Compute the states that enter a decoder layer; nothing at or above it runs."""
-        return self._states_entering(layer, {**self._reading(prefix), "use_cache": False})[0]
+        given = {**self.calls.reading(prefix), "use_cache": False}
+        return _find_states(self, layer, given)[0]
 
     def question_states_entering(
         self, past: Past, questions: QuestionTokens, layer: int
     ) -> Float[Tensor, "token hidden"]:
         """Compute the states of questions that enter a decoder layer; nothing above runs."""
-        with self.attending(self.asking):
-            states = self._states_entering(layer, self._asking_after(past, questions))
+        with self.calls.for_questions():
+            states = _find_states(self, layer, self.calls.after(past, questions))
         return questions.packed.gather(states)
-
-    def _states_entering(
-        self, layer: int, given: Mapping[str, Any]
-    ) -> Float[Tensor, "row token hidden"]:
-        with early_stop() as stop, self.traced.trace(**given):
-            states = nnsight.save(self.layers[layer].input)
-            stop()
-        return states
 
     def prefill(
         self,
@@ -151,7 +129,7 @@ class Decoder:
         last = max(set(range(depth)) - set(self.plan.sharing))
         # A cache that records is filled here; what is read after it is a cache that never grows.
         cache = recording_cache(self.plan)
-        given = {**self._reading(prefix, first), "past_key_values": cache, "use_cache": True}
+        given = {**self.calls.reading(prefix, first), "past_key_values": cache, "use_cache": True}
         with early_stop() as stop, self.traced.trace(**given):
             for index in range(first):
                 # A skipped layer hands on what it is told; only the last one's counts.
@@ -188,8 +166,8 @@ class Decoder:
             Rows of attention after the edits, by layer, and the last states; both are
             differentiable in what prefix and edits carry.
         """
-        given = self._asking_after(past, questions)
-        with self.attending(self.asking), self.traced.trace(**given):
+        given = self.calls.after(past, questions)
+        with self.calls.for_questions(), self.traced.trace(**given):
             for index in range(questions.first):
                 self.layers[index].skip(questions.packed.spread(questions.states))
             rows = nnsight.save(self._edit_and_read(questions, selection, edits))
@@ -207,8 +185,12 @@ class Decoder:
         top = max(selection.layers)
         # An edit above the last layer would make the trace wait for a layer that never runs.
         edits = {layer: parts for layer, parts in edits.items() if layer <= top}
-        given = self._asking_after(past, questions)
-        with self.attending(self.asking), early_stop() as stop, self.traced.trace(**given):
+        given = self.calls.after(past, questions)
+        with (
+            self.calls.for_questions(),
+            early_stop() as stop,
+            self.traced.trace(**given),
+        ):
             rows = nnsight.save(self._edit_and_read(questions, selection, edits))
             stop()
         return rows
@@ -220,7 +202,7 @@ class Decoder:
         Returns:
             The last state of the last token.
         """
-        given = self._asking(cache, tokens)
+        given = self.calls.going_on(cache, tokens)
         return self.checkpoint.decoder(**given).last_hidden_state[0, -1]
 
     def _edit_and_read(
@@ -239,54 +221,12 @@ class Decoder:
             layer, parts = self.layer(index), edits.get(index, ())
             layer.edit_states(packed, parts)
             if index in seen:
-                layer.limit(packed, seen[index], self.asking)
+                layer.limit(packed, seen[index], self.calls.asking)
             if index in selection.layers:
                 visible = seen.get(index, masks[index][None])
                 rows.append(layer.read_rows(packed, visible, selection))
             layer.edit_outputs(packed, parts)
         return rows
-
-    def _reading(self, prefix: Prefix, first: int = 0) -> dict[str, Any]:
-        """Make the keyword arguments with which a prefix is read, from some layer on."""
-        given = prefix.inputs(first)
-        # A decoder that is given no mask makes its own.
-        if prefix.masks:
-            given["attention_mask"] = self._as_argument(prefix.masks)
-        return given
-
-    def _asking_after(self, past: Past, questions: QuestionTokens) -> dict[str, Any]:
-        """Make the keyword arguments with which questions are read after a past."""
-        return self._asking(reading_cache(past, self.plan, len(questions.packed.rows)), questions)
-
-    def _asking(self, cache: Cache, questions: QuestionTokens) -> dict[str, Any]:
-        """Make the keyword arguments with which questions are read after what is in a cache."""
-        packed = questions.packed
-        axes = packed.spread(questions.positions.T).movedim(2, 0)
-        # A token that fills up a row sees everything: no share can be computed of nothing.
-        masks = {
-            kind: as_argument(
-                packed.spread(mask, fill=1.0)[:, None], self.asking, self.checkpoint.dtype
-            )
-            for kind, mask in questions.masks.items()
-        }
-        return {
-            "inputs_embeds": packed.spread(questions.embeddings),
-            "position_ids": axes[0] if len(axes) == 1 else axes,
-            "attention_mask": self.plan.argument(masks),
-            **{name: packed.spread(values) for name, values in questions.others.items()},
-            "past_key_values": cache,
-            "use_cache": True,
-        }
-
-    def _as_argument(self, masks: Masks) -> Any:
-        """Arrange masks of one row as the decoder takes them."""
-        written = {
-            kind: as_argument(
-                mask.to(self.checkpoint.device)[None, None], self.attention, self.checkpoint.dtype
-            )
-            for kind, mask in masks.items()
-        }
-        return self.plan.argument(written)
 
     def eager_rows(
         self, inputs: Inputs, first: int, columns: Int[Tensor, " visual"]
@@ -312,11 +252,12 @@ class Decoder:
 
     def trace(self, row: Prefix) -> Any:
         """Open one plain pass of everything after the vision tower: nnsight's own `trace`."""
-        return self.handle.trace(fn=self._forward, **self._reading(row))
+        checkpoint = self.checkpoint
 
-    def _forward(self, **inputs: Any) -> Float[Tensor, "batch token word"]:
-        hidden = self.checkpoint.decoder(**inputs, use_cache=False).last_hidden_state
-        return self.checkpoint.head(hidden)
+        def forward(**inputs: Any) -> Float[Tensor, "batch token word"]:
+            return checkpoint.head(checkpoint.decoder(**inputs).last_hidden_state)
+
+        return self.handle.trace(fn=forward, **self.calls.reading(row), use_cache=False)
 
     def forward_checkpointed(
         self, row: Prefix, added: Mapping[int, Float[Tensor, "token hidden"]]
@@ -325,8 +266,12 @@ class Decoder:
 
         Nothing is cached: the backward pass computes each layer again from what entered it.
         """
-        given = {**self._reading(row), "use_cache": False}
-        with self.attending(self.asking), self._checkpointing(), self.traced.trace(**given):
+        given = {**self.calls.reading(row), "use_cache": False}
+        with (
+            self.calls.for_questions(),
+            self.calls.checkpointing(),
+            self.traced.trace(**given),
+        ):
             for index in sorted(added):
                 layer = self.layers[index]
                 rest = (0, 0, 0, len(row) - len(added[index]))
@@ -334,40 +279,6 @@ class Decoder:
                 layer.input = layer.input + shown.to(layer.input.device)
             hidden = nnsight.save(self.traced.output.last_hidden_state)
         return hidden[0]
-
-    @contextmanager
-    def _checkpointing(self) -> Iterator[None]:
-        """Let the backward pass of passes made now compute each layer again."""
-        module, layers = self.checkpoint.module, self.checkpoint.decoder.layers
-        module.activation_checkpointing_enable()
-        # transformers lets the embeddings require gradients for this; a latent prompt is added
-        # later and needs none of them.
-        module.disable_input_require_grads()
-        for layer in layers:
-            # transformers checkpoints in training mode only. The flag of the layer is enough; the
-            # modules inside keep theirs, so no dropout becomes active.
-            layer.training = True
-        try:
-            yield
-        finally:
-            for layer in layers:
-                layer.training = False
-            module.activation_checkpointing_disable()
-
-    @contextmanager
-    def attending(self, implementation: str) -> Iterator[None]:
-        """Compute the decoder's attention by another implementation for a while."""
-        before = self.attention
-        if implementation == before:
-            yield
-            return
-        # Of the decoder alone: the vision tower has its own, and has run already.
-        choose = self.checkpoint.decoder.set_attn_implementation
-        choose(implementation)
-        try:
-            yield
-        finally:
-            choose(before)
 
     def check(self) -> None:
         """Refuse a checkpoint that is not built as its family's entry says.
@@ -387,3 +298,21 @@ class Decoder:
                 f"this checkpoint is not built like a {model_type} model: {failure}"
             ) from failure
         check_grid(self.checkpoint)
+
+
+def _find_call(decoder: Decoder, inputs: Inputs) -> dict[str, Any]:
+    """Find the keyword arguments with which the model calls its decoder."""
+    with early_stop() as stop, decoder.handle.trace(**inputs):
+        keywords = nnsight.save(dict(decoder.traced.inputs[1]))
+        stop()
+    return keywords
+
+
+def _find_states(
+    decoder: Decoder, layer: int, given: Mapping[str, Any]
+) -> Float[Tensor, "row token hidden"]:
+    """Find the states that enter a layer in a pass with these arguments."""
+    with early_stop() as stop, decoder.traced.trace(**given):
+        states = nnsight.save(decoder.layers[layer].input)
+        stop()
+    return states

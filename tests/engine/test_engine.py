@@ -149,7 +149,7 @@ def test_the_way_attention_is_computed_changes_nothing(tiny, tiny_folder, video)
         assert_equal_up_to_rounding(other.attention, one.attention)
         assert_equal_up_to_rounding(other.logits, one.logits)
     text = eager_model.checkpoint.config.get_text_config()
-    assert text._attn_implementation == eager_model.decoder.attention == "eager"
+    assert text._attn_implementation == eager_model.decoder.calls.attention == "eager"
 
 
 @pytest.mark.parametrize("layer", [0, 2])
