@@ -22,6 +22,7 @@ EXHAUSTIVE = frozenset(
         "test_grammar.py",
         "test_help.py",
         "test_hostile_checkpoints.py",
+        "test_models_page.py",
         "test_modes.py",
         "test_program.py",
         "test_sources.py",
