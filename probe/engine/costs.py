@@ -9,6 +9,7 @@ from probe.engine.checkpoint import Checkpoint
 from probe.engine.grids import VisualGrid
 from probe.engine.layer_plan import FULL, SLIDING, cache_kinds
 from probe.engine.pixels import suggest_fewer
+from probe.video import Video
 
 NOTED_TOKENS, NOTED_BYTES = 5_000, 10**9
 """Visual tokens, and bytes of their keys and values, from which the cost is told: about twice the
@@ -33,6 +34,25 @@ def tell_cost(checkpoint: Checkpoint, grid: VisualGrid, stacklevel: int) -> None
         f"take about {size / 1e9:.1f} GB: for less, {suggest_fewer(checkpoint.settings)}",
         stacklevel=stacklevel + 1,
     )
+
+
+def check_length(name: str, checkpoint: Checkpoint, video: Video, tokens: int) -> None:
+    """Refuse a video that makes more tokens than the model has room for.
+
+    Args:
+        name: The name of the model.
+        checkpoint: The checkpoint that reads the video.
+        video: The video.
+        tokens: The number of tokens that it makes, with the text around it.
+
+    Raises:
+        ValueError: if they are too many.
+    """
+    if tokens > checkpoint.context:
+        raise ValueError(
+            f"{len(video)} frames make {tokens} tokens but {checkpoint.context} fit in the "
+            f"context of {name}; {suggest_fewer(checkpoint.settings)}"
+        )
 
 
 def measure_keys(text: Any, dtype: torch.dtype, tokens: int) -> int:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from probe.engine.checkpoint import Checkpoint
-from probe.engine.costs import measure_keys, width
+from probe.engine.costs import check_length, measure_keys, width
 from probe.engine.families import Inputs
 from probe.engine.sizes import ModelSizes, VisionSizes
 from probe.video import Video, count_frames
@@ -112,12 +112,15 @@ def describe_checkpoint(
             `place` and `weights`.
 
     Raises:
-        ValueError: if the processor refuses the video.
+        ValueError: if the processor refuses the video, or it does not fit in the model.
     """
     shown = _make_blank(checkpoint) if video is None else video
     seeing = checkpoint.for_video(shown)
     inputs = seeing.process(shown, seeing.writer(before=0).text("?"))
-    grid, tokens = seeing.grid(shown, inputs).shape, inputs["input_ids"].shape[1]
+    tokens = inputs["input_ids"].shape[1]
+    if video is not None:
+        check_length(found["name"], seeing, video, tokens)
+    grid = seeing.grid(shown, inputs).shape
     sizes, text = measure_sizes(checkpoint), checkpoint.config.get_text_config()
     seen = sizes.vision_flops(grid[0], count_patches(seeing, inputs, grid), grid[1] * grid[2])
     return ModelDescription(
@@ -219,7 +222,9 @@ def _measure_vision(module: Any, decoder: nn.Module) -> VisionSizes:
     stacks = [
         part
         for part in module.modules()
-        if isinstance(part, nn.ModuleList | nn.Sequential) and len(part) and part not in inside
+        if isinstance(part, nn.ModuleList | nn.Sequential)
+        and part not in inside
+        and len({type(inner) for inner in part}) == 1
     ]
     sizes = [sum(weight.numel() for _, weight in _matrices(part)) for part in stacks]
     stacked = {inner for part in stacks for inner in part.modules()}

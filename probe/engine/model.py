@@ -8,13 +8,13 @@ from typing import Any
 
 from probe.engine.adapters import Adapter, find_active
 from probe.engine.checkpoint import Checkpoint
-from probe.engine.costs import tell_cost
+from probe.engine.costs import check_length, tell_cost
 from probe.engine.decoder import Decoder
 from probe.engine.description import ModelDescription, describe_checkpoint
 from probe.engine.in_memory import describe_quantization, freeze, open_module
 from probe.engine.model_files import ORGANISM, ModelFiles, OpeningOptions, find_model
 from probe.engine.opening import BEST_DEVICE
-from probe.engine.pixels import choose_pixels, suggest_fewer
+from probe.engine.pixels import choose_pixels
 from probe.engine.view import View
 from probe.video import Sampling, Video, read_video
 
@@ -113,12 +113,7 @@ class VideoLM:
         checkpoint = decoder.checkpoint
         # Templates and processors want some text; the question is cut off again.
         inputs, tail = checkpoint.process_with_tail(video, checkpoint.writer(before=0).text("?"))
-        length = inputs["input_ids"].shape[1]
-        if length > checkpoint.context:
-            raise ValueError(
-                f"{len(video)} frames make {length} tokens but {checkpoint.context} fit in the "
-                f"context of {self.name}; {suggest_fewer(checkpoint.settings)}"
-            )
+        check_length(self.name, checkpoint, video, inputs["input_ids"].shape[1])
         grid = checkpoint.grid(video, inputs)
         tell_cost(checkpoint, grid, stacklevel=2)
         return View.of(decoder, self.name, video, grid, decoder.read_video(inputs, tail))
@@ -133,7 +128,7 @@ class VideoLM:
                 360 pixels and as many frames as the model prefers.
 
         Raises:
-            ValueError: if the processor refuses the video.
+            ValueError: if the processor refuses the video, or it does not fit in the model.
         """
         if isinstance(video, str | Path):
             video = read_video(video, self.preferred_frames)

@@ -216,7 +216,7 @@ class ModelFiles:
             video: The video whose reading costs are told; by default a blank one of a usual size.
 
         Raises:
-            ValueError: if the processor refuses the video.
+            ValueError: if the processor refuses the video, or it does not fit in the model.
         """
         dtype = self.options.choose_dtype(self.stored)
         empty = replace(self.empty, module=self.empty.module.to(dtype))
