@@ -127,19 +127,23 @@ def compare_sharing(
     """Measure queries a second with shared videos and with one of its own for each query."""
     alone = copy_videos(shared, folder)
     seconds: dict[str, list[float]] = {"shared": [], "alone": []}
+    used: dict[str, list[float]] = {"shared": [], "alone": []}
     found: dict[str, list[QueryResult]] = {}
     # The first round warms up. Taking turns spreads slow moments of the machine over both.
     for _ in range(1 + (1 if options.quick else min(options.repeats, LONG_RUN_REPEATS))):
         for name, samples in (("shared", shared), ("alone", alone)):
             evaluator = open_evaluator(model, frames, method, samples)
             gc.collect()
-            start = time.perf_counter()
+            start, worked = time.perf_counter(), time.process_time()
             found[name] = list(evaluator.answer_all(range(len(samples))))
             seconds[name].append(time.perf_counter() - start)
+            used[name].append(time.process_time() - worked)
     speed = {name: len(shared) / median(runs[1:]) for name, runs in seconds.items()}
     return {
         **{f"{name}_per_second": round(value, 3) for name, value in speed.items()},
         "ratio": round(speed["shared"] / speed["alone"], 3),
+        # Of seconds of the CPU, which do not grow when others use the machine, too.
+        "cpu_ratio": round(median(used["alone"][1:]) / median(used["shared"][1:]), 3),
         "same_results": describe(found["shared"]) == describe(found["alone"]),
         "failed": sum(one.error is not None for one in found["shared"]),
         # A model of random weights may say no to a query, of which then no candidate is asked.
