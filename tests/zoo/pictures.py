@@ -92,7 +92,47 @@ def _idefics3() -> tuple[str, Any, Any]:
     return "Idefics3ForConditionalGeneration", config, processor
 
 
+def _gemma3() -> tuple[str, Any, Any]:
+    """A picture's tokens all see each other, and every second layer sees a window alone."""
+    tokenizer = make_tokenizer(
+        "<start_of_turn>",
+        "<end_of_turn>",
+        image_token="<image_soft_token>",
+        boi_token="<start_of_image>",
+        eoi_token="<end_of_image>",
+    )
+    config = hf.Gemma3Config(
+        vision_config=hf.SiglipVisionConfig(
+            patch_size=4, image_size=24, vision_use_head=False, **EYES
+        ),
+        text_config=text_config(
+            hf.Gemma3TextConfig,
+            tokenizer,
+            head_dim=16,
+            sliding_window=24,
+            layer_types=["sliding_attention", "full_attention"] * 2,
+        ),
+        mm_tokens_per_image=9,
+        image_token_index=tokenizer.image_token_id,
+        boi_token_index=tokenizer.boi_token_id,
+        eoi_token_index=tokenizer.eoi_token_id,
+    )
+    processor = hf.Gemma3Processor(
+        image_processor=hf.Gemma3ImageProcessor(size={"height": 24, "width": 24}),
+        tokenizer=tokenizer,
+        image_seq_length=9,
+        chat_template=write_template(
+            "<start_of_image>",
+            "<s><start_of_turn>user\n",
+            "<end_of_turn>\n",
+            "<start_of_turn>model\n",
+        ),
+    )
+    return "Gemma3ForConditionalGeneration", config, processor
+
+
 BUILDERS = {
+    "gemma3": _gemma3,
     "llava": _llava,
     "padded_llava": _padded_llava,
     "llava_next": _llava_next,

@@ -135,6 +135,7 @@ PICTURES = {
             language_model="model.text_model",
             processing={"do_image_splitting": False},
         ),
+        _picture("gemma3", tile_gemma3, processing={"do_pan_and_scan": False}),
         _picture("internvl", tile_internvl_picture, processing={"crop_to_patches": False}),
         *(_merging_picture(FAMILIES[name]) for name in MERGING),
     )
