@@ -6,7 +6,6 @@ from probe.engine.conformance import check_model as check_model
 from probe.video.video import read_video as read_video
 from probe.video.video import read_image as read_image
 from probe.video.video import Video as Video
-from probe.video.frame_rate import FrameRate as FrameRate
 from probe.engine.view import View as View
 from probe.engine.readings import Reading as Reading
 from probe.engine.readings import AttentionMaps as AttentionMaps
@@ -91,6 +90,7 @@ from probe.grounding.span_rules import best_span as best_span
 from probe.grounding.answers import Look as Look
 from probe.grounder import look as look
 from probe.engine.generation import write_answer as write_answer
+from probe.video.frame_rate import FrameRate as FrameRate
 from probe.engine.answering import generate as generate
 from probe.engine.kept_views import keep_views as keep_views
 from probe.evaluation.batch import ground_many as ground_many
@@ -113,7 +113,6 @@ __all__ = [
     "read_video",
     "read_image",
     "Video",
-    "FrameRate",
     "View",
     "Reading",
     "AttentionMaps",
