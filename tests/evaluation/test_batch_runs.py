@@ -1,6 +1,8 @@
 """Runs of the grounder over many queries: kept at once, resumed, and never mixed with another."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -88,6 +90,22 @@ def test_a_run_that_was_stopped_goes_on_repeats_nothing_and_ends_the_same(batch,
     outcome = run_batch(batch, tmp_path / "run", tell=told.append)
     assert not outcome.stopped
     assert sorted(line.id for line in told) == ["C", "b/b"]
+    assert files_of(tmp_path / "run") == files_of(whole)
+
+
+def test_ctrl_c_lets_the_query_in_hand_finish_and_ends_cleanly(batch, whole, tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    told = []
+
+    def press(line):
+        told.append(line)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    outcome = run_batch(batch, tmp_path / "run", tell=press)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert outcome.stopped
+    assert len(told) == len(lines_of(tmp_path / "run")) == 1
+    assert not run_batch(batch, tmp_path / "run").stopped
     assert files_of(tmp_path / "run") == files_of(whole)
 
 
