@@ -58,6 +58,9 @@ class Evidence:
     places: CellPlaces | None = None
     """Numbers of the places that map frames have in time; None if nobody counted them."""
 
+    tiled: bool = False
+    """True if the model is shown parts of the picture again, as tokens that have no cells."""
+
     threshold: float | None = None
     """The presence, in logits, from which on the thing is there by the model's calibration."""
 
@@ -91,6 +94,7 @@ def ask_parts(view: View, queries: Queries) -> Evidence:
         },
         region=view.grid.cells.region,
         places=count_places(view),
+        tiled=view.checkpoint.family.tiled,
         threshold=CALIBRATED.get(view.model),
     )
 
@@ -200,6 +204,15 @@ def find_boxes_of_whole_frame(evidence: Evidence) -> Iterator[str]:
         yield f"the chosen candidate is nearly the whole frame ({share:.0%} of it)"
 
 
+def find_tiles(evidence: Evidence) -> Iterator[str]:
+    """Tell whether the model sees more of the picture than its cells."""
+    if evidence.tiled:
+        yield (
+            "the model was shown the picture a second time, in larger tiles: no map has the "
+            "attention to them, and what is hidden from it is hidden in the whole picture alone"
+        )
+
+
 def find_busy_picture(evidence: Evidence) -> Iterator[str]:
     """Tell whether boxes were proposed for a picture without a plain background."""
     if evidence.track is None or not (evidence.proposed and evidence.video.is_still):
@@ -233,6 +246,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     find_shared_times,
     find_boxes_of_whole_frame,
     find_busy_picture,
+    find_tiles,
     find_disagreeing_orders,
 )
 """The checks in the order in which their sentences are told."""

@@ -158,3 +158,12 @@ def test_questions_name_what_is_shown_and_are_read_back():
     assert as_question("the man in this photo") == "Is there the man in this video?"
     # A picture may be in the video, too.
     assert "in the picture in" in as_question("the man in the picture")
+
+
+@pytest.mark.slow
+def test_tiles_of_a_picture_are_a_doubt(clip, tmp_path):
+    said = "shown the picture a second time"
+    for family in ("llava", "llava_next"):
+        save_tiny(family, tmp_path / family)
+        found = ground(load(tmp_path / family), picture_of(clip), "the red circle", config=PLAIN)
+        assert any(said in doubt for doubt in found.doubts) == (family == "llava_next")

@@ -54,6 +54,9 @@ class Family:
     """Variables handed to the chat template. Nearly all that think have this switch by this name;
     a yes or no cannot be read where a thought begins."""
 
+    tiled: bool = False
+    """True if tokens after the cells show parts of the picture again; these have no cells."""
+
     medium: Medium = "video"
     """The form in which the model is shown what it looks at."""
 
@@ -65,13 +68,16 @@ class Family:
     """The part of the model that reads, such as "thinker", where other parts speak; its settings
     are in an entry of that name and `_config`."""
 
+    left_out: tuple[str, ...] = ()
+    """Beginnings of the names of weights that belong to parts which do not read."""
+
     def config_of(self, config: Any) -> Any:
         """Return the configuration of the part that reads."""
         return getattr(config, f"{self.part}_config") if self.part else config
 
     def owns(self, weight: str) -> bool:
         """Tell whether a weight of the checkpoint, by its name, belongs to the part that reads."""
-        return not self.part or weight.startswith(f"{self.part}.")
+        return not weight.startswith(self.left_out)
 
     def options_for(self, video: Video) -> dict[str, Any]:
         """Return the options with which the processor is called for a video."""

@@ -122,7 +122,7 @@ PICTURES = {
     family.model_type: family
     for family in (
         _picture("llava", tile_llava),
-        _picture("llava_next", tile_whole_picture, trailing=count_tile_tokens),
+        _picture("llava_next", tile_whole_picture, trailing=count_tile_tokens, tiled=True),
         _picture(
             "idefics3",
             tile_shuffled_picture,
