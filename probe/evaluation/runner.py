@@ -124,7 +124,8 @@ def evaluate(
         limit: The number of queries to answer, from the first on; None for all.
         retry_failed: Whether to ask those again that failed before.
         stop_after_failures: Queries that may fail in a row before the run ends by itself, because
-            something is wrong with all of them; None for any number.
+            something is wrong with all of them; None for any number. Those about one video that
+            fail for one reason count once.
 
     Returns:
         The figures so far.
