@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from probe.cli.console import ProgressSteps, as_json, keep_for_json, show, show_json, show_progress
-from probe.cli.model_options import ModelOptions, load_model, open_model_and_video
+from probe.cli.model_options import ModelOptions, find_files, open_model, open_model_and_video
 from probe.cli.outputs import check_writable, make_folder, write_together
 from probe.files import write_text
 
@@ -193,7 +193,7 @@ class MakePage:
             options = replace(
                 options, model=name, revision=revision, max_pixels=pixels, adapter=adapter
             )
-        model = load_model(options.model, options)
+        model = open_model(find_files(options.model, options), answer.video)
         step()
         truth = self._load_truth(answer.video)
         return show_answer(answer, model.watch(answer.video), truth=truth)
