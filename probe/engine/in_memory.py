@@ -63,10 +63,11 @@ def open_module(
     """
     module = unwrap(given)
     _refuse_other_objects(module)
-    config = module.config
     family = _find_family(module)
     _refuse_other_processors(module, processor)
-    name = str(getattr(config, "_name_or_path", "") or type(module).__name__)
+    name = str(getattr(module.config, "_name_or_path", "") or type(module).__name__)
+    module = getattr(module, family.part) if family.part else module
+    config = module.config
     _refuse_out_of_reach(name, module)
     # A copy, since the user's own keeps its template.
     processor = copy(processor)

@@ -54,6 +54,8 @@ def save_tiny(family: str, folder: Path) -> None:
             torch.nn.init.normal_(weight, std=0.2)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    if family == "qwen2_5_omni":  # transformers opens none without its speakers' voices
+        torch.save({}, folder / "spk_dict.pt")
 
 
 def moving(frames: int = 5, size: tuple[int, int] = (48, 80)) -> Video:

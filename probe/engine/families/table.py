@@ -60,9 +60,17 @@ FAMILIES = {
         # Similar frames would leave cells without a token.
         _merging("video_llama_3", processing={"use_token_compression": False}),
         _merging("qwen2_5_omni_thinker", "video_token_index", processing=RATE),
-        _merging("qwen2_5_omni", "video_token_index", processing=RATE, part="thinker"),
+        _merging(
+            "qwen2_5_omni",
+            "video_token_index",
+            processing=RATE,
+            part="thinker",
+            left_out=("talker.", "token2wav."),
+        ),
         _merging("qwen3_omni_moe_thinker", processing=RATE),
-        _merging("qwen3_omni_moe", processing=RATE, part="thinker"),
+        _merging(
+            "qwen3_omni_moe", processing=RATE, part="thinker", left_out=("talker.", "code2wav.")
+        ),
         _merging("muse_glimmer", processing={"videos_kwargs": {"return_metadata": True}}),
         _merging("muse_spark", processing={"videos_kwargs": {"return_metadata": True}}),
         _merging("lfm3_vl", frame_marks=VISION),
