@@ -15,9 +15,9 @@ from probe.engine.grids import VisualGrid as VisualGrid
 from probe.interpret.grounding_tokens import rank_tokens as rank_tokens
 from probe.interpret.grounding_tokens import grounding_token as grounding_token
 from probe.engine.interventions import Intervention as Intervention
+from probe.interpret.cuts import Cut as Cut
 from probe.interpret.knockouts import knock_out as knock_out
-from probe.interpret.knockouts import Cut as Cut
-from probe.interpret.knockouts import Effect as Effect
+from probe.interpret.effects import Effect as Effect
 from probe.interpret.causal import causal_grounding as causal_grounding
 from probe.interpret.causal import deletion_curve as deletion_curve
 from probe.interpret.heads import HeadList as HeadList
@@ -64,6 +64,14 @@ from probe.interpret.knockouts import NoiseAblation as NoiseAblation
 from probe.interpret.knockouts import mean_outputs as mean_outputs
 from probe.interpret.knockouts import swap_tokens as swap_tokens
 from probe.interpret.knockouts import compare as compare
+from probe.interpret.cuts import CutVideo as CutVideo
+from probe.interpret.shares import Amplify as Amplify
+from probe.interpret.shares import SetAttention as SetAttention
+from probe.interpret.steering import Steer as Steer
+from probe.interpret.steering import Patch as Patch
+from probe.interpret.steering import PatchHeads as PatchHeads
+from probe.interpret.steering import record_states as record_states
+from probe.interpret.steering import record_outputs as record_outputs
 from probe.interpret.causal import rank_agreement as rank_agreement
 from probe.interpret.causal import random_map as random_map
 from probe.interpret.causal import insertion_curve as insertion_curve
@@ -97,6 +105,10 @@ from probe.evaluation.batch import ground_many as ground_many
 from probe.candidates.proposals import heatmap_tracks as heatmap_tracks
 from probe.candidates.tracks import best_track as best_track
 from probe.candidates.detectors import Detector as Detector
+from probe.candidates.detectors import load_picture_detector as load_picture_detector
+from probe.video.masks import Mask as Mask
+from probe.grounding.targets import NearBest as NearBest
+from probe.grounding.targets import Target as Target
 from probe.candidates.detections import DetectionConfig as DetectionConfig
 from probe.viewer.page import save_page as save_page
 from probe.interpret import token_rules as token_rules
@@ -122,8 +134,8 @@ __all__ = [
     "rank_tokens",
     "grounding_token",
     "Intervention",
-    "knock_out",
     "Cut",
+    "knock_out",
     "Effect",
     "causal_grounding",
     "deletion_curve",

@@ -20,7 +20,9 @@ PUBLIC: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("interpret.grounding_tokens", ("rank_tokens", "grounding_token")),
     # Interventions, and what they change.
     ("engine.interventions", ("Intervention",)),
-    ("interpret.knockouts", ("knock_out", "Cut", "Effect")),
+    ("interpret.cuts", ("Cut",)),
+    ("interpret.knockouts", ("knock_out",)),
+    ("interpret.effects", ("Effect",)),
     ("interpret.causal", ("causal_grounding", "deletion_curve")),
     ("interpret.heads", ("HeadList",)),
     ("interpret.baseline_maps", ("logit_lens",)),
@@ -66,6 +68,12 @@ ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
         "interpret.knockouts",
         ("MeanAblation", "NoiseAblation", "mean_outputs", "swap_tokens", "compare"),
     ),
+    ("interpret.cuts", ("CutVideo",)),
+    ("interpret.shares", ("Amplify", "SetAttention")),
+    (
+        "interpret.steering",
+        ("Steer", "Patch", "PatchHeads", "record_states", "record_outputs"),
+    ),
     ("interpret.causal", ("rank_agreement", "random_map", "insertion_curve")),
     (
         "interpret.heads",
@@ -89,7 +97,9 @@ ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("evaluation.batch", ("ground_many",)),
     ("candidates.proposals", ("heatmap_tracks",)),
     ("candidates.tracks", ("best_track",)),
-    ("candidates.detectors", ("Detector",)),
+    ("candidates.detectors", ("Detector", "load_picture_detector")),
+    ("video.masks", ("Mask",)),
+    ("grounding.targets", ("NearBest", "Target")),
     ("candidates.detections", ("DetectionConfig",)),
     ("viewer.page", ("save_page",)),
 )

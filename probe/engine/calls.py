@@ -1,7 +1,7 @@
 """Calls of a decoder: the arguments that it takes, and the way in which it computes attention."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -57,6 +57,11 @@ class Calls:
     def for_questions(self) -> AbstractContextManager[None]:
         """Compute the decoder's attention as questions need it, for a while."""
         return self.attending(self.asking)
+
+    def under(self, has_cuts: bool) -> AbstractContextManager[None]:
+        """Compute attention as a prefix needs it, whose edges are cut or not, for a while."""
+        # Flash attention takes no mask of ours.
+        return self.for_questions() if has_cuts else nullcontext()
 
     @contextmanager
     def checkpointing(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import nnsight
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers.cache_utils import Cache
 
@@ -25,10 +25,15 @@ from probe.engine.interventions import Edits, visible_positions
 from probe.engine.layer_plan import LayerPlan
 from probe.engine.past import Past, as_past, recording_cache
 from probe.engine.prefix import Prefix, TokenInputs
-from probe.engine.questions import AttentionSelection, QuestionTokens
+from probe.engine.questions import AttentionSelection, PackedQuestions, QuestionTokens
 from probe.engine.traced_layers import TracedLayer, attention_call_name
 
 NO_EDITS: Edits = MappingProxyType({})
+
+VideoMasks = Mapping[int, Bool[Tensor, "#head position position"]]
+"""The positions of a prefix that each of its tokens sees, in layers where edges are cut."""
+
+NO_MASKS: VideoMasks = MappingProxyType({})
 
 
 class Decoder:
@@ -93,17 +98,27 @@ class Decoder:
         keywords = _find_call(self, {"input_ids": asked})
         return {name: keywords[name][0] for name in names}
 
-    def states_entering(self, prefix: Prefix, layer: int) -> Float[Tensor, "token hidden"]:
+    def states_entering(
+        self, prefix: Prefix, layer: int, cuts: VideoMasks = NO_MASKS
+    ) -> Float[Tensor, "token hidden"]:
         """Compute the states that enter a decoder layer; nothing at or above it runs."""
-        given = {**self.calls.reading(prefix), "use_cache": False}
-        return _find_states(self, layer, given)[0]
+        with self.calls.under(bool(cuts)), early_stop() as stop:
+            given = {**self.calls.reading(prefix), "use_cache": False}
+            with self.traced.trace(**given):
+                self._alter(prefix, {}, cuts, layer)
+                states = nnsight.save(self.layers[layer].input)
+                stop()
+        return states[0]
 
     def question_states_entering(
         self, past: Past, questions: QuestionTokens, layer: int
     ) -> Float[Tensor, "token hidden"]:
         """Compute the states of questions that enter a decoder layer; nothing above runs."""
         with self.calls.for_questions():
-            states = _find_states(self, layer, self.calls.after(past, questions))
+            given = self.calls.after(past, questions)
+            with early_stop() as stop, self.traced.trace(**given):
+                states = nnsight.save(self.layers[layer].input)
+                stop()
         return questions.packed.gather(states)
 
     def prefill(
@@ -113,6 +128,7 @@ class Decoder:
         added: Mapping[int, Float[Tensor, "token hidden"]],
         below: Past = (),
         depth: int | None = None,
+        cuts: VideoMasks = NO_MASKS,
     ) -> Past:
         """Compute the past that all questions after a prefix share.
 
@@ -124,28 +140,45 @@ class Decoder:
             added: What to add to the states that enter a layer, by layer.
             below: The past of the layers below, which do not run again.
             depth: The number of layers wanted, all by default.
+            cuts: The positions that each token sees, in layers where edges are cut.
         """
         first, depth = len(below), len(self.plan) if depth is None else depth
         last = max(set(range(depth)) - set(self.plan.sharing))
         # A cache that records is filled here; what is read after it is a cache that never grows.
         cache = recording_cache(self.plan)
-        given = {**self.calls.reading(prefix, first), "past_key_values": cache, "use_cache": True}
-        with early_stop() as stop, self.traced.trace(**given):
-            for index in range(first):
-                # A skipped layer hands on what it is told; only the last one's counts.
-                self.layers[index].skip(states[None])
-            for index in sorted(index for index in added if index <= last):
-                layer = self.layers[index]
+        with self.calls.under(bool(cuts)), early_stop() as stop:
+            given = {**self.calls.reading(prefix, first), "past_key_values": cache}
+            with self.traced.trace(**given, use_cache=True):
+                for index in range(first):
+                    # A skipped layer hands on what it is told; only the last one's counts.
+                    self.layers[index].skip(states[None])
+                self._alter(prefix, {i: one for i, one in added.items() if i <= last}, cuts, last)
+                if last in self.plan.attending:
+                    # The last layer's keys and values exist once its attention is called; what
+                    # comes after that would be thrown away.
+                    _ = self.layer(last).attention_call().inputs
+                else:
+                    _ = self.layers[last].output
+                stop()
+        return (*below, *as_past(cache)[first:depth])
+
+    def _alter(
+        self,
+        prefix: Prefix,
+        added: Mapping[int, Float[Tensor, "token hidden"]],
+        cuts: VideoMasks,
+        last: int,
+    ) -> None:
+        """Inside a trace of a prefix: add to the states that enter layers, and cut edges."""
+        row = PackedQuestions((len(prefix),), before=0)
+        # Edges of the last layer change nothing that is kept.
+        for index in sorted({*added, *(layer for layer in cuts if layer < last)}):
+            layer = self.layers[index]
+            if index in added:
                 # Layers of one model may be on several devices.
                 layer.input = layer.input + added[index].to(layer.input.device)
-            if last in self.plan.attending:
-                # The last layer's keys and values exist once its attention is called; what comes
-                # after that would be thrown away.
-                _ = self.layer(last).attention_call().inputs
-            else:
-                _ = self.layers[last].output
-            stop()
-        return (*below, *as_past(cache)[first:depth])
+            if index in cuts:
+                self.layer(index).limit(row, cuts[index], self.calls.asking)
 
     def forward_questions(
         self,
@@ -212,7 +245,7 @@ class Decoder:
         packed, columns = questions.packed, selection.columns
         masks = {i: questions.masks[self.plan.kinds[i]] for i in self.plan.attending}
         seen = {
-            index: visible_positions(masks[index], columns, parts)
+            index: visible_positions(masks[index], columns, packed, parts)
             for index, parts in edits.items()
             if index in masks
         }
@@ -220,12 +253,15 @@ class Decoder:
         for index in sorted({*selection.layers, *edits}):
             layer, parts = self.layer(index), edits.get(index, ())
             layer.edit_states(packed, parts)
+            if index not in masks:
+                continue
+            visible = seen.get(index, masks[index][None])
             if index in seen:
-                layer.limit(packed, seen[index], self.calls.asking)
+                layer.limit(packed, visible, self.calls.asking)
+            changed = layer.change_rows(packed, visible, parts)
             if index in selection.layers:
-                visible = seen.get(index, masks[index][None])
-                rows.append(layer.read_rows(packed, visible, selection))
-            layer.edit_outputs(packed, parts)
+                rows.append(layer.read_rows(packed, visible, selection, changed))
+            layer.edit_outputs(packed, parts, changed)
         return rows
 
     def eager_rows(
@@ -306,13 +342,3 @@ def _find_call(decoder: Decoder, inputs: Inputs) -> dict[str, Any]:
         keywords = nnsight.save(dict(decoder.traced.inputs[1]))
         stop()
     return keywords
-
-
-def _find_states(
-    decoder: Decoder, layer: int, given: Mapping[str, Any]
-) -> Float[Tensor, "row token hidden"]:
-    """Find the states that enter a layer in a pass with these arguments."""
-    with early_stop() as stop, decoder.traced.trace(**given):
-        states = nnsight.save(decoder.layers[layer].input)
-        stop()
-    return states

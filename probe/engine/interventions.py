@@ -5,18 +5,25 @@ of all questions of a pass together. `probe.interpret.knockouts` has the shipped
 class with the two methods of `Intervention` works everywhere they do.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from probe.engine.questions import PackedQuestions
 
 HeadOutputs: TypeAlias = Float[Tensor, "token head width"]
 """The sum of values that each head has attended to, before the heads are mixed."""
 
 States: TypeAlias = Float[Tensor, "token hidden"]
 """The residual stream at some tokens."""
+
+Rows: TypeAlias = Float[Tensor, "head token position"]
+"""The shares of attention that some tokens pay to each position: first to those before a question,
+then to those of the question itself."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,10 @@ class Extent:
     """Frames, rows and columns of the visual grid."""
     attends: tuple[int, ...] | None = None
     """The layers that have attention, where not all of them have."""
+    visual: tuple[int, ...] = ()
+    """The positions of the visual tokens, which all lie before the question."""
+    before: int = 0
+    """The number of positions before the question."""
 
     @property
     def attending(self) -> tuple[int, ...]:
@@ -51,6 +62,17 @@ class Edit:
 
     cut: Bool[Tensor, "#head token visual"] | None = None
     """The attention edges that are taken away, for each head or for all alike."""
+
+    cut_text: Bool[Tensor, "#head token before"] | None = None
+    """The edges to positions before the question that are taken away, visual or not."""
+
+    cut_own: Bool[Tensor, "#head token token"] | None = None
+    """The edges to tokens of the question itself that are taken away. A token always sees
+    itself."""
+
+    rows: Callable[[Rows], Rows] | None = None
+    """Makes, of the shares of attention that the question's tokens pay after all cuts, those by
+    which values are summed instead."""
 
     outputs: Callable[[HeadOutputs], HeadOutputs] | None = None
     """Makes new outputs of the heads at the question's tokens."""
@@ -73,6 +95,19 @@ class Intervention(Protocol):
         ...
 
 
+@runtime_checkable
+class VideoIntervention(Intervention, Protocol):
+    """Something done to the model while it reads the video, before any question."""
+
+    def video_cuts(self, extent: Extent) -> Mapping[int, Bool[Tensor, "#head visual visual"]]:
+        """Return the edges between visual tokens that are taken away, by decoder layer.
+
+        Raises:
+            ValueError: if it names a layer, head or cell that does not exist.
+        """
+        ...
+
+
 Edits: TypeAlias = Mapping[int, Sequence[tuple[slice, Edit]]]
 """By decoder layer: the tokens of a pass that belong to a question, and what is done to them."""
 
@@ -80,15 +115,42 @@ Edits: TypeAlias = Mapping[int, Sequence[tuple[slice, Edit]]]
 def visible_positions(
     mask: Bool[Tensor, "token position"],
     columns: Int[Tensor, " visual"],
+    packed: PackedQuestions,
     parts: Sequence[tuple[slice, Edit]],
 ) -> Bool[Tensor, "#head token position"]:
     """Compute what each head sees once the edges are cut: a mask for every head, or one for all."""
-    cuts = [(rows, edit.cut) for rows, edit in parts if edit.cut is not None]
-    heads = max((len(cut) for _, cut in cuts), default=1)
+    cuts = [(rows, *cut) for rows, edit in parts for cut in _cuts(rows, edit, columns, packed)]
+    heads = max((len(cut) for *_, cut in cuts), default=1)
     seen = mask.repeat(heads, 1, 1)
-    for rows, cut in cuts:
-        seen[:, rows, columns] &= ~cut.to(mask.device)
+    for rows, places, cut in cuts:
+        seen[:, rows, places] &= ~cut.to(mask.device)
     return seen
+
+
+def _cuts(
+    rows: slice, edit: Edit, columns: Int[Tensor, " visual"], packed: PackedQuestions
+) -> Iterator[tuple[Any, Bool[Tensor, "#head token place"]]]:
+    """Give the places that an edit hides, and what of them is hidden from which token."""
+    if edit.cut is not None:
+        yield columns, edit.cut
+    if edit.cut_text is not None:
+        yield slice(0, packed.before), edit.cut_text
+    if edit.cut_own is not None:
+        # No share can be computed of nothing, so a token sees itself.
+        itself = torch.eye(edit.cut_own.shape[-1], dtype=torch.bool)
+        yield packed.own(rows), edit.cut_own & ~itself
+
+
+def unite_video_cuts(
+    interventions: Sequence[Intervention], extent: Extent
+) -> dict[int, Bool[Tensor, "#head visual visual"]]:
+    """Put together what several interventions cut while the video is read, by layer."""
+    united: dict[int, Tensor] = {}
+    for done in interventions:
+        if isinstance(done, VideoIntervention):
+            for layer, cut in done.video_cuts(extent).items():
+                united[layer] = united[layer] | cut if layer in united else cut
+    return united
 
 
 def edit_states(states: States, parts: Sequence[tuple[slice, Edit]]) -> States:

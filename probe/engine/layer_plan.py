@@ -20,7 +20,7 @@ RECURRENT = ("linear_attention", "conv")
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """What each layer of a decoder does, layer by layer."""
+    """The work of each layer of a decoder."""
 
     kinds: tuple[str, ...]
     """The name of each layer's mask, such as "full_attention"."""
@@ -97,11 +97,28 @@ class LayerPlan:
             return masks.get(self.kinds[0])
         return {kind: masks.get(kind) for kind in dict.fromkeys(self.kinds)}
 
+    def check_attending(self, layers: Sequence[int]) -> None:
+        """Refuse layers without attention.
+
+        Raises:
+            ValueError: if there is one among them.
+        """
+        if blind := [layer for layer in layers if layer not in self.attending]:
+            raise ValueError(explain_no_attention(blind, self.attending))
+
     def describe(self) -> str:
         """Say in words which layers attend."""
         if len(self.attending) == len(self):
             return f"all {len(self)} layers attend"
         return f"{len(self.attending)} of {len(self)} layers attend: {list_numbers(self.attending)}"
+
+
+def explain_no_attention(layers: Sequence[int], attending: Sequence[int]) -> str:
+    """Say which of the wanted layers have no attention, and which do."""
+    return (
+        f"layers without attention in this model: {list_numbers(layers)}; it attends in layers "
+        f"{list_numbers(attending)}"
+    )
 
 
 def list_numbers(numbers: Sequence[int], most: int = 8) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, Num, Shaped
+from jaxtyping import Bool, Float, Int, Num, Shaped
 from torch import Tensor
 
 from probe.engine.layer_plan import LayerPlan
@@ -221,6 +221,32 @@ class Prefix:
             },
             masks=masks,
         )
+
+    def cut_masks(
+        self, plan: LayerPlan, visual: Int[Tensor, " visual"], cuts: Mapping[int, Tensor]
+    ) -> dict[int, Bool[Tensor, "#head position position"]]:
+        """Compute the positions that each token sees once edges between visual tokens are cut.
+
+        Args:
+            plan: The layers of the decoder.
+            visual: The positions of the visual tokens.
+            cuts: By layer, the edges between them that are cut, for each head or for all alike. A
+                token always sees itself.
+
+        Raises:
+            ValueError: if a layer has no attention.
+        """
+        row, masks = PackedQuestions((len(self),), before=0), {}
+        itself = torch.eye(len(visual), dtype=torch.bool)
+        visual = visual.cpu()
+        for layer, cut in cuts.items():
+            plan.check_attending([layer])
+            kind = plan.kinds[layer]
+            seen = self.masks.get(kind)
+            seen = row.mask(plan.window_of(kind)) if seen is None else seen.cpu()
+            masks[layer] = seen.repeat(len(cut), 1, 1)
+            masks[layer][:, visual[:, None], visual] &= ~(cut & ~itself)
+        return masks
 
     @property
     def from_words(self) -> tuple[str, ...]:

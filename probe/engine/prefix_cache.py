@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from probe.engine.decoder import Decoder
+from probe.engine.decoder import NO_MASKS, Decoder, VideoMasks
 from probe.engine.past import Past
 from probe.engine.prefix import Prefix
 from probe.engine.questions import QuestionTokens
@@ -33,6 +33,7 @@ class PrefixCache:
         plain: "PrefixCache | None" = None,
         added: Callable[[], Added] = dict,
         first: int = 0,
+        cuts: VideoMasks = NO_MASKS,
     ) -> None:
         """Start empty.
 
@@ -42,12 +43,14 @@ class PrefixCache:
             plain: The cache of the same prefix without latent prompts; None where this is it.
             added: Gives what latent prompts add.
             first: The lowest layer that a latent prompt enters.
+            cuts: The positions that each token sees, in layers where edges are cut.
         """
         self._decoder = decoder
         self._prefix = prefix
         self._plain = plain
         self._added = added
         self._first = first
+        self.cuts = cuts
         self._past: Past = ()
         # The embeddings enter layer 0, so they need no pass.
         self._states: dict[int, Tensor] = {0: prefix.embeddings}
@@ -66,7 +69,7 @@ class PrefixCache:
         if self._plain is not None:
             return self._plain.states(layer)
         if layer not in self._states:
-            self._states[layer] = self._decoder.states_entering(self._prefix, layer)
+            self._states[layer] = self._decoder.states_entering(self._prefix, layer, self.cuts)
         return self._states[layer]
 
     def question_states(
@@ -85,7 +88,12 @@ class PrefixCache:
     def start_from(self, past: Past) -> "PrefixCache":
         """Return a cache of the same prefix that has this past already."""
         other = PrefixCache(
-            self._decoder, self._prefix, plain=self._plain, added=self._added, first=self._first
+            self._decoder,
+            self._prefix,
+            plain=self._plain,
+            added=self._added,
+            first=self._first,
+            cuts=self.cuts,
         )
         other._past = past
         return other
@@ -105,9 +113,9 @@ class PrefixCache:
     def _computed(self, depth: int) -> Past:
         decoder, prefix = self._decoder, self._prefix
         if self._plain is None:
-            return decoder.prefill(prefix, prefix.embeddings, {}, depth=depth)
+            return decoder.prefill(prefix, prefix.embeddings, {}, depth=depth, cuts=self.cuts)
         below = self._plain.past(min(self._first, depth))
         if depth <= self._first:
             return below
         states = self._plain.states(self._first)
-        return decoder.prefill(prefix, states, self._added(), below, depth)
+        return decoder.prefill(prefix, states, self._added(), below, depth, self.cuts)

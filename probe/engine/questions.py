@@ -53,6 +53,19 @@ class PackedQuestions:
         """The place of each token in its question, from 0."""
         return torch.cat([torch.arange(length) for length in self.lengths])
 
+    def place(self, part: slice) -> tuple[int, slice]:
+        """Return the row that a question lies in, and its places there."""
+        if not self.apart:
+            return 0, part
+        starts = [row.start for row in self.rows]
+        return starts.index(part.start), slice(0, part.stop - part.start)
+
+    def own(self, part: slice) -> slice:
+        """Return the positions of a question's tokens, counted from the first of the prefix."""
+        if self.apart:
+            return slice(self.before, self.before + part.stop - part.start)
+        return slice(self.before + part.start, self.before + part.stop)
+
     def spread(self, values: Shaped[Tensor, "token ..."], fill: float = 0) -> Tensor:
         """Arrange one entry a token by row, shorter rows filled up at their end."""
         rows = self.rows

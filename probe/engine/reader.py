@@ -34,7 +34,7 @@ questions on the organism take 1.39, 0.51, 0.46, 0.53 and 1.6 s in passes of 128
 
 
 Answers: TypeAlias = Answer | Sequence[Answer | None] | None
-"""What is read after questions: an answer for one, or one for each; None where nothing is."""
+"""The answers read after questions: that of one, or one for each; None where there is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,19 @@ class Reader:
         """The layers of the decoder."""
         return self.decoder.plan
 
+    @property
+    def extent(self) -> Extent:
+        """The layers, heads and cells that interventions can choose from."""
+        return Extent(
+            layers=len(self.plan),
+            heads=self.decoder.checkpoint.heads,
+            tokens=0,
+            shape=self.grid.shape,
+            attends=self.plan.attending,
+            visual=tuple(self.grid.positions.tolist()),
+            before=len(self.prefix),
+        )
+
     def request(
         self,
         questions: Sequence[str | Sequence[str]],
@@ -80,8 +93,7 @@ class Reader:
             None if heads is None else choose_numbers("head", heads, width),
             select_tokens(prompts, packed, kinds),
         )
-        room = Extent(depth, width, 0, self.grid.shape, self.plan.attending)
-        edits = collect_edits(packed, self.interventions, per_question, room)
+        edits = collect_edits(packed, self.interventions, per_question, self.extent)
         chosen = None if kinds is None else tuple(kinds)
         return Request(prompts, packed, tokens, selection, edits, self.grid, chosen)
 
@@ -141,9 +153,7 @@ class Reader:
 
     def rows_and_logits(
         self, request: Request, checkpointing: bool
-    ) -> tuple[
-        list[Float[Tensor, "some_head some_token visual"]], list[Float[Tensor, "_ word"]]
-    ]:
+    ) -> tuple[list[Float[Tensor, "some_head some_token visual"]], list[Float[Tensor, "_ word"]]]:
         """Compute rows of attention and answers with their graph.
 
         Raises:

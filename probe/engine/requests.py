@@ -10,8 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.grids import VisualGrid
-from probe.engine.interventions import Edit, Edits, Extent, Intervention
-from probe.engine.layer_plan import list_numbers
+from probe.engine.interventions import (
+    Edit,
+    Edits,
+    Extent,
+    Intervention,
+    VideoIntervention,
+)
+from probe.engine.layer_plan import explain_no_attention
 from probe.engine.prompts import AnswerIds, Kind, Prompt
 from probe.engine.questions import AttentionSelection, PackedQuestions, QuestionTokens
 from probe.engine.readings import AttentionMaps, Reading
@@ -128,6 +134,12 @@ def collect_edits(
             f"{len(own)} lists of interventions for {len(packed.lengths)} questions; "
             "give one for each"
         )
+    for done in (done for some in own for done in some):
+        if isinstance(done, VideoIntervention):
+            raise ValueError(
+                f"{type(done).__name__} changes how the video is read, which all questions of a "
+                f"pass share; give it to View.under or to knock_out"
+            )
     edits: dict[int, list[tuple[slice, Edit]]] = {}
     for part, length, some in zip(packed.parts, packed.lengths, own, strict=True):
         for intervention in (*interventions, *some):
@@ -138,8 +150,9 @@ def collect_edits(
 
 
 def _check_edit(layer: int, edit: Edit, room: Extent) -> None:
-    if layer not in room.attending and (edit.cut is not None or edit.outputs is not None):
-        raise ValueError(_explain_no_attention([layer], room.attending))
+    changes = (edit.cut, edit.cut_text, edit.cut_own, edit.rows, edit.outputs)
+    if layer not in room.attending and any(change is not None for change in changes):
+        raise ValueError(explain_no_attention([layer], room.attending))
 
 
 def choose_layers(
@@ -159,15 +172,8 @@ def choose_layers(
         return tuple(attending)
     chosen = choose_numbers("layer", wanted, depth)
     if blind := [layer for layer in chosen if layer not in attending]:
-        raise ValueError(_explain_no_attention(blind, attending))
+        raise ValueError(explain_no_attention(blind, attending))
     return chosen
-
-
-def _explain_no_attention(layers: Sequence[int], attending: Sequence[int]) -> str:
-    return (
-        f"layers without attention in this model: {list_numbers(layers)}; it attends in layers "
-        f"{list_numbers(attending)}"
-    )
 
 
 def choose_numbers(thing: str, wanted: int | Sequence[int] | None, count: int) -> tuple[int, ...]:

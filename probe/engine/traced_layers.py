@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from probe.engine.attention import attention_rows
-from probe.engine.interventions import Edit, edit_outputs, edit_states
+from probe.engine.interventions import Edit, Rows, edit_outputs, edit_states
 from probe.engine.masks import as_argument
 from probe.engine.questions import AttentionSelection, PackedQuestions
 
@@ -44,14 +44,49 @@ class TracedLayer:
         packed: PackedQuestions,
         seen: Bool[Tensor, "#head token position"],
         selection: AttentionSelection,
+        changed: Sequence[tuple[slice, Tensor]] = (),
     ) -> Float[Tensor, "some_head some_token visual"]:
-        """Compute the selected attention, in main memory."""
+        """Compute the selected attention, in main memory; some rows of it were changed."""
         queries, keys, scaling = self.queries_and_keys()
-        rows = [
+        parts = [
             _read_row(one, keys[i], seen[:, row], scaling, selection.among(row))
             for i, (one, row) in enumerate(zip(queries, packed.rows, strict=True))
         ]
-        return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
+        rows = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        kept = range(rows.shape[1]) if selection.tokens is None else list(selection.tokens)
+        for part, new in changed:
+            places = [i for i, token in enumerate(kept) if part.start <= token < part.stop]
+            some = new[:, [kept[i] - part.start for i in places]][..., selection.columns]
+            heads = some if selection.heads is None else some[list(selection.heads)]
+            rows[:, places] = heads.float().cpu()
+        return rows
+
+    def change_rows(
+        self,
+        packed: PackedQuestions,
+        seen: Bool[Tensor, "#head token position"],
+        parts: Sequence[tuple[slice, Edit]],
+    ) -> list[tuple[slice, Tensor]]:
+        """Compute the attention of the questions that an edit changes, and change it.
+
+        Returns:
+            The tokens of each such question, and their new shares.
+        """
+        edited = [(part, edit.rows) for part, edit in parts if edit.rows is not None]
+        if not edited:
+            return []
+        queries, keys, scaling = self.queries_and_keys()
+        shares: dict[tuple[int, int], Tensor] = {}
+        for part, change in edited:
+            row, inside = packed.place(part)
+            if (part.start, part.stop) not in shares:
+                visible = seen[:, part].to(queries.device)
+                full = attention_rows(queries[row][:, inside], keys[row], visible, scaling)
+                own = full[..., packed.own(part)]
+                shares[part.start, part.stop] = torch.cat([full[..., : packed.before], own], -1)
+            # Several edits of one question act one after another.
+            shares[part.start, part.stop] = change(shares[part.start, part.stop])
+        return [(slice(*ends), rows) for ends, rows in shares.items()]
 
     def edit_states(self, packed: PackedQuestions, parts: Sequence[tuple[slice, Edit]]) -> None:
         """Change the residual stream that enters the layer."""
@@ -72,13 +107,41 @@ class TracedLayer:
         mask = as_argument(by_row.to(queries.device), attention, queries.dtype)
         call.inputs = ((module, queries, keys, values, mask), options)
 
-    def edit_outputs(self, packed: PackedQuestions, parts: Sequence[tuple[slice, Edit]]) -> None:
-        """Change the outputs of heads before they are mixed, and before any gate."""
-        if any(edit.outputs is not None for _, edit in parts):
-            call = self.attention_call()
-            outputs, *rest = call.output
-            edited = edit_outputs(packed.gather(outputs), parts)
-            call.output = (packed.spread(edited), *rest)
+    def edit_outputs(
+        self,
+        packed: PackedQuestions,
+        parts: Sequence[tuple[slice, Edit]],
+        changed: Sequence[tuple[slice, Tensor]] = (),
+    ) -> None:
+        """Change the outputs of heads before they are mixed, and before any gate.
+
+        Where rows of attention were changed, outputs are the sums of values by these.
+        """
+        if not changed and all(edit.outputs is None for _, edit in parts):
+            return
+        call = self.attention_call()
+        (_, _, _, values, *_), _ = call.inputs
+        outputs, *rest = call.output
+        gathered = packed.gather(outputs)
+        if changed:
+            gathered = gathered.clone()
+        for part, rows in changed:
+            row, _ = packed.place(part)
+            gathered[part] = _sum_values(rows, values[row], packed, part)
+        call.output = (packed.spread(edit_outputs(gathered, parts)), *rest)
+
+
+def _sum_values(
+    rows: Rows,
+    values: Float[Tensor, "group place width"],
+    packed: PackedQuestions,
+    part: slice,
+) -> Float[Tensor, "token head width"]:
+    """Sum the values that the tokens of a question attend to."""
+    attended = torch.cat([values[:, : packed.before], values[:, packed.own(part)]], dim=1)
+    # Heads that share values lie next to each other.
+    by_head = attended.repeat_interleave(len(rows) // len(attended), dim=0)
+    return (rows.to(by_head.dtype) @ by_head).transpose(0, 1)
 
 
 def _read_row(

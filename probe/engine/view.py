@@ -17,7 +17,7 @@ from torch import Tensor
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.decoder import Decoder
 from probe.engine.grids import VisualGrid
-from probe.engine.interventions import Intervention
+from probe.engine.interventions import Intervention, VideoIntervention, unite_video_cuts
 from probe.engine.latent_prompts import LatentPrompt, sum_latents
 from probe.engine.prefix import Prefix
 from probe.engine.prefix_cache import PrefixCache
@@ -122,12 +122,25 @@ class View:
             plain=plain.cache,
             added=lambda: sum_latents(latents, plain.prefix.embeddings, plain.grid),
             first=lowest_layer(latents, self.decoder.plan),
+            cuts=plain.cache.cuts,
         )
         return replace(self, cache=cache, plain=plain, latents=latents)
 
     def under(self, *interventions: Intervention) -> "View":
-        """Do something to the model while it reads any question; the video is not read again."""
-        return replace(self, interventions=(*self.interventions, *interventions))
+        """Do something to the model while it reads any question.
+
+        The video is not read again, unless edges between visual tokens are cut.
+        """
+        shown = replace(self, interventions=(*self.interventions, *interventions))
+        if not any(isinstance(done, VideoIntervention) for done in interventions):
+            return shown
+        cuts = unite_video_cuts(shown.interventions, self.reader.extent)
+        masks = self.prefix.cut_masks(self.decoder.plan, self.grid.positions, cuts)
+        cache = PrefixCache(self.decoder, self.prefix, cuts=masks)
+        shown = replace(shown, cache=cache, plain=None, latents=())
+        for latent in self.latents:
+            shown = shown.with_latent(latent)
+        return shown
 
     def reversed(self) -> "View":
         """Show the same visual tokens and latent prompts with the last frame first."""
@@ -136,10 +149,8 @@ class View:
         places = self.grid.positions
         prefix = self.prefix.with_tokens_of(self.prefix, places, places[self.grid.reversal()])
         grid = VisualGrid(places, self.grid.cells.reversed())
-        turned = replace(
-            View.of(self.decoder, self.model, self.video, grid, prefix),
-            interventions=tuple(done.reversed() for done in self.interventions),
-        )
+        turned = View.of(self.decoder, self.model, self.video, grid, prefix)
+        turned = turned.under(*(done.reversed() for done in self.interventions))
         for latent in self.latents:
             turned = turned.with_latent(latent.reversed())
         return turned
@@ -147,7 +158,7 @@ class View:
     def with_prefix(self, prefix: Prefix) -> "View":
         """Show other visual tokens in the same places, under the same prompts and interventions."""
         shown = View.of(self.decoder, self.model, self.video, self.grid, prefix)
-        shown = replace(shown, interventions=self.interventions)
+        shown = shown.under(*self.interventions)
         for latent in self.latents:
             shown = shown.with_latent(latent)
         return shown

@@ -7,7 +7,7 @@ them to every question about a video.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,99 +20,27 @@ from probe.engine.content import same_content
 from probe.engine.interventions import Edit, Extent, HeadOutputs, Intervention
 from probe.engine.prompts import Prompt
 from probe.engine.reader import A_PASS
-from probe.engine.readings import Reading, shorten
+from probe.engine.readings import Reading
 from probe.engine.view import View
+from probe.interpret.cuts import Cut as Cut
+from probe.interpret.cuts import changes_video
 from probe.interpret.effects import Effect, compare_readings
 from probe.interpret.targets import (
     CellMask,
     Tokens,
     as_mask,
-    as_numbers_or_all,
     as_pairs,
     as_tokens,
     choose,
     choose_tokens,
+    describe,
     find_words,
-    mark,
     mark_cells,
 )
 
 BATCH_SIZE = A_PASS
 """Questions packed in one pass. Each attends only to the video and to itself, but a packed row
 costs its length squared."""
-
-
-@dataclass(frozen=True, eq=False, init=False, repr=False)
-class Cut:
-    """Edges of attention taken away, from tokens of a question to cells of the video.
-
-    The attention that each token still pays sums to one again. None means all: `Cut()` hides the
-    whole video from a question. Layers without attention (in Qwen3.5, three of four) have no edges:
-    what their states carry from the video to a question is not cut, so that an effect there is the
-    effect of attention alone.
-
-    Args:
-        tokens: Places in the question, negative ones counted from its end, or words of it, which
-            `knock_out` finds; one or several.
-        cells: The cells that are no longer seen, true or false by frame, row and column: a tensor,
-            an array or lists.
-        layers: Decoder layers, one or several; negative numbers count from the last.
-        heads: Heads of each of these layers, one or several.
-
-    Raises:
-        ValueError: if one of them is of another form.
-    """
-
-    tokens: Tokens | None
-    cells: CellMask | None
-    layers: tuple[int, ...] | None
-    heads: tuple[int, ...] | None
-
-    def __init__(
-        self,
-        tokens: Any = None,
-        cells: Any = None,
-        layers: Any = None,
-        heads: Any = None,
-    ) -> None:
-        # Written out, since a dataclass would type its arguments as narrowly as its fields.
-        object.__setattr__(self, "tokens", as_tokens(tokens))
-        object.__setattr__(self, "cells", as_mask(cells))
-        object.__setattr__(self, "layers", as_numbers_or_all("layer", layers))
-        object.__setattr__(self, "heads", as_numbers_or_all("head", heads))
-
-    def __eq__(self, other: object) -> bool:
-        return same_content(self, other)
-
-    def __hash__(self) -> int:
-        return hash((self.tokens, self.layers, self.heads))
-
-    def __repr__(self) -> str:
-        cells = None if self.cells is None else f"{int(self.cells.sum())} of {self.cells.numel()}"
-        return _describe(
-            "Cut", tokens=self.tokens, cells=cells, layers=self.layers, heads=self.heads
-        )
-
-    def edits(self, extent: Extent) -> dict[int, Edit]:
-        """Return the edges to cut, by layer.
-
-        Raises:
-            ValueError: if a layer, head, token or cell does not exist, or a token is a word.
-        """
-        heads = torch.ones(1, dtype=torch.bool)
-        if self.heads is not None:
-            heads = mark(choose("head", self.heads, extent.heads), extent.heads)
-        tokens = mark(choose_tokens(self.tokens, extent.tokens), extent.tokens)
-        cells = mark_cells(self.cells, extent.shape)
-        edit = Edit(cut=heads[:, None, None] & tokens[:, None] & cells)
-        layers = extent.attending
-        if self.layers is not None:
-            layers = choose("layer", self.layers, extent.layers)
-        return dict.fromkeys(layers, edit)
-
-    def reversed(self) -> "Cut":
-        """Return the same edges for the video with its last frame first."""
-        return self if self.cells is None else replace(self, cells=self.cells.flip(0))
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -148,7 +76,7 @@ class MeanAblation:
 
     def __repr__(self) -> str:
         given = None if self.reference is None else "given"
-        return _describe("MeanAblation", heads=self.heads, tokens=self.tokens, reference=given)
+        return describe("MeanAblation", heads=self.heads, tokens=self.tokens, reference=given)
 
     def edits(self, extent: Extent) -> dict[int, Edit]:
         """Return the outputs to replace, by layer.
@@ -161,7 +89,7 @@ class MeanAblation:
             means = outputs.mean(0) if self.reference is None else self.reference[layer]
             return means.to(outputs).expand_as(outputs)
 
-        return _replace_outputs(self.heads, self.tokens, extent, mean)
+        return replace_outputs(self.heads, self.tokens, extent, mean)
 
     def reversed(self) -> "MeanAblation":
         """Return the ablation itself, which does not depend on the order of frames."""
@@ -192,7 +120,7 @@ class NoiseAblation:
         object.__setattr__(self, "seed", seed)
 
     def __repr__(self) -> str:
-        return _describe("NoiseAblation", heads=self.heads, tokens=self.tokens, seed=self.seed)
+        return describe("NoiseAblation", heads=self.heads, tokens=self.tokens, seed=self.seed)
 
     def edits(self, extent: Extent) -> dict[int, Edit]:
         """Return the outputs to replace, by layer.
@@ -208,7 +136,7 @@ class NoiseAblation:
             spread = outputs.std(0, correction=0)
             return outputs.mean(0) + spread * torch.from_numpy(draw).to(outputs)
 
-        return _replace_outputs(self.heads, self.tokens, extent, noise)
+        return replace_outputs(self.heads, self.tokens, extent, noise)
 
     def reversed(self) -> "NoiseAblation":
         """Return the ablation itself, which does not depend on the order of frames."""
@@ -323,6 +251,11 @@ def knock_out(
     (before,) = view.read(question, layers=layers, answer=answer)
     items = [interventions] if isinstance(interventions, Intervention) else interventions
     done = [_resolve(item, before.prompt) for item in items]
+    options: dict[str, Any] = {"layers": layers}
+    if any(changes_video(some) for some in done):
+        # The video is read anew for each of them, so nothing can be packed.
+        changed = [view.under(*some).read(question, answer=answer, **options)[0] for some in done]
+        return [compare_readings(view, before, one) for one in changed]
     after: list[Reading] = []
     # The video has been read once and its keys and values are cached, so the question is packed
     # many times in one row. Each copy is edited on its own and sees none of the others.
@@ -330,7 +263,7 @@ def knock_out(
         some = done[start : start + batch_size]
         after += view.read(
             *[question] * len(some),
-            layers=layers,
+            **options,
             answer=None if answer is None else [answer] * len(some),
             interventions_per_question=some,
         )
@@ -349,7 +282,7 @@ def _resolve(item: Intervention | Sequence[Intervention], prompt: Prompt) -> lis
     return [find_words(one, prompt) for one in together]
 
 
-def _replace_outputs(
+def replace_outputs(
     heads: Sequence[tuple[int, int]],
     tokens: Tokens | None,
     extent: Extent,
@@ -372,9 +305,3 @@ def _replace_outputs(
         return Edit(outputs=replace_some)
 
     return {layer: make_edit(layer, silenced) for layer, silenced in by_layer.items()}
-
-
-def _describe(name: str, **choices: Any) -> str:
-    """Write an intervention in one line: what was chosen, long choices cut."""
-    told = (f"{key}={shorten(str(value))}" for key, value in choices.items() if value is not None)
-    return f"{name}({', '.join(told)})"

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from probe.engine.interventions import Intervention
+from probe.engine.interventions import Extent, Intervention
 from probe.engine.prompts import Prompt
+from probe.engine.readings import shorten
 from probe.engine.requests import as_numbers, choose_numbers
 from probe.video.coercion import describe_given, to_whole
 
@@ -124,15 +125,20 @@ def find_places(wanted: Tokens | None, prompt: Prompt) -> tuple[int, ...] | None
 def find_words(intervention: Intervention, prompt: Prompt) -> Intervention:
     """Replace the words among an intervention's tokens by their places in a question.
 
-    Any dataclass that has a tuple `tokens` may hold words there, a user's own too.
+    Any dataclass that has a tuple `tokens` or `sources` may hold words there, a user's own too.
 
     Raises:
         ValueError: if a word is not in the question, or more than once.
     """
-    tokens = getattr(intervention, "tokens", None)
-    if not isinstance(tokens, tuple) or not is_dataclass(intervention):
+    if not is_dataclass(intervention):
         return intervention
-    return replace(intervention, tokens=find_places(tokens, prompt))
+    named = {name: getattr(intervention, name, None) for name in ("tokens", "sources")}
+    found = {name: find_places(some, prompt) for name, some in named.items() if _has_words(some)}
+    return replace(intervention, **found) if found else intervention
+
+
+def _has_words(tokens: Any) -> bool:
+    return isinstance(tokens, tuple) and any(isinstance(token, str) for token in tokens)
 
 
 def mark(chosen: Sequence[int], count: int) -> Bool[Tensor, " thing"]:
@@ -155,6 +161,37 @@ def mark_cells(cells: CellMask | None, shape: tuple[int, int, int]) -> Bool[Tens
             f"cells of {tuple(cells.shape)} do not fit a video of {shape} frames, rows and columns"
         )
     return cells.flatten()
+
+
+def mark_heads(heads: tuple[int, ...] | None, extent: Extent) -> Bool[Tensor, " #head"]:
+    """Make a mask of heads; of one entry for all of them where none is named.
+
+    Raises:
+        ValueError: if there is no such head.
+    """
+    if heads is None:
+        return torch.ones(1, dtype=torch.bool)
+    return mark(choose("head", heads, extent.heads), extent.heads)
+
+
+def choose_layers(layers: tuple[int, ...] | None, extent: Extent) -> Sequence[int]:
+    """Choose layers; all that attend where none is named.
+
+    Raises:
+        ValueError: if there is no such layer.
+    """
+    return extent.attending if layers is None else choose("layer", layers, extent.layers)
+
+
+def count_cells(cells: CellMask | None) -> str | None:
+    """Say how many cells a mask has, for people; None where there is no mask."""
+    return None if cells is None else f"{int(cells.sum())} of {cells.numel()}"
+
+
+def describe(name: str, **choices: Any) -> str:
+    """Write an intervention in one line: what was chosen, long choices cut."""
+    told = (f"{key}={shorten(str(value))}" for key, value in choices.items() if value is not None)
+    return f"{name}({', '.join(told)})"
 
 
 def _as_list(given: Any) -> list[Any]:
