@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from jaxtyping import Float
+from torch import Tensor
+
 from probe.candidates.given import as_candidates
 from probe.engine.kept_views import compute_once, make_room
 from probe.engine.model import VideoLM
@@ -25,8 +28,9 @@ from probe.grounding.queries import Queries, decompose
 from probe.grounding.reattention import prompt_views
 from probe.grounding.span_rules import best_span, only_frame
 from probe.grounding.stopwatch import Stopwatch
+from probe.grounding.targets import Target
 from probe.grounding.track_rules import choose_track, score_tracks
-from probe.video import Tube, Video
+from probe.video import Span, Tube, Video
 
 
 def ground(
@@ -85,11 +89,20 @@ def ground(
     looks = {"the track": where}
     if timed:
         when = join_orders(timed[0], parts[1], view, turned, config)
-        frame_scores = config.frames(view, asked, when, track)
-        span = best_span(frame_scores, when.heatmap.cells, view.video.source_length, config.span)
         looks["the time"] = when
     else:  # a picture: there is no time to choose
-        when, frame_scores, span = where, where.heatmap.values.new_zeros(0), only_frame(view.video)
+        when = where
+    frame_scores, span = choose_time(view, asked, when, track, config)
+    meant = () if config.targets is None else config.targets(found, scores)
+    targets = tuple(
+        Target(
+            place,
+            found[place],
+            choose_time(view, asked, when, found[place], config)[1],
+            scores.values[place],
+        )
+        for place in meant
+    )
     watch.mark("choose")
     evidence = replace(
         evidence, proposed=candidates is None, candidates=found, track=track, looks=looks
@@ -109,7 +122,27 @@ def ground(
         timings=watch.seconds,
         presence=evidence.margins["whole"],
         doubts=(*list_doubts(evidence), *scores.doubts),
+        targets=targets,
     )
+
+
+def choose_time(
+    view: View, asked: Queries, when: Look, track: Tube, config: GrounderConfig
+) -> tuple[Float[Tensor, " frame"], Span]:
+    """Score the frames of a track, and choose its span by them; a picture has one frame, no score.
+
+    Args:
+        view: The video as the model sees it.
+        asked: The query's parts.
+        when: The look for the action part.
+        track: The track.
+        config: The rules for frames and span.
+    """
+    if view.video.is_still:
+        return when.heatmap.values.new_zeros(0), only_frame(view.video)
+    frame_scores = config.frames(view, asked, when, track)
+    length = view.video.source_length
+    return frame_scores, best_span(frame_scores, when.heatmap.cells, length, config.span)
 
 
 def look_each(view: View, parts: Sequence[Part], config: GrounderConfig) -> list[Look]:

@@ -21,6 +21,7 @@ from probe.cli.model_options import (
 from probe.cli.outputs import check_writable, write_together
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
+from probe.cli.targets import choose_all, print_targets
 
 if TYPE_CHECKING:
     from probe.grounding.absence import Absence
@@ -110,6 +111,9 @@ class Ground:
     """Give no tube, and exit with 3, if the model's yes minus no for the whole query is below this,
     in logits; by default a tube is given always, with its doubts."""
 
+    every: Annotated[bool, arg(name="all")] = False
+    """Give a tube of each track that has at least half of the best one's effect on the answer."""
+
     out: Annotated[Path, arg(metavar="DIR")] = Path("probe-ground")
     """Folder for answer.json, answer.mp4 (of a picture, overlay.png) and answer.png; of many
     queries, for results.jsonl and a folder for each answer."""
@@ -157,7 +161,7 @@ class Ground:
         from probe.cli import ground_batch
         from probe.datasets import load_dataset
 
-        config = choose_config(self.preset, self.rules, self.require_presence)
+        config = choose_config(self.preset, self.rules, self.require_presence, every=self.every)
         if isinstance(asked, Path):
             dataset = load_dataset(str(asked))
         else:
@@ -173,7 +177,7 @@ class Ground:
         if self.pictures:
             raise ValueError("--pictures is for many queries; of one, they are written anyway")
         # Before anything is loaded: a rule that cannot be found should be said at once.
-        config = choose_config(self.preset, self.rules, self.require_presence)
+        config = choose_config(self.preset, self.rules, self.require_presence, every=self.every)
         from probe.grounding.absence import AbsenceError
 
         try:
@@ -203,6 +207,7 @@ def choose_config(
     preset: PresetName,
     rules: RuleOptions = DEFAULT_RULES,
     require_presence: float | None = None,
+    every: bool = False,
 ) -> "GrounderConfig":
     """Return a preset with some of its rules replaced.
 
@@ -210,15 +215,16 @@ def choose_config(
         preset: Name of the preset.
         rules: The rules to replace.
         require_presence: The least presence with which a tube is looked for, in logits.
+        every: Whether all tracks of great effect are given, and not the best alone.
 
     Raises:
-        ValueError: if there is no such rule.
+        ValueError: if there is no such rule, or its scores are no effects, and all are wanted.
     """
     from probe.grounding.presets import PRESETS
 
     add_current_folder()
     config = rules.names.replace_in(PRESETS[preset])
-    return replace(config, require_presence=require_presence)
+    return replace(choose_all(config) if every else config, require_presence=require_presence)
 
 
 def answer_query(
@@ -316,8 +322,8 @@ def write_absence(absence: "Absence", out: Path) -> None:
 def print_answer(answer: "Answer", out: Path) -> None:
     """Print what was found, and the files that it was written to."""
     print_presence(answer.queries.whole, answer.presence, answer.model)
-    print_tube(answer)
-    print_looks(answer)
+    for tell in (print_tube, print_targets, print_looks):
+        tell(answer)
     print_doubts(answer.doubts)
     files = ("answer.json", answer.overlay_name, "answer.png")
     show(f"written {', '.join(str(out / name) for name in files)}")

@@ -28,6 +28,7 @@ from probe.pictures.rows import (
     draw_row,
 )
 from probe.pictures.style import (
+    ALSO_COLOUR,
     CHOSEN_COLOUR,
     TEXT_SIZE,
     TITLE_SIZE,
@@ -56,13 +57,14 @@ FIGURE_DPI = 150
 """Pixels an inch of saved figures: sharp on a screen of twice the usual density."""
 
 
-def draw_frames(
+def draw_frames(  # noqa: PLR0913  what may be drawn on the frames
     ax: Axes,
     video: Video,
     heatmap: Heatmap | None = None,
     tube: Tube | None = None,
     candidates: Sequence[Tube] = (),
     *,
+    others: Sequence[Tube] = (),
     title: str = "",
 ) -> None:
     """Draw sampled frames in a row, with the map over them.
@@ -76,6 +78,7 @@ def draw_frames(
         heatmap: The map; None for the frames alone.
         tube: The answer, drawn with a thick line.
         candidates: Other tracks, drawn with thin white lines.
+        others: What is meant besides the answer, drawn with a thick purple line.
         title: Text above the row.
     """
     heat = None if heatmap is None else HeatScale.of(heatmap, video)
@@ -90,6 +93,11 @@ def draw_frames(
             (track.interpolated([index]).boxes[0], "white", OTHER_BOX_WIDTH)
             for track in candidates
             if index in track.span
+        ]
+        outlines += [
+            (other.interpolated([index]).boxes[0], ALSO_COLOUR, BOX_WIDTH)
+            for other in others
+            if index in other.span
         ]
         if tube is not None and index in tube.span:
             outlines.append((tube.interpolated([index]).boxes[0], CHOSEN_COLOUR, BOX_WIDTH))

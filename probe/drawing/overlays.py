@@ -29,6 +29,9 @@ TubeOutline: TypeAlias = tuple[Tube, Colour, bool]
 ANSWER_COLOUR: Colour = (86, 180, 233)
 """Sky blue of Okabe and Ito's palette, told apart by all kinds of colour vision."""
 
+ALSO_COLOUR: Colour = (204, 121, 167)
+"""Reddish purple of the same palette, for what is meant besides the answer."""
+
 TRUTH_COLOUR: Colour = (255, 255, 255)
 """White; the truth is also dashed, so that its shape tells it from the answer too."""
 
@@ -55,6 +58,7 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
     span: Span | None,
     *,
     truth: Tube | None = None,
+    others: Sequence[tuple[Tube, Span]] = (),
     title: str = "",
     doubts: Sequence[str] = (),
 ) -> None:
@@ -74,6 +78,7 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
         tube: the answer's boxes; between two of them the box moves in a straight line.
         span: the time of the answer; None for the time of the tube.
         truth: the true tube, drawn dashed and as a second bar.
+        others: what is meant besides the answer: boxes and time of each, in purple.
         title: the query; shortened if it is too wide.
         doubts: sentences that say why a reader should doubt the answer, drawn below the title; of
             more than three, the first two and the number of the others.
@@ -89,11 +94,13 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
     # The truth comes first, so that the answer is drawn over it.
     if truth is not None:
         outlines.append((_fill_frames(truth, truth.span), TRUTH_COLOUR, True))
+    outlines += [(_fill_frames(other, at), ALSO_COLOUR, False) for other, at in others]
     if tube is not None:
         span = tube.span if span is None else span
         outlines.append((_fill_frames(tube, span), ANSWER_COLOUR, False))
     if span is not None:
         bars.append(("answer", span, ANSWER_COLOUR))
+    bars += [("also", at, ALSO_COLOUR) for _, at in others]
     if truth is not None:
         bars.append(("truth", truth.span, TRUTH_COLOUR))
     zoom = Zoom.of(video)

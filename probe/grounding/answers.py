@@ -33,6 +33,7 @@ from probe.grounding.config import GrounderConfig
 from probe.grounding.looks import Look
 from probe.grounding.queries import Queries
 from probe.grounding.span_rules import only_frame
+from probe.grounding.targets import Target, describe_targets, list_others
 from probe.pictures.escapes import escape
 from probe.pictures.fonts import note_missing_once
 from probe.pictures.found import Found, draw_found
@@ -102,6 +103,10 @@ class Answer:
     doubts: tuple[str, ...] = ()
     """Sentences that say why a reader should doubt the answer; none where nothing was noticed."""
 
+    targets: tuple[Target, ...] = ()
+    """All that the query may mean, surest first, each with its own track and span, if several
+    were asked for (`GrounderConfig.targets`); the first is the answer itself, mostly."""
+
     def __repr__(self) -> str:
         return escape(
             f"Answer({self.queries.whole!r}: {self._describe_place()}, {self._describe_choice()})"
@@ -155,6 +160,7 @@ class Answer:
             "where": self.where.to_dict(),
             "presence": None if self.presence is None else round(self.presence, 4),
             "doubts": list(self.doubts),
+            **describe_targets(self.config.targets, self.targets),
             "timings": {name: round(value, 4) for name, value in self.timings.items()},
             "versions": dict(self.versions),
         }
@@ -221,6 +227,9 @@ class Answer:
                 versions=record["versions"],
                 presence=record.get("presence"),
                 doubts=tuple(record["doubts"]),
+                targets=tuple(
+                    Target.from_dict(one, candidates) for one in record.get("targets", ())
+                ),
             )
 
     @property
@@ -235,13 +244,24 @@ class Answer:
         """
         title, doubts = self._title, self.doubts
         heatmap = self.when.heatmap
-        overlay(path, self.video, heatmap, self.tube, self.span, title=title, doubts=doubts)
+        others = [(one.tube, one.span) for one in list_others(self.targets, self.track)]
+        overlay(
+            path,
+            self.video,
+            heatmap,
+            self.tube,
+            self.span,
+            others=others,
+            title=title,
+            doubts=doubts,
+        )
 
     @note_missing_once()
     def plot(self) -> Figure:
         """Draw the answer for paper or screen: frames and boxes, tokens, frame scores."""
         width, height = compute_frames_size(self.video)
         heading = Heading.of(self._title, self.doubts, width)
+        others = list_others(self.targets, self.track)
         looks = [("where", self.where, self.track)]
         looks += [] if self.video.is_still else [("when", self.when, self.tube)]
         heights = [heading.height, *([height] * len(looks)), BARS_HEIGHT]
@@ -252,7 +272,13 @@ class Answer:
         for part, (name, look, box) in zip(parts, looks, strict=False):
             title = f"{name}: {look.question}"
             draw_frames(
-                part.subplots(), self.video, look.heatmap, box, self.candidates, title=title
+                part.subplots(),
+                self.video,
+                look.heatmap,
+                box,
+                self.candidates,
+                others=[other.tube if name == "when" else other.track for other in others],
+                title=title,
             )
         words, *times = parts[len(looks) :]
         *bars, scored = words.subplots(1, len(looks) + 1, width_ratios=(*([3] * len(looks)), 2))
@@ -261,7 +287,8 @@ class Answer:
         chosen = self.scores.index(self.score)
         rule = getattr(self.config.track, "__name__", type(self.config.track).__name__)
         chosen_kind = "box" if self.video.is_still else "track"
-        draw_candidate_scores(scored, self.scores, chosen, title=f"{chosen_kind}, by {rule}")
+        places, title = [other.candidate for other in others], f"{chosen_kind}, by {rule}"
+        draw_candidate_scores(scored, self.scores, chosen, others=places, title=title)
         for part in times:
             draw_frame_scores(
                 part.subplots(), self.video, self.when.heatmap, self.frame_scores, self.span

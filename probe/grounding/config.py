@@ -15,6 +15,7 @@ from probe.engine.view import View
 from probe.grounding.queries import Queries, as_question
 from probe.grounding.reattention import Learning
 from probe.grounding.span_rules import SpanRule, TopHull
+from probe.grounding.targets import TargetRule
 from probe.grounding.track_rules import AttentionPeak, FrameRule, PeakInTrack, TrackRule
 from probe.interpret.token_rules import MostActive, TokenRule
 from probe.plain import from_plain, to_plain
@@ -84,6 +85,10 @@ class GrounderConfig:
     span: SpanRule = field(default_factory=TopHull)
     """The rule for choosing consecutive frames by their scores."""
 
+    targets: TargetRule | None = None
+    """The rule for choosing several candidates, each of which is given a tube (`Answer.targets`),
+    such as `probe.NearBest()`; None to choose the best alone."""
+
     learn_where: Learning | None = None
     """Learning of the attribute branch's latent prompt; None for none."""
 
@@ -123,9 +128,10 @@ class GrounderConfig:
         several = self.interventions
         alone = isinstance(several, Intervention)
         object.__setattr__(self, "interventions", (several,) if alone else tuple(several))
-        for name in ("token", "token_when", "fuse", "track", "frames", "span"):
+        optional = ("token_when", "fuse", "targets")
+        for name in ("token", "track", "frames", "span", *optional):
             rule = getattr(self, name)
-            if not callable(rule) and not (rule is None and name in ("token_when", "fuse")):
+            if not callable(rule) and not (rule is None and name in optional):
                 raise ValueError(
                     f"the {name} rule is {rule!r}; give a callable, such as one of "
                     f"probe.token_rules, probe.track_rules or probe.span_rules"

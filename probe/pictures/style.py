@@ -12,6 +12,9 @@ from probe.pictures.fonts import BASE_FAMILY, find_fonts, make_legible, name_fam
 CHOSEN_COLOUR, QUIET_COLOUR = "#0072B2", "#c8c8c8"
 """Blue from the colour-blind safe palette of Okabe and Ito, and grey."""
 
+ALSO_COLOUR = "#CC79A7"
+"""Reddish purple of the same palette: what is meant besides the chosen one."""
+
 ANSWER_COLOUR = "#009E73"
 """Bluish green of the same palette: what the model said."""
 

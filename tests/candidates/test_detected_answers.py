@@ -50,7 +50,11 @@ def check_answer(record, label):
 
 @pytest.mark.parametrize(
     ("finder", "tracker"),
-    [("owlv2", "edgetam_video"), ("omdet-turbo", "sam3_tracker_video"), ("d_fine", "sam2_video")],
+    [
+        ("owlv2", "edgetam_video"),
+        ("grounding-dino", "sam3_tracker_video"),
+        ("d_fine", "sam2_video"),
+    ],
 )
 def test_what_is_found_and_followed_is_what_an_answer_is_chosen_from(
     ground, tmp_path, finder, tracker
