@@ -58,6 +58,8 @@ class OwnAnnotation:
         line, length = self.line, video.source_length
         if line.span is None:
             return None
+        if length == 1:
+            raise ValueError("a picture has no time to be scored; leave out the span")
         ends = [_find_edge(end, line.span_time, video) for end in line.span]
         start, stop = ends
         # A span shorter than a frame is that frame.
