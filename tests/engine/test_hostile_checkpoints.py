@@ -411,10 +411,7 @@ HOSTILE = {
     "an adapter": (
         both(removed("config.json", WEIGHTS), written(
             "adapter_config.json", '{"base_model_name_or_path": "org/base"}')),
-        "an adapter of 'org/base' .* merge it"),
-    "an adapter in a model": (
-        written("adapter_config.json", '{"base_model_name_or_path": "org/base"}'),
-        "an adapter of 'org/base' .* merge it"),
+        "an adapter of 'org/base' .* not a whole model; give that model, and this as its adapter"),
 }  # fmt: skip
 """Damage and what is said of it, by what is wrong with the checkpoint."""
 
@@ -456,7 +453,9 @@ def test_the_command_line_refuses_it_with_bad_input_and_one_line(name, folder, c
     assert not out
     assert re.search(said, err)
     assert "Traceback" not in err
-    assert len([line for line in err.splitlines() if line.startswith("probe:")]) == 1
+    lines = [line for line in err.splitlines() if line.startswith("probe:")]
+    # What a model is and costs is told before its weights are read, and may be refused.
+    assert len([line for line in lines if not line.startswith("probe: note:")]) == 1
 
 
 def test_code_next_to_a_whole_checkpoint_does_not_run(folder, clip):
