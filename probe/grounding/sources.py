@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from probe.candidates.detections import PAPER_DETECTION, DetectionConfig
-from probe.candidates.detectors import Detector, detect_tracks, load_detector
+from probe.candidates.detectors import (
+    Detector,
+    detect_tracks,
+    load_detector,
+    load_picture_detector,
+)
 from probe.engine.generation import write_answer
 from probe.engine.model import VideoLM
 from probe.grounding.queries import Decompositions, Queries, decompose, decompose_with_model
@@ -139,13 +144,21 @@ class Search:
     config: DetectionConfig = PAPER_DETECTION
     """The numbers of the search."""
 
-    def open(self, *, device: str, dtype: str) -> "Searcher":
+    def open(self, *, device: str, dtype: str, still: bool = False) -> "Searcher":
         """Load the detector.
+
+        Args:
+            device: Device of its models.
+            dtype: Number type of their weights.
+            still: True if only pictures are searched, for which no tracker is loaded.
 
         Raises:
             ValueError: if a checkpoint cannot be opened.
         """
-        detector = load_detector(self.detection, self.tracking, device=device, dtype=dtype)
+        if still:
+            detector = load_picture_detector(self.detection, device=device, dtype=dtype)
+        else:
+            detector = load_detector(self.detection, self.tracking, device=device, dtype=dtype)
         return Searcher(self, detector)
 
 
