@@ -144,21 +144,24 @@ class Search:
     config: DetectionConfig = PAPER_DETECTION
     """The numbers of the search."""
 
-    def open(self, *, device: str, dtype: str, still: bool = False) -> "Searcher":
+    def open(self, *, device: str, dtype: str) -> "Searcher":
         """Load the detector.
-
-        Args:
-            device: Device of its models.
-            dtype: Number type of their weights.
-            still: True if only pictures are searched, for which no tracker is loaded.
 
         Raises:
             ValueError: if a checkpoint cannot be opened.
         """
-        if still:
-            detector = load_picture_detector(self.detection, device=device, dtype=dtype)
-        else:
-            detector = load_detector(self.detection, self.tracking, device=device, dtype=dtype)
+        detector = load_detector(self.detection, self.tracking, device=device, dtype=dtype)
+        return Searcher(self, detector)
+
+    def open_for(self, video: Video, *, device: str, dtype: str) -> "Searcher":
+        """Load what it takes to search one video: of a picture, no tracker.
+
+        Raises:
+            ValueError: if a checkpoint cannot be opened.
+        """
+        if video.source_length > 1:
+            return self.open(device=device, dtype=dtype)
+        detector = load_picture_detector(self.detection, device=device, dtype=dtype)
         return Searcher(self, detector)
 
 
