@@ -45,11 +45,11 @@ def test_positions_along_one_axis_are_all_distinct(tiny, video):
 def test_a_doubt_says_that_frames_share_their_time(qwen):
     track = Tube(np.arange(10), np.tile([4.0, 4.0, 30.0, 30.0], (10, 1)))
     short, long = (ground(qwen, lasting(s), "the red circle", [track]).doubts for s in (0.5, 30.0))
-    assert [doubt for doubt in short if "places in time" in doubt] == [
+    assert [doubt for doubt in short if "in time for the" in doubt] == [
         "the model has one place in time for the 5 frames of its map: it cannot tell by their time "
         "those that share one"
     ]
-    assert not [doubt for doubt in long if "places in time" in doubt]
+    assert not [doubt for doubt in long if "in time for the" in doubt]
 
 
 def test_check_model_tells_how_many_positions_there_are(qwen, command):
