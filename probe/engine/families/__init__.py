@@ -1,8 +1,8 @@
 """Families: the names of each architecture's parts, and how its visual tokens tile a video.
 
 `family` says what an entry has, `tilings` which cell of the video each visual token is, and `table`
-has the entries; those for pictures are in `pictures`, and `lookup` finds the
-right one. To add a family:
+has the entries; those for pictures are in `pictures`, reasons for having none in `refused`, and
+`lookup` finds the right one. To add a family:
 
 1. Find the decoder, the part whose layers are at `.layers`, in the architecture's source:
    `language_model`, or else. That is `language_model` of the entry.
