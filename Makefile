@@ -9,7 +9,7 @@ WORKERS ?= logical
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 \
 	--dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test test-fast test-exhaustive coverage figures notebooks docs bench lint lint-js format hooks clean
+.PHONY: demo test test-fast test-exhaustive test-shapes coverage figures notebooks docs bench lint lint-js format hooks clean
 
 demo: $(READY)
 	$(BIN)/probe demo
@@ -20,6 +20,10 @@ test: $(READY)
 # The slow tests that go through many cases of a kind; CI runs them after `make test`.
 test-exhaustive: $(READY)
 	$(PYTEST) -m exhaustive tests
+
+# Models of two layers in the shapes of published checkpoints; one at a time, with all cores.
+test-shapes: $(READY)
+	$(BIN)/python -m pytest -q -m shapes tests/shapes
 
 # The tests that are not marked slow, in a minute; doctests are in `make test`.
 test-fast: $(READY)
