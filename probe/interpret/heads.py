@@ -185,6 +185,10 @@ def heads_on_track(
     return _average_questions(pd.DataFrame(rows))
 
 
+TOLD = ("name", "revision", "layers", "adapter_content", "weights")
+"""Entries of a model's identity by which it is known to be the one that heads were found on."""
+
+
 @dataclass(frozen=True, init=False, repr=False)
 class HeadList:
     """Heads found on one model, to average maps over: `reading.through(found.of(model))`.
@@ -223,12 +227,15 @@ class HeadList:
         Raises:
             ValueError: if this is another model.
         """
-        told = {name: model.identity[name] for name in ("name", "revision", "layers")}
-        if {name: self.model.get(name) for name in told} != told:
+        told = {name: model.identity[name] for name in TOLD}
+        # Lists of earlier versions know nothing of adapters, which is no less than None.
+        differing = [name for name, value in told.items() if self.model.get(name) != value]
+        if differing:
+            first = differing[0]
             raise ValueError(
-                f"these heads were found on {self.model.get('name')!r} (revision "
-                f"{self.model.get('revision')}), not on {model.name!r} (revision "
-                f"{model.revision}); find those of this model"
+                f"these heads were found on {self.model.get('name')!r} ({first} "
+                f"{self.model.get(first)}), not on {model.name!r} ({first} {told[first]}); find "
+                f"those of this model"
             )
         return self.heads
 

@@ -513,7 +513,7 @@ def test_a_checkpoint_in_the_hubs_cache_is_opened_by_its_name(folder, tmp_path, 
 def test_each_family_notices_a_weight_that_is_missing_or_too_many(family, tmp_path):
     save_tiny(family, tmp_path)
     whole = load_file(tmp_path / WEIGHTS)
-    queries = ("q_proj", "qkv", "att_proj")
+    queries = ("q_proj", "qkv", "att_proj", "to_q")
     for name in (next(name for name in whole if any(map(name.count, queries))), "lm_head"):
         if missing := [stored for stored in whole if name in stored]:
             without(*missing)(tmp_path)
