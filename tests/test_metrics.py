@@ -7,10 +7,15 @@ import pytest
 
 from probe.metrics import (
     PROTOCOLS,
+    Known,
+    QueryScore,
     bootstrap_interval,
     box_iou,
     paired_difference,
     score,
+    score_place,
+    score_query,
+    score_time,
     spatial_iou,
     temporal_iou,
     tube_iou,
@@ -415,3 +420,40 @@ def test_an_interval_needs_finite_values_and_pairs():
         bootstrap_interval([0.5, float("nan")])
     with pytest.raises(ValueError, match="cannot be paired"):
         paired_difference([0.1, 0.2], [0.1])
+
+
+# A truth that is known in part
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_time_alone_scores_as_a_tube_with_a_box_in_each_frame_of_it(protocol, seed, gaps):
+    predicted, truth = random_pair(seed, gaps=gaps)
+    span = truth.span
+    filled = truth.interpolated(range(span.start, span.stop))
+    found = score_time(predicted, span, protocol, SAMPLED)
+    assert found.tiou == score_query(predicted, filled, protocol, SAMPLED).tiou
+    assert (found.viou, found.gt_viou) == (None, None)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_place_alone_is_the_mean_overlap_over_the_known_frames(seed):
+    predicted, truth = random_pair(seed)
+    found = score_place(predicted, truth)
+    assert found.gt_viou == spatial_iou(predicted, truth)
+    assert (found.tiou, found.viou) == (None, None)
+    with pytest.raises(ValueError, match="no box"):
+        score_place(predicted, Tube([], []))
+
+
+def test_a_failure_is_zero_only_in_what_is_known():
+    full = QueryScore(0.5, 0.25, 0.75)
+    for known, kept in (
+        (Known(), (0.5, 0.25, 0.75)),
+        (Known(time=True, place=False), (0.5, None, None)),
+        (Known(time=False, place=True), (None, None, 0.75)),
+        (Known(time=False, place=False), (None, None, None)),
+    ):
+        assert known.restrict(full) == QueryScore(*kept)
+        assert known.worst == QueryScore(*(None if one is None else 0.0 for one in kept))

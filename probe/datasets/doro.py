@@ -106,11 +106,11 @@ def _list_targets(
             yield entry["query"] if len(objects) == 1 else name, "shares", _read_boxes(boxes)
 
 
-def _read_boxes(boxes: Mapping[str, list[float]]) -> dict[int, list[float]]:
+def _read_boxes(boxes: Mapping[str, Any]) -> dict[int, list[float]]:
     for frame, box in boxes.items():
         if not isinstance(box, list) or len(box) != 4:
             raise ValueError(f"the box of frame {frame} is {describe_given(box)}")
-    return {int(frame): box for frame, box in boxes.items()}
+    return {int(frame): [float(edge) for edge in box] for frame, box in boxes.items()}
 
 
 def to_doro(dataset: DataSet, folder: Path) -> Written:

@@ -12,9 +12,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from probe.video import Sampling, Span, Tube, Video, count_frames, read_video
+from probe.video import Sampling, Span, Tube, Video, read_video, sample_part
 from probe.video.coercion import to_one_line
-from probe.video.decoding import decode, read_timetable
+from probe.video.decoding import read_timetable
 from probe.video.folders import VIDEO_SUFFIXES
 
 
@@ -146,16 +146,7 @@ def _read_segment(path: Path, segment: Span, frames: Sampling) -> Footage:
             f"{path}: has {len(table)} frames, none of them in the annotated part from "
             f"{segment.start} to {segment.stop - 1}; give the whole video"
         )
-    # The last frame is shown until the next one starts, if there is one.
-    ends = [*table.times, float((table.end - table.ticks[0]) * table.tick)]
-    count = count_frames(frames, float(ends[part.stop] - ends[part.start]), len(part))
-    indices = tuple(((2 * np.arange(count) + 1) * len(part) // (2 * count)).tolist())
-    pictures = decode(path, table, [part.start + index for index in indices])
-    # As in a file cut to the part, time starts at 0: a model is told seconds of what it is shown.
-    times = table.times[part.start : part.stop]
-    shown = range(part.start, part.stop)
-    aspect = table.pixel_aspect
-    video = Video(pictures, indices, times - times[0], path, shown, pixel_aspect=aspect)
+    video = sample_part(path, table, range(part.start, part.stop), frames)
     return Footage(video, part.start, len(table))
 
 

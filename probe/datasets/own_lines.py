@@ -239,7 +239,7 @@ def _read_span(
         raise LineError(
             f"span: from {start} to {end}; it must start at 0 or later and end after it starts"
         )
-    return (start, end), unit
+    return (float(start), float(end)), unit
 
 
 def _read_boxes(

@@ -155,7 +155,7 @@ def _read_query(
     )
 
 
-def _find_truth(tracks: Mapping[int, Tube], target: int, holds: Span) -> Tube:
+def _find_truth(tracks: Mapping[int, Tube], target: Any, holds: Span) -> Tube:
     truth = tracks[target].within(holds) if target in tracks else None
     if truth is None or not len(truth):
         raise ValueError(

@@ -64,8 +64,9 @@ def to_detections(answer: Answer, tube: Tube | None = None) -> "dict[int, superv
             confidence=_find_confidence(answer),
             class_id=np.array([CLASS_NUMBER]),
             tracker_id=np.array([TRACK_NUMBER]),
-            data={"class_name": np.array([label])},
-            metadata={"query": answer.queries.whole, "frame": frame},
+            data={"class_name": np.array([label]), "frame": np.array([frame])},
+            # Equal in all frames: supervision merges only those whose metadata agree.
+            metadata={"query": answer.queries.whole},
         )
         for frame, box in zip(boxes.frames.tolist(), boxes.boxes, strict=True)
     }

@@ -1,13 +1,15 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 from published_formats import SCALE, write_hcstvg, write_vidstg
 
-from probe.datasets import ENTRIES, check_samples, load_dataset
+from probe.datasets import ENTRIES, DataSet, check_samples, load_dataset
+from probe.metrics import Known, score_query
 from probe.organism.benchmark import SHAPES_VAL
 from probe.organism.world import LENGTH, RATE, SIDE, make_clip
-from probe.video import Span
+from probe.video import Span, Tube
 from probe.video.encoding import write_video
 
 SEED = 7
@@ -39,7 +41,7 @@ def written(request, tmp_path_factory):
 def edited(tmp_path):
     """Write a folder of one query after its entry was changed; give the sample."""
 
-    def sample(name, change):
+    def sample(name, change) -> Any:
         if name == "vidstg":
             path = write_vidstg(tmp_path, (SEED,))
             entries = json.loads(path.read_text())
@@ -55,7 +57,7 @@ def edited(tmp_path):
 
 
 def test_a_sample_is_the_tube_that_was_written_in_source_frames_and_pixels(written, truth, query):
-    sample = load_dataset(*written)[0]
+    sample: Any = load_dataset(*written)[0]
     assert sample.query == query
     assert sample.truth.frames.tolist() == truth.frames.tolist()
     np.testing.assert_allclose(sample.truth.boxes, truth.boxes * SCALE)
@@ -88,7 +90,7 @@ def test_vidstg_has_sentences_and_questions_together_and_apart(tmp_path):
 def test_shapes_are_drawn_and_need_no_folder():
     dataset = load_dataset("shapes-val")
     case = SHAPES_VAL.case(3)
-    sample = dataset[3]
+    sample: Any = dataset[3]
     assert len(dataset) == SHAPES_VAL.size
     assert (sample.id, sample.query) == (dataset.ids[3], case.query)
     assert sample.id == case.name
@@ -108,15 +110,37 @@ def test_hcstvg_counts_frames_from_one(edited, name):
 
 @pytest.mark.parametrize("name", ["hcstvg1", "hcstvg2"])
 def test_hcstvg_boxes_are_corner_and_size(edited, name):
-    sample = edited(name, lambda entry: entry.update(bbox=[[10, 20, 30, 5]] * 8))
+    sample: Any = edited(name, lambda entry: entry.update(bbox=[[10, 20, 30, 5]] * 8))
     assert sample.truth.boxes.tolist() == [[10, 20, 40, 25]] * 8
+
+
+@pytest.mark.parametrize("name", ["hcstvg1", "hcstvg2"])
+def test_a_few_boxes_of_negative_size_agree_with_nothing_and_spoil_no_other(edited, name):
+    boxes = [[10, 20, 30, 5], [10, 20, -3, 5], [10, 20, 30, -5], [10, 20, 30, 5]]
+    sample = edited(name, lambda entry: entry.update(bbox=boxes))
+    assert sample.notes == ("2 of 4 boxes have a negative size: these frames agree with no answer",)
+    assert (sample.truth.boxes[:, 2:] - sample.truth.boxes[:, :2])[:, 0].tolist() == [30, 0, 30, 30]
+    whole = Tube(sample.truth.frames, [[10, 20, 40, 25]] * 4)
+    found = score_query(whole, sample.truth, "hcstvg-official")
+    assert (found.tiou, found.viou) == (1, 0.5)
+    # An oracle's candidate goes on where the box was.
+    assert sample.tracks[0].boxes.tolist() == [[10, 20, 40, 25]] * LENGTH
+    (finding,) = check_samples(DataSet.from_samples("mine", [sample]))
+    assert finding is not None
+    assert not finding.fatal
+
+
+@pytest.mark.parametrize("name", ["hcstvg1", "hcstvg2"])
+def test_a_query_of_which_every_box_has_a_negative_size_is_of_no_use(edited, name):
+    with pytest.raises(ValueError, match="every box has a negative size"):
+        edited(name, lambda entry: entry.update(bbox=[[10, 20, -3, 5]] * 8))
 
 
 @pytest.mark.parametrize("times", [(19.0, 19.9), (0.0, 0.1)])
 @pytest.mark.parametrize("name", ["hcstvg1", "hcstvg2"])
 def test_hcstvg_times_do_not_move_the_frames(edited, name, times, truth):
     start, end = times
-    sample = edited(name, lambda entry: entry.update(st_time=start, ed_time=end))
+    sample: Any = edited(name, lambda entry: entry.update(st_time=start, ed_time=end))
     assert sample.span == truth.span
 
 
@@ -140,6 +164,30 @@ def test_hcstvg_ends_with_its_last_box_whatever_the_last_frame_says(edited, trut
 )
 def test_a_size_is_height_and_width_however_it_is_written(edited, name, as_published):
     assert edited(name, lambda entry: entry.update(as_published)).size == (240, 320)
+
+
+def test_vidstg_without_any_boxes_is_scored_in_time_and_says_so_in_one_line(tmp_path, truth):
+    write_vidstg(tmp_path, (7, 8))
+    boxed = load_dataset("vidstg", tmp_path)
+    for path in (tmp_path / "vidor").rglob("*.json"):
+        path.unlink()
+    with pytest.warns(UserWarning, match="scored in time alone") as said:
+        dataset = load_dataset("vidstg", tmp_path)
+    assert len(said) == 1
+    assert "\n" not in str(said[0].message)
+    assert dataset.version != boxed.version, "their figures do not compare"
+    assert [one.known for one in dataset] == [Known(time=True, place=False)] * 4
+    assert dataset[0].span == truth.span
+    assert list(check_samples(dataset)) == [None] * 4
+
+
+def test_one_missing_file_of_vidor_s_boxes_fails_its_queries_alone(tmp_path):
+    write_vidstg(tmp_path, (7, 8))
+    next(tmp_path.rglob("400007.json")).unlink()
+    findings = list(check_samples(load_dataset("vidstg-declarative", tmp_path)))
+    assert findings[1] is None
+    assert findings[0] is not None
+    assert "no such file" in findings[0].text
 
 
 def test_vidstg_truth_ends_before_its_last_frame(edited):
@@ -169,14 +217,14 @@ def test_vidstg_object_may_lack_boxes_the_last_included(tmp_path, truth):
     for frame in (last, last - 3):
         boxes["trajectories"][frame] = [it for it in boxes["trajectories"][frame] if it["tid"] != 0]
     path.write_text(json.dumps(boxes))
-    sample = load_dataset("vidstg", tmp_path)[0]
+    sample: Any = load_dataset("vidstg", tmp_path)[0]
     expected = [frame for frame in truth.frames.tolist() if frame not in (last, last - 3)]
     assert sample.truth.frames.tolist() == expected
 
 
 def test_a_tube_survives_the_way_into_a_part_and_back(tmp_path):
     write_vidstg(tmp_path, (SEED,), used=(16, 47))
-    sample = load_dataset("vidstg", tmp_path)[0]
+    sample: Any = load_dataset("vidstg", tmp_path)[0]
     footage = sample.recording.read(4)
     inside = sample.truth.within(Span(16, 48))
     back = footage.to_source(footage.from_source(sample.truth))

@@ -1,6 +1,7 @@
 """Chance against a slow computation by hand, and against the methods that guess."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def expect_by_hand(dataset, span):
         for track in sample.tracks:
             shown = Tube.from_dict(track.to_dict())  # rounded, as a run writes it
             tube = shown.interpolated(range(span.start, span.stop))
-            score = score_query(tube, sample.truth, track=shown.interpolated(range(64)))
+            score: Any = score_query(tube, sample.truth, track=shown.interpolated(range(64)))
             found.append(
                 (score.tiou, score.viou, score.viou > 0.3, score.viou > 0.5,
                  score.gt_viou, score.gt_viou > 0.5)
@@ -47,7 +48,7 @@ def config():
 
 
 def test_chance_is_the_mean_over_all_candidates_and_clips(config):
-    chance = measure_chance(config, limit=CLIPS)
+    chance: Any = measure_chance(config, limit=CLIPS)
     dataset = load_dataset("shapes-val")
     for guess, span in (("any track, middle half", MIDDLE), ("any track, whole clip", WHOLE)):
         assert means(chance, guess) == pytest.approx(expect_by_hand(dataset, span), abs=1e-9)
@@ -78,7 +79,7 @@ def test_a_guess_without_choice_is_the_method_of_its_name(
     )
     evaluator = Evaluator(config, config.load_dataset(), organism)
     figures = evaluate(evaluator, tmp_path / "run", limit=CLIPS).summary["figures"]["all"]
-    chance = measure_chance(config, limit=CLIPS)
+    chance: Any = measure_chance(config, limit=CLIPS)
     assert chance.frames == evaluator.frames
     assert chance.candidates == "the proposer"
     for name, figure in chance.figures[guess].items():
@@ -90,8 +91,8 @@ def test_a_query_without_candidates_counts_as_zero_and_is_named(config, tmp_path
     sample = dataset[1]
     video = sample.recording.read(8).video
     save_tracks(sample.tracks, video, tmp_path / f"{sample.video_name}.json")
-    chance = measure_chance(replace(config, candidates=Stored(tmp_path)), limit=2)
-    alone = measure_chance(replace(config, candidates=Oracle()), limit=2)
+    chance: Any = measure_chance(replace(config, candidates=Stored(tmp_path)), limit=2)
+    alone: Any = measure_chance(replace(config, candidates=Oracle()), limit=2)
     assert list(chance.failed) == [dataset.ids[0]]
     assert "no such file" in chance.failed[dataset.ids[0]]
     assert chance.tracks == len(sample.tracks) / 2
@@ -103,7 +104,7 @@ def test_a_query_without_candidates_counts_as_zero_and_is_named(config, tmp_path
 
 
 def test_chance_is_a_table_in_percent(config):
-    chance = measure_chance(config, limit=2)
+    chance: Any = measure_chance(config, limit=2)
     first, heading, *rows, last = format_chance(chance)
     assert first.startswith("shapes-val, chance: 2 of 500 queries, 0 failed; 3.5 candidates")
     assert "ORACLE" in first

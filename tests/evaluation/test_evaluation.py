@@ -317,7 +317,8 @@ def test_what_is_missing_is_listed_and_counts_as_zero(command, tmp_path):
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["failed"] == ["7_a.b-c.mp4"]
     assert summary["remarked"] == ["8_a.b-c.mp4"]
-    scores: list[Any] = [result.score.tiou for result in read_run(tmp_path / "run").results.values()]
+    results: Any = read_run(tmp_path / "run").results
+    scores = [result.score.tiou for result in results.values()]
     assert scores[0] == 0
     assert summary["figures"]["all"]["m_tiou"]["mean"] == pytest.approx(sum(scores) / 3)
 

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -250,7 +251,7 @@ def test_margins_of_another_scale_have_no_calibration_and_no_yes():
     assert found["auroc"] == logits["auroc"]
     assert len(list(format_presence(found))) == 2
     assert len(list(format_presence(logits))) == 3
-    answered = [one for one in results if float(one.presence or 0) > 0]
+    answered: list[Any] = [one for one in results if float(one.presence or 0) > 0]
     wrong = sum(float(margin or 0) > 0 for one in results for margin in one.absent.values())
     asked = len(results) + sum(len(one.absent) for one in results)
     yes = logits["risk_coverage"]["model_says_yes"]
@@ -269,7 +270,7 @@ def test_an_interval_is_narrower_with_more_clips():
 
 def test_the_share_of_right_tracks_is_a_figure_with_an_interval_of_its_own(whole, evaluator):
     summary = json.loads((whole / "summary.json").read_text())
-    scores = [result.score for result in read_run(whole).results.values()]
+    scores: list[Any] = [result.score for result in read_run(whole).results.values()]
     figure = summary["figures"]["all"]["right_track"]
     assert figure["mean"] == np.mean([one.gt_viou > 0.5 for one in scores])
     assert FIGURES["right_track"].value(QueryScore(0.0, 0.0, 0.5)) == 0

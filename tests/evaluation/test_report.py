@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from published_formats import write_hcstvg
@@ -95,7 +96,7 @@ def test_an_oracle_is_called_so_wherever_its_run_is_named(pages):
 
 def test_runs_are_compared_on_the_queries_that_both_answered(pages, runs):
     _, markdown = pages
-    a, b = (read_run(runs / name).results for name in ("centre", "random"))
+    a, b = (dict[str, Any](read_run(runs / name).results) for name in ("centre", "random"))
     mean, low, high = (
         100 * value
         for value in paired_difference(
