@@ -1,4 +1,4 @@
-"""What a processor cuts off is dark in every picture, and is a doubt."""
+"""A part of the frame that a processor cuts off is dark in every picture, and is a doubt."""
 
 import numpy as np
 import pytest
