@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from probe.engine.chat_templates import find_template
-from probe.engine.in_memory import hash_module, hash_processor
+from probe.engine.hashes import hash_module, hash_processor
 from probe.engine.model import VideoLM
 from probe.engine.opening import SMALL_FILES
 

@@ -1,18 +1,16 @@
-"""A model that somebody has loaded: taken out of what it is wrapped in, checked, and hashed.
+"""A model that somebody has loaded: taken out of what it is wrapped in, and checked.
 
 The module itself is used and no second one is made: it stays on its devices and in its number type,
 quantized or not, with the adapters that it has.
 """
 
-import hashlib
 import inspect
-import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any
 
-import torch
 from nnsight import Envoy
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -37,12 +35,6 @@ kin, and of `torch.compile`."""
 SPARE_WORDS = 128
 """Most words that a tokenizer may have beyond those of the model: some processors add marks that
 they never write. One that is written all the same is refused where it is."""
-
-CHUNK = 2**20
-"""Words of 8 bytes that are hashed at once; more would need much memory next to the weights."""
-
-FACTOR = -7046029254386353131
-"""An odd number whose bits look random: 2^64 over the golden ratio, as Knuth's hash has it."""
 
 
 def open_module(
@@ -98,14 +90,28 @@ def unwrap(given: Any) -> Any:
         given = inner
 
 
-def freeze(module: nn.Module) -> None:
-    """Let nothing in the model ask for gradients but what is added to it later."""
+@contextmanager
+def freezing(module: nn.Module) -> Iterator[None]:
+    """Let nothing in a model ask for gradients but what is added to it later.
+
+    If the block refuses the model, it is left as it was.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    learning = [weight for weight in module.parameters() if weight.requires_grad]
+    module.eval().requires_grad_(False)
+    try:
+        yield
+    except ValueError:
+        for part, mode in modes:
+            part.training = mode
+        for weight in learning:
+            weight.requires_grad_(True)
+        raise
     # The hook that training with adapters puts on the embeddings, by which each pass would keep a
     # graph.
     disable = getattr(module, "disable_input_require_grads", None)
     if disable is not None and getattr(module, "_require_grads_hooks", None):
         disable()
-    module.eval().requires_grad_(False)
 
 
 def describe_quantization(module: Any) -> str | None:
@@ -120,60 +126,6 @@ def describe_quantization(module: Any) -> str | None:
         return "8bit"
     method = settings.get("quant_method")
     return str(getattr(method, "value", method))
-
-
-def hash_module(name: str, module: nn.Module) -> str:
-    """Return a hash of all weights as they are now; any change of one gives another.
-
-    Costs one pass over the weights, on the devices where they are: seconds for a 7B on a CPU. It
-    tells states apart that training or chance made, and is no proof against somebody's intent.
-
-    Raises:
-        ValueError: if some weights wait on a disk or in main memory until they are used.
-    """
-    digest = hashlib.sha256()
-    # Of quantized weights, too, what their codes are multiplied with is in here, and only here.
-    for part, weight in module.state_dict().items():
-        if not isinstance(weight, Tensor):
-            continue
-        if weight.is_meta:
-            raise ValueError(
-                f"{name}: the weight {part!r} waits in main memory or on a disk until it is used, "
-                f"so this model has no fingerprint; load it so that its devices hold all of it"
-            )
-        about = [part, str(weight.dtype), list(weight.shape), _sum_words(weight)]
-        digest.update(json.dumps(about).encode())
-    return digest.hexdigest()
-
-
-def _sum_words(weight: Tensor) -> int:
-    """Sum the bits of a weight as whole numbers of 64 bits, each times an odd number of its place.
-
-    Sums of whole numbers wrap around and have no order, so every device gives the same.
-    """
-    flat = weight.detach().contiguous().flatten().view(torch.uint8)
-    total = 0
-    for start in range(0, len(flat), 8 * CHUNK):
-        piece = flat[start : start + 8 * CHUNK]
-        padded = nn.functional.pad(piece, (0, -len(piece) % 8))
-        # A copy, because numbers of 8 bytes must begin at a multiple of 8.
-        words = padded.clone().view(torch.int64)
-        places = torch.arange(start // 8, start // 8 + len(words), device=words.device)
-        total += int((words * ((2 * places + 1) * FACTOR)).sum())
-    return total % 2**64
-
-
-def hash_processor(processor: Any) -> str:
-    """Return a hash of a processor's settings and of its tokenizer's words."""
-    tokenizer = processor.tokenizer
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        words = json.dumps(tokenizer.get_vocab(), sort_keys=True)
-    else:
-        words = backend.to_str()
-    digest = hashlib.sha256(processor.to_json_string().encode())
-    digest.update(words.encode(errors="surrogatepass"))
-    return digest.hexdigest()
 
 
 def _refuse_other_objects(given: Any) -> None:

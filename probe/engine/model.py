@@ -11,7 +11,7 @@ from probe.engine.checkpoint import Checkpoint
 from probe.engine.costs import check_length, tell_cost
 from probe.engine.decoder import Decoder
 from probe.engine.description import ModelDescription, describe_checkpoint
-from probe.engine.in_memory import describe_quantization, freeze, open_module
+from probe.engine.in_memory import describe_quantization, freezing, open_module
 from probe.engine.model_files import ORGANISM, ModelFiles, OpeningOptions, find_model
 from probe.engine.opening import BEST_DEVICE
 from probe.engine.pixels import choose_pixels
@@ -247,15 +247,16 @@ def open_files(files: ModelFiles) -> VideoLM:
 
 def _take_module(name: str, checkpoint: Checkpoint) -> VideoLM:
     module = checkpoint.module
-    if module.training:
+    was_training = module.training
+    with freezing(module):
+        decoder = Decoder(checkpoint)
+        decoder.check()
+    if was_training:
         warnings.warn(
             f"{name} was in training mode; it is in evaluation mode now, and its weights are "
             f"frozen: call train() and requires_grad_(True) before you train on",
             stacklevel=3,
         )
-    freeze(module)
-    decoder = Decoder(checkpoint)
-    decoder.check()
     return VideoLM(
         # Only the shipped model goes by this name.
         type(module).__name__ if name == ORGANISM else name,

@@ -164,6 +164,18 @@ def test_a_model_in_training_is_put_into_evaluation_and_frozen_and_that_is_said(
     assert torch.equal(view.read(QUESTION)[0].logits, reading.logits)
 
 
+def test_a_model_that_is_refused_is_left_as_it_was(fresh):
+    module, processor = fresh
+    module.train()
+    module.lm_head.weight.requires_grad_(False)
+    module.config.text_config.layer_types[1] = "chunked_attention"
+    with pytest.raises(ValueError, match="chunked_attention"):
+        load(module, processor)
+    assert all(part.training for part in module.modules())
+    learning = [name for name, weight in module.named_parameters() if weight.requires_grad]
+    assert len(learning) == len(list(module.parameters())) - 1
+
+
 def test_a_copy_leaves_the_users_model_in_training(fresh, reading):
     module, processor = fresh
     module.train()
