@@ -215,6 +215,7 @@ def _show(checkpoint: Checkpoint, video: Video) -> dict[str, Any]:
     sized = {} if size is None else {"size": size}
     if checkpoint.medium == "image":
         # Of a bare array, processors guess which axis is that of the colours.
+        assert video.is_still, "for_video chooses another entry for several frames"
         return {"images": [Image.fromarray(video.frames[0])], **sized}
     return {
         **sized,
