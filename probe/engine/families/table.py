@@ -15,8 +15,8 @@ VISION = ("<|vision_start|>", "<|vision_end|>")
 processor of transformers 4.57 writes `<1.0 seconds><|vision_start|>...<|vision_end|>` in the place
 of the template's marks and the token between them; that of 5.23 in the place of the token alone."""
 
-WHOLE = {"videos_kwargs": {"slice_mode": False}, "use_image_id": False}
-"""Frames are seen whole, and not numbered, as MiniCPM-V's authors show videos."""
+WHOLE = {"videos_kwargs": {"slice_mode": False}}
+"""Frames are seen whole, and not once more in larger slices, whose tokens would have no cell."""
 
 RATE = {"fps": lambda video: describe_times(video).sampled_fps}
 """Frames a second, of which these processors take 2 if they are told nothing else."""
@@ -78,7 +78,6 @@ FAMILIES = {
         Family("molmo2", tilings.tile_molmo2, "image_patch_id"),
         Family("gemma4", tilings.tile_gemma4),
         Family("gemma4_unified", tilings.tile_gemma4_unified),
-        # Slices of a frame would show parts of it a second time.
         Family("minicpmv4_6", tilings.tile_minicpm, processing=WHOLE),
         Family("minicpmv4_7", tilings.tile_minicpm, processing=WHOLE),
         Family("minicpm_ocr", tilings.tile_minicpm, processing=WHOLE),
