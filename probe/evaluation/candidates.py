@@ -122,6 +122,8 @@ class Oracle(Weightless):
         Raises:
             ValueError: if it shows none.
         """
+        if sample.boxes is None and not sample.tracks:
+            raise ValueError(f"{sample.id}: no true boxes are known; leave out --oracle")
         if not (tracks := sample.find_tracks(footage)):
             raise ValueError(f"{sample.id}: no true track lies within the part that is shown")
         return tracks
@@ -300,4 +302,4 @@ def _read_kept(path: Path) -> tuple[Tube, ...] | None:
 def _to_record(track: Tube) -> dict[str, Any]:
     """Convert a track to the last bit, so that kept and newly made ones are the same."""
     boxes = track.boxes.astype(np.float64)
-    return {"label": track.label, "frames": track.frames.tolist(), "boxes": boxes.tolist()}
+    return track.to_dict() | {"boxes": boxes.tolist()}
