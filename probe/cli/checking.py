@@ -25,6 +25,9 @@ class CheckModel:
 
     options: Annotated[LoadOptions, arg(name="")] = field(default_factory=LoadOptions)
 
+    picture: bool = False
+    """Prove what the model makes of a picture; by default, of a video, if it reads both."""
+
     json: bool = False
     """Print one JSON object, the proofs with their numbers, and nothing else on the standard
     output."""
@@ -36,12 +39,12 @@ class CheckModel:
 
     def run(self) -> None:
         """Run the proofs and print them; exit with 1 if one fails."""
-        from probe.engine.conformance import check_model
+        from probe.engine.conformance import check_model, mosaic
 
         with keep_for_json(self.json), show_progress("load", "prove") as step:
             model = load_model(self.model, self.options)
             step()
-            report = check_model(model)
+            report = check_model(model, mosaic(frames=1) if self.picture else None)
             step()
         if self.json:
             show_json(report.to_dict())

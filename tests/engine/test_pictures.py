@@ -216,8 +216,10 @@ def test_our_own_texts_call_a_picture_a_picture():
     assert name_medium(asked, "video") == asked
 
 
-def test_the_command_line_proves_a_model_of_pictures(tmp_path, command):
-    save_tiny("idefics3", tmp_path)
-    code, out, _ = command("check-model", tmp_path, "--dtype", "float32")
+@pytest.mark.parametrize(("family", "more"), [("idefics3", ()), ("smolvlm", ("--picture",))])
+def test_the_command_line_proves_what_a_model_makes_of_a_picture(tmp_path, command, family, more):
+    save_tiny(family, tmp_path)
+    code, out, _ = command("check-model", tmp_path, "--dtype", "float32", *more)
     assert code == 0
     assert out.count("holds ") == 5
+    assert "9 visual tokens, 1 frames of 3 x 3 cells" in out
