@@ -2,11 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 from tiny_detectors import SAVE_FINDERS, SAVE_TRACKERS, save_tiny_sam3
 
+from probe.grounder import ground
+from probe.grounding.queries import decompose
+from probe.grounding.sources import Search
 from probe.organism.world import make_clip
-from probe.video import Tube
+from probe.video import Tube, Video
 
 pytestmark = pytest.mark.slow  # each grounds a query
 
@@ -21,7 +25,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def ground(command, folder, tmp_path):
+def run_ground(command, folder, tmp_path):
     """Ground the clip: the answer's record or None, and the lines of error."""
 
     def run(*words):
@@ -57,23 +61,35 @@ def check_answer(record, label):
     ],
 )
 def test_what_is_found_and_followed_is_what_an_answer_is_chosen_from(
-    ground, tmp_path, finder, tracker
+    run_ground, tmp_path, finder, tracker
 ):
     SAVE_FINDERS[finder](tmp_path / "finder", **({} if finder != "d_fine" else {"bias": 2.0}))
     SAVE_TRACKERS[tracker](tmp_path / "tracker")
-    record, _ = ground("--detector", tmp_path / "finder", "--tracker", tmp_path / "tracker")
+    record, _ = run_ground("--detector", tmp_path / "finder", "--tracker", tmp_path / "tracker")
     check_answer(record, "circle")
 
 
-def test_the_tracks_of_a_concept_are_what_an_answer_is_chosen_from(ground, tmp_path):
+def test_the_tracks_of_a_concept_are_what_an_answer_is_chosen_from(run_ground, tmp_path):
     save_tiny_sam3(tmp_path / "sam3")
-    record, _ = ground("--detector", tmp_path / "sam3", "--cache", tmp_path / "cache")
+    record, _ = run_ground("--detector", tmp_path / "sam3", "--cache", tmp_path / "cache")
     check_answer(record, "circle")
-    again, _ = ground("--detector", tmp_path / "sam3", "--cache", tmp_path / "cache")
+    again, _ = run_ground("--detector", tmp_path / "sam3", "--cache", tmp_path / "cache")
     assert again["candidates"] == record["candidates"], "they are kept with their masks"
 
 
-def test_what_a_detector_cannot_do_is_one_line(ground, tmp_path):
+def test_a_picture_is_searched_without_a_tracker(tmp_path, organism):
+    SAVE_FINDERS["owlv2"](tmp_path / "finder")
+    still = Video(make_clip(7).frame(0)[None], (0,), np.zeros(1))
+    # No tracker is named, and none could be downloaded.
+    searcher = Search(str(tmp_path / "finder")).open_for(still, device="cpu", dtype="auto")
+    tracks = searcher.find(still, decompose(QUERY))
+    assert [len(track) for track in tracks] == [1] * len(tracks)
+    assert ground(organism, still, QUERY, tracks).track in tracks
+    with pytest.raises(ValueError, match="64 frames; this detector is for a single picture"):
+        searcher.find(make_clip(7).video(), decompose(QUERY))
+
+
+def test_what_a_detector_cannot_do_is_one_line(run_ground, tmp_path):
     SAVE_FINDERS["rf_detr"](tmp_path / "finder", classes=("person", "dog"))
     SAVE_TRACKERS["sam2_video"](tmp_path / "tracker")
     save_tiny_sam3(tmp_path / "sam3")
@@ -85,7 +101,7 @@ def test_what_a_detector_cannot_do_is_one_line(ground, tmp_path):
         (("--detector", tmp_path / "tracker"), "of type 'sam2_video'; give one of grounding-dino"),
     ]
     for words, named in refused:
-        record, errors = ground(*words)
+        record, errors = run_ground(*words)
         assert record is None
         (error,) = errors
         assert named in error
