@@ -376,12 +376,13 @@ def print_findings(config: "EvaluationConfig", limit: int | None, *, as_json: bo
     """Print the problems of each sample of a data set; fail if one cannot be answered."""
     from probe.datasets import OwnFileError, check_samples
 
-    with keep_for_json(as_json):
-        try:
+    try:
+        with keep_for_json(as_json):
             dataset = config.load_dataset()
-        except OwnFileError as failure:
-            print_problems(config.dataset_name, failure, as_json=as_json)
-            return
+    except OwnFileError as failure:
+        print_problems(config.dataset_name, failure, as_json=as_json)
+        return
+    with keep_for_json(as_json):
         total = len(dataset.ids[:limit])
         checked = check_samples(dataset, limit)
         bar = make_bar(checked, total=total, unit="query", leave=False)
