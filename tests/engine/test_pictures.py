@@ -53,7 +53,7 @@ def view(model):
 
 
 def as_pictures(model, **changes):
-    """The same model with its entry for pictures, changed in one way."""
+    """Return the same model with its entry for pictures, changed in one way."""
     checkpoint = model.checkpoint.for_video(still())
     entry = Family(**{**vars(checkpoint.family), **changes})
     return replace(model, decoder=Decoder(replace(checkpoint, family=entry)))
