@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from probe.engine.conformance import check_model
+from probe.engine.conformance import check_model, eager_proof
 from probe.engine.model import load
 from probe.grounder import ground
 from probe.video import Tube, Video
@@ -29,7 +29,9 @@ def shown(request):
     """One model in one type, with the clip that it is shown; let go before the next is made."""
     shape, dtype = request.param
     module, processor = shape.build(dtype)
-    case = SimpleNamespace(model=load(module, processor=processor), video=draw(shape), dtype=dtype)
+    case = SimpleNamespace(
+        model=load(module, processor=processor), video=draw(shape, shape.frames), shape=shape
+    )
     del module
     yield case
     # Handles of nnsight refer to each other, and the collector would come when it likes.
@@ -37,14 +39,14 @@ def shown(request):
     gc.collect()
 
 
-def draw(shape):
+def draw(shape, frames):
     """Draw a clip of coloured tiles, every second frame of a source twice as long."""
     height, width = shape.size
     tiles = np.random.default_rng(0).integers(
-        0, 256, (shape.frames, height // 16, width // 16, 3), dtype=np.uint8
+        0, 256, (frames, height // 16, width // 16, 3), dtype=np.uint8
     )
     pictures = tiles.repeat(16, axis=1).repeat(16, axis=2)
-    return Video(pictures, tuple(range(0, 2 * shape.frames, 2)), np.arange(2 * shape.frames) / 4)
+    return Video(pictures, tuple(range(0, 2 * frames, 2)), np.arange(2 * frames) / 4)
 
 
 def tracks(video):
@@ -62,12 +64,14 @@ def test_every_proof_holds(shown):
     assert len(report.proofs) == 5
 
 
-def test_the_clip_is_longer_than_any_window(shown):
-    checkpoint = shown.model.checkpoint
-    window = getattr(checkpoint.config.get_text_config(), "sliding_window", None)
-    view = shown.model.watch(shown.video)
-    assert view.prefix.embeddings.dtype == shown.dtype
-    assert window is None or len(view.prefix) > window
+def test_rows_equal_eager_attention_where_a_window_holds_less_than_the_clip(shown):
+    if shown.shape.frames_beyond is None:
+        pytest.skip("no layer of it slides")
+    view = shown.model.watch(draw(shown.shape, shown.shape.frames_beyond))
+    window = shown.model.checkpoint.config.get_text_config().sliding_window
+    assert len(view.prefix) > window
+    proof = eager_proof(shown.model, view)
+    assert proof.passed, proof.found
 
 
 @pytest.mark.parametrize("preset", ["causal", "paper"])
@@ -82,7 +86,7 @@ def test_a_query_is_answered_by_a_tube_of_the_clip(shown, preset):
     assert (answer.tube.boxes <= [width, height, width, height]).all()
     # Random weights do not choose well, but they tell two places apart, where three digits do not
     # make them one.
-    assert len(set(answer.scores)) == len(candidates) or shown.dtype == torch.bfloat16
+    assert len(set(answer.scores)) == len(candidates) or answer.model["dtype"] == "bfloat16"
     assert answer.presence is not None
     assert np.isfinite([*answer.scores, answer.presence]).all()
     for values in (answer.frame_scores, answer.where.heatmap.values, answer.when.heatmap.values):
