@@ -48,7 +48,10 @@ class Target:
     @classmethod
     def from_dict(cls, record: dict[str, Any], candidates: Sequence[Tube]) -> "Target":
         """Make the target that `to_dict` wrote, of an answer with these candidates."""
-        span = Span(record["span"]["start_frame"], record["span"]["stop_frame"])
+        tube = Tube.from_dict(record["tube"])
+        # A picture has no time; its target has a box and no span.
+        timed = record.get("span")
+        span = tube.span if timed is None else Span(timed["start_frame"], timed["stop_frame"])
         place = int(record["candidate"])
         return cls(place, candidates[place], span, float(record["score"]))
 
@@ -92,9 +95,22 @@ class NearBest:
         return tuple(kept)
 
 
-def describe_targets(rule: TargetRule | None, targets: Sequence[Target]) -> dict[str, Any]:
-    """Return the entry of all that is meant, in plain values; none if only the best was wanted."""
-    return {} if rule is None else {"targets": [target.to_dict() for target in targets]}
+def describe_targets(
+    rule: TargetRule | None, targets: Sequence[Target], *, timed: bool = True
+) -> dict[str, Any]:
+    """Return the entry of all that is meant, in plain values; none if only the best was wanted.
+
+    Args:
+        rule: The rule that chose the targets; None if only the best was wanted.
+        targets: All that is meant.
+        timed: False for a picture, whose targets have no span.
+    """
+    if rule is None:
+        return {}
+    records = [target.to_dict() for target in targets]
+    left_out = () if timed else ("span",)
+    kept = [{name: one[name] for name in one if name not in left_out} for one in records]
+    return {"targets": kept}
 
 
 def list_others(targets: Sequence[Target], track: Tube) -> list[Target]:
