@@ -72,7 +72,6 @@ CHEAP = {
     "device": (lambda _: ("--device", "nowhere"), "cannot use device 'nowhere'"),
     "adapter": (lambda _: ("--adapter", "./absent"), "./absent: no such folder"),
     "template": (lambda _: ("--chat-template", "absent.jinja"), "absent.jinja"),
-    "frames": (lambda _: ("--frames", MANY), "fit in the context"),
     "sub-queries": (lambda _: ("--split", "./absent.json"), "absent.json"),
     "nothing": (lambda _: (), "not finite"),
 }
@@ -91,6 +90,15 @@ def test_what_is_wrong_and_cheap_to_check_is_told_before_weights_are_read(
     assert out == ""
     assert said in err.splitlines()[-1]
     assert ("not finite" in err) == (wrong == "nothing")
+
+
+@pytest.mark.slow
+def test_a_video_that_does_not_fit_is_refused_before_weights_are_read(run, clip_file, broken):
+    words = ("tokens", clip_file, "What jumps?", "--model", broken, "--frames", MANY)
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert "fit in the context" in err
+    assert "not finite" not in err
 
 
 @pytest.mark.slow
