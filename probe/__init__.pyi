@@ -100,6 +100,7 @@ from probe.grounder import look as look
 from probe.engine.generation import write_answer as write_answer
 from probe.video.frame_rate import FrameRate as FrameRate
 from probe.engine.answering import generate as generate
+from probe.video.parts import read_part as read_part
 from probe.engine.kept_views import keep_views as keep_views
 from probe.evaluation.batch import ground_many as ground_many
 from probe.candidates.proposals import heatmap_tracks as heatmap_tracks

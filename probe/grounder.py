@@ -6,20 +6,28 @@ attention (Yang, Liu, Hancke and Lau, NeurIPS 2025) or by what the model's own a
 and choose the time by the attention inside the track.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
 
-from probe.candidates.given import as_candidates
+from probe.candidates.given import as_candidates, list_candidates
 from probe.engine.kept_views import compute_once, make_room
 from probe.engine.model import VideoLM
 from probe.engine.readings import Reading
 from probe.engine.view import View
 from probe.grounding.absence import require_presence
 from probe.grounding.answers import Answer
+from probe.grounding.chunks import (
+    Chunk,
+    find_shown,
+    join_frames,
+    join_looks,
+    join_scores,
+    tell_chunks,
+)
 from probe.grounding.config import GrounderConfig, Part
 from probe.grounding.doubts import ask_parts, list_doubts
 from probe.grounding.looks import Look
@@ -29,7 +37,7 @@ from probe.grounding.reattention import prompt_views
 from probe.grounding.span_rules import best_span, only_frame
 from probe.grounding.stopwatch import Stopwatch
 from probe.grounding.targets import Target
-from probe.grounding.track_rules import choose_track, score_tracks
+from probe.grounding.track_rules import TrackScores, choose_track, score_tracks
 from probe.video import Span, Tube, Video
 
 
@@ -66,6 +74,8 @@ def ground(
     """
     config, watch = as_config(config), Stopwatch()
     asked = queries or decompose(query)
+    if isinstance(video, Video) and len(parts := model.divide(video)) > 1:
+        return ground_chunks(model, video, parts, asked, candidates, config)
     view = model.watch(video).under(*config.interventions)
     config = config.worded_for(view)
     evidence = ask_parts(view, asked)
@@ -93,15 +103,8 @@ def ground(
     else:  # a picture: there is no time to choose
         when = where
     frame_scores, span = choose_time(view, asked, when, track, config)
-    meant = () if config.targets is None else config.targets(found, scores)
-    targets = tuple(
-        Target(
-            place,
-            found[place],
-            choose_time(view, asked, when, found[place], config)[1],
-            scores.values[place],
-        )
-        for place in meant
+    targets = list_targets(
+        config, found, scores, lambda one: choose_time(view, asked, when, one, config)[1]
     )
     watch.mark("choose")
     evidence = replace(
@@ -126,6 +129,105 @@ def ground(
     )
 
 
+def ground_chunks(
+    model: VideoLM,
+    video: Video,
+    parts: Sequence[Video],
+    asked: Queries,
+    candidates: Sequence[Tube] | Tube | str | Path | None,
+    config: GrounderConfig,
+) -> Answer:
+    """Find the tube in a video of more frames than fit in the model's context, part by part.
+
+    Candidates are those of the whole video. In each part the model is asked and looked through as
+    in `ground`; maps, scores of tracks and scores of frames are then joined.
+
+    Args:
+        model: The model to look through.
+        video: The video.
+        parts: Parts of its frames that fit.
+        asked: The query's parts.
+        candidates: As in `ground`.
+        config: What the method leaves open.
+
+    Raises:
+        AbsenceError: as in `ground`, if the model sees the thing clearly enough in no part.
+        ValueError: as in `ground`.
+    """
+    watch = Stopwatch()
+    found = list_candidates(candidates, video)
+    chunks = [look_through(model, part, asked, found, config) for part in parts]
+    surest = max(chunks, key=lambda chunk: chunk.presence)
+    about = model.identify_for(surest.view)
+    require_presence(surest.evidence, config.require_presence, about)
+    watch.mark("look")
+
+    where, when = (join_looks([getattr(one, name) for one in chunks]) for name in ("where", "when"))
+    scores = join_scores(chunks)
+    track = choose_track(found, scores.values)
+
+    def score(track: Tube) -> Float[Tensor, " frame"]:
+        found = [config.frames(one.view, asked, one.when, track) for one in chunks]
+        return join_frames(found, chunks)
+
+    def choose_span(track: Tube) -> Span:
+        # Among the frames that show the track: of a long video that may be few.
+        cells, shown = when.heatmap.cells, find_shown(when.heatmap.cells, track)
+        part = replace(cells, frames=cells.frames[shown.start : shown.stop])
+        scores = score(track)[shown.start : shown.stop]
+        return best_span(scores, part, video.source_length, config.span) & track.span
+
+    watch.mark("choose")
+    evidence = replace(
+        surest.evidence,
+        video=video,
+        proposed=candidates is None,
+        candidates=found,
+        track=track,
+        looks={"the track": where, "the time": when},
+    )
+    return Answer(
+        video=video,
+        queries=asked,
+        span=choose_span(track),
+        track=track,
+        candidates=tuple(found),
+        scores=scores.values,
+        where=where,
+        when=when,
+        frame_scores=score(track),
+        model=about,
+        config=config,
+        timings=watch.seconds,
+        presence=surest.presence,
+        targets=list_targets(config, found, scores, choose_span),
+        doubts=(tell_chunks(chunks), *list_doubts(evidence), *scores.doubts),
+    )
+
+
+def look_through(
+    model: VideoLM,
+    part: Video,
+    asked: Queries,
+    candidates: Sequence[Tube],
+    config: GrounderConfig,
+) -> Chunk:
+    """Ask about one part of a long video, and score the candidates by it."""
+    view = model.watch(part).under(*config.interventions)
+    worded = config.worded_for(view)
+    evidence, turned = ask_parts(view, asked), view.reversed()
+    asking = worded.parts(asked, part, view.checkpoint.medium)
+    looks = look_each(view, asking, worded)
+    where, when = (
+        join_orders(one, each, view, turned, worded)
+        for one, each in zip(looks, asking, strict=True)
+    )
+    scores = score_tracks(worded.track, view, asked, where, candidates)
+    # Of all parts, what was read would not fit in memory; the visual tokens do.
+    view.cache.clear()
+    return Chunk(view, evidence, where, when, scores)
+
+
 def choose_time(
     view: View, asked: Queries, when: Look, track: Tube, config: GrounderConfig
 ) -> tuple[Float[Tensor, " frame"], Span]:
@@ -143,6 +245,20 @@ def choose_time(
     frame_scores = config.frames(view, asked, when, track)
     length = view.video.source_length
     return frame_scores, best_span(frame_scores, when.heatmap.cells, length, config.span)
+
+
+def list_targets(
+    config: GrounderConfig,
+    candidates: Sequence[Tube],
+    scores: TrackScores,
+    choose_span: Callable[[Tube], Span],
+) -> tuple[Target, ...]:
+    """List all tracks that the query may mean, each with its span; none unless that is asked."""
+    meant = () if config.targets is None else config.targets(candidates, scores)
+    return tuple(
+        Target(place, candidates[place], choose_span(candidates[place]), scores.values[place])
+        for place in meant
+    )
 
 
 def look_each(view: View, parts: Sequence[Part], config: GrounderConfig) -> list[Look]:

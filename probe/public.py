@@ -93,6 +93,7 @@ ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.generation", ("write_answer",)),
     ("video.frame_rate", ("FrameRate",)),
     ("engine.answering", ("generate",)),
+    ("video.parts", ("read_part",)),
     ("engine.kept_views", ("keep_views",)),
     ("evaluation.batch", ("ground_many",)),
     ("candidates.proposals", ("heatmap_tracks",)),

@@ -8,7 +8,22 @@ from probe.candidates.tracks import load_tracks
 from probe.engine.attention import Heatmap
 from probe.engine.kept_views import compute_once
 from probe.engine.view import View
-from probe.video import Tube
+from probe.video import Tube, Video
+
+
+def list_candidates(
+    given: Sequence[Tube] | Tube | str | Path | None, video: Video
+) -> Sequence[Tube]:
+    """Return the given tracks of a video; without any, whatever differs from its background.
+
+    Raises:
+        ValueError: if the file cannot be read or holds no track.
+    """
+    if isinstance(given, str | Path):
+        return load_tracks(given, video)
+    if given is None:
+        return propose_tracks(video)
+    return (given,) if isinstance(given, Tube) else given
 
 
 def as_candidates(
@@ -28,6 +43,4 @@ def as_candidates(
         video = view.video
         proposed = compute_once(view, "proposed tracks", lambda: propose_tracks(video))
         return with_heatmap_tracks(proposed, heatmap)
-    if isinstance(given, str | Path):
-        return load_tracks(given, view.video)
-    return (given,) if isinstance(given, Tube) else given
+    return list_candidates(given, view.video)

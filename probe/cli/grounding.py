@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,15 +13,22 @@ from probe.cli.console import ExitCode, keep_for_json, show, show_json, show_pro
 from probe.cli.model_options import (
     DEFAULT_PRESET,
     ORGANISM_NOTICE,
-    ModelOptions,
     PresetName,
+    VideoOptions,
     find_model_and_video,
     open_model,
 )
 from probe.cli.outputs import check_writable, write_together
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
-from probe.cli.targets import choose_all, print_targets
+from probe.cli.targets import choose_all
+from probe.cli.telling import (
+    print_absence,
+    print_answer,
+    write_absence,
+    write_files,
+    write_results,
+)
 
 if TYPE_CHECKING:
     from probe.grounding.absence import Absence
@@ -66,7 +73,7 @@ class Demo:
             answer = answer_query(
                 folder / "clip.mp4",
                 thing.query,
-                ModelOptions(),
+                VideoOptions(),
                 config=choose_config(self.preset),
                 notice=False,
             )
@@ -98,7 +105,7 @@ class Ground:
     """A file with many videos and queries in place of one: one JSON object a line with "video" and
     "query", as `probe evaluate` reads it. A batch that was stopped goes on where it was."""
 
-    options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
+    options: Annotated[VideoOptions, arg(name="")] = field(default_factory=VideoOptions)
 
     sources: Annotated[Sources, arg(name="")] = DEFAULT_SOURCES
 
@@ -230,7 +237,7 @@ def choose_config(
 def answer_query(
     source: Path,
     query: str,
-    options: ModelOptions,
+    options: VideoOptions,
     *,
     config: "GrounderConfig",
     sources: Sources = DEFAULT_SOURCES,
@@ -250,6 +257,7 @@ def answer_query(
         ValueError: if an input cannot be used; the message says which and why.
     """
     from probe.candidates.tracks import load_tracks
+    from probe.engine.chunks import divide_video
     from probe.grounder import ground
     from probe.grounding.sources import make_splitter
 
@@ -258,7 +266,14 @@ def answer_query(
         # All that costs little comes before the weights.
         splitter = make_splitter(sources.split)
         tracks = None if sources.tracks is None else load_tracks(sources.tracks, video)
-        model = open_model(files, video)
+        parts = divide_video(files.empty, video)
+        if len(parts) > 1:
+            warnings.warn(
+                f"{len(video):,} frames do not fit in the context of {files.name}: they are read "
+                f"in {len(parts)} parts, each for the cost of one query",
+                stacklevel=2,
+            )
+        model = open_model(files, parts[0])
         if model.is_organism and notice:
             warnings.warn(ORGANISM_NOTICE, stacklevel=2)
         step()
@@ -267,134 +282,8 @@ def answer_query(
         step()
         if (search := sources.describe_search(sources.cache)) is not None:
             device = str(model.checkpoint.device)
-            tracks = search.open(device=device, dtype=options.dtype).find(video, queries)
+            tracks = search.open_for(video, device=device, dtype=options.dtype).find(video, queries)
         step()
         answer = ground(model, video, query, tracks, queries=queries, config=config)
         step()
     return answer
-
-
-def write_results(answer: "Answer", out: Path) -> None:
-    """Write answer.json, the overlay and answer.png to a folder: all of them, or none."""
-    from probe.grounding.answers import OVERLAYS
-
-    with write_together(out) as folder:
-        write_files(answer, folder)
-        # Before the new files have their names: the overlay of an earlier answer may be of the
-        # other kind, and must not lie next to this one.
-        for name in {*OVERLAYS} - {answer.overlay_name}:
-            (out / name).unlink(missing_ok=True)
-
-
-def write_files(answer: "Answer", folder: Path, *, source: Path | None = None) -> None:
-    """Write answer.json, the overlay and answer.png, one after the other.
-
-    Args:
-        answer: The answer.
-        folder: Where to write.
-        source: The video's path in answer.json, if the video will lie elsewhere than now.
-    """
-    from probe.pictures.fonts import note_missing_once
-
-    saved = answer
-    if source is not None:
-        saved = replace(answer, video=replace(answer.video, path=source))
-    with note_missing_once(), show_progress("json", "overlay", "figure") as step:
-        saved.save(folder / "answer.json")
-        step()
-        answer.overlay(folder / answer.overlay_name)
-        step()
-        answer.figure(folder / "answer.png")
-        step()
-
-
-def write_absence(absence: "Absence", out: Path) -> None:
-    """Write answer.json without a tube, and remove the pictures of an earlier answer."""
-    from probe.grounding.answers import OVERLAYS
-
-    with write_together(out) as folder:
-        absence.save(folder / "answer.json")
-        # Before the new file has its name: pictures of another answer must never lie next to it.
-        for name in (*OVERLAYS, "answer.png"):
-            (out / name).unlink(missing_ok=True)
-
-
-def print_answer(answer: "Answer", out: Path) -> None:
-    """Print what was found, and the files that it was written to."""
-    print_presence(answer.queries.whole, answer.presence, answer.model)
-    for tell in (print_tube, print_targets, print_looks):
-        tell(answer)
-    print_doubts(answer.doubts)
-    files = ("answer.json", answer.overlay_name, "answer.png")
-    show(f"written {', '.join(str(out / name) for name in files)}")
-
-
-def print_tube(answer: "Answer") -> None:
-    """Print the span and some boxes of the tube; of a picture, which has no time, the box."""
-    tube, choice = answer.tube, describe_choice(answer)
-    corners = ["  ".join(f"{edge:7.1f}" for edge in box) for box in tube.boxes]
-    if answer.video.is_still:
-        show(f"where   {choice}:", f"        x1 y1 x2 y2 = {corners[0]}")
-        return
-    start, stop = answer.seconds
-    frames = f"frames {answer.span.start} to {answer.span.stop - 1}"
-    show(f"when    {start:.2f} to {stop:.2f} s ({frames})")
-    show(f"where   {choice}; first, middle and last box:")
-    for i in sorted({0, len(tube) // 2, len(tube) - 1}):
-        show(f"        frame {tube.frames[i]:5d}   x1 y1 x2 y2 = {corners[i]}")
-
-
-def print_looks(answer: "Answer") -> None:
-    """Print through which tokens the model looked for what was chosen by its attention, and why."""
-    from probe.cli.token_words import describe_tokens
-    from probe.grounding.track_rules import CausalEffect
-    from probe.viewer.answer_words import EFFECT, chose_by_attention
-
-    config = answer.config
-    looks = [("when", answer.when, config.token_when or config.token)]
-    looks = [] if answer.video.is_still else looks
-    if isinstance(config.track, CausalEffect) and not chose_by_attention(answer):
-        # The map is drawn all the same, and nobody should take it for the reason.
-        show(f"chosen  by {EFFECT}, not by its attention")
-    else:
-        looks.insert(0, ("where", answer.where, config.token))
-    for name, look, rule in looks:
-        show(f"looked  through {describe_tokens(look, rule)} for {name}: {look.question}")
-
-
-def describe_choice(answer: "Answer") -> str:
-    """Describe in words which candidate was chosen, by what rule, and how clearly."""
-    rule = answer.config.track
-    name = getattr(rule, "__name__", type(rule).__name__)
-    label = f" ({answer.track.label})" if answer.track.label else ""
-    number, best = answer.scores.index(answer.score) + 1, f"{answer.score:.3g}"
-    others = sorted(answer.scores, reverse=True)[1:]
-    next_best = f", the next {others[0]:.3g}" if others else ""
-    chosen = f"candidate {number} of {len(answer.candidates)}{label}"
-    return f"{chosen}, by {name}: score {best}{next_best}"
-
-
-def print_absence(absence: "Absence", out: Path) -> None:
-    """Print that there is no tube, and why."""
-    print_presence(absence.queries.whole, absence.presence, absence.model)
-    show(f"absent  no tube is given: the presence required is {absence.required:+.2f}")
-    print_doubts(absence.doubts)
-    show(f"written {out / 'answer.json'}")
-
-
-def print_presence(query: str, presence: float | None, model: Mapping[str, Any]) -> None:
-    """Print the query, and how clearly the model says that its object is there."""
-    from probe.grounding.presence import CALIBRATED
-
-    show(f"query   {query}")
-    if presence is None:
-        return
-    threshold = CALIBRATED.get(model["name"])
-    known = "" if threshold is None else f"; calibrated threshold {threshold:+.2f}"
-    show(f"present {presence:+.2f} (yes minus no of the whole query, in logits{known})")
-
-
-def print_doubts(doubts: Sequence[str]) -> None:
-    """Print one line for each doubt."""
-    for doubt in doubts:
-        show(f"doubt   {doubt}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from probe.cli.console import ProgressSteps, as_json, keep_for_json, show, show_json, show_progress
-from probe.cli.model_options import ModelOptions, find_files, open_model, open_model_and_video
+from probe.cli.model_options import VideoOptions, find_files, open_model, open_model_and_video
 from probe.cli.outputs import check_writable, make_folder, write_together
 from probe.files import write_text
 
@@ -26,12 +26,12 @@ class RankTokens:
     """Show where in a video the tokens of a question look: a table and a figure."""
 
     video: Positional[Path]
-    """A video file, or a folder of frames."""
+    """A video file or a picture, or a folder of frames."""
 
     question: Annotated[Positional[str], arg(metavar="QUESTION")]
     """The question, such as "Is there a red circle in this video?"."""
 
-    options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
+    options: Annotated[VideoOptions, arg(name="")] = field(default_factory=VideoOptions)
 
     out: Annotated[Path, arg(metavar="DIR")] = Path("probe-tokens")
     """Folder for tokens.csv and tokens.png."""
@@ -108,12 +108,12 @@ class MakePage:
     """Make an interactive page: click a token to see where it looks, layer by layer."""
 
     source: Positional[Path]
-    """An answer.json or the folder that holds it; or a video file or folder of frames."""
+    """An answer.json or the folder that holds it; or a video file, picture or folder of frames."""
 
     questions: Annotated[Positional[tuple[str, ...]], arg(metavar="[QUESTION ...]")] = ()
     """Questions to ask about a video; an answer brings its own."""
 
-    options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
+    options: Annotated[VideoOptions, arg(name="")] = field(default_factory=VideoOptions)
 
     html: Annotated[Path, arg(metavar="FILE")] = Path("probe-view.html")
     """The page: one file that opens from disk, offline."""
@@ -181,7 +181,7 @@ class MakePage:
         from probe.viewer import open_answer, show_answer
 
         answer, options = open_answer(path), self.options
-        if options.model == ModelOptions().model:  # no other was given
+        if options.model == VideoOptions().model:  # no other was given
             if answer.model.get("weights") is not None:
                 raise ValueError(
                     f"{path}: this answer is of a model that was in memory; give its files: --model"

@@ -1,5 +1,6 @@
 """Options that say which model looks at a video and how it is opened; shared by commands."""
 
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,10 @@ ORGANISM_NOTICE = (
     "the shipped model knows nothing but coloured shapes on plain backgrounds; expect a wrong "
     "answer on any other video, or give --model a real checkpoint"
 )
+
+
+MOST_BY_RATE = 100_000
+"""Most frames of a rate that was asked for: two days at one frame in two seconds."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,33 @@ class ModelOptions(LoadOptions):
     """Frames to sample; by default as many as the model was made for, else 20."""
 
 
+@dataclass(frozen=True)
+class VideoOptions(ModelOptions):
+    """Options for the model, and for the part of one video that it is shown."""
+
+    fps: Annotated[float | None, arg(metavar="RATE")] = None
+    """Frames to sample for each second, in place of --frames."""
+
+    start: Annotated[float | None, arg(metavar="SECONDS")] = None
+    """Show the model the video from here on alone; times are then counted from here."""
+
+    end: Annotated[float | None, arg(metavar="SECONDS")] = None
+    """Show the model the video up to here alone."""
+
+    def check(self) -> None:
+        """Refuse options that contradict each other, before any work is done.
+
+        Raises:
+            ValueError: if they do.
+        """
+        if self.fps is not None and self.frames is not None:
+            raise ValueError("--fps and --frames both say how many frames; leave out one of them")
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise ValueError(f"--fps is {self.fps}; give a number above 0")
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError(f"--start {self.start:g} is not before --end {self.end:g}")
+
+
 def find_files(name: str, options: LoadOptions) -> "ModelFiles":
     """Find the files of a model by its folder, its name on the hub, or "organism", and check them.
 
@@ -126,20 +158,25 @@ def load_model(name: str, options: LoadOptions) -> "VideoLM":
     return open_model(find_files(name, options))
 
 
-def find_model_and_video(source: Path, options: ModelOptions) -> "tuple[ModelFiles, Video]":
+def find_model_and_video(source: Path, options: VideoOptions) -> "tuple[ModelFiles, Video]":
     """Find the files of the model, and read the video with as many frames as it was made for."""
-    from probe.video import read_video
+    from probe.video import FrameRate, read_part, read_video
     from probe.video.checking import check_source
 
+    options.check()
     check_source(source)  # a wrong file is told at once
     # The model comes first, because it decides how many frames are sampled; its weights come last,
     # because they may take minutes to read.
     files = find_files(options.model, options)
     frames = files.preferred_frames if options.frames is None else options.frames
-    return files, read_video(source, frames)
+    if options.fps is not None:
+        frames = FrameRate(options.fps, most=MOST_BY_RATE)
+    if options.start is None and options.end is None:
+        return files, read_video(source, frames)
+    return files, read_part(source, options.start, options.end, frames=frames)
 
 
-def open_model_and_video(source: Path, options: ModelOptions) -> "tuple[VideoLM, Video]":
+def open_model_and_video(source: Path, options: VideoOptions) -> "tuple[VideoLM, Video]":
     """Read the video with as many frames as the model was made for, and load the model."""
     files, video = find_model_and_video(source, options)
     return open_model(files, video), video

@@ -41,7 +41,7 @@ def answer_tokens(
     Raises:
         ValueError: if it is empty, holds an id that there is not, or would show another video.
     """
-    ids = list(answer)
+    ids: list[Any] = list(answer)
     if isinstance(answer, str):
         ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
     if not ids:

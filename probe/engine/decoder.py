@@ -202,7 +202,7 @@ class Decoder:
         given = self.calls.after(past, questions)
         with self.calls.for_questions(), self.traced.trace(**given):
             for index in range(questions.first):
-                self.layers[index].skip(questions.packed.spread(questions.states))
+                self.layers[index].skip(questions.packed.spread(questions.entering))
             rows = nnsight.save(self._edit_and_read(questions, selection, edits))
             hidden = nnsight.save(self.traced.output.last_hidden_state)
         return rows, questions.packed.gather(hidden)

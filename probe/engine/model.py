@@ -8,6 +8,7 @@ from typing import Any
 
 from probe.engine.adapters import Adapter, find_active
 from probe.engine.checkpoint import Checkpoint
+from probe.engine.chunks import divide_video
 from probe.engine.costs import check_length, tell_cost
 from probe.engine.decoder import Decoder
 from probe.engine.description import ModelDescription, describe_checkpoint
@@ -144,6 +145,14 @@ class VideoLM:
             "weights": sum(weight.nbytes for weight in held),
         }
         return describe_checkpoint(self.checkpoint, video, found)
+
+    def divide(self, video: Video) -> list[Video]:
+        """Divide a video of more frames than fit in the model's context; one that fits is alone.
+
+        Raises:
+            ValueError: if not even two frames fit.
+        """
+        return divide_video(self.checkpoint, video)
 
     def _decoder_for(self, video: Video) -> Decoder:
         """Return the passes with the entry of the family by which this video or picture is read."""

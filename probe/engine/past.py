@@ -89,8 +89,7 @@ class RecordedState(LinearAttentionLayer):
     ) -> Tensor:
         """Keep the last inputs of a convolution, as many as its kernel is wide."""
         # Not copied into a buffer, as transformers does: gradients flow through what is kept.
-        before = self.conv_states[state_idx]
-        if before is not None:
+        if (before := self.conv_states[state_idx]) is not None:
             conv_states = torch.cat([before, conv_states], dim=-1)
         width = conv_kernel_size or conv_states.shape[-1]
         padded = torch.nn.functional.pad(conv_states, (max(0, width - conv_states.shape[-1]), 0))
@@ -148,9 +147,17 @@ class ReadOnlyState(LinearAttentionLayer):
             kind[0] = state.expand(rows, *state.shape[1:])
         self.has_previous_state[0] = True
 
-    def update_conv_state(self, conv_states: Tensor, state_idx: int = 0, **_: Any) -> Tensor:
+    def update_conv_state(
+        self,
+        conv_states: Tensor,
+        state_idx: int = 0,
+        conv_kernel_size: int | None = None,  # noqa: ARG002  as the model calls it
+        **_: Any,
+    ) -> Tensor:
         """Put the last inputs before the new ones; nothing is kept."""
-        return torch.cat([self.conv_states[state_idx], conv_states], dim=-1)
+        before = self.conv_states[state_idx]
+        assert before is not None
+        return torch.cat([before, conv_states], dim=-1)
 
     def update_recurrent_state(self, recurrent_states: Tensor, *_: Any, **__: Any) -> Tensor:
         """Return the state after the last token; nothing is kept."""

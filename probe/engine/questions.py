@@ -146,6 +146,11 @@ class QuestionTokens:
     states: Float[Tensor, "token hidden"] | None = None
     """The states that enter the first layer; None for the embeddings, where that is layer 0."""
 
+    @property
+    def entering(self) -> Float[Tensor, "token hidden"]:
+        """The states that enter the first layer."""
+        return self.embeddings if self.states is None else self.states
+
     def after(self, first: int) -> "QuestionTokens":
         """Return the tokens of one question from the `first` on, to be read after the others."""
         (length,) = self.packed.lengths

@@ -106,13 +106,12 @@ class Reader:
             ValueError: if there is no question, one is empty, too long or unsafe, or there are not
                 as many answers.
         """
-        questions = list_questions(questions)
-        if not questions:
+        listed = list_questions(questions)
+        if not listed:
             raise ValueError("there is no question to read; give at least one")
-        if wrong := [question for question in questions if not isinstance(question, str)]:
+        if wrong := [question for question in listed if not isinstance(question, str)]:
             raise ValueError(f"a question is text; found {wrong[0]!r} ({type(wrong[0]).__name__})")
-        said = list_answers(answers, len(questions))
-        pairs = zip(questions, said, strict=True)
+        pairs = zip(listed, list_answers(answers, len(listed)), strict=True)
         prompts = tuple(write_answered(self.writer, text, answer) for text, answer in pairs)
         lengths = tuple(len(prompt) for prompt in prompts)
         packed = PackedQuestions(lengths, len(self.prefix), apart=self.plan.is_recurrent)
@@ -254,7 +253,7 @@ def list_answers(answers: Answers, count: int) -> Sequence[Answer | None]:
     if answers is None:
         return [None] * count
     one = isinstance(answers, str) or all(isinstance(part, int) for part in answers)
-    said = [answers] if one else list(answers)
+    said: list[Any] = [answers] if one else list(answers)
     if len(said) != count:
         raise ValueError(f"{len(said)} answers for {count} questions; give one for each, or none")
     return said
@@ -264,13 +263,13 @@ def divide_questions(
     questions: Sequence[str | Sequence[str]],
     per_question: Interventions | None,
     answers: Answers = None,
-) -> Iterator[tuple[Sequence[str], Interventions | None, Answers]]:
+) -> Iterator[tuple[Sequence[Any], Interventions | None, Answers]]:
     """Divide many questions among passes, with what is done and said while each is read."""
-    questions = list_questions(questions)
-    if len(questions) <= A_PASS or len(per_question or questions) != len(questions):
-        yield questions, per_question, answers
+    listed = list_questions(questions)
+    if len(listed) <= A_PASS or len(per_question or listed) != len(listed):
+        yield listed, per_question, answers
         return
-    said = list_answers(answers, len(questions))
-    for start in range(0, len(questions), A_PASS):
+    said = list_answers(answers, len(listed))
+    for start in range(0, len(listed), A_PASS):
         part = slice(start, start + A_PASS)
-        yield questions[part], per_question and per_question[part], said[part]
+        yield listed[part], per_question and per_question[part], said[part]

@@ -38,7 +38,8 @@ from probe.pictures.escapes import escape
 from probe.pictures.fonts import note_missing_once
 from probe.pictures.found import Found, draw_found
 from probe.pictures.html import plot_as_html
-from probe.video import Span, Tube, Video, read_video
+from probe.video import Span, Tube, Video, read_video, sample_part
+from probe.video.decoding import read_timetable
 
 LIBRARIES = ("grounding-probe", "torch", "transformers", "nnsight", "numpy", "scipy", "av")
 """Packages whose versions are written down with every result."""
@@ -160,7 +161,7 @@ class Answer:
             "where": self.where.to_dict(),
             "presence": None if self.presence is None else round(self.presence, 4),
             "doubts": list(self.doubts),
-            **describe_targets(self.config.targets, self.targets),
+            **describe_targets(self.config.targets, self.targets, timed=not self.video.is_still),
             "timings": {name: round(value, 4) for name, value in self.timings.items()},
             "versions": dict(self.versions),
         }
@@ -332,10 +333,10 @@ class Answer:
 def describe_video(video: Video) -> dict[str, Any]:
     """Describe a video in plain values: its file, and which frames of it were seen."""
     height, width = video.size
-    # Read again from its path, a part would be the whole.
-    readable = video.path is not None and video.part is None
+    part = video.part
     return {
-        "path": str(video.path) if readable else None,
+        "path": None if video.path is None else str(video.path),
+        "part": None if part is None else [part.start, part.stop],
         "size": [height, width],
         "frames": video.source_length,
         "fps": round(video.fps, 4),
@@ -370,4 +371,7 @@ def _find_video(path: str | Path, about: Mapping[str, Any]) -> Video:
     # Where it was; from the answer's folder; and in that folder, if both were moved together.
     places = (named, folder / named, folder / named.name)
     found = next((place for place in places if place.exists()), places[0])
-    return read_video(found, len(about["sampled_frames"]))
+    count, part = len(about["sampled_frames"]), about.get("part")
+    if part is None:
+        return read_video(found, count)
+    return sample_part(found, read_timetable(found), range(*part), count)
