@@ -14,6 +14,7 @@ from probe.grounder import ground
 from probe.grounding.answers import Answer
 from probe.grounding.presets import CAUSAL, PLAIN, PRESETS
 from probe.grounding.queries import as_question, decompose, find_noun
+from probe.grounding.targets import NearBest
 from probe.organism.world import make_clip
 from probe.video import Span, Tube, box_iou, read_image, read_video
 
@@ -167,3 +168,16 @@ def test_tiles_of_a_picture_are_a_doubt(clip, tmp_path):
         save_tiny(family, tmp_path / family)
         found = ground(load(tmp_path / family), picture_of(clip), "the red circle", config=PLAIN)
         assert any(said in doubt for doubt in found.doubts) == (family == "llava_next")
+
+
+def test_all_that_is_meant_in_a_picture_has_boxes_and_no_span(organism, clip, tmp_path):
+    Image.fromarray(picture_of(clip).frames[0]).save(tmp_path / "photo.png")
+    config = replace(CAUSAL, targets=NearBest(share=0.01))
+    found = ground(organism, tmp_path / "photo.png", "the shape", config=config)
+    record = found.to_dict()
+    assert len(record["targets"]) == len(found.targets) > 0
+    assert all({"tube", "candidate", "score"} == target.keys() for target in record["targets"])
+    found.save(tmp_path / "answer.json")
+    loaded = Answer.load(tmp_path / "answer.json")
+    assert loaded == found
+    assert [one.span for one in loaded.targets] == [Span(0, 1)] * len(found.targets)
