@@ -56,8 +56,8 @@ def draw_token_bars(  # noqa: PLR0913  the columns of a table of tokens, and wha
 ) -> Axes:
     """Draw the visual activation of each token of a question as a bar.
 
-    Role tokens are blue, those of an answer green; the chosen ones are orange. Where there is no room for the texts of all
-    tokens, those of the chosen and the strongest are written.
+    Role tokens are blue, those of an answer green; the chosen ones are orange. Where there is no
+    room for the texts of all tokens, those of the chosen and the strongest are written.
 
     Args:
         ax: The axes to draw on; None for a new figure.
