@@ -146,4 +146,6 @@ def test_samples_of_your_own_may_have_absent_queries_which_cannot_be_changed():
     assert none.absent_version == ""
     assert mine.absent_version not in ("", DataSet.from_samples("m", [plain]).absent_version)
     assert mine.version == none.version
+    assert mine[0].truth is not None
+    assert plain.truth is not None
     assert np.array_equal(mine[0].truth.boxes, plain.truth.boxes)
