@@ -1,12 +1,15 @@
-"""The figures of the README are those of the committed numbers: none is copied by hand."""
+"""The figures of README and findings are those of the committed numbers: none is copied by hand."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from probe.engine.families import FAMILIES, PICTURES
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FINDINGS = (ROOT / "docs/findings.md").read_text(encoding="utf-8")
 
 METHODS = {
     "**`CAUSAL`**, the default": "CAUSAL",
@@ -19,7 +22,7 @@ METHODS = {
     "random track, middle half": "random track, middle half",
     "`PAPER`": "PAPER",
 }
-"""The rows of the README's table of methods, and their names in the numbers."""
+"""The rows of the table of methods, and their names in the numbers."""
 
 MODELS = {
     "shipped": "organism",
@@ -27,7 +30,7 @@ MODELS = {
     "`942180f`": "942180f",
     "random weights": "untrained",
 }
-"""The columns of the README's table of models, and their names in the numbers."""
+"""The columns of the table of models, and their names in the numbers."""
 
 
 def load_numbers(name):
@@ -35,7 +38,7 @@ def load_numbers(name):
 
 
 def write(figure):
-    """A mean with its interval, as the README has them."""
+    """A mean with its interval, as the pages have them."""
     low, high = figure["interval"]
     return f"{figure['mean']:.3f} [{low:.3f}, {high:.3f}]"
 
@@ -44,7 +47,7 @@ def write(figure):
 def test_the_table_of_methods_is_measured(row):
     figures = load_numbers("causal_grounding")["table"][METHODS[row]]
     cells = [write(figures[name]) for name in ("m_viou", "m_tiou", "right_track")]
-    assert f"| {row} | {' | '.join(cells)} |" in README
+    assert f"| {row} | {' | '.join(cells)} |" in FINDINGS
 
 
 @pytest.mark.parametrize("row", ["CAUSAL", "word lens", "NOUN", "BEST"])
@@ -52,7 +55,7 @@ def test_the_table_of_models_is_measured(row):
     models = load_numbers("causal_on_organisms")["models"]
     cells = [write(models[name]["table"][row]["right_track"]) for name in MODELS.values()]
     shown = row if row == "word lens" else f"`{row}`"
-    assert f"| {shown} | {' | '.join(cells)} |" in README
+    assert f"| {shown} | {' | '.join(cells)} |" in FINDINGS
 
 
 @pytest.mark.parametrize(
@@ -72,7 +75,7 @@ def test_the_differences_are_measured(over, under, figure):
         if (one["over"], one["under"], one["figure"]) == (over, under, figure)
     ]
     low, high = found[0]["interval"]
-    assert f"{found[0]['mean']:+.3f} [{low:.3f}, {high:.3f}]" in " ".join(README.split())
+    assert f"{found[0]['mean']:+.3f} [{low:.3f}, {high:.3f}]" in " ".join(FINDINGS.split())
 
 
 def test_the_model_on_which_the_rival_wins_is_told():
@@ -83,19 +86,19 @@ def test_the_model_on_which_the_rival_wins_is_told():
         if (one["over"], one["under"], one["figure"]) == ("CAUSAL", "word lens", "m_viou")
     ]
     low, high = found["interval"]
-    assert f"by {-found['mean']:.3f} [{-high:.3f}, {-low:.3f}]" in " ".join(README.split())
+    assert f"by {-found['mean']:.3f} [{-high:.3f}, {-low:.3f}]" in " ".join(FINDINGS.split())
 
 
 def test_nested_candidates_are_measured():
     nested = load_numbers("causal_grounding")["nested"]
-    words = " ".join(README.split())
+    words = " ".join(FINDINGS.split())
     for name in ("CAUSAL", "NOUN", "BEST", "BEST, by size"):
         assert write(nested[name]["+ these three"]) in words
 
 
 def test_presence_is_measured():
     numbers = load_numbers("presence")
-    words = " ".join(README.split())
+    words = " ".join(FINDINGS.split())
     for score in numbers["auroc"]:
         if score != "greatest causal effect":
             assert write(numbers["auroc"][score]["all kinds"]) in words
@@ -105,14 +108,29 @@ def test_presence_is_measured():
 def test_costs_are_measured():
     numbers = load_numbers("causal_costs")
     ratios, memory = numbers["ratios"], numbers["peak_mib"]
-    words = " ".join(README.split())
+    words = " ".join(FINDINGS.split())
     assert f"{ratios['paper']['causal']['mean']:.2f} of `PAPER`'s time" in words
     assert f"{ratios['best']['causal']['mean']:.1f} times that of `BEST`" in words
     assert f"{memory['causal'] / memory['paper']:.2f} of `PAPER`'s memory" in words
 
 
-def test_the_clips_are_as_many_as_the_readme_says():
+def test_the_clips_are_as_many_as_the_page_says():
     assert load_numbers("causal_grounding")["cases"] == 400
     assert load_numbers("presence")["cases"] == 400
     assert load_numbers("causal_on_organisms")["cases"] == 200
-    assert "400 clips of `shapes-report-2`" in " ".join(README.split())
+    assert "400 clips of `shapes-report-2`" in " ".join(FINDINGS.split())
+
+
+def test_the_figures_of_the_readme_are_measured():
+    words = " ".join(README.split())
+    table = load_numbers("causal_grounding")["table"]
+    for row in ("CAUSAL", "PAPER", "random track, middle half", "word lens"):
+        assert write(table[row]["right_track"]) in words
+    scores = load_numbers("presence")["auroc"]
+    shown = [name for name in scores if write(scores[name]["all kinds"]) in words]
+    assert len(shown) >= 2
+
+
+def test_the_readme_counts_the_types_that_are_read():
+    assert f"{len(FAMILIES)} video and {len(PICTURES)} picture types" in " ".join(README.split())
+    assert f"| {len(FAMILIES)} families |" in README
