@@ -143,7 +143,7 @@ class Decoder:
             cuts: The positions that each token sees, in layers where edges are cut.
         """
         first, depth = len(below), len(self.plan) if depth is None else depth
-        last = max(set(range(depth)) - set(self.plan.sharing))
+        last = min(depth - 1, self.plan.last_read)
         # A cache that records is filled here; what is read after it is a cache that never grows.
         cache = recording_cache(self.plan)
         with self.calls.under(bool(cuts)), early_stop() as stop:

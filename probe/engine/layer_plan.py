@@ -83,6 +83,14 @@ class LayerPlan:
         return any(kind in RECURRENT for kind in self.kinds)
 
     @property
+    def last_read(self) -> int:
+        """The last layer at which the states of a video still reach its questions.
+
+        Above it, all layers attend with the keys of a lower one.
+        """
+        return max(set(range(len(self))) - set(self.sharing))
+
+    @property
     def masks(self) -> tuple[str, ...]:
         """The kinds of mask that its layers use."""
         return tuple(dict.fromkeys(self.kinds[layer] for layer in self.attending))

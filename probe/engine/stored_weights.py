@@ -278,6 +278,10 @@ def refuse_differences(source: str, info: Mapping[str, Collection[Any]]) -> None
         )
 
 
+BOUNDS = ("input_min", "input_max", "output_min", "output_max")
+"""Names of the bounds that some layers clip to (Gemma 4), which are infinite where they do not."""
+
+
 def refuse_broken(source: str, module: torch.nn.Module) -> None:
     """Refuse a model with a weight that is not a finite number.
 
@@ -290,13 +294,18 @@ def refuse_broken(source: str, module: torch.nn.Module) -> None:
     broken = [
         name
         for name, weight in chain(module.named_parameters(), module.named_buffers())
-        if not _is_finite(weight)
+        if not (_is_finite(weight) or _is_no_bound(name, weight))
     ]
     if broken:
         raise ValueError(
             f"{source}: {len(broken)} weights hold numbers that are not finite (NaN or infinite), "
             f"the first {broken[0]!r}; download them again, or save them in a wider number type"
         )
+
+
+def _is_no_bound(name: str, weight: Tensor) -> bool:
+    """Tell whether a number is the infinite bound of a range that is not limited."""
+    return name.endswith(BOUNDS) and not bool(weight.isnan().any())
 
 
 def _is_finite(weight: Tensor) -> bool:

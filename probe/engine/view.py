@@ -113,6 +113,11 @@ class View:
             )
         latent.check(self.model, self.grid, self.prefix.embeddings.shape[1])
         choose_numbers("layer", latent.layer, self.checkpoint.depth)
+        if latent.layer > (last := self.decoder.plan.last_read):
+            raise ValueError(
+                f"a latent prompt entering layer {latent.layer} reaches no question: above layer "
+                f"{last}, this model attends with the keys of lower layers; give layer 0 to {last}"
+            )
         plain, latents = self.plain or self, (*self.latents, latent)
         # Below the lowest prompt nothing changes, so the new cache reads that part from the plain
         # view's. Summing waits until it is needed: a view is also made only to check a prompt.

@@ -106,7 +106,11 @@ def test_latent_prompts_at_every_layer_equal_the_same_vectors_in_a_plain_pass(mo
     grid, hidden = view.grid, view.prefix.embeddings.shape[1]
     vectors = torch.randn(len(grid), hidden, generator=torch.Generator().manual_seed(0))
     (untouched,) = view.read(QUESTIONS[0])
-    for layer in range(model.depth):
+    last = model.decoder.plan.last_read
+    for layer in range(last + 1, model.depth):
+        with pytest.raises(ValueError, match=f"reaches no question: above layer {last}"):
+            view.with_latent(LatentPrompt(vectors, layer, view.model, grid.shape))
+    for layer in range(last + 1):
 
         def add(_, arguments, options):
             states = arguments[0].clone()
@@ -122,8 +126,8 @@ def test_latent_prompts_at_every_layer_equal_the_same_vectors_in_a_plain_pass(mo
         # With a graph, questions enter where the prompt does.
         graph = view.with_latent(latent).answer_logits(*QUESTIONS)
         assert_equal_up_to_rounding(graph, torch.stack(expected))
-        # What enters the last layer that keeps keys of its own is the last that a question sees.
-        if layer < min(model.decoder.plan.sharing, default=model.depth - 1):
+        # What enters the last layer of all is seen by nobody but through its own keys.
+        if layer < model.depth - 1:
             assert_differ_beyond_rounding(ours[0].logits, untouched.logits)
 
 
