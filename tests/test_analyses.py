@@ -105,6 +105,12 @@ def first_two(compared):
     return dict(list(compared.items())[:2])
 
 
+def told(numbers):
+    """What measured them: entries of a model that are None say nothing, and older ones lack some."""
+    model = {name: value for name, value in numbers["model"].items() if value is not None}
+    return model, numbers["weights"], numbers["frames"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in OF_SHAPES_ONLY])
 def test_what_is_measured_on_another_data_set_has_the_shape_of_what_is_stored(
@@ -119,8 +125,7 @@ def test_what_is_measured_on_another_data_set_has_the_shape_of_what_is_stored(
     stored = json.loads(asked.numbers_path().read_text())
     assert found.keys() == stored.keys()
     assert (found["dataset"]["name"], found["cases"], found["failed"]) == ("hcstvg2", 2, {})
-    for same in ("weights", "model", "frames"):
-        assert found[same] == stored[same]
+    assert told(found) == told(stored)
     assert asked.draw(found).axes
 
 
@@ -131,8 +136,8 @@ def test_what_is_measured_on_the_shapes_has_the_shape_of_what_is_stored(script):
     found = asked.measure(replace(asked.config, clips=2).open())
     stored = json.loads(asked.numbers_path().read_text())
     assert found.keys() == stored.keys()
-    for same in ("dataset", "weights", "model", "frames"):
-        assert found[same] == stored[same]
+    assert found["dataset"] == stored["dataset"]
+    assert told(found) == told(stored)
 
 
 @pytest.mark.slow
