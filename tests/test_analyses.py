@@ -106,7 +106,7 @@ def first_two(compared):
 
 
 def told(numbers):
-    """What measured them: entries of a model that are None say nothing, and older ones lack some."""
+    """The model that measured them; entries that are None say nothing, and older ones lack some."""
     model = {name: value for name, value in numbers["model"].items() if value is not None}
     return model, numbers["weights"], numbers["frames"]
 
