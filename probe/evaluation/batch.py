@@ -6,7 +6,7 @@
 >>> clip = make_clip(6)
 >>> asked = [(clip.video(), thing.query) for thing in clip.things[:2]]
 >>> [one.found.span for one in ground_many(probe.load(), asked)]
-[Span(start=16, stop=56), Span(start=8, stop=32)]
+[Span(start=24, stop=56), Span(start=32, stop=64)]
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

@@ -18,7 +18,7 @@ from probe.video import Tube
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """What was found in one chunk of a video."""
+    """The findings in one chunk of a video."""
 
     view: View
     evidence: Evidence
