@@ -2,10 +2,14 @@
 
 import multiprocessing
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor
 
 import torch
 from tqdm.auto import tqdm
+
+TRIES, PATIENCE = 4, 60
+"""Copies that are started, and seconds that each is waited for: a run takes a few."""
 
 FORK = multiprocessing.get_context("fork")
 """A new interpreter would import torch and transformers again, which takes seconds."""
@@ -16,6 +20,24 @@ def start_copy(act, *arguments, **options):
     process = FORK.Process(target=_call, args=(act, *arguments), kwargs=options, daemon=True)
     process.start()
     return process
+
+
+def kill_when(ready, act, *arguments, **options):
+    """Start a copy that calls a function, and kill it once something is true.
+
+    A copy lacks the threads of the first process, and waits for ever if one of them held a lock at
+    that moment; it is then killed, too, and another is started.
+    """
+    for _ in range(TRIES):
+        process = start_copy(act, *arguments, **options)
+        limit = time.monotonic() + PATIENCE
+        while process.is_alive() and not ready() and time.monotonic() < limit:
+            process.join(0.001)
+        process.kill()
+        process.join()
+        if ready():
+            return
+    raise AssertionError(f"in {TRIES} copies, nothing came of it")
 
 
 def call_in_copy(act, *arguments):

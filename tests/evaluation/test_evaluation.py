@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from processes import start_copy
+from processes import kill_when
 from published_formats import SCALE, write_hcstvg, write_vidstg
 
 from probe.candidates.tracks import save_tracks
@@ -161,16 +161,16 @@ def test_kill_9_at_any_moment_loses_nothing_and_ends_the_same(evaluator, tmp_pat
     folder, limit = tmp_path / "run", 40
     evaluate(evaluator, tmp_path / "whole", limit=limit)
     rng = random.Random(0)
+    path = folder / "results.jsonl"
     for lines in (1, 8, 16, 24):
-        process = start_copy(evaluate, evaluator, folder, limit=limit)
-        path = folder / "results.jsonl"
-        while not path.exists() or results_of(folder).count(b"\n") < lines:
-            assert process.is_alive()
-            time.sleep(0.001)
-        time.sleep(rng.uniform(0, 0.01))
-        process.kill()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
+
+        def has_lines(lines=lines):
+            if not path.exists() or results_of(folder).count(b"\n") < lines:
+                return False
+            time.sleep(rng.uniform(0, 0.01))  # any moment of the next query
+            return True
+
+        kill_when(has_lines, evaluate, evaluator, folder, limit=limit)
         kept = [line for line in results_of(folder).splitlines(True) if line.endswith(b"\n")]
         assert lines <= len(kept) < limit
         assert set(kept) <= set(results_of(tmp_path / "whole").splitlines(True))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from av.error import MemoryError as FFmpegMemoryError
-from processes import start_copy
+from processes import kill_when, start_copy
 from published_formats import write_hcstvg
 
 from probe.datasets import load_dataset
@@ -349,12 +349,12 @@ def test_details_that_no_line_can_hold_are_a_failure_of_the_query(evaluator, mon
 def test_a_killed_run_with_absent_queries_goes_on_with_the_same_margins(evaluator, tmp_path):
     told = Evaluator(replace(evaluator.config, method="plain"), evaluator.dataset, evaluator.model)
     evaluate(told, tmp_path / "whole", limit=3)
-    process = start_copy(evaluate, told, tmp_path / "run", limit=3)
     path = tmp_path / "run" / "results.jsonl"
-    while process.is_alive() and not (path.exists() and path.read_bytes().count(b"\n")):
-        process.join(0.005)
-    process.kill()
-    process.join()
+
+    def has_a_line():
+        return path.exists() and path.read_bytes().count(b"\n") > 0
+
+    kill_when(has_a_line, evaluate, told, tmp_path / "run", limit=3)
     evaluate(told, tmp_path / "run", limit=3)
     assert path.read_bytes() == results_of(tmp_path / "whole")
     assert all(json.loads(line)["absent"] for line in path.read_bytes().splitlines())
