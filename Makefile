@@ -39,7 +39,7 @@ notebooks: $(READY)
 docs: $(READY)
 	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going docs docs/_build
 
-BENCHMARKS := attention reattention ground scale passes sharing batch
+BENCHMARKS := attention reattention ground scale passes sharing batch answering
 
 bench: $(READY)
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py $(OPTIONS); done

@@ -14,7 +14,7 @@ from probe.grounding.presets import PAPER
 from probe.organism.world import make_clip
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-SCRIPTS = ("attention", "reattention", "ground", "scale", "passes", "sharing", "batch")
+SCRIPTS = ("attention", "reattention", "ground", "scale", "passes", "sharing", "batch", "answering")
 
 
 @pytest.fixture(autouse=True, scope="module")

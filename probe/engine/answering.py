@@ -18,7 +18,6 @@ Choose = Callable[[Float[Tensor, " word"]], int]
 """Chooses the next token by its logits."""
 
 
-@torch.no_grad()
 def generate(  # noqa: PLR0913  each is an option of its own for whoever generates
     view: View,
     question: str,
@@ -54,11 +53,42 @@ def generate(  # noqa: PLR0913  each is an option of its own for whoever generat
     Raises:
         ValueError: for a question that `View.read` refuses, or a number out of its range.
     """
+    words = write_tokens(
+        view,
+        question,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        seed=seed,
+    )
+    options: dict[str, Any] = {"layers": layers, "heads": heads, "kinds": kinds}
+    return view.read(question, answer=words or None, **options)[0]
+
+
+@torch.no_grad()
+def write_tokens(
+    view: View,
+    question: str,
+    *,
+    max_new_tokens: int = 64,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+) -> list[int]:
+    """Let the model answer in words, and return the ids of its tokens.
+
+    The arguments and errors are those of `generate`, which also reads where they look.
+    """
     _check("max_new_tokens", max_new_tokens, max_new_tokens >= 1, "a whole number from 1")
     _check("temperature", temperature, 0 <= temperature < float("inf"), "a number from 0")
     _check("top_p", top_p, 0 < top_p <= 1, "a number above 0 and up to 1")
     stops = _stops(view.checkpoint)
-    chosen = _chooser(temperature, top_p, seed)
+    draw, known = _chooser(temperature, top_p, seed), len(view.writer.tokenizer)
+
+    def chosen(logits: Float[Tensor, " word"]) -> int:
+        # Matrices have more rows than there are tokens, to be of a round size: they mean nothing.
+        return draw(logits[:known])
+
     # Under interventions a token may depend on all tokens of the question, so they are read anew.
     steps = _reading_anew if view.interventions else _growing
     room = view.writer.max_tokens - len(view.writer.write(question))
@@ -68,9 +98,7 @@ def generate(  # noqa: PLR0913  each is an option of its own for whoever generat
         if token in stops:
             break
     # The token that ends an answer is none of its words.
-    words = said[:-1] if said and said[-1] in stops else said
-    options: dict[str, Any] = {"layers": layers, "heads": heads, "kinds": kinds}
-    return view.read(question, answer=words or None, **options)[0]
+    return said[:-1] if said and said[-1] in stops else said
 
 
 def _growing(view: View, question: str, choose: Choose, said: list[int]) -> Iterator[int]:

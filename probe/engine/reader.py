@@ -29,8 +29,8 @@ from probe.engine.requests import (
 
 A_PASS = 16
 """Most questions in one pass: a packed row costs its length squared, each pass its start. 128
-questions on the organism take 1.39, 0.51, 0.46, 0.53 and 1.6 s in passes of 128, 32, 16, 8 and 1
-(`python benchmarks/passes.py`, one thread)."""
+questions on the organism take 1.0, 0.43, 0.36, 0.39 and 1.1 s in passes of 128, 32, 16, 8 and 1
+(`python benchmarks/passes.py --threads 1`)."""
 
 
 Answers: TypeAlias = Answer | Sequence[Answer | None] | None
