@@ -15,6 +15,7 @@ from probe.cli.model_options import (
     ORGANISM_NOTICE,
     PresetName,
     VideoOptions,
+    check_for_many,
     find_model_and_video,
     open_model,
 )
@@ -166,6 +167,8 @@ class Ground:
     def _run_batch(self, asked: "Path | Sequence[Path]") -> None:
         """Answer all queries of a file, or the query about each of some videos."""
         from probe.cli import ground_batch
+
+        check_for_many(self.options)
         from probe.datasets import load_dataset
 
         config = choose_config(self.preset, self.rules, self.require_presence, every=self.every)

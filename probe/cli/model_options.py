@@ -111,6 +111,20 @@ class VideoOptions(ModelOptions):
             raise ValueError(f"--start {self.start:g} is not before --end {self.end:g}")
 
 
+def check_for_many(options: VideoOptions) -> None:
+    """Refuse what is said of one video where there are many.
+
+    Raises:
+        ValueError: if something is.
+    """
+    given = {"--fps": options.fps, "--start": options.start, "--end": options.end}
+    if named := [name for name, value in given.items() if value is not None]:
+        raise ValueError(
+            f"{' and '.join(named)}: said of one video, but there are many; leave it out, or give "
+            f"--frames, which holds for each"
+        )
+
+
 def find_files(name: str, options: LoadOptions) -> "ModelFiles":
     """Find the files of a model by its folder, its name on the hub, or "organism", and check them.
 

@@ -35,8 +35,9 @@ def read_part(source: str | Path, start: Any = None, end: Any = None, *, frames:
     (shown,) = np.nonzero((table.times >= first) & (table.times < last))
     if not len(shown):
         length = float((table.end - table.ticks[0]) * table.tick)
+        until = "on" if last == math.inf else f"to {last:g} s"
         raise ValueError(
-            f"{path}: no frame is shown from {first:g} to {last:g} s; the video has {length:.2f} s"
+            f"{path}: no frame is shown from {first:g} s {until}; the video has {length:.2f} s"
         )
     return sample_part(path, table, range(int(shown[0]), int(shown[-1]) + 1), sampling)
 

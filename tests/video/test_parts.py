@@ -36,7 +36,7 @@ def test_a_rate_counts_frames_of_the_part_alone(clip_path):
 @pytest.mark.parametrize(
     ("start", "end", "words"),
     [
-        (50, None, "no frame is shown from 50 to inf s; the video has 4.00 s"),
+        (50, None, "no frame is shown from 50 s on; the video has 4.00 s"),
         (-1, None, "the start of a part is -1; give seconds from 0"),
         (None, "soon", "the end of a part is 'soon'"),
     ],
@@ -67,6 +67,9 @@ def test_commands_show_a_part_by_rate(command, clip_path, tmp_path):
     seen = Answer.load(tmp_path / "out" / "answer.json").video
     assert len(seen) == 8  # three a second for two and a half
     assert seen.part == range(16, 56)
+    code, _, err = command("ground", clip_path.parent, "the red square", "--start", "1")
+    assert code == 2
+    assert "--start: said of one video, but there are many" in err
     for wrong, text in (
         (("--fps", "3", "--frames", "8"), "--fps and --frames"),
         (("--start", "3", "--end", "1"), "--start 3 is not before --end 1"),
