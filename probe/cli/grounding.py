@@ -167,10 +167,9 @@ class Ground:
     def _run_batch(self, asked: "Path | Sequence[Path]") -> None:
         """Answer all queries of a file, or the query about each of some videos."""
         from probe.cli import ground_batch
-
-        check_for_many(self.options)
         from probe.datasets import load_dataset
 
+        check_for_many(self.options)
         config = choose_config(self.preset, self.rules, self.require_presence, every=self.every)
         if isinstance(asked, Path):
             dataset = load_dataset(str(asked))
