@@ -222,6 +222,8 @@ def look_through(
         join_orders(one, each, view, turned, worded)
         for one, each in zip(looks, asking, strict=True)
     )
+    if worded.fuse is not None:
+        where = where.fuse_with(worded.fuse(view, where.question))
     scores = score_tracks(worded.track, view, asked, where, candidates)
     # Of all parts, what was read would not fit in memory; the visual tokens do.
     view.cache.clear()

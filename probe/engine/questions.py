@@ -39,11 +39,6 @@ class PackedQuestions:
         ]
 
     @property
-    def last(self) -> list[int]:
-        """The last token of each question, whose logits are the answer's."""
-        return [part.stop - 1 for part in self.parts]
-
-    @property
     def rows(self) -> list[slice]:
         """The tokens of each row."""
         return self.parts if self.apart else [slice(0, sum(self.lengths))]

@@ -86,11 +86,12 @@ def test_an_answer_in_parts_is_saved_and_drawn_like_any_other(model, long_video,
     assert (tmp_path / "answer.png").stat().st_size > 10_000
 
 
-def test_one_part_alone_is_answered_as_the_whole_is(model, clips):
+@pytest.mark.parametrize("config", [probe.CAUSAL, probe.ENTROPY_GRADIENT], ids=["cause", "fused"])
+def test_one_part_alone_is_answered_as_the_whole_is(model, clips, config):
     """By an independent way: a video that fits, read by both functions."""
     video, thing = clips[0].video(8), clips[0].things[0]
     tracks = [one.track() for one in clips[0].things]
-    whole = ground(model, video, thing.query, tracks)
+    whole = ground(model, video, thing.query, tracks, config=config)
     single = ground_chunks(model, video, [video], decompose(thing.query), tracks, whole.config)
     assert single.track == whole.track
     assert_equal_up_to_rounding(np.array(single.scores), np.array(whole.scores))
