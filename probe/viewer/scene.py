@@ -1,6 +1,7 @@
 """The content of the page: a video, the questions asked about it, and the answer found."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from probe.engine.attention import Heatmap
 from probe.engine.readings import Reading
@@ -38,7 +39,10 @@ class ShownQuestion:
     """The map that the answer was read from, if it is not one token's map of this reading."""
 
     before: "ShownQuestion | None" = None
-    """The reading of the same question without latent prompts."""
+    """The reading of the same question without what changed it."""
+
+    change: Literal["re-attention", "edits"] = "re-attention"
+    """The kind of change between both readings: latent prompts, or edits of a live page."""
 
     use: str = ""
     """Sentences for people: how the answer used the map that it was read from."""
