@@ -7,15 +7,17 @@ from PIL import Image
 
 from probe.video import Box
 
-HEAT_COLOURS = "inferno"
-"""matplotlib's map of even perceptual steps from black to yellow; blue boxes are easy to see on
-it."""
+HEAT_COLOURS = "magma"
+"""matplotlib's map of even perceptual steps from black to a light yellow. Attention that is neither
+weak nor strong is dark, and the strongest light: a glow has a dark rim, which shows it on a thing
+of any colour, such as a yellow square."""
 
-DARKEST_HEAT = 0.25
-"""Start of the weakest attention on the colour map: black would only darken the picture."""
+HEAT_OPACITY = 0.8
+"""Opacity of strong attention; the picture can be made out below it."""
 
-HEAT_OPACITY = 0.7
-"""Opacity of the strongest attention; the picture stays visible below it."""
+OPAQUE_LEVEL = 0.5
+"""Level from which attention has its full opacity. Below it less of the dark end is seen, since
+half of a map is weak and would only darken the picture."""
 
 COLD_PERCENTILE, HOT_PERCENTILE = 50.0, 99.5
 """Percentiles of a heatmap drawn with no colour and with full colour. The upper one keeps a few
@@ -32,6 +34,15 @@ def scale_heat(
     return np.clip((values - cold) / (hot - cold), 0, 1) if hot > cold else values * 0
 
 
+def colour_heat(levels: Float[np.ndarray, " *axes"]) -> Float[np.ndarray, " *axes 4"]:
+    """Return red, green, blue and opacity, each from 0 to 1, of levels of heat from 0 to 1."""
+    share = np.clip(levels / OPAQUE_LEVEL, 0, 1)
+    colours = matplotlib.colormaps[HEAT_COLOURS](levels).astype(np.float64)
+    # A smooth step: with a corner in it, the edge of each glow would look like a line.
+    colours[..., 3] = HEAT_OPACITY * share**2 * (3 - 2 * share)
+    return colours
+
+
 def blend(
     picture: UInt8[np.ndarray, "height width 3"],
     heat: Float[np.ndarray, "row column"],
@@ -45,11 +56,10 @@ def blend(
     height, width = picture.shape[:2]
     # A processor that pads the picture gives a region that is larger than it.
     x1, y1, x2, y2 = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
-    level = np.clip(np.asarray(soft), 0, 1)[y1 - top : y2 - top, x1 - left : x2 - left, None]
-    shade = DARKEST_HEAT + (1 - DARKEST_HEAT) * level[..., 0]
-    colours = matplotlib.colormaps[HEAT_COLOURS](shade)[..., :3]
-    opacity = HEAT_OPACITY * level
+    level = np.clip(np.asarray(soft), 0, 1)[y1 - top : y2 - top, x1 - left : x2 - left]
+    colours = colour_heat(level)
+    opacity = colours[..., 3:]
     mixed = picture.copy()
     below = picture[y1:y2, x1:x2]
-    mixed[y1:y2, x1:x2] = np.rint((1 - opacity) * below + opacity * 255 * colours)
+    mixed[y1:y2, x1:x2] = np.rint((1 - opacity) * below + opacity * 255 * colours[..., :3])
     return mixed

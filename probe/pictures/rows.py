@@ -146,7 +146,7 @@ def draw_heat(
 
 
 def draw_norms(ax: Any, norms: Float[np.ndarray, "frame row column"], title: str) -> Axes:
-    """Draw lengths of vectors in a row of maps, from black for 0 to yellow for the longest.
+    """Draw lengths of vectors in a row of maps, from black for 0 to light yellow for the longest.
 
     Args:
         ax: The axes to draw on; None for a new figure.
@@ -181,7 +181,7 @@ def _colour_tiles(
     titles: tuple[str, Sequence[int]],
     size: tuple[float, float],
 ) -> list[Tile]:
-    """Turn chosen frames of a map into colours, from black for 0 to yellow for 1.
+    """Turn chosen frames of a map into colours, from black for 0 to light yellow for 1.
 
     Titles are a word, and the number of each frame.
     """

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import matplotlib
 import numpy as np
 from PIL import Image
 
@@ -23,10 +22,8 @@ from probe.grounding.answers import Answer
 from probe.pictures.escapes import escape
 from probe.pictures.heat import (
     COLD_PERCENTILE,
-    DARKEST_HEAT,
-    HEAT_COLOURS,
-    HEAT_OPACITY,
     HOT_PERCENTILE,
+    colour_heat,
 )
 from probe.video import Tube, Video
 from probe.viewer.answer_words import describe_scores
@@ -50,8 +47,14 @@ ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 of JavaScript are none that `make_visible` leaves."""
 
 
-def encode_scene(scene: Scene, budget: Budget) -> str:
-    """Write a scene as JSON that may be put inside a script element: it has no `<`, `>` or `&`."""
+def encode_scene(scene: Scene, budget: Budget, pictures: Sequence[str] | None = None) -> str:
+    """Write a scene as JSON that may be put inside a script element: it has no `<`, `>` or `&`.
+
+    Args:
+        scene: The scene.
+        budget: How much of the attention is kept, and the size of pictures.
+        pictures: The pictures of the video, where they were encoded before.
+    """
     readings = _collect_readings(scene.questions)
     # By identity: readings hold large tensors, and one is often shared by several questions.
     numbers = {id(reading): number for number, reading in enumerate(readings)}
@@ -64,7 +67,7 @@ def encode_scene(scene: Scene, budget: Budget) -> str:
     record = {
         "title": scene.title,
         "model": scene.model,
-        "video": _describe_video(scene.video, budget),
+        "video": _describe_video(scene.video, pictures or encode_pictures(scene.video, budget)),
         "scale": scale,
         "readings": _encode_readings(readings, budget),
         "questions": [_describe_question(one, scene.video, numbers) for one in scene.questions],
@@ -179,6 +182,7 @@ def _describe_question(
         "mapFrames": _find_map_frames(reading.grid.cells.frames, video),
         "answered": None if question.heatmap is None else _encode_map(question.heatmap, video),
         "before": None if before is None else _describe_question(before, video, numbers),
+        "change": question.change,
         "use": question.use,
         "missing": question.missing,
     }
@@ -242,7 +246,7 @@ def _describe_tube(tube: Tube, video: Video) -> dict[str, Any]:
     return {"label": tube.label, "span": span, "boxes": boxes}
 
 
-def _describe_video(video: Video, budget: Budget) -> dict[str, Any]:
+def _describe_video(video: Video, pictures: Sequence[str]) -> dict[str, Any]:
     height, width = video.size
     # Each picture is shown for the stretch of time around it, up to half-way to its neighbours.
     turns = [(a + b + 1) // 2 for a, b in zip(video.indices[:-1], video.indices[1:], strict=True)]
@@ -254,12 +258,12 @@ def _describe_video(video: Video, budget: Budget) -> dict[str, Any]:
         "sources": list(video.indices),
         "times": video.times.round(4).tolist(),
         "edges": np.round(edges, 4).tolist(),
-        "pictures": _encode_pictures(video, budget),
+        "pictures": list(pictures),
     }
 
 
-def _encode_pictures(video: Video, budget: Budget) -> list[str]:
-    """Write all pictures as WebP, in the best quality at which they fit."""
+def encode_pictures(video: Video, budget: Budget) -> list[str]:
+    """Write all pictures as addresses of data in WebP, in the best quality at which they fit."""
     if video.frames.nbytes <= budget.picture_bytes:
         return [_as_uri(_encode_webp(picture, max(video.size), None)) for picture in video.frames]
     side = budget.picture_side
@@ -287,7 +291,4 @@ def _as_uri(picture: bytes) -> str:
 
 def _list_colours() -> list[list[int]]:
     """List red, green, blue and opacity of 256 levels of attention, as overlays have them."""
-    levels = np.linspace(0, 1, 256)
-    colours = matplotlib.colormaps[HEAT_COLOURS](DARKEST_HEAT + (1 - DARKEST_HEAT) * levels)
-    colours[:, 3] = HEAT_OPACITY * levels
-    return np.rint(255 * colours).astype(int).tolist()
+    return np.rint(255 * colour_heat(np.linspace(0, 1, 256))).astype(int).tolist()

@@ -1,10 +1,38 @@
 """Heat over pictures: where it is, how strong, and where it is not."""
 
+import itertools
+
 import numpy as np
 
-from probe.pictures.heat import blend, scale_heat
+from probe.pictures.heat import blend, colour_heat, scale_heat
 
 GREY = 128
+
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+WHITE = np.array([0.9505, 1.0, 1.089])
+
+
+def to_lab(colours):
+    """Colours of sRGB in CIELAB, where distances are about as large as they look."""
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    share = linear @ TO_XYZ.T / WHITE
+    x, y, z = np.moveaxis(
+        np.where(share > 0.008856, np.cbrt(share), 7.787 * share + 16 / 116), -1, 0
+    )
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
+
+
+def test_a_glow_shows_on_a_ground_of_any_colour():
+    grounds = np.array(list(itertools.product(np.linspace(0, 1, 6), repeat=3)))[:, None]
+    colours = colour_heat(np.linspace(0, 1, 21))
+    opacity = colours[:, 3:]
+    mixed = to_lab((1 - opacity) * grounds + opacity * colours[:, :3])
+    # A difference of 10 is seen at a glance.
+    away = np.linalg.norm(mixed - to_lab(grounds), axis=-1)
+    assert colours[0, 3] == 0
+    assert away.max(1).min() > 40
+    # Its core is lighter than its rim, also where one of the two is as the ground is.
+    assert (mixed[:, -1, 0] - mixed[..., 0].min(1)).min() > 40
 
 
 def test_outside_the_region_the_picture_stays_as_it_is():
