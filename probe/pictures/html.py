@@ -63,13 +63,18 @@ def figure_as_html(figure: Figure, about: str = "") -> str:
     while True:
         image = _draw(figure, dpi)
         width = PAGE_DPI * image.width / dpi
-        text = write_image_element(_encode_png(image), "png", about, width)
+        text = write_image_element(encode_png(image), "png", about, width)
         if len(text) > LARGEST_PNG:
             text = write_photo_element(image, about, width)
         if len(text) <= MOST_HTML_BYTES or dpi < 1:
             return text
         # Bytes grow with the number of pixels: this guess is mostly right, and always smaller.
         dpi *= min(0.95, 0.97 * (MOST_HTML_BYTES / len(text)) ** 0.5)
+
+
+def figure_as_png(figure: Figure) -> bytes:
+    """Write a figure as a PNG of 256 colours, for places that show no HTML."""
+    return encode_png(_draw(figure, float(PAGE_DPI)))
 
 
 def _draw(figure: Figure, dpi: float) -> Image.Image:
@@ -86,7 +91,7 @@ def _draw(figure: Figure, dpi: float) -> Image.Image:
     return Image.open(drawn).convert("RGB")
 
 
-def _encode_png(image: Image.Image) -> bytes:
+def encode_png(image: Image.Image) -> bytes:
     """Write an image as a PNG of 256 colours, less than half as large as one of all colours."""
     # Six bits a channel first: a choice among hundreds of thousands of colours takes many seconds.
     levels = np.asarray(image) >> 2

@@ -1,29 +1,44 @@
 """Show the page in a notebook, with the same script and style, through anywidget."""
 
+import base64
+from typing import Any
+
 import anywidget
 import traitlets
 
 from probe.engine.model import VideoLM
 from probe.engine.readings import Reading
 from probe.grounding.answers import Answer
+from probe.pictures.html import figure_as_png
 from probe.video import Tube, Video
 from probe.viewer.compression import Budget
 from probe.viewer.page import load_script, load_style
 from probe.viewer.scene import Scene
 from probe.viewer.scene_json import encode_scene
 from probe.viewer.scene_reading import as_scene
+from probe.viewer.still import draw_scene
 
 NOTEBOOK_BUDGET = Budget(layer_cells=600_000, head_cells=1_500_000, picture_bytes=800_000)
 """Half as much as a page holds, because a notebook saves the content of its widgets."""
 
 
 class Viewer(anywidget.AnyWidget):
-    """One scene in a notebook."""
+    """One scene in a notebook; a still picture of it where no widget can run."""
 
     # anywidget wants these on the class. This module is imported when `probe.show` is first used.
     _esm = load_script()
     _css = load_style()
     scene = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, shown: Scene, budget: Budget) -> None:
+        super().__init__(scene=encode_scene(shown, budget))
+        self._shown = shown
+
+    def _repr_mimebundle_(self, **given: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Add the still picture: Jupyter takes the widget, and a code host the picture."""
+        data, about = super()._repr_mimebundle_(**given) or ({}, {})
+        still = base64.b64encode(figure_as_png(draw_scene(self._shown)))
+        return {**data, "image/png": still.decode("ascii")}, about
 
 
 def show(  # noqa: PLR0913  the choices of as_scene, and the budget
@@ -52,4 +67,4 @@ def show(  # noqa: PLR0913  the choices of as_scene, and the budget
             readings do not fit together, or attention is not finite.
     """
     scene = as_scene(seen, video, generic=generic, before=before, model=model, truth=truth)
-    return Viewer(scene=encode_scene(scene, budget))
+    return Viewer(scene, budget)
