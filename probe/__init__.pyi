@@ -21,7 +21,7 @@ from probe.interpret.effects import Effect as Effect
 from probe.interpret.causal import causal_grounding as causal_grounding
 from probe.interpret.causal import deletion_curve as deletion_curve
 from probe.interpret.heads import HeadList as HeadList
-from probe.interpret.baseline_maps import logit_lens as logit_lens
+from probe.interpret.logit_lens import logit_lens as logit_lens
 from probe.interpret.word_lens import word_lens as word_lens
 from probe.engine.latent_prompts import LatentPrompt as LatentPrompt
 from probe.grounding.reattention import reattend as reattend
@@ -82,6 +82,7 @@ from probe.interpret.heads import attention_sinks as attention_sinks
 from probe.interpret.baseline_maps import last_token as last_token
 from probe.interpret.baseline_maps import attention_rollout as attention_rollout
 from probe.interpret.baseline_maps import gradient_attention as gradient_attention
+from probe.interpret.logit_lens import LogitLens as LogitLens
 from probe.grounding.reattention import Absolute as Absolute
 from probe.grounding.reattention import Relative as Relative
 from probe.grounding.presets import NOUN as NOUN

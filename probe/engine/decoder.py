@@ -99,16 +99,32 @@ class Decoder:
         return {name: keywords[name][0] for name in names}
 
     def states_entering(
-        self, prefix: Prefix, layer: int, cuts: VideoMasks = NO_MASKS
-    ) -> Float[Tensor, "token hidden"]:
-        """Compute the states that enter a decoder layer; nothing at or above it runs."""
+        self,
+        prefix: Prefix,
+        layers: Sequence[int],
+        cuts: VideoMasks = NO_MASKS,
+        places: Int[Tensor, " some"] | None = None,
+    ) -> list[Float[Tensor, "some_token hidden"]]:
+        """Compute the states that enter decoder layers in one pass; nothing above them runs.
+
+        Args:
+            prefix: The tokens.
+            layers: The layers, in increasing order.
+            cuts: The positions that each token sees, in layers where edges are cut.
+            places: The tokens whose states are kept, in main memory; None for all, where they are.
+        """
         with self.calls.under(bool(cuts)), early_stop() as stop:
             given = {**self.calls.reading(prefix), "use_cache": False}
             with self.traced.trace(**given):
-                self._alter(prefix, {}, cuts, layer)
-                states = nnsight.save(self.layers[layer].input)
+                kept, done = nnsight.save([]), 0
+                for layer in layers:
+                    below = {index: mask for index, mask in cuts.items() if index >= done}
+                    self._alter(prefix, {}, below, layer)
+                    # Moved layer by layer: a GPU has no room for the states of all layers.
+                    kept.append(_keep(self.layers[layer].input[0], places))
+                    done = layer
                 stop()
-        return states[0]
+        return list(kept)
 
     def question_states_entering(
         self, past: Past, questions: QuestionTokens, layer: int
@@ -342,3 +358,9 @@ def _find_call(decoder: Decoder, inputs: Inputs) -> dict[str, Any]:
         keywords = nnsight.save(dict(decoder.traced.inputs[1]))
         stop()
     return keywords
+
+
+def _keep(
+    states: Float[Tensor, "token hidden"], places: Int[Tensor, " some"] | None
+) -> Float[Tensor, "some_token hidden"]:
+    return states if places is None else states[places.to(states.device)].cpu()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.engine.decoder import NO_MASKS, Decoder, VideoMasks
@@ -69,8 +69,20 @@ class PrefixCache:
         if self._plain is not None:
             return self._plain.states(layer)
         if layer not in self._states:
-            self._states[layer] = self._decoder.states_entering(self._prefix, layer, self.cuts)
+            (found,) = self._decoder.states_entering(self._prefix, (layer,), self.cuts)
+            self._states[layer] = found
         return self._states[layer]
+
+    def states_at(
+        self, layers: Sequence[int], places: Int[Tensor, " some"]
+    ) -> list[Float[Tensor, "some hidden"]]:
+        """Return the states of some tokens that enter layers, in main memory; nothing is kept.
+
+        One pass for all layers, without latent prompts.
+        """
+        if self._plain is not None:
+            return self._plain.states_at(layers, places)
+        return self._decoder.states_entering(self._prefix, sorted(layers), self.cuts, places)
 
     def question_states(
         self, ids: Sequence[Sequence[int]], tokens: QuestionTokens, layer: int

@@ -1,7 +1,7 @@
 """Rival maps: other ways to see where a model attends, as maps of the same cells.
 
 None of them chooses a grounding token. They are the attention of the last token, attention rolled
-out through all layers, gradient times attention, and the words that visual tokens would say.
+out through all layers, and gradients. `logit_lens` and `word_lens` are others.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,6 @@ from torch import Tensor
 from probe.engine.attention import Heatmap, attention_rows
 from probe.engine.latent_prompts import zero_prompt
 from probe.engine.layer_plan import list_numbers
-from probe.engine.prompts import surfaces
 from probe.engine.readings import AttentionMaps, TokenChoice, yes_minus_no
 from probe.engine.requests import choose_numbers
 from probe.engine.view import View
@@ -157,32 +156,3 @@ def entropy_gradient(view: View, question: str) -> Heatmap:
     entropy = -(log_probability.exp() * log_probability).sum()
     (gradient,) = torch.autograd.grad(entropy, vectors)
     return Heatmap(view.grid.fold(gradient.norm(dim=-1).float().cpu()), view.grid.cells)
-
-
-def logit_lens(view: View, word: str, layer: int) -> Heatmap:
-    """Compute the probability of a word if the state of each visual token were the last.
-
-    States are read where they enter a decoder layer, and go through the final norm and the head
-    (nostalgebraist, 2020; on visual tokens, Neo et al., ICLR 2025).
-
-    Args:
-        view: The video.
-        word: A word that is one token of the vocabulary, in any of its forms.
-        layer: The decoder layer, from 0: the input of the language model.
-
-    Raises:
-        ValueError: if the word is not a single token in any form, there is no such layer, or the
-            view has latent prompts, which the lens leaves out.
-    """
-    if view.latents:
-        raise ValueError("visual tokens are read without latent prompts; give the plain view")
-    # All forms, since the vocabulary has one for the word with a capital and one after a space.
-    ids = surfaces(view.checkpoint.processor.tokenizer, word)
-    if not ids:
-        raise ValueError(f"{word!r} is not one token of this model; give a shorter word")
-    if not 0 <= layer < view.checkpoint.depth:
-        raise ValueError(f"there is no layer {layer}; this model has {view.checkpoint.depth}")
-    # As the last layer's states would be: through the last norm, then the head.
-    states = view.checkpoint.decoder.norm(view.states(layer)[view.grid.positions])
-    said = view.checkpoint.logits(states).softmax(-1)[:, list(ids)].sum(-1)
-    return Heatmap(view.grid.fold(said.detach().cpu()), view.grid.cells)

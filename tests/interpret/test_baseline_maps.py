@@ -16,9 +16,9 @@ from probe.interpret.baseline_maps import (
     entropy_gradient,
     gradient_attention,
     last_token,
-    logit_lens,
 )
 from probe.interpret.knockouts import Cut, MeanAblation
+from probe.interpret.logit_lens import logit_lens
 
 QUESTION = "Is there a red circle in this video?"
 
@@ -113,16 +113,6 @@ def test_the_gradient_sees_what_an_intervention_left(view):
     assert gradient_attention(blinded, QUESTION, 3).values.abs().max() == 0
 
 
-def test_the_lens_reads_the_states_that_enter_a_layer(view):
-    checkpoint = view.checkpoint
-    for layer in (0, checkpoint.depth - 1):
-        said = logit_lens(view, "red", layer)
-        states = view.states(layer)[view.grid.positions]
-        logits = checkpoint.module.lm_head(checkpoint.module.model.language_model.norm(states))
-        (red,) = checkpoint.processor.tokenizer.encode("red", add_special_tokens=False)
-        assert_equal_up_to_rounding(view.grid.unfold(said.values), logits.softmax(-1)[:, red])
-
-
 def test_what_no_plain_pass_can_show_is_refused(tiny, video):
     view = tiny.watch(video)
     prompted = view.with_latent(
@@ -131,18 +121,12 @@ def test_what_no_plain_pass_can_show_is_refused(tiny, video):
     for changed in (prompted, view.under(Cut())):
         with pytest.raises(ValueError, match="plain view"):
             attention_rollout(changed, QUESTION)
-    with pytest.raises(ValueError, match="plain view"):
-        logit_lens(prompted, "red", 0)
-    with pytest.raises(ValueError, match="not one token"):
-        logit_lens(view, "antidisestablishmentarianism", 0)
-    with pytest.raises(ValueError, match="no layer 9"):
-        logit_lens(view, "red", 9)
 
 
 def test_maps_are_drawn_one_below_the_other(tiny, video, clip):
     view = tiny.watch(video)
     (reading,) = view.read(QUESTION)
-    maps = {"last token": last_token(reading), "lens": logit_lens(view, "red", 2)}
+    maps = {"last token": last_token(reading), "lens": logit_lens(view, "red", 2).heatmap()}
     figure = compare_maps(video, maps, clip.things[0].tube())
     drawn = [part for part in figure.subfigs if part.axes]
     assert len(drawn) == len(maps)
