@@ -12,11 +12,8 @@ from probe.grounding.reattention import Absolute, Learning
 from probe.grounding.span_rules import GrowFromPeak
 from probe.grounding.track_rules import CausalEffect
 from probe.interpret.baseline_maps import entropy_gradient
-from probe.interpret.token_rules import AllOf, AnswerOpening
+from probe.interpret.token_rules import EVERY_TOKEN, AllOf, AnswerOpening
 from probe.spelling import explain_unknown
-
-EVERY_TOKEN = AllOf(("template", "word", "stop", "role"))
-"""All tokens of a question."""
 
 _PAPER_LEARNING = Learning(layer=0, steps=1, rate=Absolute(8.0), loss=exponential)
 _RELEASED_LEARNING = Learning(steps=2, rate=Absolute(8.0), loss=contrast, average_last_two=True)

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.grids import Cells
+from probe.interpret.time_heads import interval_contrasts
 from probe.video import Span, Video
 from probe.video.coercion import describe_given
 
@@ -59,22 +60,10 @@ class BestContrast:
 
     def __call__(self, scores: Float[Tensor, " frame"]) -> range:
         """Return the frames with the largest contrast; all of them if no contrast is above 0."""
-        frames = len(scores)
-        # Sums of the first n scores, so that the mean of any span is a difference of two of them.
-        sums = torch.cat([scores.new_zeros(1), scores.cumsum(0)])
-        best, chosen = 0.0, range(frames)
-        for first in range(frames):
-            # The span of all frames is left out: there is no rest to compare it with.
-            for stop in range(first + 1, frames + (first > 0)):
-                inside = stop - first
-                mean_in = (sums[stop] - sums[first]) / inside
-                mean_out = (sums[-1] - sums[stop] + sums[first]) / (frames - inside)
-                contrast = float(
-                    (mean_in - mean_out) * (inside * (frames - inside) / frames) ** 0.5
-                )
-                if contrast > best:
-                    best, chosen = contrast, range(first, stop)
-        return chosen
+        contrasts, intervals = interval_contrasts(scores)
+        if not intervals or not float(contrasts.max()) > 0:
+            return range(len(scores))
+        return intervals[int(contrasts.argmax())]
 
 
 def best_span(

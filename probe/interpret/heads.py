@@ -91,14 +91,14 @@ def head_scores(
     Raises:
         ValueError: if there is no reading.
     """
-    _check_not_empty(readings)
-    return _average_questions(
+    check_not_empty(readings)
+    return average_questions(
         pd.concat([_score_heads(reading, tokens, shortlist) for reading in readings])
     )
 
 
 def _score_heads(reading: Reading, tokens: TokenRule, shortlist: int) -> pd.DataFrame:
-    maps = _head_maps(reading, tokens)
+    maps = select_head_maps(reading, tokens)
     table = pd.DataFrame(
         [
             {
@@ -107,9 +107,7 @@ def _score_heads(reading: Reading, tokens: TokenRule, shortlist: int) -> pd.Data
                 "attention": float(maps[place, number].sum()),
                 "entropy": spatial_entropy(maps[place, number]),
             }
-            for place, (number, head) in product(
-                range(len(maps)), enumerate(_head_numbers(reading))
-            )
+            for place, (number, head) in product(range(len(maps)), enumerate(list_heads(reading)))
         ]
     )
     attending = table["attention"] > elbow(table["attention"].to_numpy())
@@ -163,15 +161,15 @@ def heads_on_track(
     Raises:
         ValueError: if there is no reading, or not one track for each.
     """
-    _check_not_empty(readings)
+    check_not_empty(readings)
     if len(readings) != len(tracks):
         raise ValueError(f"{len(readings)} readings but {len(tracks)} tracks; give one for each")
     rows = []
     for reading, track in zip(readings, tracks, strict=True):
         inside = reading.grid.cells.inside(track)
-        maps = _head_maps(reading, tokens)
+        maps = select_head_maps(reading, tokens)
         peaks, ratios = maps.flatten(2).argmax(-1), attention_ratio(maps, inside)
-        for place, (number, head) in product(range(len(maps)), enumerate(_head_numbers(reading))):
+        for place, (number, head) in product(range(len(maps)), enumerate(list_heads(reading))):
             ratio = ratios[place, number].clamp(1 / RATIO_LIMIT, RATIO_LIMIT)
             rows.append(
                 {
@@ -182,7 +180,7 @@ def heads_on_track(
                     "log_ratio": float(ratio.log()),
                 }
             )
-    return _average_questions(pd.DataFrame(rows))
+    return average_questions(pd.DataFrame(rows))
 
 
 TOLD = ("name", "revision", "layers", "adapter_content", "weights")
@@ -345,21 +343,28 @@ def robust_score(values: Float[Tensor, "frame row column"]) -> Float[Tensor, "fr
     return torch.where(apart == 0, 0.0, apart / spread)
 
 
-def _head_maps(reading: Reading, tokens: TokenRule) -> Float[Tensor, "layer head frame row column"]:
+def select_head_maps(
+    reading: Reading, tokens: TokenRule
+) -> Float[Tensor, "layer head frame row column"]:
     """Return the map of every head that was read, averaged over the chosen tokens."""
     return reading.attention[:, :, reading.find(tokens(reading))].mean(2)
 
 
-def _head_numbers(reading: Reading) -> tuple[int, ...]:
+def list_heads(reading: Reading) -> tuple[int, ...]:
     """Return the numbers of the heads that a reading holds."""
     return tuple(range(reading.attention.shape[1])) if reading.heads is None else reading.heads
 
 
-def _average_questions(rows: pd.DataFrame) -> pd.DataFrame:
+def average_questions(rows: pd.DataFrame) -> pd.DataFrame:
     """Average the rows of all questions, layer by layer and head by head."""
     return pd.DataFrame(rows.groupby(["layer", "head"]).mean()).reset_index()
 
 
-def _check_not_empty(readings: Sequence[Reading]) -> None:
+def check_not_empty(readings: Sequence[Reading]) -> None:
+    """Refuse to score heads on nothing.
+
+    Raises:
+        ValueError: if there is no reading.
+    """
     if not readings:
         raise ValueError("there is no reading to score heads on; give at least one")

@@ -109,3 +109,7 @@ class AllOf:
     def __call__(self, reading: Reading) -> tuple[int, ...]:
         """Return the places of all tokens of these kinds."""
         return reading.prompt.indices(*self.kinds)
+
+
+EVERY_TOKEN = AllOf(("template", "word", "stop", "role"))
+"""All tokens of a question."""

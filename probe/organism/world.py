@@ -216,8 +216,12 @@ class Clip:
     def video(self, frames: int = SAMPLED_FRAMES) -> Video:
         """Draw frames of the clip, sampled as `read_video` samples a file."""
         indices = sample_indices(frames)
-        pictures = np.stack([self.frame(index) for index in indices])
-        return Video(pictures, indices, np.arange(LENGTH) / RATE)
+        # The reader lets a stretch of the clip be read again, as one of a file can be.
+        return Video(self.frames(indices), indices, np.arange(LENGTH) / RATE, reader=self.frames)
+
+    def frames(self, indices: Sequence[int]) -> UInt8[np.ndarray, "frame height width 3"]:
+        """Draw several source frames."""
+        return np.stack([self.frame(index) for index in indices])
 
     def write(self, path: Path, *, scale: int = 4) -> None:
         """Write the whole clip as an MP4 file, enlarged so that people can see it."""

@@ -6,11 +6,11 @@ and times are seconds since the first of them.
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -31,6 +31,9 @@ from probe.video.images import (
 )
 from probe.video.paths import find_source
 from probe.video.previews import choose_row, write_frames_element, write_times
+
+FrameReader: TypeAlias = Callable[[Sequence[int]], UInt8[np.ndarray, "frame height width 3"]]
+"""Makes the pictures of source frames, given their numbers."""
 
 CONSTANT_RATE_TOLERANCE = 0.002
 """Seconds by which the intervals of a constant rate may differ: Matroska rounds to 1 ms."""
@@ -65,6 +68,9 @@ class Video:
 
     length: float | None = None
     """Seconds of a source of a single frame; None if nothing says it, and of all others."""
+
+    reader: FrameReader | None = None
+    """Reads other frames of a source that is no file, by their numbers; None if there is none."""
 
     def __post_init__(self) -> None:
         if not len(self.frames) or len(self.frames) != len(self.indices):
@@ -267,7 +273,12 @@ def _check_rate(fps: Any) -> float:
     return rate
 
 
-def _check_length(path: Path, *, now: int, then: int) -> None:
+def check_length(path: Path, *, now: int, then: int) -> None:
+    """Refuse a file or folder that has other frames than when it was read.
+
+    Raises:
+        ValueError: if the numbers differ.
+    """
     if now != then:
         raise ValueError(f"{path}: has {now} frames now but had {then} when read; read it again")
 
@@ -335,7 +346,7 @@ def _read_folder(folder: Path, frames: Sampling, fps: float) -> Video:
 
 def _folder_frames(path: Path, length: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     images = list_images(path)
-    _check_length(path, now=len(images), then=length)
+    check_length(path, now=len(images), then=length)
     yield from map(read_pixels, images)
 
 
@@ -367,7 +378,7 @@ def _read_file(path: Path, frames: Sampling) -> Video:
 
 def _file_frames(path: Path, length: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     table = read_timetable(path)
-    _check_length(path, now=len(table), then=length)
+    check_length(path, now=len(table), then=length)
     yield from decode_all(path, table)
 
 
