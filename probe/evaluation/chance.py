@@ -1,68 +1,37 @@
-"""Chance: the expected figures of guesses that read neither the model nor the query.
+"""Chance on a data set, without a model: the references of all queries, for given candidates."""
 
-They are computed exactly, as means over all candidates and not by drawing some, for the candidates
-that the methods get. (A method that reads a map may add its bright parts to proposed tracks if none
-of them touches its peak; these come from the model, and are not among the candidates here.)
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from itertools import chain
-from statistics import fmean
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 from probe.datasets import DataSet, Footage, Recording, Sample
 from probe.datasets.footage import read_recording
 from probe.engine.model import ORGANISM
 from probe.evaluation.candidates import Finder
 from probe.evaluation.config import EvaluationConfig
-from probe.evaluation.evaluator import make_failed, score_prediction
 from probe.evaluation.faults import explain_failure
+from probe.evaluation.figures import FIGURES
 from probe.evaluation.groups import group_queries
-from probe.evaluation.methods import Prediction, centred_span, find_largest
-from probe.evaluation.runner import FIGURES, format_unknown
+from probe.evaluation.references import (
+    References,
+    compute_references,
+    make_worst_references,
+    summarise_references,
+)
+from probe.evaluation.runner import format_unknown
+from probe.evaluation.scoring import make_failed
 from probe.grounding.queries import decompose
 from probe.grounding.sources import ByFile, ByModel
-from probe.metrics import QueryScore, bootstrap_interval
 from probe.organism.world import SAMPLED_FRAMES
 from probe.progress import make_bar
 from probe.video import Tube
 
 
 @dataclass(frozen=True)
-class Guess:
-    """A guess: some of the candidates, each as likely as the others, in the middle of the video."""
-
-    largest: bool
-    """True for the largest candidate alone, False for any of them."""
-
-    share: float
-    """Length of the middle part over that of the video."""
-
-    def list_predictions(self, footage: Footage, tracks: Sequence[Tube]) -> list[Prediction]:
-        """List the predictions that the guess may give, which are equally likely."""
-        span = centred_span(footage.video, self.share)
-        chosen = [find_largest(tracks)] if self.largest else tracks
-        return [Prediction(span, track) for track in chosen]
-
-
-GUESSES: Mapping[str, Guess] = MappingProxyType(
-    {
-        "any track, middle half": Guess(largest=False, share=0.5),
-        "any track, whole clip": Guess(largest=False, share=1.0),
-        "largest track, middle half": Guess(largest=True, share=0.5),
-        "largest track, whole clip": Guess(largest=True, share=1.0),
-    }
-)
-"""The guesses by name. The last two are the methods `largest-track-middle-half` and `whole-clip`;
-the first is what `random-track` gives on average."""
-
-
-@dataclass(frozen=True)
 class Chance:
-    """The expected figures of each guess on a data set."""
+    """The expected figures of each guess on a data set, and those of the best candidate."""
 
     dataset: str
     candidates: str
@@ -87,8 +56,9 @@ class Chance:
     in every figure."""
 
     figures: Mapping[str, Mapping[str, Mapping[str, float] | None]]
-    """By guess and figure: the `mean` of the expectation over all `queries` whose truth allows the
-    figure, and the `low` and `high` end of its 95 % interval; None if there is no such query."""
+    """By reference and figure: the `mean` of the expectation over all `queries` whose truth allows
+    the figure, and the `low` and `high` end of its 95 % interval; None if there is no such query.
+    """
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything in plain values."""
@@ -124,7 +94,7 @@ def measure_chance(
     protocol = config.protocol or dataset.protocol
     prepare = _Preparer(config, dataset, finder, frames)
     names = dataset.ids[:limit]
-    expected: dict[int, Expectations] = {}
+    expected: dict[int, References] = {}
     counts: list[int] = []
     failed: dict[int, str] = {}
     order = list(chain.from_iterable(group_queries(dataset, range(len(names)))))
@@ -135,10 +105,10 @@ def measure_chance(
             # As in a run: a query that cannot be answered counts as zero and is never left out.
             failed[index] = explain_failure(failure, names[index])
             worst = make_failed(dataset, index, failed[index]).score
-            expected[index] = dict.fromkeys(GUESSES, _expect_figures([worst]))
+            expected[index] = make_worst_references(worst)
             continue
         counts.append(len(tracks))
-        expected[index] = _expect(sample, footage, tracks, protocol)
+        expected[index] = compute_references(sample, footage, tracks, protocol)
     return Chance(
         dataset=config.dataset_name,
         candidates=finder.describe()["from"],
@@ -150,16 +120,8 @@ def measure_chance(
         tracks=sum(counts) / len(names),
         failed={names[index]: failed[index] for index in sorted(failed)},
         # In the order of the data set, in which intervals are drawn again and again.
-        figures={
-            guess: _summarise([expected[index][guess] for index in sorted(expected)])
-            for guess in GUESSES
-        },
+        figures=summarise_references([expected[index] for index in sorted(expected)]),
     )
-
-
-Expectations: TypeAlias = Mapping[str, Mapping[str, float]]
-"""The expected value of each figure of one query, by guess and figure. A figure that the query's
-truth does not allow is left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,45 +153,6 @@ class _Preparer:
         if not tracks:
             raise ValueError(f"{sample.id}: there is no candidate")
         return sample, footage, tracks
-
-
-def _expect(
-    sample: Sample, footage: Footage, tracks: Sequence[Tube], protocol: str
-) -> Expectations:
-    """Compute the expected figures of each guess for one query."""
-    # Scored as a run scores, rounding of boxes included, so that both can be compared to the digit.
-    found: dict[str, dict[str, float]] = {}
-    for name, guess in GUESSES.items():
-        predictions = guess.list_predictions(footage, tracks)
-        scores = [score_prediction(sample, footage, one, protocol).score for one in predictions]
-        found[name] = _expect_figures(scores)
-    return found
-
-
-def _expect_figures(scores: Sequence[QueryScore]) -> dict[str, float]:
-    """Average each figure over equally likely answers to one query."""
-    # All of them have the same figures, since these follow from what is known of the truth.
-    values = {name: [figure.value(score) for score in scores] for name, figure in FIGURES.items()}
-    return {
-        name: fmean(one for one in found if one is not None)
-        for name, found in values.items()
-        if None not in found
-    }
-
-
-def _summarise(expected: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float] | None]:
-    """Average the expectations over all queries that have them, with the interval over others."""
-    figures: dict[str, dict[str, float] | None] = {}
-    for figure in FIGURES:
-        values = [one[figure] for one in expected if figure in one]
-        if not values:
-            figures[figure] = None
-            continue
-        # Not the interval of a share, such as Wilson's: an expectation may lie between 0 and 1.
-        low, high = bootstrap_interval(values)
-        mean = fmean(values)
-        figures[figure] = {"mean": mean, "low": low, "high": high, "queries": len(values)}
-    return figures
 
 
 def _find_frames(config: EvaluationConfig) -> int:

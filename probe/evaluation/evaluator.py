@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from itertools import chain
-from math import isfinite
 from typing import Any
 
 from probe.datasets import DataSet, Footage, Recording, Sample
@@ -24,11 +23,16 @@ from probe.evaluation.faults import explain_failure
 from probe.evaluation.groups import group_queries
 from probe.evaluation.methods import Grounding, Method, Prediction, PresenceMethod, Task
 from probe.evaluation.presence import LOGITS
+from probe.evaluation.references import (
+    References,
+    compute_references,
+    make_worst_references,
+)
 from probe.evaluation.results import QueryResult
+from probe.evaluation.scoring import check_margin, make_result, score_prediction
 from probe.grounding.queries import Queries
-from probe.metrics import QueryScore, score_place, score_query, score_time
 from probe.plain import to_plain
-from probe.video import Sampling, Span, Tube
+from probe.video import Sampling, Tube
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,9 @@ class Prepared:
     queries: Queries | None = None
     footage: Footage | None = None
     candidates: tuple[Tube, ...] = ()
+    references: References = field(default_factory=dict)
+    """Figures that the candidates alone give."""
+
     error: str | None = None
 
 
@@ -185,17 +192,22 @@ class Evaluator:
             sample.check_size(footage)
             sample = sample.settle(footage)
             candidates = self._finder.find(sample, footage, queries)
+            # Here, while another query is answered; the method may not see what follows from truth.
+            references = compute_references(sample, footage, candidates, self.protocol)
         except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
             return replace(asked, error=explain_failure(failure, sample.id))
-        return replace(asked, sample=sample, footage=footage, candidates=candidates)
+        return replace(
+            asked, sample=sample, footage=footage, candidates=candidates, references=references
+        )
 
     def answer(self, prepared: Prepared) -> QueryResult:
         """Answer and score a query, and measure what the method says of absent things."""
         sample, queries, footage = prepared.sample, prepared.queries, prepared.footage
         if sample is None:
-            return QueryResult(self.ids[prepared.index], error=prepared.error)
+            failed = QueryResult(self.ids[prepared.index], error=prepared.error)
+            return replace(failed, references=make_worst_references(failed.score))
         if queries is None or footage is None:
-            return self._fail(sample, prepared.error)
+            return self._fail(sample, prepared.error, prepared.references)
         task = Task(
             id=sample.id,
             video=footage.video,
@@ -206,12 +218,14 @@ class Evaluator:
         try:
             prediction = self._predict(task)
             result = score_prediction(sample, footage, prediction, self.protocol)
+            result = replace(result, references=prepared.references)
             # Part of the answer: a method that fails here must not keep its figures about tubes.
             result = replace(result, absent=self._measure_absent(sample, footage))
             # Read back, since a method of a user's may give details that no line can hold.
             return QueryResult.from_line(result.to_line())
         except Exception as failure:  # noqa: BLE001  a run outlives any one query; it is recorded
-            failed = self._fail(sample, explain_failure(failure, sample.id))
+            reason = explain_failure(failure, sample.id)
+            failed = self._fail(sample, reason, prepared.references)
             return replace(failed, remarks=sample.list_remarks(footage))
 
     def _predict(self, task: Task) -> Prediction:
@@ -233,7 +247,7 @@ class Evaluator:
                 f"the method {self.config.method} measured the presence of {len(found)} things, "
                 f"asked for {len(asked)}"
             )
-        return dict(zip(asked, map(_check_margin, found), strict=True))
+        return dict(zip(asked, map(check_margin, found), strict=True))
 
     @property
     def _presence_scale(self) -> str | None:
@@ -242,70 +256,9 @@ class Evaluator:
             return None
         return LOGITS if isinstance(self._method, Grounding) else "a scale of its own"
 
-    def _fail(self, sample: Sample, error: str | None) -> QueryResult:
-        """Make the result of a query that failed."""
+    def _fail(self, sample: Sample, error: str | None, references: References) -> QueryResult:
+        """Make the result of a query that failed; without candidates every reference is 0."""
         # Named although not measured: absent queries count as failed, and not as never asked.
         asked = sample.absent if self._presence_scale else ()
-        return make_result(sample, error=error, absent=dict.fromkeys(asked))
-
-
-def score_prediction(
-    sample: Sample, footage: Footage, prediction: Prediction, protocol: str
-) -> QueryResult:
-    """Score a prediction and return the result as it will be written down.
-
-    Args:
-        sample: The query with its truth.
-        footage: The pictures that the prediction is about, in whose frames it counts.
-        prediction: The predicted time and object.
-        protocol: A name in `probe.metrics.PROTOCOLS`.
-    """
-    start, offset = prediction.span.start + footage.offset, footage.offset
-    # Writing rounds the boxes. Scored before that, a line would not give its own score again.
-    track = Tube.from_dict(footage.to_source(prediction.track).to_dict())
-    result = make_result(
-        sample,
-        span=Span(start, start + len(prediction.span)),
-        track=track,
-        sampled=tuple(offset + index for index in footage.video.indices),
-        remarks=sample.list_remarks(footage),
-        details=prediction.details,
-        presence=_check_margin(prediction.presence),
-    )
-    shown = range(offset, offset + footage.video.source_length)
-    return replace(result, score=_score(sample, result, track.interpolated(shown), protocol))
-
-
-def _score(sample: Sample, result: QueryResult, track: Tube, protocol: str) -> QueryScore:
-    """Score an answer by all that is known of the truth."""
-    if sample.truth is not None:
-        return score_query(result.tube, sample.truth, protocol, result.sampled, track=track)
-    if sample.time is not None:
-        return score_time(result.tube, sample.time, protocol, result.sampled)
-    if sample.place is not None:
-        return score_place(track, sample.place)
-    return sample.known.worst  # nothing is known, so that no figure exists
-
-
-def make_failed(dataset: DataSet, index: int, error: str) -> QueryResult:
-    """Make the result of a query that failed: 0 in each figure that its truth allows."""
-    try:
-        return make_result(dataset[index], error=error)
-    except ValueError:  # its annotation is of no use either
-        return QueryResult(dataset.ids[index], error=error)
-
-
-def make_result(sample: Sample, **found: Any) -> QueryResult:
-    """Make the result of a sample from what was found; it counts as failed until it is scored."""
-    about = {"query": sample.query, "kind": sample.kind, "video": sample.recording.name}
-    return QueryResult(sample.id, **about, score=sample.known.worst, **found)
-
-
-def _check_margin(margin: Any) -> float | None:
-    """Return a margin as a plain number; a method of a user's may give anything."""
-    if margin is None:
-        return None
-    number = float(margin)
-    if not isfinite(number):
-        raise ValueError(f"the method measured a presence of {number}; give a finite number")
-    return number
+        references = references or make_worst_references(sample.known.worst)
+        return make_result(sample, error=error, absent=dict.fromkeys(asked), references=references)

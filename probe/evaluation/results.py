@@ -37,12 +37,13 @@ _TYPES: Mapping[str, tuple[type, ...]] = MappingProxyType(
         "details": (dict,),
         "presence": (*_NUMBER, _NOTHING),
         "absent": (dict,),
+        "references": (dict,),
     }
 )
 """The entries of a line and their types."""
 
-_NEW = frozenset({"presence", "absent"})
-"""Entries that lines of version 0.1 do not have."""
+_NEW = frozenset({"presence", "absent", "references"})
+"""Entries that lines of earlier versions do not have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,10 @@ class QueryResult:
     """Certainty for each absent query of the sample, by its kind; None if the query failed. Empty
     if there are none, or the method cannot say that a thing is not there."""
 
+    references: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Figures that its candidates alone give, by reference: guesses and the ceiling, as in
+    `probe.evaluation.references`. Empty in results of earlier versions."""
+
     @property
     def tube(self) -> Tube:
         """The answer: one box for each frame of the span; empty if the query failed."""
@@ -107,6 +112,10 @@ class QueryResult:
             "details": dict(self.details),
             "presence": _round(self.presence),
             "absent": {kind: _round(margin) for kind, margin in self.absent.items()},
+            "references": {
+                name: {figure: _round(value) for figure, value in figures.items()}
+                for name, figures in self.references.items()
+            },
         }
         return write_line(record)
 
@@ -139,7 +148,9 @@ def _read_record(record: dict[str, Any]) -> QueryResult:
             require_type(name, record[name], kinds)
     given = [record[name] for name in ("tiou", "viou", "gt_viou")]
     scores = [None if value is None else float(value) for value in given]
-    if not all(value is None or 0 <= value <= 1 for value in scores):
+    references = _read_references(record.get("references", {}))
+    known = [*scores, *(value for figures in references.values() for value in figures.values())]
+    if not all(value is None or 0 <= value <= 1 for value in known):
         raise ValueError("a score is not between 0 and 1")
     if record["kind"] not in get_args(QueryKind):
         raise ValueError(f"unknown kind of query {record['kind']!r}")
@@ -160,6 +171,7 @@ def _read_record(record: dict[str, Any]) -> QueryResult:
         details=record["details"],
         presence=_read_margin(record.get("presence")),
         absent={kind: _read_margin(one) for kind, one in record.get("absent", {}).items()},
+        references=references,
     )
 
 
@@ -181,6 +193,17 @@ def _read_span(start: Any, stop: Any) -> Span:
     if not 0 <= start < stop <= start + MOST_FRAMES:
         raise ValueError(f"a span from frame {start} to {stop}")
     return Span(start, stop)
+
+
+def _read_references(given: Any) -> dict[str, dict[str, float]]:
+    for figures in given.values():
+        require_type("a reference", figures, (dict,))
+        for value in figures.values():
+            require_type("a figure", value, _NUMBER)
+    return {
+        name: {figure: float(value) for figure, value in figures.items()}
+        for name, figures in given.items()
+    }
 
 
 def _read_margin(margin: Any) -> float | None:

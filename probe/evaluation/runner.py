@@ -7,54 +7,24 @@ results.
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from types import FrameType, MappingProxyType
+from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
 from probe.datasets import QueryKind
 from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.evaluator import Evaluator
+from probe.evaluation.figures import FIGURES, compute_figures, list_values
 from probe.evaluation.presence import format_presence, summarise_presence
+from probe.evaluation.references import CEILING, CHANCE, summarise_references
 from probe.evaluation.results import QueryResult
 from probe.evaluation.runs import Run, open_run
 from probe.evaluation.starts import describe_environment
-from probe.metrics import QueryScore, bootstrap_interval, wilson_interval
 from probe.progress import make_bar
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A reported figure: the mean of one value over all queries, with its 95 % interval.
-
-    Queries whose truth does not allow the figure have no value, and are not part of the mean.
-    """
-
-    value: Callable[[QueryScore], float | None]
-    interval: Callable[[Sequence[float]], tuple[float, float]] = bootstrap_interval
-
-
-def _exceeds(overlap: float | None, limit: float) -> float | None:
-    """Return 1 for an overlap above a limit, 0 for one below it, None for one that is not known."""
-    return None if overlap is None else float(overlap > limit)
-
-
-FIGURES: Mapping[str, Figure] = MappingProxyType(
-    {
-        "m_tiou": Figure(lambda query: query.tiou),
-        "m_viou": Figure(lambda query: query.viou),
-        "viou_at_03": Figure(lambda query: _exceeds(query.viou, 0.3)),
-        "viou_at_05": Figure(lambda query: _exceeds(query.viou, 0.5)),
-        "m_gt_viou": Figure(lambda query: query.gt_viou),
-        # Near 1, where good methods are, the bootstrap's interval is too narrow.
-        "right_track": Figure(lambda query: _exceeds(query.gt_viou, 0.5), wilson_interval),
-    }
-)
-"""The reported figures by name."""
-
 
 STOP_AFTER_FAILURES = 20
 """Queries that may fail in a row. If half of all queries fail, so many do once in a million."""
@@ -176,35 +146,23 @@ def summarise(finished: Sequence[QueryResult], config: Mapping[str, Any]) -> dic
         "of": config["dataset"]["queries"],
         "failed": [result.id for result in finished if result.error],
         "remarked": [result.id for result in finished if result.remarks],
-        "figures": {name: _compute_figures(group) for name, group in groups.items() if group},
+        "figures": {name: compute_figures(group) for name, group in groups.items() if group},
+        "references": _summarise_references(finished),
         "presence": summarise_presence(finished, config["method"].get("presence")),
     }
+
+
+def _summarise_references(finished: Sequence[QueryResult]) -> dict[str, Any] | None:
+    """Compute the references of a run; None if an earlier version wrote any of its results."""
+    if not finished or not all(result.references for result in finished):
+        return None  # the mean over the others alone would be one of other queries
+    return summarise_references([result.references for result in finished])
 
 
 def _name_method(method: Mapping[str, Any]) -> str:
     """Name a method and the rules that took the place of its own."""
     rules = method.get("rules", {})  # runs of earlier versions have none
     return ", ".join([method["name"], *(f"{kind} {name}" for kind, name in rules.items())])
-
-
-def _compute_figures(results: Sequence[QueryResult]) -> dict[str, Any]:
-    """Compute each figure's mean and interval over the queries that have it; None without any."""
-    found: dict[str, Any] = {"queries": len(results)}
-    for name in FIGURES:
-        values = list_values(name, results)
-        found[name] = _compute_figure(FIGURES[name], values) if values else None
-    return found
-
-
-def list_values(name: str, results: Iterable[QueryResult]) -> list[float]:
-    """List the values of a figure of all queries whose truth allows it."""
-    values = (FIGURES[name].value(result.score) for result in results)
-    return [value for value in values if value is not None]
-
-
-def _compute_figure(figure: Figure, values: Sequence[float]) -> dict[str, float]:
-    low, high = figure.interval(values)
-    return {"mean": fmean(values), "low": low, "high": high, "queries": len(values)}
 
 
 def format_figures(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -215,6 +173,7 @@ def format_figures(summary: Mapping[str, Any]) -> Iterator[str]:
     for kind, figures in summary["figures"].items():
         for name in FIGURES:
             yield f"{kind:14} {name:11} {_format_figure(figures[name], figures['queries'])}"
+    yield from _format_references(summary["references"])
     yield from format_unknown(summary["figures"]["all"])
     yield from format_presence(summary["presence"])
 
@@ -225,6 +184,14 @@ def _format_figure(figure: Mapping[str, float] | None, queries: int) -> str:
     mean, low, high = (100 * figure[end] for end in ("mean", "low", "high"))
     some = "" if figure["queries"] == queries else f"  over {figure['queries']} of {queries}"
     return f"{mean:5.1f}  [{low:.1f}, {high:.1f}]{some}"
+
+
+def _format_references(references: Mapping[str, Any] | None) -> Iterator[str]:
+    """Say next to the figures what chance and the best of the candidates score."""
+    for name in (CHANCE, CEILING) if references else ():
+        figures = (references or {})[name]
+        known = [f"{one} {100 * figures[one]['mean']:.1f}" for one in FIGURES if figures[one]]
+        yield f"{'reference':14} {name}: {', '.join(known) or 'no truth is known'}"
 
 
 def format_unknown(figures: Mapping[str, Any]) -> Iterator[str]:

@@ -17,10 +17,11 @@ from typing import Any
 from probe.datasets import DataSet
 from probe.engine.model_files import SPREAD, choose_device
 from probe.evaluation.config import EvaluationConfig
-from probe.evaluation.evaluator import Evaluator, make_failed
+from probe.evaluation.evaluator import Evaluator
 from probe.evaluation.faults import MachineError
 from probe.evaluation.groups import group_queries, split_groups
 from probe.evaluation.results import QueryResult
+from probe.evaluation.scoring import make_failed
 
 LOCAL_CLUSTER = "local"
 """Address that means a cluster started on this machine, for this run."""
