@@ -41,9 +41,10 @@ PAGE_BUDGET = Budget()
 """The usual content of a page: under 15 MB for 20 frames of 12 x 12 cells, 32 layers of 32 heads, a
 question of 40 tokens and the generic prompt; and for a question of 606 tokens over 980 cells."""
 
-START_SCRIPT = (
-    'mount(document.getElementById("viewer"), document.getElementById("scene").textContent);\n'
-)
+START_SCRIPT = """\
+const scene = JSON.parse(document.getElementById("scene").textContent);
+mount(document.getElementById("viewer"), scene);
+"""
 """The last line of a page's script; a notebook's widget mounts the page itself."""
 
 
@@ -79,14 +80,14 @@ def page(  # noqa: PLR0913  the choices of as_scene, and the budget
     parts = {
         "@TITLE@": html.escape(escape(scene.title or "Grounding Probe")),
         "@STYLE@": load_style(),
-        "@STYLE_HASH@": _hash_for_policy(load_style()),
+        "@STYLE_HASH@": hash_for_policy(load_style()),
         "@SCRIPT@": load_script() + START_SCRIPT,
-        "@SCRIPT_HASH@": _hash_for_policy(load_script() + START_SCRIPT),
+        "@SCRIPT_HASH@": hash_for_policy(load_script() + START_SCRIPT),
         "@SCENE@": encode_scene(scene, budget),
     }
     # The template is split once. Replacing one name after another would also replace the names of
     # parts that a title or a question contains.
-    pieces = re.split("(@[A-Z_]+@)", _load_asset("page.html"))
+    pieces = re.split("(@[A-Z_]+@)", load_asset("page.html"))
     return "".join(parts.get(piece, piece) for piece in pieces)
 
 
@@ -114,21 +115,22 @@ def save_page(text: str, path: str | Path) -> None:
     write_text(path, text)
 
 
-def load_script() -> str:
-    """Read the page's JavaScript, which the notebook's widget runs too."""
-    return "\n".join(_load_asset(name) for name in SCRIPT_PARTS)
+def load_script(*more: str) -> str:
+    """Read the page's JavaScript, and further parts after it."""
+    return "\n".join(load_asset(name) for name in (*SCRIPT_PARTS, *more))
 
 
 def load_style() -> str:
     """Read the page's style sheet."""
-    return _load_asset("viewer.css")
+    return load_asset("viewer.css")
 
 
-def _load_asset(name: str) -> str:
+def load_asset(name: str) -> str:
+    """Read a file of the page's parts."""
     # Through importlib: an installed package may be inside an archive.
     return (resources.files("probe.viewer") / "static" / name).read_text(encoding="utf-8")
 
 
-def _hash_for_policy(text: str) -> str:
+def hash_for_policy(text: str) -> str:
     """Compute the hash by which a content security policy allows one inline script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

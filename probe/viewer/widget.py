@@ -26,7 +26,7 @@ class Viewer(anywidget.AnyWidget):
     """One scene in a notebook; a still picture of it where no widget can run."""
 
     # anywidget wants these on the class. This module is imported when `probe.show` is first used.
-    _esm = load_script()
+    _esm = load_script("widget.js")
     _css = load_style()
     scene = traitlets.Unicode().tag(sync=True)
 

@@ -471,7 +471,7 @@ def seconds_to_answer(look):
 def test_the_notebook_widget_mounts_the_same_page(browser, tmp_path, asked, small_video):
     widget = probe.show(asked, small_video)
     assert isinstance(widget, Viewer)
-    source = json.dumps(load_script()).replace("<", "\\u003c")
+    source = json.dumps(load_script("widget.js")).replace("<", "\\u003c")
     scene = json.dumps(widget.scene).replace("<", "\\u003c")
     path = tmp_path / "notebook.html"
     path.write_text(

@@ -13,31 +13,23 @@ async function picture(source) {
   return image;
 }
 
-// Open a scene, given as JSON, in an element; `element.viewer` is then the page's object.
-function mount(element, text) {
+// Open a scene in an element; `element.viewer` is then the page's object.
+function mount(element, scene) {
   element.classList.add("gp");
   element.textContent = "Opening the maps …";
-  open(element, text).catch((problem) => {
+  return open(element, scene).catch((problem) => {
     element.textContent = `The maps cannot be opened (${problem.message}); use a newer browser.`;
     throw problem;
   });
 }
 
-async function open(element, text) {
-  const scene = JSON.parse(text);
+async function open(element, scene) {
   const answered = new Map();
   for (const question of scene.questions) {
     if (question.answered) answered.set(question, { values: await unpack(question.answered.values), mapFrames: question.answered.mapFrames });
   }
-  const readings = await Promise.all(scene.readings.map((record) => Reading.open(record)));
-  const images = await Promise.all(scene.video.pictures.map(picture));
-  element.viewer = new Viewer(element, scene, readings, images, answered);
+  element.viewer = new Viewer(element, scene, await openReadings(scene), await openPictures(scene), answered);
 }
 
-export default {
-  render({ model, el }) {
-    const element = document.createElement("div");
-    el.append(element);
-    mount(element, model.get("scene"));
-  },
-};
+const openReadings = ({ readings }) => Promise.all(readings.map((record) => Reading.open(record)));
+const openPictures = ({ video }) => Promise.all(video.pictures.map(picture));

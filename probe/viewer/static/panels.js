@@ -8,7 +8,7 @@ class MapPanel {
       state.pickMode(mode);
       changed();
     });
-    this.versions = new Choice("Re-attention", { before: "Before re-attention", after: "After" }, (name) => {
+    this.versions = new Choice("Before and after", { before: "Before", after: "After" }, (name) => {
       state.pickVersion(name);
       changed();
     });
@@ -44,8 +44,9 @@ class MapPanel {
     this.versionPart.hidden = !after.before;
     if (!after.before) return;
     this.versions.show(state.after ? "after" : "before", () => true);
+    this.versions.buttons[0].textContent = CHANGES[after.change].before;
     const [early, late] = [after.before, after].map((one) => signed(state.readings[one.reading].margin));
-    this.versionNote.textContent = `The latent prompt moved yes − no from ${early} to ${late}.`;
+    this.versionNote.textContent = `${CHANGES[after.change].cause} moved yes − no from ${early} to ${late}.`;
   }
 }
 

@@ -7,6 +7,7 @@ class Stage {
   constructor(state, images, look) {
     Object.assign(this, { state, images, look });
     this.boxes = { tube: true, truth: true, candidates: new Set() };
+    this.overlays = []; // further things to draw over the picture, given its context
     this.hovered = null;
     this.playing = null;
     this.timeline = new Timeline(state, (frame) => this.goTo(frame));
@@ -95,6 +96,7 @@ class Stage {
     const context = fitted(this.picture, across * this.zoom, down * this.zoom);
     drawMoment(context, this.moment(state.frame), 0, 0, across * this.zoom, down * this.zoom);
     this.drawBoxes(context);
+    this.overlays.forEach((draw) => draw(context));
     const { grid: [, rows, columns], region } = state.reading;
     const cell = this.hovered
       ? { ...this.hovered, value: state.frameValues(state.frame)[this.hovered.row * columns + this.hovered.column] }

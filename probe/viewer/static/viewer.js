@@ -7,6 +7,7 @@ class Viewer {
     Object.assign(this, { root, scene });
     this.state = new State(scene, readings, answered);
     this.look = { opacity: 1, smooth: true, theme: null };
+    this.guests = []; // parts of a live page; each is shown again with the rest
     this.stage = new Stage(this.state, images, this.look);
     this.tokens = new Tokens((token) => this.pickToken(token));
     this.maps = new MapPanel(this.state, this.stage, () => this.refresh());
@@ -144,5 +145,6 @@ class Viewer {
     this.heads.show();
     this.keptNote.textContent = keptWords(state);
     this.stage.show();
+    this.guests.forEach((guest) => guest.show());
   }
 }

@@ -14,6 +14,12 @@ function formatted(value) {
 
 const superscript = (digits) => [...digits].map((digit) => (digit === "−" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit])).join("");
 
+// What lies between both readings of a question.
+const CHANGES = {
+  "re-attention": { before: "Before re-attention", cause: "The latent prompt" },
+  edits: { before: "Unchanged", cause: "What was changed" },
+};
+
 function modeWords(state) {
   const { tokens } = state.reading;
   const token = quoted(tokens[state.token].text);
