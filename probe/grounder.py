@@ -14,11 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.candidates.given import as_candidates, list_candidates
-from probe.engine.kept_views import compute_once, make_room
+from probe.engine.kept_views import make_room
 from probe.engine.model import VideoLM
-from probe.engine.readings import Reading
 from probe.engine.view import View
 from probe.grounding.absence import require_presence
+from probe.grounding.again import FirstReading, TimedScores
 from probe.grounding.answers import Answer
 from probe.grounding.chunks import (
     Chunk,
@@ -34,6 +34,7 @@ from probe.grounding.looks import Look
 from probe.grounding.presets import CAUSAL, as_config
 from probe.grounding.queries import Queries, decompose
 from probe.grounding.reattention import prompt_views
+from probe.grounding.relevance import read_generic
 from probe.grounding.span_rules import best_span, only_frame
 from probe.grounding.stopwatch import Stopwatch
 from probe.grounding.targets import Target
@@ -110,7 +111,7 @@ def ground(
     evidence = replace(
         evidence, proposed=candidates is None, candidates=found, track=track, looks=looks
     )
-    return Answer(
+    answer = Answer(
         video=view.video,
         queries=asked,
         span=span,
@@ -127,6 +128,7 @@ def ground(
         doubts=(*list_doubts(evidence), *scores.doubts),
         targets=targets,
     )
+    return read_again(model, answer, Span(0, view.video.source_length), len(view.video))
 
 
 def ground_chunks(
@@ -186,7 +188,7 @@ def ground_chunks(
         track=track,
         looks={"the track": where, "the time": when},
     )
-    return Answer(
+    answer = Answer(
         video=video,
         queries=asked,
         span=choose_span(track),
@@ -203,6 +205,7 @@ def ground_chunks(
         targets=list_targets(config, found, scores, choose_span),
         doubts=(tell_chunks(chunks), *list_doubts(evidence), *scores.doubts),
     )
+    return read_again(model, answer, track.span, min(map(len, parts)))
 
 
 def look_through(
@@ -263,6 +266,39 @@ def list_targets(
     )
 
 
+def read_again(model: VideoLM, answer: Answer, within: Span, frames: int) -> Answer:
+    """Read more of the video inside the found span, if the configuration has a rule for that.
+
+    Args:
+        model: The model to look through.
+        answer: The answer of the first reading.
+        within: The source frames among which its span was chosen.
+        frames: Number of frames that the model read at once.
+    """
+    asked, config = answer.queries, answer.config
+    if config.again is None or answer.video.is_still:
+        return answer
+    watch = Stopwatch()
+
+    def read(video: Video, track: Tube) -> TimedScores:
+        # Not from the views that are kept: this one is of a single query, and would push out that
+        # of the whole video, which many share.
+        view = VideoLM.watch(model, video).under(*config.interventions)
+        worded = config.worded_for(view)
+        _, part = worded.parts(asked, None, view.checkpoint.medium)
+        (when,) = look_each(view, [part], worded)
+        when = join_orders(when, part, view, view.reversed(), worded)
+        return TimedScores(when.heatmap.cells, worded.frames(view, asked, when, track))
+
+    timed = TimedScores(answer.when.heatmap.cells, answer.frame_scores)
+    first = FirstReading(
+        answer.video, answer.track, answer.span, timed, within, frames, config.span
+    )
+    again = config.again(first, read)
+    watch.mark("read again")
+    return answer.refine(again, watch.seconds)
+
+
 def look_each(view: View, parts: Sequence[Part], config: GrounderConfig) -> list[Look]:
     """Look for some parts of a query, each with a latent prompt of its own."""
     learned = [(part.learned_for, part.learning) for part in parts]
@@ -273,25 +309,16 @@ def look_each(view: View, parts: Sequence[Part], config: GrounderConfig) -> list
 def look(view: View, part: Part, config: GrounderConfig) -> Look:
     """Read where the model attends for a question, beyond where it always attends."""
     (read,) = view.read(part.question, layers=config.layers)
-    reading = read.through(config.layers_heads)
+    reading = read.through(config.layers_heads if part.heads is None else part.heads(read))
     tokens = tuple(reading.find(part.token(reading)))
+    shown = view if config.prompt_generic else view.plain or view
+    if part.relevance is not None:
+        found = Look(reading, tokens, reading.heatmap(tokens))
+        return replace(found, heatmap=part.relevance(shown, found))
     if not config.relative:
         return Look(reading, tokens, reading.heatmap(tokens))
-    shown = view if config.prompt_generic else view.plain or view
-    generic = read_generic(shown, config).through(config.layers_heads)
+    generic = read_generic(shown, config.generic, config.layers).through(reading.layers_heads)
     return Look(reading, tokens, reading.relative_heatmap(tokens, generic))
-
-
-def read_generic(view: View, config: GrounderConfig) -> Reading:
-    """Read the generic prompt; queries about a kept view share what is read without changes."""
-
-    def read() -> Reading:
-        (reading,) = view.read(config.generic, layers=config.layers)
-        return reading
-
-    if view.latents or view.interventions:
-        return read()
-    return compute_once(view, ("generic prompt", config.generic, config.layers), read)
 
 
 def join_orders(

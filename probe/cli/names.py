@@ -29,6 +29,10 @@ METHODS = (
     "mean-of-roles",
     "fixed-token",
     "noun-token",
+    "time-heads",
+    "over-generic",
+    "read-again",
+    "read-again-boxes",
     "lens",
     "largest-track-middle-half",
     "whole-clip",
@@ -43,10 +47,13 @@ RULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "token": TOKEN_RULES,
         "token_when": TOKEN_RULES,
+        "heads_when": ("GatheredInTime",),
+        "relevance_when": ("OverGeneric", "MinusGeneric"),
         "fuse": ("entropy_gradient",),
         "track": ("AttentionPeak", "AttentionBySize", "CausalEffect"),
         "frame_scores": ("PeakInTrack",),
         "span": ("TopHull", "GrowFromPeak", "BestContrast"),
+        "again": ("ReadAgain",),
         "loss": ("exponential", "contrast", "entropy"),
     }
 )

@@ -29,6 +29,12 @@ class RuleOptions:
     token_when: Annotated[str | None, _describe("token_when")] = None
     """The rule for the tokens of the action part, where it is another."""
 
+    heads_when: Annotated[str | None, _describe("heads_when")] = None
+    """The rule for the heads whose maps are averaged for the action part."""
+
+    relevance_when: Annotated[str | None, _describe("relevance_when")] = None
+    """A rule that frees the map of the action part of what any prompt looks at."""
+
     fuse: Annotated[str | None, _describe("fuse")] = None
     """A rule for a map by which the attribute map is multiplied."""
 
@@ -40,6 +46,9 @@ class RuleOptions:
 
     span: Annotated[str | None, _describe("span")] = None
     """The rule for the span, given the scores of the frames."""
+
+    again: Annotated[str | None, _describe("again")] = None
+    """A rule for reading more frames inside the found span."""
 
     loss: Annotated[str | None, _describe("loss")] = None
     """The loss of learned latent prompts."""

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from probe.candidates.proposals import with_heatmap_tracks
+from probe.candidates.proposals import propose_tracks, with_heatmap_tracks
 from probe.datasets.user_code import find_user_object, make_instance
 from probe.engine.attention import Heatmap
 from probe.engine.model import VideoLM
@@ -25,13 +25,16 @@ from probe.engine.readings import shorten
 from probe.engine.view import View
 from probe.evaluation.direct import DirectAnswer, ask_directly
 from probe.grounder import ground
+from probe.grounding.again import ReadAgain
 from probe.grounding.answers import Answer
 from probe.grounding.config import GrounderConfig
 from probe.grounding.lexicon import ADVERBS, EDGES, SMALL, SUBORDINATORS
 from probe.grounding.presence import measure_presence
-from probe.grounding.presets import NOUN, PLAIN, PRESETS, RELEASED_CODE
+from probe.grounding.presets import CAUSAL, NOUN, PLAIN, PRESETS, RELEASED_CODE
 from probe.grounding.queries import Queries
+from probe.grounding.relevance import OverGeneric
 from probe.grounding.span_rules import TopHull, best_span
+from probe.interpret.head_rules import GatheredInTime
 from probe.interpret.token_rules import AllOf
 from probe.interpret.word_lens import knows_word, word_lens
 from probe.spelling import explain_unknown
@@ -317,6 +320,10 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "mean-of-roles": Grounding(replace(PLAIN, token=AllOf())),
         "fixed-token": Grounding(replace(PLAIN, token=RELEASED_CODE.token)),
         "noun-token": Grounding(NOUN),
+        "time-heads": Grounding(replace(CAUSAL, heads_when=GatheredInTime())),
+        "over-generic": Grounding(replace(CAUSAL, relevance_when=OverGeneric())),
+        "read-again": Grounding(replace(CAUSAL, again=ReadAgain())),
+        "read-again-boxes": Grounding(replace(CAUSAL, again=ReadAgain(find_tracks=propose_tracks))),
         "lens": Lens(),
         "largest-track-middle-half": LargestTrack(),
         "whole-clip": LargestTrack(share=1.0),
@@ -329,8 +336,11 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 
 `mean-of-roles` and `fixed-token` differ from `plain` in the token alone: the first averages all
 role tokens, the second always reads the one of the released code. `noun-token` is the preset
-`noun`. `largest-track-middle-half`, `whole-clip`, `random-track` and `random-tube` read neither the
-model nor the query.
+`noun`. `time-heads`, `over-generic` and `read-again` are `causal` with another choice of the time:
+by the heads whose attention gathers in one interval, by attention over that of the generic prompt,
+and by a second reading of more frames around the span; `read-again-boxes` proposes tracks in these
+frames, too, to refine the boxes. `largest-track-middle-half`, `whole-clip`, `random-track` and
+`random-tube` read neither the model nor the query.
 """
 
 EARLIER_NAMES: Mapping[str, str] = MappingProxyType({"centre": "largest-track-middle-half"})

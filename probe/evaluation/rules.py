@@ -10,12 +10,15 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from probe.datasets.user_code import find_user_object, make_instance
+from probe.grounding.again import ReadAgain
 from probe.grounding.config import GrounderConfig
 from probe.grounding.losses import contrast, entropy, exponential
 from probe.grounding.noun_rule import Noun
+from probe.grounding.relevance import MinusGeneric, OverGeneric
 from probe.grounding.span_rules import BestContrast, GrowFromPeak, TopHull
 from probe.grounding.track_rules import AttentionBySize, AttentionPeak, CausalEffect, PeakInTrack
 from probe.interpret.baseline_maps import entropy_gradient
+from probe.interpret.head_rules import GatheredInTime, TheseHeads
 from probe.interpret.token_rules import AllOf, AnswerOpening, Fixed, MostActive
 from probe.spelling import explain_unknown
 
@@ -77,10 +80,13 @@ RULE_KINDS: Mapping[str, RuleKind] = MappingProxyType(
         # Those that go by their name alone come first; the help and errors list them in this order.
         "token": RuleKind(_put_in("token"), TOKEN_RULES),
         "token_when": RuleKind(_put_in("token_when"), TOKEN_RULES),
+        "heads_when": RuleKind(_put_in("heads_when"), (GatheredInTime, TheseHeads)),
+        "relevance_when": RuleKind(_put_in("relevance_when"), (OverGeneric, MinusGeneric)),
         "fuse": RuleKind(_put_in("fuse"), (entropy_gradient,)),
         "track": RuleKind(_put_in("track"), (AttentionPeak, AttentionBySize, CausalEffect)),
         "frame_scores": RuleKind(_put_in("frames"), (PeakInTrack,)),
         "span": RuleKind(_put_in("span"), (TopHull, GrowFromPeak, BestContrast)),
+        "again": RuleKind(_put_in("again"), (ReadAgain,)),
         "loss": RuleKind(_put_loss, (exponential, contrast, entropy)),
     }
 )
@@ -98,6 +104,12 @@ class RuleNames:
     """Chooses those of the action part. Without a rule for it here or in the configuration, `token`
     chooses for both parts."""
 
+    heads_when: str | None = None
+    """Chooses the heads whose maps are averaged for the action part."""
+
+    relevance_when: str | None = None
+    """Frees the map of the action part of what the model looks at whatever it is asked."""
+
     fuse: str | None = None
     """Makes a map by which the attribute map is multiplied."""
 
@@ -109,6 +121,9 @@ class RuleNames:
 
     span: str | None = None
     """Chooses the span from one score for each frame."""
+
+    again: str | None = None
+    """Reads more frames inside the found span, and corrects it."""
 
     loss: str | None = None
     """Is made smaller when a latent prompt is learned."""

@@ -12,11 +12,14 @@ from probe.engine.media import Medium, name_medium
 from probe.engine.prompts import GENERIC
 from probe.engine.requests import as_numbers
 from probe.engine.view import View
+from probe.grounding.again import AgainRule
 from probe.grounding.queries import Queries, as_question
 from probe.grounding.reattention import Learning
+from probe.grounding.relevance import RelevanceRule
 from probe.grounding.span_rules import SpanRule, TopHull
 from probe.grounding.targets import TargetRule
 from probe.grounding.track_rules import AttentionPeak, FrameRule, PeakInTrack, TrackRule
+from probe.interpret.head_rules import HeadRule
 from probe.interpret.token_rules import MostActive, TokenRule
 from probe.plain import from_plain, to_plain
 from probe.video import Video
@@ -43,6 +46,13 @@ class Part:
 
     assembly: Assembly | None = None
     """Rule that joins the maps of both frame orders; None to read one order only."""
+
+    heads: HeadRule | None = None
+    """The rule for the heads whose maps are averaged; None for those of the configuration."""
+
+    relevance: RelevanceRule | None = None
+    """The rule that frees its map of what the model looks at whatever it is asked; None for the
+    map of the configuration, relative or not."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,15 @@ class GrounderConfig:
     token_when: TokenRule | None = None
     """The rule for those of the action branch, where it is another; None for the same."""
 
+    heads_when: HeadRule | None = None
+    """The rule for the heads whose maps are averaged for the action branch, such as
+    `GatheredInTime()`; None for `layers_heads`."""
+
+    relevance_when: RelevanceRule | None = None
+    """The rule that frees the action map, in each frame order, of what the model looks at whatever
+    it is asked, such as `OverGeneric()`; it is given the raw map, whatever `relative` is. None to
+    leave that to `relative`."""
+
     fuse: MapRule | None = None
     """Rule for a map by which the attribute map is multiplied, cell by cell; None for none."""
 
@@ -84,6 +103,10 @@ class GrounderConfig:
 
     span: SpanRule = field(default_factory=TopHull)
     """The rule for choosing consecutive frames by their scores."""
+
+    again: AgainRule | None = None
+    """The rule for a second reading of more frames inside the found span, such as `ReadAgain()`;
+    None to read once."""
 
     targets: TargetRule | None = None
     """The rule for choosing several candidates, each of which is given a tube (`Answer.targets`),
@@ -128,7 +151,7 @@ class GrounderConfig:
         several = self.interventions
         alone = isinstance(several, Intervention)
         object.__setattr__(self, "interventions", (several,) if alone else tuple(several))
-        optional = ("token_when", "fuse", "targets")
+        optional = ("token_when", "heads_when", "relevance_when", "fuse", "again", "targets")
         for name in ("token", "track", "frames", "span", *optional):
             rule = getattr(self, name)
             if not callable(rule) and not (rule is None and name in optional):
@@ -161,7 +184,15 @@ class GrounderConfig:
         token_when = self.token_when or self.token
         return (
             Part(whole or where, self.token, where, self.learn_where, self.assembly),
-            Part(whole or when, token_when, when, self.learn_when, self.assembly_when),
+            Part(
+                whole or when,
+                token_when,
+                when,
+                self.learn_when,
+                self.assembly_when,
+                self.heads_when,
+                self.relevance_when,
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from probe.video import Span, Video
 from probe.video.coercion import describe_given
 
 SpanRule: TypeAlias = Callable[[Float[Tensor, " frame"]], range]
-"""Chooses consecutive frames of the map from their scores."""
+"""Chooses consecutive frames of the map from their scores; after a second reading, consecutive
+points in time."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,24 @@ def best_span(
         ValueError: if there are no frames, a score is not a finite number, or the rule does not
             give consecutive frames.
     """
+    chosen = choose_frames(scores, rule)
+    edges = cells.stretches(source_length)
+    return Span(edges[chosen.start], edges[chosen.stop])
+
+
+def choose_frames(scores: Float[Tensor, " frame"], rule: SpanRule) -> range:
+    """Choose consecutive frames by a rule.
+
+    Raises:
+        ValueError: as `best_span`.
+    """
     if not len(scores):
         raise ValueError("there are no frame scores to choose a span from")
     if not torch.isfinite(scores).all():
         raise ValueError("a frame score is NaN or infinite; check the attention it came from")
     chosen = rule(scores)
     _check_chosen(chosen, len(scores))
-    edges = cells.stretches(source_length)
-    return Span(edges[chosen.start], edges[chosen.stop])
+    return chosen
 
 
 def only_frame(video: Video) -> Span:
