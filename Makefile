@@ -33,8 +33,9 @@ test-fast: $(READY)
 coverage: $(READY)
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
+# Run each once, and compare with its committed outputs; WRITE=1 writes them, NAMES="01 02" are some.
 notebooks: $(READY)
-	$(PYTEST) --nbmake notebooks
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/run.py $(NAMES) $(if $(WRITE),--write)
 
 docs: $(READY)
 	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going docs docs/_build

@@ -7,7 +7,7 @@ import probe.engine  # noqa: F401  adapts torchvision before anything else impor
 
 project = "Grounding Probe"
 release = version = metadata.version("grounding-probe")
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 
 html_theme = "furo"
@@ -19,6 +19,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True}
 myst_heading_anchors = 3
+nb_execution_mode = "off"  # `make notebooks` runs them; the pages show their committed outputs
 
 
 def mark_as_prose(
@@ -43,7 +44,14 @@ def simplify_signature(
     return signature and signature.replace("<factory>", "..."), returned
 
 
+def turn_links(_app: Any, name: str, text: list[str]) -> None:
+    """Let the links of notebooks to pages lead there: the pages lie next to `notebooks` here."""
+    if name.startswith("notebooks/"):
+        text[0] = text[0].replace("](../docs/", "](../")
+
+
 def setup(app: Any) -> None:
-    """Connect both functions, before napoleon, which has the usual priority of 500."""
+    """Connect the functions; two before napoleon, which has the usual priority of 500."""
+    app.connect("source-read", turn_links)
     app.connect("autodoc-process-docstring", mark_as_prose, priority=400)
     app.connect("autodoc-process-signature", simplify_signature)
