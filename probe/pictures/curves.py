@@ -1,4 +1,4 @@
-"""Curves: yes minus no at each step of learning."""
+"""Curves: yes minus no at each step of learning, and shares of a look."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,12 +33,35 @@ def draw_margins(ax: Any, margins: Sequence[float], title: str) -> Axes:
     require_finite("the margin", np.array(margins))
     ax = take_axes(ax)
     ax.axhline(0, color=QUIET_COLOUR, lw=0.8)
-    ax.plot(range(len(margins)), margins, marker="o", ms=4, color=CHOSEN_COLOUR)
-    ax.set_xticks(range(len(margins)))
-    ax.set_xlabel("steps taken", fontsize=TEXT_SIZE)
-    ax.set_ylabel("yes minus no", fontsize=TEXT_SIZE)
+    _draw_by_step(ax, margins, "yes minus no")
     ax.margins(y=0.2)
     write_title(ax, title)
+    return ax
+
+
+def draw_shares(ax: Any, shares: Sequence[float], title: str) -> Axes:
+    """Draw the share of a look that falls in a region, by the number of steps taken before it.
+
+    Args:
+        ax: The axes to draw on; None for a new figure.
+        shares: The share before each step and after the last, 0 to 1.
+        title: Text above the curve, cut if it is long.
+
+    Raises:
+        ValueError: if a share is not finite.
+    """
+    require_finite("the share in the region", np.array(shares))
+    ax = take_axes(ax)
+    _draw_by_step(ax, shares, "share in the region")
+    ax.set_ylim(0, 1)
+    write_title(ax, title)
+    return ax
+
+
+def _draw_by_step(ax: Axes, values: Sequence[float], label: str) -> None:
+    ax.plot(range(len(values)), values, marker="o", ms=4, color=CHOSEN_COLOUR)
+    ax.set_xticks(range(len(values)))
+    ax.set_xlabel("steps taken", fontsize=TEXT_SIZE)
+    ax.set_ylabel(label, fontsize=TEXT_SIZE)
     ax.tick_params(labelsize=TEXT_SIZE)
     hide_upper_spines(ax)
-    return ax
