@@ -65,6 +65,7 @@ def draw_frames(  # noqa: PLR0913  what may be drawn on the frames
     candidates: Sequence[Tube] = (),
     *,
     others: Sequence[Tube] = (),
+    truth: Tube | None = None,
     title: str = "",
 ) -> None:
     """Draw sampled frames in a row, with the map over them.
@@ -79,6 +80,7 @@ def draw_frames(  # noqa: PLR0913  what may be drawn on the frames
         tube: The answer, drawn with a thick line.
         candidates: Other tracks, drawn with thin white lines.
         others: What is meant besides the answer, drawn with a thick purple line.
+        truth: The true boxes, drawn with white dashes in the true time.
         title: Text above the row.
     """
     heat = None if heatmap is None else HeatScale.of(heatmap, video)
@@ -101,9 +103,12 @@ def draw_frames(  # noqa: PLR0913  what may be drawn on the frames
         ]
         if tube is not None and index in tube.span:
             outlines.append((tube.interpolated([index]).boxes[0], CHOSEN_COLOUR, BOX_WIDTH))
+        real: tuple[Outline, ...] = ()
+        if truth is not None and index in truth.span:
+            real = ((truth.interpolated([index]).boxes[0], "white", BOX_WIDTH),)
         # Numbered once, on the first picture: on all of them the numbers would hide small things.
         marks = () if tiles else number_boxes(candidates, index)
-        tiles.append(Tile(picture, times[place], tuple(outlines), marks=marks))
+        tiles.append(Tile(picture, times[place], tuple(outlines), dashed=real, marks=marks))
     draw_row(ax, tiles, title)
 
 
@@ -144,6 +149,8 @@ def draw_frame_scores(
     heatmap: Heatmap,
     scores: Float[Tensor, " frame"],
     span: Span,
+    *,
+    truth: Span | None = None,
 ) -> None:
     """Draw the score of each map frame as a step over time, with the chosen span shaded.
 
@@ -153,6 +160,7 @@ def draw_frame_scores(
         heatmap: The map that was scored; its frames say which stretch of time each score covers.
         scores: One score for each frame of the map.
         span: The chosen span, in source frames.
+        truth: The true span, drawn as a frame of dashes.
     """
     edges = [video.time_at(frame) for frame in heatmap.cells.stretches(video.source_length)]
     start, stop = video.time_at(span.start), video.time_at(span.stop)
@@ -160,9 +168,14 @@ def draw_frame_scores(
     ax.stairs(scores.numpy(), edges, color=CHOSEN_COLOUR, lw=1.5)
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(bottom=0)
+    title = f"when: {start:.2f} to {stop:.2f} s"
+    if truth is not None:
+        start, stop = video.time_at(truth.start), video.time_at(truth.stop)
+        ax.axvspan(start, stop, fill=False, ec="black", ls="--", lw=1.2, clip_on=False)
+        title += f"; the truth is {start:.2f} to {stop:.2f} s"
     ax.set_xlabel("seconds", fontsize=TEXT_SIZE)
     ax.set_ylabel("frame score", fontsize=TEXT_SIZE)
-    ax.set_title(f"span {start:.2f} to {stop:.2f} s", fontsize=TITLE_SIZE, loc="left")
+    ax.set_title(title, fontsize=TITLE_SIZE, loc="left")
     ax.tick_params(labelsize=TEXT_SIZE)
     hide_upper_spines(ax)
 

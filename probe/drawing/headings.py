@@ -1,4 +1,4 @@
-"""The text above a figure: the query, and doubts below it, in as many lines as they need."""
+"""The text above a figure: the query, a note and doubts below it, in as many lines as they need."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,21 +31,24 @@ class Heading:
     """Each line with its size in points and its colour."""
 
     @classmethod
-    def of(cls, query: str, doubts: Sequence[str], width: float) -> "Heading":
-        """Set a query and doubts in lines.
+    def of(cls, query: str, doubts: Sequence[str], width: float, *, note: str = "") -> "Heading":
+        """Set a query, a note and doubts in lines.
 
         Args:
             query: The query or question, drawn as it is.
             doubts: Sentences that say why a reader should doubt the answer.
             width: Inches of the figure.
+            note: A line below the query, cut if it is long; none if it is empty.
         """
         room = measure_room(width - 2 * MARGIN)
         large, small = Lettering.in_points(QUERY_SIZE), Lettering.in_points(DOUBT_SIZE)
         asked = large.wrap(make_legible(query), room, QUERY_LINES)
+        noted = [small.fit(make_legible(note), room)] if note else []
         doubted = set_doubts(doubts, small, room, lines=DOUBT_LINES, most=MOST_DOUBTS)
         return cls(
             (
                 *((line, QUERY_SIZE, "black") for line in asked),
+                *((line, DOUBT_SIZE, "black") for line in noted),
                 *((line, DOUBT_SIZE, DOUBT_COLOUR) for line in doubted),
             )
         )

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from probe.drawing.time_bars import HALO_COLOUR, Colour, SpanBar, TimeBar, draw_caption
+from probe.drawing.time_bars import HALO_COLOUR, Colour, SpanBar, StripText, TimeBar, draw_caption
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.files import write_atomically
@@ -60,6 +60,7 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
     truth: Tube | None = None,
     others: Sequence[tuple[Tube, Span]] = (),
     title: str = "",
+    note: str = "",
     doubts: Sequence[str] = (),
 ) -> None:
     """Write the whole source video with an answer drawn into it, as an H.264 MP4.
@@ -80,6 +81,7 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
         truth: the true tube, drawn dashed and as a second bar.
         others: what is meant besides the answer: boxes and time of each, in purple.
         title: the query; shortened if it is too wide.
+        note: a line below the title, such as how far answer and truth agree.
         doubts: sentences that say why a reader should doubt the answer, drawn below the title; of
             more than three, the first two and the number of the others.
 
@@ -91,13 +93,13 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
     heat = None if heatmap is None else HeatScale.of(heatmap, video)
     outlines: list[TubeOutline] = []
     bars: list[SpanBar] = []
-    # The truth comes first, so that the answer is drawn over it.
-    if truth is not None:
-        outlines.append((_fill_frames(truth, truth.span), TRUTH_COLOUR, True))
     outlines += [(_fill_frames(other, at), ALSO_COLOUR, False) for other, at in others]
     if tube is not None:
         span = tube.span if span is None else span
         outlines.append((_fill_frames(tube, span), ANSWER_COLOUR, False))
+    # The truth comes last: where both agree, the answer is seen between its dashes.
+    if truth is not None:
+        outlines.append((_fill_frames(truth, truth.span), TRUTH_COLOUR, True))
     if span is not None:
         bars.append(("answer", span, ANSWER_COLOUR))
     bars += [("also", at, ALSO_COLOUR) for _, at in others]
@@ -105,13 +107,14 @@ def overlay(  # noqa: PLR0913  the parts of an answer, each of which may be abse
         bars.append(("truth", truth.span, TRUTH_COLOUR))
     zoom = Zoom.of(video)
     unit = max(min(zoom.height, zoom.width) // 22, 14)
-    painter = Painter(video, zoom, heat, outlines)
+    painter, text = Painter(video, zoom, heat, outlines), StripText(title, note, tuple(doubts))
     if video.is_still:
-        caption = draw_caption(title, doubts, width=zoom.width, unit=unit)
+        caption = draw_caption(text, width=zoom.width, unit=unit)
         picture = painter.draw(video.frames[0], video.indices[0])
         _write_picture(name, np.concatenate([picture, np.asarray(caption)]))
         return
-    bar = TimeBar.of(video, bars, width=zoom.width, unit=unit, title=title, doubts=doubts)
+    heated = heat is not None
+    bar = TimeBar.of(video, bars, width=zoom.width, unit=unit, text=text, heated=heated)
     write_video(name, _draw_pictures(painter, bar), video.fps, times=video.source_times)
 
 
@@ -204,19 +207,24 @@ def draw_outline(image: Image.Image, box: Box, colour: Colour, *, dashed: bool =
     draw = ImageDraw.Draw(image)
     around = np.array(box) + np.array([-thick, -thick, thick, thick])
     x1, y1, x2, y2 = np.clip(around, 0, np.array(image.size * 2) - 1).tolist()
-    draw.rectangle((x1 - 2, y1 - 2, x2 + 2, y2 + 2), outline=HALO_COLOUR, width=thick + 4)
     if not dashed:
+        draw.rectangle((x1 - 2, y1 - 2, x2 + 2, y2 + 2), outline=HALO_COLOUR, width=thick + 4)
         draw.rectangle((x1, y1, x2, y2), outline=colour, width=thick)
         return
     # Pillow centres a line on its coordinates, but draws a rectangle's edge inside them.
     half = thick // 2
-    x1, y1, x2, y2 = x1 + half, y1 + half, x2 - half, y2 - half
-    for along in _split_dashes(x1, x2, 4 * thick):
-        for y in (y1, y2):
-            draw.line((along[0], y, along[1], y), fill=colour, width=thick)
-    for along in _split_dashes(y1, y2, 4 * thick):
-        for x in (x1, x2):
-            draw.line((x, along[0], x, along[1]), fill=colour, width=thick)
+    dashes = _list_dashes((x1 + half, y1 + half, x2 - half, y2 - half), 4 * thick)
+    for edge, width in ((HALO_COLOUR, thick + 4), (colour, thick)):
+        for dash in dashes:
+            draw.line(dash, fill=edge, width=width)
+
+
+def _list_dashes(box: Box, length: int) -> list[Box]:
+    """List the dashes along the four sides of a box: where each starts, and where it stops."""
+    x1, y1, x2, y2 = box
+    along, down = _split_dashes(x1, x2, length), _split_dashes(y1, y2, length)
+    level = [(start, y, stop, y) for start, stop in along for y in (y1, y2)]
+    return level + [(x, start, x, stop) for start, stop in down for x in (x1, x2)]
 
 
 def _split_dashes(start: float, stop: float, length: int) -> list[tuple[float, float]]:

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from probe.pictures.doubts import set_doubts
 from probe.pictures.fonts import make_legible
+from probe.pictures.heat import colour_heat
 from probe.pictures.lettering import Lettering
 from probe.video import Span, Video
 
@@ -21,16 +22,53 @@ SpanBar: TypeAlias = tuple[str, Span, Colour]
 HALO_COLOUR: Colour = (0, 0, 0)
 STRIP_COLOUR: Colour = (24, 24, 24)
 TEXT_COLOUR: Colour = (235, 235, 235)
+NOTE_COLOUR: Colour = (190, 190, 190)
 DOUBT_COLOUR: Colour = (255, 190, 60)
 """Amber, which is a warning without being an alarm."""
 
 EMPTY_BAR_COLOUR: Colour = (72, 72, 72)
 
 TITLE_LINES, DOUBT_LINES = 2, 3
-"""Lines of the query, and of each doubt below it."""
+"""Lines of the query and of the note below it, and of each doubt."""
+
+HEAT_ENDS, SCALE_LENGTH = ("attention: weak", "strong"), 4
+"""Words at the ends of the scale of heat, and its length in heights of text."""
 
 DOUBT_SIZE = 0.85
 """Height of a doubt's text, as a share of the query's."""
+
+
+@dataclass(frozen=True)
+class StripText:
+    """The text of a strip."""
+
+    title: str = ""
+    """The query; none if it is empty."""
+
+    note: str = ""
+    """A line below the title; none if it is empty."""
+
+    doubts: Sequence[str] = ()
+    """Sentences below both, in amber."""
+
+    def set_lines(self, unit: int, width: int) -> "list[TextLine]":
+        """Set the query, the note and each of the first doubts in a few lines.
+
+        Args:
+            unit: Height of the query's text in pixels.
+            width: Pixels of a line.
+        """
+        lines, large = [], Lettering(unit)
+        if self.title:
+            written = large.wrap(make_legible(self.title), width, TITLE_LINES)
+            lines += [TextLine(line, TEXT_COLOUR, large) for line in written]
+        small = Lettering(round(DOUBT_SIZE * unit))
+        if self.note:
+            written = small.wrap(make_legible(self.note), width, TITLE_LINES)
+            lines += [TextLine(line, NOTE_COLOUR, small) for line in written]
+        written = set_doubts(self.doubts, small, width, lines=DOUBT_LINES)
+        lines += [TextLine(line, DOUBT_COLOUR, small) for line in written]
+        return lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +97,8 @@ class TimeBar:
         *,
         width: int,
         unit: int,
-        title: str = "",
-        doubts: Sequence[str] = (),
+        text: "StripText",
+        heated: bool = False,
     ) -> "TimeBar":
         """Draw the strip for a video.
 
@@ -69,20 +107,22 @@ class TimeBar:
             bars: The spans, drawn one below the other.
             width: Width of the strip in pixels.
             unit: Height of its text in pixels; everything else is measured by it.
-            title: The query; none if it is empty.
-            doubts: Sentences below the title, in amber.
+            text: The text above the bars.
+            heated: True if heat is drawn on the picture, whose colours are then explained.
         """
         margin = find_margin(width, unit)
-        lines = set_lines(title, doubts, unit, width - 2 * margin)
+        lines = text.set_lines(unit, width - 2 * margin)
         text_height = sum(line.height for line in lines)
         thick, gap = max(6, unit // 2), unit // 4
         rows = max(1, len(bars))
         # The marker of the time reaches above the bars by one gap.
-        top = unit // 2 + text_height + 2 * gap
+        top = unit // 2 + text_height + 2 * gap + (round(1.5 * unit) if heated else 0)
         height = top + rows * (thick + gap) + 2 * unit
         background = Image.new("RGB", (width, height), STRIP_COLOUR)
         draw = ImageDraw.Draw(background)
         write_lines(draw, lines, margin, unit // 2)
+        if heated:
+            draw_heat_scale(background, (margin, unit // 2 + text_height + unit), unit)
         strip = cls(
             background,
             left=margin,
@@ -151,18 +191,6 @@ class TextLine:
         return round(1.5 * self.lettering.height)
 
 
-def set_lines(title: str, doubts: Sequence[str], unit: int, width: int) -> list[TextLine]:
-    """Set the query and each of the first doubts in a few lines."""
-    lines, large = [], Lettering(unit)
-    if title:
-        written = large.wrap(make_legible(title), width, TITLE_LINES)
-        lines += [TextLine(line, TEXT_COLOUR, large) for line in written]
-    small = Lettering(round(DOUBT_SIZE * unit))
-    written = set_doubts(doubts, small, width, lines=DOUBT_LINES)
-    lines += [TextLine(line, DOUBT_COLOUR, small) for line in written]
-    return lines
-
-
 def write_lines(
     draw: ImageDraw.ImageDraw, lines: Sequence[TextLine], margin: int, top: int
 ) -> None:
@@ -180,17 +208,31 @@ def find_margin(width: int, unit: int) -> int:
     return min(unit, width // 4)
 
 
-def draw_caption(title: str, doubts: Sequence[str], *, width: int, unit: int) -> Image.Image:
+def draw_heat_scale(strip: Image.Image, place: tuple[int, int], unit: int) -> None:
+    """Draw the colours of heat between two words, from a place on their baseline to the right."""
+    draw, small = ImageDraw.Draw(strip), Lettering(round(DOUBT_SIZE * unit))
+    x, y = float(place[0]), place[1]
+    for word in HEAT_ENDS:
+        small.draw(draw, (x, y), word, NOTE_COLOUR)
+        x += small.measure(word) + unit / 2
+        if word == HEAT_ENDS[0]:
+            colours = colour_heat(np.linspace(0, 1, SCALE_LENGTH * unit))
+            row = np.rint(255 * colours[:, 3:] * colours[:, :3] + STRIP_COLOUR[0]).clip(0, 255)
+            ramp = Image.fromarray(row.astype(np.uint8)[None].repeat(round(0.7 * unit), 0))
+            strip.paste(ramp, (round(x), y - ramp.height))
+            x += ramp.width + unit / 2
+
+
+def draw_caption(text: StripText, *, width: int, unit: int) -> Image.Image:
     """Draw the strip below a picture, which has no time: the query, and the doubts.
 
     Args:
-        title: The query; none if it is empty.
-        doubts: Sentences below the title, in amber.
+        text: The text of the strip.
         width: Width of the strip in pixels.
         unit: Height of its text in pixels.
     """
     margin = find_margin(width, unit)
-    lines = set_lines(title, doubts, unit, width - 2 * margin)
+    lines = text.set_lines(unit, width - 2 * margin)
     height = sum(line.height for line in lines) + (unit if lines else 0)
     caption = Image.new("RGB", (width, height), STRIP_COLOUR)
     write_lines(ImageDraw.Draw(caption), lines, margin, unit // 2)

@@ -10,7 +10,7 @@ from PIL import Image
 from probe.datasets.footage import Footage
 from probe.datasets.samples import Sample
 from probe.drawing.overlays import ANSWER_COLOUR, TRUTH_COLOUR, draw_outline
-from probe.drawing.time_bars import TimeBar
+from probe.drawing.time_bars import StripText, TimeBar
 from probe.video import Span, Tube, Video
 
 STRIP_FRAMES = 6
@@ -52,7 +52,8 @@ def draw_answer_strip(footage: Footage, answer: Tube, sample: Sample, title: str
     row = np.concatenate([part for one in pictures for part in (one, gap)][:-1], axis=1)
     bars = [("answer", answer.span, ANSWER_COLOUR)]
     bars += [("truth", time, TRUTH_COLOUR)] if time else []
-    below = TimeBar.of(video, bars, width=row.shape[1], unit=TEXT_HEIGHT, title=title).background
+    text = StripText(title)
+    below = TimeBar.of(video, bars, width=row.shape[1], unit=TEXT_HEIGHT, text=text).background
     file = BytesIO()
     Image.fromarray(np.concatenate([row, np.asarray(below)])).save(file, format="PNG")
     return file.getvalue()

@@ -15,20 +15,10 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from probe.drawing.candidate_scores import draw_candidate_scores
-from probe.drawing.figures import (
-    BARS_HEIGHT,
-    SCORES_HEIGHT,
-    compute_frames_size,
-    draw_activation,
-    draw_frame_scores,
-    draw_frames,
-    save_figure,
-    stack_rows,
-)
-from probe.drawing.headings import Heading
+from probe.drawing.figures import save_figure
 from probe.drawing.overlays import overlay
 from probe.files import FileFormat, read_json, write_json
+from probe.grounding.answer_figure import draw_answer
 from probe.grounding.config import GrounderConfig
 from probe.grounding.looks import Look
 from probe.grounding.queries import Queries
@@ -238,63 +228,39 @@ class Answer:
         """The usual name of the file that `overlay` writes, by its kind; one of `OVERLAYS`."""
         return OVERLAYS[self.video.is_still]
 
-    def overlay(self, path: str | Path) -> None:
-        """Write the source video with the action map, the tube and a time bar drawn in.
+    def overlay(self, path: str | Path, *, truth: Tube | None = None, agreement: str = "") -> None:
+        """Write the source video with the attribute map, the tube and a time bar drawn in.
 
         Of a picture, write the picture with the map and the box (PNG).
+
+        Args:
+            path: The file to write.
+            truth: The true boxes in the true time, drawn dashed.
+            agreement: A line below the query about answer and truth, such as their overlap.
         """
-        title, doubts = self._title, self.doubts
-        heatmap = self.when.heatmap
         others = [(one.tube, one.span) for one in list_others(self.targets, self.track)]
         overlay(
             path,
             self.video,
-            heatmap,
+            self.where.heatmap,
             self.tube,
             self.span,
+            truth=truth,
             others=others,
-            title=title,
-            doubts=doubts,
+            title=self._title,
+            note=agreement,
+            doubts=self.doubts,
         )
 
     @note_missing_once()
-    def plot(self) -> Figure:
-        """Draw the answer for paper or screen: frames and boxes, tokens, frame scores."""
-        width, height = compute_frames_size(self.video)
-        heading = Heading.of(self._title, self.doubts, width)
-        others = list_others(self.targets, self.track)
-        looks = [("where", self.where, self.track)]
-        looks += [] if self.video.is_still else [("when", self.when, self.tube)]
-        heights = [heading.height, *([height] * len(looks)), BARS_HEIGHT]
-        heights += [] if self.video.is_still else [SCORES_HEIGHT]
-        figure = Figure((width, sum(heights)), layout="constrained")
-        above, *parts = stack_rows(figure, heights)
-        heading.write(above)
-        for part, (name, look, box) in zip(parts, looks, strict=False):
-            title = f"{name}: {look.question}"
-            draw_frames(
-                part.subplots(),
-                self.video,
-                look.heatmap,
-                box,
-                self.candidates,
-                others=[other.tube if name == "when" else other.track for other in others],
-                title=title,
-            )
-        words, *times = parts[len(looks) :]
-        *bars, scored = words.subplots(1, len(looks) + 1, width_ratios=(*([3] * len(looks)), 2))
-        for ax, (name, look, _) in zip(bars, looks, strict=True):
-            draw_activation(ax, look.table, look.tokens, title=name)
-        chosen = self.scores.index(self.score)
-        rule = getattr(self.config.track, "__name__", type(self.config.track).__name__)
-        chosen_kind = "box" if self.video.is_still else "track"
-        places, title = [other.candidate for other in others], f"{chosen_kind}, by {rule}"
-        draw_candidate_scores(scored, self.scores, chosen, others=places, title=title)
-        for part in times:
-            draw_frame_scores(
-                part.subplots(), self.video, self.when.heatmap, self.frame_scores, self.span
-            )
-        return figure
+    def plot(self, *, truth: Tube | None = None, agreement: str = "") -> Figure:
+        """Draw the answer for paper or screen: tokens, frames with heat and boxes, frame scores.
+
+        Args:
+            truth: The true boxes in the true time, drawn dashed.
+            agreement: A line below the query about answer and truth, such as their overlap.
+        """
+        return draw_answer(self, self._title, truth, agreement)
 
     def _repr_html_(self) -> str:
         """Draw the answer small for Jupyter: frames, box, span, and the query in words."""
@@ -325,9 +291,9 @@ class Answer:
         found = Found(self.tube, span, self._title, self._describe_choice(), self.doubts, region)
         draw_found(figure, self.video, found)
 
-    def figure(self, path: str | Path) -> None:
+    def figure(self, path: str | Path, *, truth: Tube | None = None, agreement: str = "") -> None:
         """Write the picture that `plot` draws."""
-        save_figure(self.plot(), Path(path))
+        save_figure(self.plot(truth=truth, agreement=agreement), Path(path))
 
 
 def describe_video(video: Video) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
@@ -38,6 +38,9 @@ MARK_SIZE = 6.0
 BOX_HALO_WIDTH = 0.9
 """Points by which the line below a box is wider, to show the box on pictures of any brightness."""
 
+DASHES = (2.0, 2.0)
+"""Lengths of a dash and of the gap after it, in widths of the line."""
+
 TITLES_HEIGHT = 0.42
 """Inches above a row of frames, for its title and for theirs."""
 
@@ -55,6 +58,9 @@ class Tile:
 
     size: tuple[float, float] | None = None
     """Height and width in which boxes are measured; None for the picture's own pixels."""
+
+    dashed: tuple[Outline, ...] = ()
+    """Boxes drawn with dashes over all others, which stay visible between the dashes."""
 
     marks: tuple[tuple[float, float, str], ...] = ()
     """Short texts on it, each to the right of and below its place."""
@@ -76,6 +82,8 @@ def draw_row(ax: Axes, tiles: Sequence[Tile], title: str = "") -> None:
         ax.imshow(tile.picture, extent=(left, left + width, height, 0))
         for (x1, y1, x2, y2), colour, thickness in tile.outlines:
             _outline(ax, (left + x1, y1, left + x2, y2), colour, thickness)
+        for (x1, y1, x2, y2), colour, thickness in tile.dashed:
+            _outline(ax, (left + x1, y1, left + x2, y2), colour, thickness, DASHES)
         for x, y, text in tile.marks:
             _write_mark(ax, (left + x, y), text)
     centres = [number * step + width / 2 for number in range(len(tiles))]
@@ -102,6 +110,7 @@ def draw_heat(
     region: Box,
     sources: Sequence[Sequence[int]],
     video: Video | None = None,
+    within: Bool[np.ndarray, "frame row column"] | None = None,
 ) -> Axes:
     """Draw frames of a map in a row, on one scale, with the strongest cell outlined.
 
@@ -114,6 +123,7 @@ def draw_heat(
         sources: The source frames that each frame of the map covers.
         video: The video that it was read from, to draw its pictures below the heat; None for the
             map alone.
+        within: The cells of a region, whose edge is drawn as a white line; None for no region.
 
     Raises:
         ValueError: if a value is not finite, or the video does not have the map's frames.
@@ -138,6 +148,10 @@ def draw_heat(
     outline: Outline = ((x, y, x + across, y + down), CHOSEN_COLOUR, CELL_BOX_WIDTH)
     strongest = shown.index(int(frame))
     tiles[strongest] = replace(tiles[strongest], outlines=(outline,))
+    if within is not None:
+        for number, place in enumerate(shown):
+            edges = _find_edges(within[place], (left, top), (across, down))
+            tiles[number] = replace(tiles[number], outlines=(*edges, *tiles[number].outlines))
     counted = "1 frame" if frames == 1 else f"{frames} frames"
     about = f"{counted} of {rows} x {columns} cells; the strongest is {values.max():.3g}"
     ax = take_axes(ax, compute_row_height(len(tiles), width / height))
@@ -173,6 +187,38 @@ def put_among(chosen: list[int], wanted: int) -> list[int]:
     """Replace the chosen place that is nearest to the wanted one by that."""
     nearest = int(np.abs(np.array(chosen) - wanted).argmin())
     return [*chosen[:nearest], wanted, *chosen[nearest + 1 :]]
+
+
+def _find_edges(
+    within: Bool[np.ndarray, "row column"], corner: tuple[float, float], size: tuple[float, float]
+) -> list[Outline]:
+    """Find the edges between cells inside and outside a region, as boxes without width."""
+    padded, (left, top), (across, down) = np.pad(within, 1), corner, size
+    edges: list[Outline] = []
+    # Edges in a line are joined: each line has a halo, which would cut the one it continues.
+    for column, line in enumerate((padded[:, 1:] != padded[:, :-1]).T):
+        x = left + column * across
+        edges += [
+            ((x, top + (start - 1) * down, x, top + (stop - 1) * down), "white", OTHER_BOX_WIDTH)
+            for start, stop in _find_runs(line)
+        ]
+    for row, line in enumerate(padded[1:] != padded[:-1]):
+        y = top + row * down
+        edges += [
+            (
+                (left + (start - 1) * across, y, left + (stop - 1) * across, y),
+                "white",
+                OTHER_BOX_WIDTH,
+            )
+            for start, stop in _find_runs(line)
+        ]
+    return edges
+
+
+def _find_runs(line: Bool[np.ndarray, " place"]) -> list[tuple[int, int]]:
+    """Find where stretches of true values start and stop."""
+    changes = np.flatnonzero(np.diff(np.pad(line, 1).astype(int)))
+    return list(zip(changes[::2].tolist(), changes[1::2].tolist(), strict=True))
 
 
 def _colour_tiles(
@@ -228,8 +274,14 @@ def _write_mark(ax: Axes, place: tuple[float, float], text: str) -> None:
     ax.annotate(text, place, **offset, ha="left", va="top", **style, parse_math=False)
 
 
-def _outline(ax: Axes, box: Box, colour: str, width: float) -> None:
+def _outline(
+    ax: Axes, box: Box, colour: str, width: float, dashes: tuple[float, float] | None = None
+) -> None:
     x1, y1, x2, y2 = box
     halo = "black" if colour == "white" else "white"
     for edge, thickness in ((halo, width + BOX_HALO_WIDTH), (colour, width)):
-        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=edge, lw=thickness))
+        # The dashes of the halo are as long as those on it, and so given in widths of its own.
+        style = (0, tuple(dash * width / thickness for dash in dashes)) if dashes else "-"
+        ax.add_patch(
+            Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=edge, lw=thickness, ls=style)
+        )

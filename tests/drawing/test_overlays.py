@@ -12,7 +12,7 @@ import torch
 
 import probe.drawing.overlays
 from probe.drawing.overlays import ANSWER_COLOUR, HeatScale, Zoom, overlay
-from probe.drawing.time_bars import TimeBar
+from probe.drawing.time_bars import StripText, TimeBar
 from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.video import Span, Tube, Video, read_image, read_video, source_frames
@@ -162,7 +162,9 @@ def test_any_title_fits_beside_the_picture(tmp_path, video, title):
 
 def strip_of(video: Video, width: int = 400, unit: int = 16, **said) -> np.ndarray:
     """The strip below the picture, without marker and clock."""
-    return np.asarray(TimeBar.of(video, [], width=width, unit=unit, **said).background).astype(int)
+    text = StripText(**said)
+    strip = TimeBar.of(video, [], width=width, unit=unit, text=text)
+    return np.asarray(strip.background).astype(int)
 
 
 def is_amber(strip: np.ndarray) -> np.ndarray:
