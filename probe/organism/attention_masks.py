@@ -14,7 +14,7 @@ No cut depends on where anything is.
 """
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from probe.organism.batches import QUESTION_PART, ROLE_PART, TOKENS_BEFORE_VIDEO, QuestionBatch
@@ -148,19 +148,3 @@ def make_attention_mask(
     same = questions[:, :, None] == questions[:, None, :]
     mask[:, TEXT_START:, TEXT_START:] = same & torch.ones(length, length, dtype=torch.bool).tril()
     return mask
-
-
-def to_additive_mask(
-    mask: Bool[Tensor, "clip token token"], like: Tensor
-) -> Float[Tensor, "clip token token"]:
-    """Convert a mask to a term that is added to attention scores: 0, or very low where it is False.
-
-    It has the number type that the scores will have, and the device of `like`.
-    """
-    kind = like.device.type
-    scored = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else like.dtype
-    # float16 cannot hold -1e9; with half its lowest number, a score that is added stays in range.
-    cut = torch.zeros(mask.shape, dtype=scored).masked_fill(
-        ~mask, max(-1e9, torch.finfo(scored).min / 2)
-    )
-    return cut.to(like.device)

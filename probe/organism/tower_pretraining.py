@@ -47,6 +47,7 @@ from probe.organism.optimisers import (
     take_step,
 )
 from probe.organism.recipe import Recipe
+from probe.organism.training_decoder import add_to_scores, autocast_where_faster, run_layer
 from probe.organism.world import ACTIONS, COLOURS, SHAPES, STATES
 
 LOCAL_TOWER_SHARE = 0.7
@@ -85,7 +86,7 @@ def train_on_frames(
         # In most batches a patch sees only its neighbours, so that what a cell's token says is what
         # lies there; in the others the tower learns to be used without a mask, as it will be.
         mask = make_tower_mask(local=bool(torch.rand(1, generator=generator) < LOCAL_TOWER_SHARE))
-        with torch.autocast(network.device.type, dtype=torch.bfloat16):
+        with autocast_where_faster(network.device):
             seen = inner.vision_tower(
                 normalise_frames(batch.frames, network),
                 attention_mask=None if mask is None else mask.to(network.device),
@@ -123,8 +124,7 @@ def train_on_clips(
     optimisers = make_optimisers(list_matrices(lowest), groups, recipe.clip_rate)
     # Visual tokens that attended to all others would collect the tags of the whole clip in a few
     # background tokens; around a cell, only what moves there can be learned.
-    near = make_neighbourhood_mask()
-    edges = torch.zeros(VISUAL_TOKENS, VISUAL_TOKENS).masked_fill(~near, -1e9)[None, None]
+    near = make_neighbourhood_mask()[None]
     # The positions that the visual tokens have in a whole prompt.
     places = (len(TOKENS_BEFORE_VIDEO) + torch.arange(VISUAL_TOKENS, device=network.device))[None]
     batches = make_clip_batches(
@@ -133,15 +133,13 @@ def train_on_clips(
     for step, batch in enumerate_with_progress(batches, recipe.clip_steps, "clips"):
         set_rate(optimisers, recipe.clip_rate, step, recipe.clip_steps, warm=100)
         batch: TagBatch = move_batch(batch, network.device)
-        with torch.autocast(network.device.type, dtype=torch.bfloat16):
+        with autocast_where_faster(network.device):
             hidden = embed_videos(batch.frames, network)
+            rotary = decoder.rotary_emb(hidden, places)
+            edges = add_to_scores(near, network.device)
             # Layer by layer, since the decoder itself would go on through all of its layers.
             for layer in lowest:
-                hidden = layer(
-                    hidden,
-                    attention_mask=edges.to(hidden),
-                    position_embeddings=decoder.rotary_emb(hidden, places),
-                )
+                hidden = run_layer(layer, hidden, rotary, edges)
             hidden = decoder.norm(hidden).float()
         loss, scores = reader(hidden, hidden, words.weight, batch.tags)
         take_step(optimisers, loss)

@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 from transformers import LlavaNextVideoForConditionalGeneration
 
 from probe.files import read_json, read_tensors, remove_partials, write_json, write_tensors
-from probe.organism.attention_masks import TEXT_START, make_attention_mask, to_additive_mask
+from probe.organism.attention_masks import TEXT_START, make_attention_mask
 from probe.organism.batches import (
     IGNORED_LABEL,
     TOKENS_BEFORE_VIDEO,
@@ -54,7 +54,7 @@ from probe.organism.tower_pretraining import (
     train_on_clips,
     train_on_frames,
 )
-from probe.organism.training_attention import use_training_attention
+from probe.organism.training_decoder import add_to_scores, autocast_where_faster, run_layers
 from probe.organism.world import ACTIONS
 
 QUESTION_CLIPS_SEED = 2_000_003
@@ -83,7 +83,6 @@ def train(folder: Path, recipe: Recipe, device: str = "cpu") -> None:
     _check_recipe(folder / "recipe.json", recipe)
     network: Any = make_network(recipe.seed)
     network.to(device)
-    use_training_attention(network.model.language_model)
     for name, train_stage in PRETRAINING_STAGES.items():
         weights = folder / f"{name}.safetensors"
         if not weights.exists():
@@ -152,7 +151,7 @@ def train_on_questions(
         generator.manual_seed(recipe.seed * 1_000_003 + step)
         batch: QuestionBatch = move_batch(batch, network.device)
         shares = _interpolate_shares(recipe, step)
-        with torch.autocast(network.device.type, dtype=torch.bfloat16):
+        with autocast_where_faster(network.device):
             logits, watched = forward_batch(network, batch, shares, generator)
         counted = batch.labels != IGNORED_LABEL
         loss = cross_entropy(logits[counted].float(), batch.labels[counted])
@@ -205,17 +204,16 @@ def forward_batch(
     text = words(batch.ids)
     places = torch.arange(TEXT_START, device=device).expand(clips, -1)
     mask = make_attention_mask(batch, shares, generator)
-    # The language model is called without the class around it, which would run the tower with a
-    # graph, and the head on visual tokens, from which nothing is predicted.
-    output = inner.language_model(
-        inputs_embeds=torch.cat([before, visual.to(text.dtype), text], dim=1),
-        attention_mask=to_additive_mask(mask, text)[:, None],
-        position_ids=torch.cat([places, TEXT_START + batch.places], dim=1),
-        use_cache=False,
-        output_hidden_states=True,
+    # The language model is run without the class around it, which would run the tower with a graph,
+    # and the head on visual tokens, from which nothing is predicted.
+    last, lower = run_layers(
+        inner.language_model,
+        torch.cat([before, visual.to(text.dtype), text], dim=1),
+        torch.cat([places, TEXT_START + batch.places], dim=1),
+        add_to_scores(mask, device),
+        CLIP_STAGE_LAYERS,
     )
-    watched = output.hidden_states[CLIP_STAGE_LAYERS][:, len(TOKENS_BEFORE_VIDEO) : TEXT_START]
-    return network.lm_head(output.last_hidden_state[:, TEXT_START:]), watched
+    return network.lm_head(last), lower[:, len(TOKENS_BEFORE_VIDEO) : TEXT_START]
 
 
 def _interpolate_shares(recipe: Recipe, step: int) -> CutShares:
