@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor
 from probe.drawing.figures import save_figure
 from probe.drawing.overlays import overlay
 from probe.files import FileFormat, read_json, write_json
+from probe.grounding.again import SecondReading
 from probe.grounding.answer_figure import draw_answer
 from probe.grounding.config import GrounderConfig
 from probe.grounding.looks import Look
@@ -61,7 +62,7 @@ class Answer:
     """When: source frames; of a picture, its one frame, which is told nobody as a time."""
 
     track: Tube
-    """The chosen candidate, over the whole video."""
+    """The chosen candidate, over the whole video; after a second reading, with its boxes, too."""
 
     candidates: tuple[Tube, ...]
 
@@ -98,6 +99,10 @@ class Answer:
     """All that the query may mean, surest first, each with its own track and span, if several
     were asked for (`GrounderConfig.targets`); the first is the answer itself, mostly."""
 
+    again: SecondReading | None = None
+    """What a second reading read and changed (`GrounderConfig.again`), in which case `when` and
+    `frame_scores` are those of the first; None if there was one reading."""
+
     def __repr__(self) -> str:
         return escape(
             f"Answer({self.queries.whole!r}: {self._describe_place()}, {self._describe_choice()})"
@@ -129,10 +134,37 @@ class Answer:
         """Start and end of the span, in seconds of the video."""
         return self.video.time_at(self.span.start), self.video.time_at(self.span.stop)
 
+    def refine(self, again: SecondReading, seconds: Mapping[str, float]) -> "Answer":
+        """Return the answer with the span and the track of a second reading.
+
+        Args:
+            again: What was read again.
+            seconds: The time that it took, by part.
+        """
+
+        def swap(track: Tube) -> Tube:
+            return again.track if track is self.track else track
+
+        targets = [
+            replace(one, track=again.track, span=again.span) if one.track is self.track else one
+            for one in self.targets
+        ]
+        return replace(
+            self,
+            span=again.span,
+            track=again.track,
+            candidates=tuple(map(swap, self.candidates)),
+            targets=tuple(targets),
+            timings={**self.timings, **seconds},
+            doubts=(*self.doubts, *again.doubts),
+            again=again,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the whole answer in plain values, as `answer.json` holds it."""
         # A picture has no time; a span of it would look like a claim.
         timed = {} if self.video.is_still else self._describe_time()
+        again = {} if self.again is None else {"again": self.again.to_dict()}
         return {
             **ANSWER_FORMAT.header,
             "query": self.queries.whole,
@@ -151,6 +183,7 @@ class Answer:
             "where": self.where.to_dict(),
             "presence": None if self.presence is None else round(self.presence, 4),
             "doubts": list(self.doubts),
+            **again,
             **describe_targets(self.config.targets, self.targets, timed=not self.video.is_still),
             "timings": {name: round(value, 4) for name, value in self.timings.items()},
             "versions": dict(self.versions),
@@ -202,11 +235,14 @@ class Answer:
             track = candidates[chosen.index(True)] if True in chosen else None
             where = Look.from_dict(record["where"])
             timed = "span" in record or not video.is_still
+            span = _read_span(record["span"]) if timed else only_frame(video)
+            track = Tube.from_dict(record["track"]) if track is None else track
+            again = record.get("again")
             return cls(
                 video=video,
                 queries=Queries.from_dict(record["queries"]),
-                span=_read_span(record["span"]) if timed else only_frame(video),
-                track=Tube.from_dict(record["track"]) if track is None else track,
+                span=span,
+                track=track,
                 candidates=candidates,
                 scores=tuple(_read_score(one["score"]) for one in record["candidates"]),
                 where=where,
@@ -221,6 +257,7 @@ class Answer:
                 targets=tuple(
                     Target.from_dict(one, candidates) for one in record.get("targets", ())
                 ),
+                again=None if again is None else SecondReading.from_dict(again, span, track),
             )
 
     @property
