@@ -16,7 +16,8 @@ from probe.cli.console import ExitCode, fail, show, strip_box, tell_output_error
 from probe.cli.converting import Convert
 from probe.cli.evaluating import Evaluate, Report
 from probe.cli.examples import EXAMPLES
-from probe.cli.grounding import Demo, Ground
+from probe.cli.demo import Demo
+from probe.cli.grounding import Ground
 from probe.cli.looking import MakePage, RankTokens
 from probe.cli.metavars import make_registry
 from probe.cli.training import TrainOrganism

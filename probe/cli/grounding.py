@@ -1,4 +1,4 @@
-"""`probe demo` and `probe ground`: find the answer to a query, write it and print it."""
+"""`probe ground`: find the answer to a query, write it and print it."""
 
 import sys
 import warnings
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from probe.cli.console import ExitCode, keep_for_json, show, show_json, show_progress
+from probe.cli.console import ExitCode, keep_for_json, show_json, show_progress
 from probe.cli.model_options import (
     DEFAULT_PRESET,
     ORGANISM_NOTICE,
@@ -19,7 +19,7 @@ from probe.cli.model_options import (
     find_model_and_video,
     open_model,
 )
-from probe.cli.outputs import check_writable, write_together
+from probe.cli.outputs import check_writable
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
 from probe.cli.targets import choose_all
@@ -27,7 +27,6 @@ from probe.cli.telling import (
     print_absence,
     print_answer,
     write_absence,
-    write_files,
     write_results,
 )
 
@@ -35,54 +34,6 @@ if TYPE_CHECKING:
     from probe.grounding.absence import Absence
     from probe.grounding.answers import Answer
     from probe.grounding.config import GrounderConfig
-
-
-DEMO_CLIP = 6
-"""Seed of the clip that `probe demo` shows; the shipped model gives the right answer for it."""
-
-
-@dataclass(frozen=True)
-class Demo:
-    """Ground a query in a clip of moving shapes with the shipped model."""
-
-    out: Annotated[Path, arg(metavar="DIR")] = Path("probe-demo")
-    """Folder for clip.mp4, answer.json, answer.mp4 and answer.png."""
-
-    clip: Annotated[int, arg(metavar="SEED")] = DEMO_CLIP
-    """Seed of the clip; every number is another clip."""
-
-    preset: Annotated[PresetName, arg(metavar="NAME")] = DEFAULT_PRESET
-    """The choices to follow: causal, noun, best, entropy-gradient, plain, paper, released-code."""
-
-    quiet: bool = False
-    """Show no progress bars and no notes; results and errors stay."""
-
-    debug: bool = False
-    """Show the full traceback of an error."""
-
-    def run(self) -> None:
-        """Make the clip, answer the query, and print the truth."""
-        from probe.organism.world import make_clip
-
-        check_writable(self.out)
-        clip = make_clip(self.clip)
-        thing = clip.things[0]
-        # With the clip: the answer to another clip must not lie next to this one.
-        with write_together(self.out) as folder:
-            # Through a file, so that the demo shows what happens to any video.
-            clip.write(folder / "clip.mp4")
-            answer = answer_query(
-                folder / "clip.mp4",
-                thing.query,
-                VideoOptions(),
-                config=choose_config(self.preset),
-                notice=False,
-            )
-            write_files(answer, folder, source=self.out / "clip.mp4")
-        print_answer(answer, self.out)
-        truth = thing.span
-        start, stop = answer.video.time_at(truth.start), answer.video.time_at(truth.stop)
-        show(f"truth   {start:.2f} to {stop:.2f} s (frames {truth.start} to {truth.stop - 1})")
 
 
 def _leave_out(metavar: str) -> Any:

@@ -12,6 +12,7 @@ from probe.cli.targets import print_targets
 if TYPE_CHECKING:
     from probe.grounding.absence import Absence
     from probe.grounding.answers import Answer
+    from probe.video import Tube
 
 
 def write_results(answer: "Answer", out: Path) -> None:
@@ -26,13 +27,22 @@ def write_results(answer: "Answer", out: Path) -> None:
             (out / name).unlink(missing_ok=True)
 
 
-def write_files(answer: "Answer", folder: Path, *, source: Path | None = None) -> None:
+def write_files(
+    answer: "Answer",
+    folder: Path,
+    *,
+    source: Path | None = None,
+    truth: "Tube | None" = None,
+    agreement: str = "",
+) -> None:
     """Write answer.json, the overlay and answer.png, one after the other.
 
     Args:
         answer: The answer.
         folder: Where to write.
         source: The video's path in answer.json, if the video will lie elsewhere than now.
+        truth: The true boxes in the true time, for the pictures.
+        agreement: A line for the pictures about answer and truth.
     """
     from probe.pictures.fonts import note_missing_once
 
@@ -42,9 +52,9 @@ def write_files(answer: "Answer", folder: Path, *, source: Path | None = None) -
     with note_missing_once(), show_progress("json", "overlay", "figure") as step:
         saved.save(folder / "answer.json")
         step()
-        answer.overlay(folder / answer.overlay_name)
+        answer.overlay(folder / answer.overlay_name, truth=truth, agreement=agreement)
         step()
-        answer.figure(folder / "answer.png")
+        answer.figure(folder / "answer.png", truth=truth, agreement=agreement)
         step()
 
 

@@ -1,0 +1,141 @@
+"""`probe demo`: one clip, one query, and the answer next to the truth."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
+
+from probe.cli.console import show, show_progress
+from probe.cli.model_options import PresetName, VideoOptions, find_model_and_video, open_model
+from probe.cli.outputs import check_writable, write_together
+from probe.cli.telling import print_answer, write_files
+
+if TYPE_CHECKING:
+    from probe.grounding.answers import Answer
+    from probe.metrics import QueryScore
+    from probe.organism.world import Thing
+    from probe.video import Tube, Video
+
+DEMO_CLIP = 179
+"""Seed of the clip that `probe demo` shows.
+
+Of the first 200 clips it takes those whose query needs both of its words, since another thing has
+the colour and another the shape; and of these the one whose answer has the median overlap with the
+truth (`docs/choose_demo_clip.py`). So it is a typical answer, neither the best nor the worst.
+"""
+
+DEMO_PRESET: PresetName = "noun"
+"""The preset whose story can be seen: one token looks, and its look chooses the box. `probe ground`
+asks by cause, which no map shows; the demo tells whether that would choose the same."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Ground a query in a clip of moving shapes with the shipped model; show the truth, too."""
+
+    out: Annotated[Path, arg(metavar="DIR")] = Path("probe-demo")
+    """Folder for clip.mp4, answer.json, answer.mp4 and answer.png."""
+
+    clip: Annotated[int, arg(metavar="SEED")] = DEMO_CLIP
+    """Seed of the clip; every number is another clip. The usual one has the median overlap of the
+    clips whose query needs both of its words."""
+
+    preset: Annotated[PresetName, arg(metavar="NAME")] = DEMO_PRESET
+    """The choices to follow: causal, noun, best, entropy-gradient, plain, paper, released-code."""
+
+    quiet: bool = False
+    """Show no progress bars and no notes; results and errors stay."""
+
+    debug: bool = False
+    """Show the full traceback of an error."""
+
+    def run(self) -> None:
+        """Make the clip, answer the query, and print answer and truth."""
+        from probe.organism.world import make_clip
+
+        check_writable(self.out)
+        clip = make_clip(self.clip)
+        thing = clip.things[0]
+        # With the clip: the answer to another clip must not lie next to this one.
+        with write_together(self.out) as folder:
+            # Through a file, so that the demo shows what happens to any video.
+            clip.write(folder / "clip.mp4")
+            answer, asked = answer_twice(folder / "clip.mp4", thing.query, self.preset)
+            truth = scale_truth(thing, answer.video)
+            overlap = compare(answer, truth)
+            words = f"overlap with the truth: {describe_overlap(overlap)}"
+            source = self.out / "clip.mp4"
+            write_files(answer, folder, source=source, truth=truth, agreement=words)
+        print_answer(answer, self.out)
+        print_truth(answer, truth.span.start, truth.span.stop)
+        show(f"overlap {describe_overlap(overlap)} (tIoU, gt_vIoU, vIoU)")
+        if self.preset != "causal":
+            print_cause(answer, asked)
+
+
+def answer_twice(path: Path, query: str, preset: PresetName) -> "tuple[Answer, Answer]":
+    """Ground a query in a video by a preset, and again by cause.
+
+    Args:
+        path: The video.
+        query: The sentence that describes the thing.
+        preset: The choices of the first answer.
+    """
+    from probe.grounder import ground
+    from probe.grounding.presets import CAUSAL, PRESETS
+
+    with show_progress("load", "ground", "ask") as step:
+        files, video = find_model_and_video(path, VideoOptions())
+        model = open_model(files, video)
+        step()
+        answer = ground(model, video, query, config=PRESETS[preset])
+        step()
+        asked = ground(model, video, query, answer.candidates, config=CAUSAL)
+        step()
+    return answer, asked
+
+
+def scale_truth(thing: "Thing", video: "Video") -> "Tube":
+    """Return the true boxes of a thing in the pixels of a video file of its clip."""
+    from probe.organism.world import SIDE
+    from probe.video import Tube
+
+    tube = thing.tube()
+    return Tube(tube.frames, tube.boxes * (video.size[0] / SIDE), tube.label)
+
+
+def compare(answer: "Answer", truth: "Tube") -> "QueryScore":
+    """Compute how far an answer overlaps the truth."""
+    from probe.metrics import score_query
+
+    return score_query(answer.tube, truth, track=answer.whole_track)
+
+
+def describe_overlap(overlap: "QueryScore") -> str:
+    """Describe an overlap in words of everyday."""
+    return f"time {overlap.tiou:.2f}, box {overlap.gt_viou:.2f}, both {overlap.viou:.2f}"
+
+
+def print_truth(answer: "Answer", start: int, stop: int) -> None:
+    """Print the true time, given the source frames at which it starts and stops."""
+    seconds = answer.video.time_at(start), answer.video.time_at(stop)
+    show(f"truth   {seconds[0]:.2f} to {seconds[1]:.2f} s (frames {start} to {stop - 1})")
+
+
+def print_cause(answer: "Answer", asked: "Answer") -> None:
+    """Print which candidate the model's own answer depends on: a map alone is no reason.
+
+    Args:
+        answer: The answer that was given.
+        asked: The answer by cause, with the same candidates.
+    """
+    chosen = asked.scores.index(asked.score)
+    same = "the same" if chosen == answer.scores.index(answer.score) else "another"
+    effect = f"effect {asked.score:.3g}"
+    if len(asked.scores) > 1:
+        effect += f", the next {sorted(asked.scores)[-2]:.3g}"
+    show(
+        f"cause   the model's own answer depends most on candidate {chosen + 1}, {same}: {effect} "
+        "(--preset causal)"
+    )
