@@ -19,7 +19,7 @@ from probe.engine.model import VideoLM
 from probe.engine.view import View
 from probe.grounding.absence import require_presence
 from probe.grounding.again import FirstReading, TimedScores
-from probe.grounding.answers import Answer
+from probe.grounding.answers import Answer, refine_answer
 from probe.grounding.chunks import (
     Chunk,
     find_shown,
@@ -296,7 +296,7 @@ def read_again(model: VideoLM, answer: Answer, within: Span, frames: int) -> Ans
     )
     again = config.again(first, read)
     watch.mark("read again")
-    return answer.refine(again, watch.seconds)
+    return refine_answer(answer, again, watch.seconds)
 
 
 def look_each(view: View, parts: Sequence[Part], config: GrounderConfig) -> list[Look]:

@@ -100,8 +100,8 @@ class Answer:
     were asked for (`GrounderConfig.targets`); the first is the answer itself, mostly."""
 
     again: SecondReading | None = None
-    """What a second reading read and changed (`GrounderConfig.again`), in which case `when` and
-    `frame_scores` are those of the first; None if there was one reading."""
+    """The second reading, if there was one (`GrounderConfig.again`); `when` and `frame_scores` are
+    those of the first."""
 
     def __repr__(self) -> str:
         return escape(
@@ -133,32 +133,6 @@ class Answer:
     def seconds(self) -> tuple[float, float]:
         """Start and end of the span, in seconds of the video."""
         return self.video.time_at(self.span.start), self.video.time_at(self.span.stop)
-
-    def refine(self, again: SecondReading, seconds: Mapping[str, float]) -> "Answer":
-        """Return the answer with the span and the track of a second reading.
-
-        Args:
-            again: What was read again.
-            seconds: The time that it took, by part.
-        """
-
-        def swap(track: Tube) -> Tube:
-            return again.track if track is self.track else track
-
-        targets = [
-            replace(one, track=again.track, span=again.span) if one.track is self.track else one
-            for one in self.targets
-        ]
-        return replace(
-            self,
-            span=again.span,
-            track=again.track,
-            candidates=tuple(map(swap, self.candidates)),
-            targets=tuple(targets),
-            timings={**self.timings, **seconds},
-            doubts=(*self.doubts, *again.doubts),
-            again=again,
-        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole answer in plain values, as `answer.json` holds it."""
@@ -331,6 +305,32 @@ class Answer:
     def figure(self, path: str | Path, *, truth: Tube | None = None, agreement: str = "") -> None:
         """Write the picture that `plot` draws."""
         save_figure(self.plot(truth=truth, agreement=agreement), Path(path))
+
+
+def refine_answer(answer: Answer, again: SecondReading, seconds: Mapping[str, float]) -> Answer:
+    """Return an answer with the span and the track of a second reading.
+
+    Args:
+        answer: The answer of the first reading.
+        again: What was read again.
+        seconds: The time that it took, by part.
+    """
+    # Pictures and pages know the chosen candidate, and the first target, by their identity.
+    candidates = [again.track if one is answer.track else one for one in answer.candidates]
+    targets = [
+        replace(one, track=again.track, span=again.span) if one.track is answer.track else one
+        for one in answer.targets
+    ]
+    return replace(
+        answer,
+        span=again.span,
+        track=again.track,
+        candidates=tuple(candidates),
+        targets=tuple(targets),
+        timings={**answer.timings, **seconds},
+        doubts=(*answer.doubts, *again.doubts),
+        again=again,
+    )
 
 
 def describe_video(video: Video) -> dict[str, Any]:
