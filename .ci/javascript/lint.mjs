@@ -40,17 +40,18 @@ const eslint = new ESLint({
   },
 });
 
-// The Python module that builds the page knows the parts and their order.
-async function readParts() {
-  const page = await readFile(path.join(viewer, "page.py"), "utf-8");
-  const listed = page.match(/^SCRIPT_PARTS = \(([^)]*)\)/m)?.[1];
-  if (!listed) throw new Error("page.py no longer lists SCRIPT_PARTS, which this reads");
-  const names = [...listed.matchAll(/"([^"]+)"/g)].map((match) => match[1]);
-  return Promise.all(names.map(async (name) => {
-    const file = path.join(viewer, "static", name);
-    return { file: path.relative(root, file), text: await readFile(file, "utf-8") };
-  }));
+// The Python modules that build the pages know the parts and their order.
+async function listParts(module, list) {
+  const text = await readFile(path.join(viewer, module), "utf-8");
+  const listed = text.match(new RegExp(`^${list} = \\(([^)]*)\\)`, "m"))?.[1];
+  if (!listed) throw new Error(`${module} no longer lists ${list}, which this reads`);
+  return [...listed.matchAll(/"([^"]+)"/g)].map((match) => match[1]);
 }
+
+const readParts = (names) => Promise.all(names.map(async (name) => {
+  const file = path.join(viewer, "static", name);
+  return { file: path.relative(root, file), text: await readFile(file, "utf-8") };
+}));
 
 // Find the part, and the line in it, that a line of the joined script is.
 function locate(parts, line) {
@@ -62,12 +63,20 @@ function locate(parts, line) {
   throw new Error("a line after the last part");
 }
 
-const parts = await readParts();
-const script = parts.map((part) => part.text).join("\n");
-const [result] = await eslint.lintText(script, { filePath: path.join(viewer, "static", "all.js") });
-for (const { line, column, message, ruleId } of result.messages) {
-  const said = message.replace(/line (\d+)/, (_, other) => locate(parts, Number(other)));
-  console.log(`${locate(parts, line ?? 1)}:${column}: ${said} (${ruleId ?? "syntax"})`);
+// Each script is the shared parts and one that uses them; the start of a page in HTML is in Python.
+const shared = await listParts("page.py", "SCRIPT_PARTS");
+const live = [...shared, ...await listParts("live/live_page.py", "LIVE_PARTS")];
+const scripts = [[...shared, "widget.js"], [...live, "live_widget.js"], [...live, "served.js"]];
+const problems = new Set();
+for (const names of scripts) {
+  const parts = await readParts(names);
+  const script = parts.map((part) => part.text).join("\n");
+  const [result] = await eslint.lintText(script, { filePath: path.join(viewer, "static", "all.js") });
+  for (const { line, column, message, ruleId } of result.messages) {
+    const said = message.replace(/line (\d+)/, (_, other) => locate(parts, Number(other)));
+    problems.add(`${locate(parts, line ?? 1)}:${column}: ${said} (${ruleId ?? "syntax"})`);
+  }
 }
-console.log(`JavaScript: ${result.messages.length} problems in ${parts.length} files`);
-process.exitCode = result.messages.length ? 1 : 0;
+problems.forEach((problem) => console.log(problem));
+console.log(`JavaScript: ${problems.size} problems in ${new Set(scripts.flat()).size} files`);
+process.exitCode = problems.size ? 1 : 0;

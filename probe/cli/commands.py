@@ -14,12 +14,13 @@ from tyro.conf import subcommand
 from probe.cli.checking import CheckModel
 from probe.cli.console import ExitCode, fail, show, strip_box, tell_output_errors
 from probe.cli.converting import Convert
+from probe.cli.demo import Demo
 from probe.cli.evaluating import Evaluate, Report
 from probe.cli.examples import EXAMPLES
-from probe.cli.demo import Demo
 from probe.cli.grounding import Ground
 from probe.cli.looking import MakePage, RankTokens
 from probe.cli.metavars import make_registry
+from probe.cli.serving import Serve
 from probe.cli.training import TrainOrganism
 from probe.cli.versions import format_versions
 from probe.spelling import explain_unknown
@@ -32,6 +33,7 @@ Command: TypeAlias = (
     | Annotated[Report, subcommand("report")]
     | Annotated[Convert, subcommand("convert")]
     | Annotated[MakePage, subcommand("view")]
+    | Annotated[Serve, subcommand("serve")]
     | Annotated[CheckModel, subcommand("check-model")]
     | Annotated[TrainOrganism, subcommand("train-organism")]
 )
