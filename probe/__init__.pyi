@@ -88,6 +88,8 @@ from probe.interpret.baseline_maps import last_token as last_token
 from probe.interpret.baseline_maps import attention_rollout as attention_rollout
 from probe.interpret.baseline_maps import gradient_attention as gradient_attention
 from probe.interpret.logit_lens import LogitLens as LogitLens
+from probe.interpret.tower_maps import tower_attention as tower_attention
+from probe.interpret.tower_maps import tower_rollout as tower_rollout
 from probe.grounding.reattention import Absolute as Absolute
 from probe.grounding.reattention import Relative as Relative
 from probe.grounding.box_steering import steer_to as steer_to
@@ -125,6 +127,7 @@ from probe.grounding.targets import NearBest as NearBest
 from probe.grounding.targets import Target as Target
 from probe.candidates.detections import DetectionConfig as DetectionConfig
 from probe.viewer.page import save_page as save_page
+from probe.viewer.live.live_widget import ask_live as ask_live
 from probe.interpret import token_rules as token_rules
 from probe.grounding import track_rules as track_rules
 from probe.grounding import span_rules as span_rules

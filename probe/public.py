@@ -86,6 +86,7 @@ ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("last_token", "attention_rollout", "gradient_attention"),
     ),
     ("interpret.logit_lens", ("LogitLens",)),
+    ("interpret.tower_maps", ("tower_attention", "tower_rollout")),
     ("grounding.reattention", ("Absolute", "Relative")),
     ("grounding.box_steering", ("steer_to", "Steering")),
     ("interpret.regions", ("weigh_cells",)),
@@ -110,6 +111,7 @@ ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("grounding.targets", ("NearBest", "Target")),
     ("candidates.detections", ("DetectionConfig",)),
     ("viewer.page", ("save_page",)),
+    ("viewer.live.live_widget", ("ask_live",)),
 )
 """Names that can be had from `probe` too, but are left out of `from probe import *`."""
 
