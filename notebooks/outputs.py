@@ -19,8 +19,8 @@ NUMBER = re.compile(r"(?<![\w.])([-+]?\d+\.\d+(?:e[-+]?\d+)?)")
 """A number with decimals. Whole numbers are counts, and text like any other."""
 
 LAST_DIGIT = 1.01
-"""Units of the last printed digit by which a number may differ: float32 rounding differs from CPU to
-CPU, and can turn 0.4499 into 0.4501. A hundredth more, since decimals are not exact in binary."""
+"""Units of the last printed digit by which a number may differ: float32 rounding, other on each
+CPU, can turn 0.4499 into 0.4501. A hundredth more, since decimals are not exact in binary."""
 
 SHIFT = 1
 """Pixels by which a line or a letter may move: on another machine a label can land on the next."""

@@ -73,7 +73,7 @@ def run(notebook: NotebookNode, folder: Path) -> NotebookNode:
 
 
 def check(path: Path, *, write: bool) -> list[str]:
-    """Run a notebook, and list what is wrong with it; with `write`, write outputs that are right."""
+    """Run a notebook, and list what is wrong; with `write`, write its outputs if nothing is."""
     committed: NotebookNode = nbformat.read(path, as_version=4)
     fresh = run(committed, path.parent)
     problems = list(list_faults(fresh))
