@@ -1,0 +1,176 @@
+"""The organisms of `protocol.md`, and their observations: measured part by part, and stored.
+
+A run that is stopped goes on where it was: an organism's clips are measured in parts, each in a
+process of its own and stored when it is done. What is stored is enough for all statistics.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from common import HERE, ClaimOptions, Numbers
+from measurement import MeasurementConfig
+from observations import Chosen, choose, observe
+from tqdm.auto import tqdm
+from tyro.conf import UseAppendAction, arg
+
+from probe.engine.model import ORGANISM
+from probe.files import read_json, write_json
+from probe.organism.network import make_network, save_checkpoint
+
+FROZEN, ABLATED, EARLIER, CONTROL = "frozen", "ablated", "earlier", "control"
+
+ORGANISMS = {
+    "shipped": EARLIER,
+    **{f"seed-{seed}": FROZEN for seed in range(4)},
+    **{f"ablated-{seed}": ABLATED for seed in range(2)},
+    "fd3ab77": EARLIER,
+    "942180f": EARLIER,
+    "untrained": CONTROL,
+}
+"""Kind of recipe by name of the organism; two names are commits of this repository."""
+
+WEIGHTS = HERE / "organisms"
+"""Folder of the organisms that the package does not ship."""
+
+CHOOSING_CLIPS = 120
+PART = 40
+"""Clips that are measured and stored at once: so much is lost when a run is stopped."""
+
+
+def observations_folder(out: Path | None) -> Path:
+    """Return the folder with the observations of each organism."""
+    return (HERE / "numbers" if out is None else out) / "claims"
+
+
+def find_organism(name: str, folder: Path) -> str:
+    """Return the model of a name, for `probe.load`; two are made in a folder if need be.
+
+    Raises:
+        ValueError: if its weights are not there.
+    """
+    if name == "shipped":
+        return ORGANISM
+    place = folder / name if name in ("fd3ab77", "942180f", "untrained") else WEIGHTS / name
+    if not place.is_dir():
+        if ORGANISMS[name] == CONTROL:
+            save_checkpoint(make_network(0), place)
+        elif ORGANISMS[name] == EARLIER:
+            _extract_earlier(name, place)
+        else:
+            raise ValueError(f"{place}: no such organism; `probe train-organism` trains it")
+    return str(place)
+
+
+def _extract_earlier(commit: str, place: Path) -> None:
+    """Take the weights of an earlier organism out of the repository's history."""
+    inside = "probe/organism/weights"
+    packed = subprocess.run(
+        ["git", "archive", commit, inside], cwd=HERE.parent, capture_output=True, check=False
+    )
+    if packed.returncode:
+        raise ValueError(f"{commit}: its weights are in the git history, which is not here")
+    partial_place = place.with_name(f".{place.name}")
+    partial_place.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        ["tar", "-x", "--strip-components", "3", "-C", partial_place],
+        input=packed.stdout,
+        check=True,
+    )
+    partial_place.rename(place)
+
+
+@dataclass(frozen=True)
+class ClaimsOptions(ClaimOptions):
+    """Draw which claims hold from the stored observations; measure missing ones with --measure."""
+
+    only: Annotated[tuple[str, ...], arg(metavar="NAME"), UseAppendAction] = ()
+    """Organism to measure; all of the protocol by default."""
+
+    workers: int = 1
+    """Processes that measure at the same time, each on one thread."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the organisms to measure.
+
+        Raises:
+            ValueError: if there is no such organism.
+        """
+        if unknown := [name for name in self.only if name not in ORGANISMS]:
+            raise ValueError(f"no organism {unknown[0]!r}; there are {', '.join(ORGANISMS)}")
+        return self.only or tuple(ORGANISMS)
+
+
+def measure_organisms(options: ClaimsOptions) -> None:
+    """Measure what is missing of each organism, and store it whole, organism by organism."""
+    stored = observations_folder(options.out)
+    working = stored.parent / ".claims"
+    working.mkdir(parents=True, exist_ok=True)
+    for name in options.names():
+        if (stored / f"{name}.json").exists():
+            continue
+        config = replace(options.config, model=find_organism(name, working))
+        chosen_file = working / f"{name}-chosen.json"
+        if not chosen_file.exists():
+            opened = replace(config.for_choosing(), clips=min(config.clips, CHOOSING_CLIPS)).open()
+            write_json(chosen_file, asdict(choose(opened)))
+        starts = range(0, config.clips, PART)
+        missing = [start for start in starts if not _part_file(working, name, start).exists()]
+        with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+            parts = [pool.submit(_measure_part, config, start, name, working) for start in missing]
+            for part in tqdm(as_completed(parts), desc=name, total=len(parts), unit="part"):
+                part.result()
+        stored.mkdir(parents=True, exist_ok=True)
+        write_json(stored / f"{name}.json", _join_parts(working, name, starts))
+    if not options.only:
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def _part_file(working: Path, name: str, start: int) -> Path:
+    return working / f"{name}-{start:04d}.json"
+
+
+def _measure_part(config: MeasurementConfig, start: int, name: str, working: Path) -> None:
+    """Measure some clips in a process of its own."""
+    torch.set_num_threads(1)
+    clips = min(PART, config.clips - start)
+    measurement = replace(config, first=config.first + start, clips=clips).open()
+    chosen = _read_chosen(working / f"{name}-chosen.json")
+    protocol = measurement.dataset.protocol
+    records = measurement.measure_cases(partial(observe, chosen=chosen, protocol=protocol))
+    # A failed clip is zero in everything.
+    rows = [*records, *[dict.fromkeys(records.values[0], 0.0)] * len(records.failed)]
+    values = {key: [round(float(row[key]), 4) for row in rows] for key in rows[0]}
+    about = measurement.provenance(records)
+    write_json(_part_file(working, name, start), {**about, "values": values})
+
+
+def _read_chosen(path: Path) -> Chosen:
+    stored = read_json(path)
+    shares = {int(token): share for token, share in stored["shares"].items()}
+    return Chosen(stored["token"], stored["layer"], shares)
+
+
+def _join_parts(working: Path, name: str, starts: Sequence[int]) -> Numbers:
+    """Join the parts of an organism: values in the order of the clips."""
+    parts = [read_json(_part_file(working, name, start)) for start in starts]
+    return {
+        **parts[0],
+        "cases": sum(part["cases"] for part in parts),
+        "failed": {clip: why for part in parts for clip, why in part["failed"].items()},
+        # The folder's name only: where it was on this machine tells nobody else anything.
+        "model": {**parts[0]["model"], "name": name},
+        "recipe": ORGANISMS[name],
+        "chosen": read_json(working / f"{name}-chosen.json"),
+        "values": {
+            key: [value for part in parts for value in part["values"][key]]
+            for key in parts[0]["values"]
+        },
+    }
