@@ -17,17 +17,36 @@ function fitted(canvas, width, height) {
   return context;
 }
 
-// One frame of a map as a small picture, with one pixel for each cell.
-function heatPicture(values, rows, columns, scale, colours) {
-  const small = document.createElement("canvas");
-  small.width = columns;
-  small.height = rows;
-  const pixels = new ImageData(columns, rows);
-  for (let i = 0; i < rows * columns; i++) {
-    pixels.data.set(colours[Math.round(255 * scale.level(values[i]))], 4 * i);
+// One frame of a map as a picture, with `fine` pixels along each side of a cell.
+function heatPicture(values, rows, columns, scale, colours, fine) {
+  const fineMap = document.createElement("canvas");
+  fineMap.width = columns * fine;
+  fineMap.height = rows * fine;
+  const levels = Float32Array.from(values, (value) => scale.level(value));
+  const [across, down] = [stepsBetween(columns, fine), stepsBetween(rows, fine)];
+  const pixels = new ImageData(fineMap.width, fineMap.height);
+  let at = 0;
+  const mix = (first, second, share) => (1 - share) * first + share * second;
+  for (const [above, below, low] of down) {
+    for (const [left, right, far] of across) {
+      const top = mix(levels[above * columns + left], levels[above * columns + right], far);
+      const bottom = mix(levels[below * columns + left], levels[below * columns + right], far);
+      pixels.data.set(colours[Math.round(255 * mix(top, bottom, low))], at);
+      at += 4;
+    }
   }
-  small.getContext("2d").putImageData(pixels, 0, 0);
-  return small;
+  fineMap.getContext("2d").putImageData(pixels, 0, 0);
+  return fineMap;
+}
+
+// For each pixel along a side: the cells around it, and how far it is from the first to the second.
+// Levels are mixed, and not their colours: else a glow would have no dark rim on the way to nothing.
+function stepsBetween(cells, fine) {
+  return Array.from({ length: cells * fine }, (_, pixel) => {
+    const place = Math.min(Math.max((pixel + 0.5) / fine - 0.5, 0), cells - 1);
+    const before = Math.floor(place);
+    return [before, Math.min(before + 1, cells - 1), place - before];
+  });
 }
 
 // The picture of one moment with its heat, in a rectangle.
@@ -47,8 +66,8 @@ function drawMoment(context, { image, heat, region, size, opacity, smooth }, x, 
   context.restore();
 }
 
-// A box with a dark edge, so that it is seen on any picture, and a label at its corner.
-function drawBox(context, box, zoom, { colour, width, dash, label }) {
+// A box with a dark edge, so that it is seen on any picture, and a label at its upper or lower corner.
+function drawBox(context, box, zoom, { colour, width, dash, label, below = false }) {
   const [x1, y1, x2, y2] = box.map((edge) => edge * zoom);
   for (const [stroke, thickness] of [["rgba(0,0,0,0.75)", width + 2], [colour, width]]) {
     context.strokeStyle = stroke;
@@ -60,7 +79,9 @@ function drawBox(context, box, zoom, { colour, width, dash, label }) {
   if (!label) return;
   context.font = "600 12px system-ui, sans-serif";
   const across = context.measureText(label).width + 10;
-  const at = y1 >= 20 ? y1 - 19 : y2 + 3;
+  const room = y2 + 20 <= context.canvas.clientHeight;
+  const upper = y1 >= 20 ? y1 - 19 : y2 + 3;
+  const at = below ? (room ? y2 + 3 : y2 - 19) : upper;
   context.fillStyle = "rgba(0,0,0,0.75)";
   context.fillRect(x1 - 1, at, across, 17);
   context.fillStyle = colour;

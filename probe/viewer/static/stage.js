@@ -2,6 +2,7 @@
 
 const PLAY = { slowest: 700, fastest: 150 }; // milliseconds for each picture
 const TALLEST = 0.46; // of the window's height, for the picture
+const FINE = 4; // pixels of heat along a side of a cell; the browser smooths between them
 
 class Stage {
   constructor(state, images, look) {
@@ -78,7 +79,7 @@ class Stage {
     const { scale } = this.state.map;
     this.barLow.textContent = `≤ ${formatted(scale.low)}`;
     this.barHigh.textContent = `≥ ${formatted(scale.high)}`;
-    this.barUnit.textContent = { raw: "share of attention", relative: "times the generic prompt’s", answered: "as the answer took it" }[this.state.mode];
+    this.barUnit.textContent = { raw: "share of attention", relative: "times the generic prompt’s", answered: "as the answer took it" }[this.state.mode] || this.state.extra.name;
     drawColourBar(this.bar, 140, this.state.scene.scale.colours);
     this.showFrame();
   }
@@ -109,8 +110,9 @@ class Stage {
   // All that is needed to draw one frame with its heat.
   moment(frame) {
     const { grid: [, rows, columns], region } = this.state.reading;
-    const heat = heatPicture(this.state.frameValues(frame), rows, columns, this.state.map.scale, this.state.scene.scale.colours);
     const { opacity, smooth } = this.look;
+    const { map, scene } = this.state;
+    const heat = heatPicture(this.state.frameValues(frame), rows, columns, map.scale, scene.scale.colours, smooth ? FINE : 1);
     return { image: this.images[frame], heat, region, size: this.state.size, opacity, smooth };
   }
 
@@ -121,7 +123,8 @@ class Stage {
       if (box) drawBox(context, box, this.zoom, style);
     };
     for (const i of this.boxes.candidates) draw(answer.candidates[i], { colour: "#fff", width: 1.25, dash: [], label: String(i + 1) });
-    if (truth && this.boxes.truth) draw(truth, { colour: "#fff", width: 2, dash: [6, 4], label: "truth" });
     if (answer && this.boxes.tube) draw(answer.tube, { colour: "rgb(86,180,233)", width: 2.5, dash: [], label: "answer" });
+    // Over the answer, which is seen between its dashes where both agree.
+    if (truth && this.boxes.truth) draw(truth, { colour: "#fff", width: 2, dash: [6, 4], label: "truth", below: true });
   }
 }
