@@ -202,7 +202,7 @@ READERS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
         "heads": _read_numbers,
         "frames": _read_frames,
         "layer": _read_layer,
-        "factor": _between(0, STRONGEST),
+        "factor": _between(0.0, STRONGEST),
         "strength": _between(-FARTHEST, FARTHEST),
     }
 )

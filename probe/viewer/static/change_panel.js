@@ -1,5 +1,7 @@
 // The panel of a live page that changes how the question is read: cuts, sliders, and the way back.
 
+const SETTLE = 350; // milliseconds for which a slider has to rest before its value is asked for
+
 class ChangePanel {
   constructor(viewer, send) {
     Object.assign(this, { viewer, send });
@@ -31,7 +33,7 @@ class ChangePanel {
   buildLook() {
     this.cut = make("button", { type: "button", class: "gp-do", text: "Cut this look", on: { click: () => this.send({ type: "cut", ...this.edges }) } });
     this.factor = new Slider("Look", { min: -4, max: 4, step: 0.5, value: 0, name: "factor" }, factorWords, (steps) => this.factor.show(steps));
-    this.factor.input.addEventListener("change", () => this.send({ type: "amplify", factor: 2 ** Number(this.factor.input.value), ...this.edges }));
+    this.whenSettled(this.factor, () => ({ type: "amplify", factor: 2 ** Number(this.factor.input.value), ...this.edges }));
     return make("div", {}, this.factor.element, this.cut);
   }
 
@@ -58,11 +60,24 @@ class ChangePanel {
     });
     this.steerLayer.show(Math.ceil(depth / 2));
     this.strength = new Slider("Way", { min: -2, max: 2, step: 0.25, value: 0, name: "strength" }, strengthWords, (way) => this.strength.show(way));
-    this.strength.input.addEventListener("change", () => this.send({ type: "steer", ...this.steering, strength: Number(this.strength.input.value) }));
+    this.whenSettled(this.strength, () => ({ type: "steer", ...this.steering, strength: Number(this.strength.input.value) }));
     this.towards.addEventListener("input", () => this.showStrength());
     return make("details", {}, make("summary", { text: "Steer towards another question" }),
       make("p", { class: "gp-note", text: "The state of the last token before the answer, where it enters the layer, goes towards that of another question: at 100 % it is there." }),
       make("div", { class: "gp-slider gp-towards" }, make("label", { for: id, text: "To" }), this.towards), this.steerLayer.element, this.strength.element);
+  }
+
+  // A slider stays free while the model reads: what it is moved to meanwhile is asked for next.
+  whenSettled(slider, message) {
+    const ask = () => {
+      clearTimeout(this.moved);
+      this.moved = setTimeout(() => {
+        if (this.busy) return ask();
+        this.moved = null;
+        return this.send(message());
+      }, SETTLE);
+    };
+    slider.input.addEventListener("change", ask);
   }
 
   buildList() {
@@ -118,10 +133,11 @@ class ChangePanel {
     this.target.textContent = wrong
       ? "This is a token of the answer, which changes with what is changed: choose one of the question."
       : `The look of ${this.from === "token" ? quoted(token.text) : "all tokens"} at ${what}.`;
-    this.cut.disabled = this.factor.input.disabled = this.busy || wrong;
+    this.factor.input.disabled = wrong;
+    this.cut.disabled = this.busy || wrong;
     this.undo.disabled = this.busy || !this.steps;
-    for (const control of this.element.querySelectorAll("details button, details input[type=range]")) control.disabled = this.busy;
-    if (!this.busy) this.showSizes();
+    for (const button of this.element.querySelectorAll("details button")) button.disabled = this.busy;
+    if (!this.busy && !this.moved) this.showSizes();
   }
 
   // Sliders show how much of this target is changed already.

@@ -28,7 +28,7 @@ class Paint {
   turn(on) {
     this.on = on;
     this.viewer.stage.picture.classList.toggle("gp-painting", on);
-    this.changed();
+    this.redraw();
   }
 
   clear() {
@@ -78,7 +78,7 @@ class Paint {
       for (let column = 0; column < columns; column++) {
         if (!painted(row, column)) continue;
         const [x, y] = [left + column * across, top + row * down];
-        context.fillRect(x, y, across, down);
+        if (this.on) context.fillRect(x, y, across, down); // else it would hide the heat
         if (!painted(row - 1, column)) line(context, x, y, x + across, y);
         if (!painted(row + 1, column)) line(context, x, y + down, x + across, y + down);
         if (!painted(row, column - 1)) line(context, x, y, x, y + down);
