@@ -39,6 +39,9 @@ class Budget:
     head_cells: int = 3_600_000
     """Cells kept of all heads' maps together."""
 
+    lens_words: int = 240_000
+    """Words kept of all cells and layers of a lens together."""
+
     picture_bytes: int = 1_250_000
     """Size of all pictures together."""
 

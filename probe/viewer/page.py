@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from probe.argument_order import accept_path_first
+from probe.engine.attention import Heatmap
 from probe.engine.model import VideoLM
 from probe.engine.readings import Reading
 from probe.files import write_text
 from probe.grounding.answers import Answer
+from probe.interpret.logit_lens import LogitLens
 from probe.pictures.escapes import escape
 from probe.video import Tube, Video
 from probe.viewer.compression import Budget
@@ -32,6 +34,7 @@ SCRIPT_PARTS = (
     "timeline.js",
     "stage.js",
     "panels.js",
+    "lens.js",
     "viewer.js",
     "mount.js",
 )
@@ -56,6 +59,8 @@ def page(  # noqa: PLR0913  the choices of as_scene, and the budget
     before: Reading | None = None,
     model: VideoLM | None = None,
     truth: Tube | None = None,
+    lens: LogitLens | None = None,
+    maps: Mapping[str, Heatmap] | None = None,
     budget: Budget = PAGE_BUDGET,
 ) -> str:
     """Write the interactive page of anything that can be looked at, as HTML.
@@ -70,13 +75,25 @@ def page(  # noqa: PLR0913  the choices of as_scene, and the budget
         before: The reading before re-attention.
         model: The model of an answer, to read it again at every layer, with the generic prompt.
         truth: The true place of the thing, if that is known.
+        lens: The words that each cell would say (`probe.logit_lens`), to click a cell and see them.
+        maps: Further maps of the same cells by their names, such as a word lens.
         budget: How much of the attention is kept.
 
     Raises:
         ValueError: if a reading comes without its video or a loaded answer without its model, the
-            readings do not fit together, or attention is not finite.
+            readings do not fit together, the lens or a map is of other cells, or attention is not
+            finite.
     """
-    scene = as_scene(seen, video, generic=generic, before=before, model=model, truth=truth)
+    scene = as_scene(
+        seen,
+        video,
+        generic=generic,
+        before=before,
+        model=model,
+        truth=truth,
+        lens=lens,
+        maps=maps,
+    )
     parts = {
         "@TITLE@": html.escape(escape(scene.title or "Grounding Probe")),
         "@STYLE@": load_style(),

@@ -1,12 +1,15 @@
 """The content of the page: a video, the questions asked about it, and the answer found."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from probe.engine.attention import Heatmap
 from probe.engine.readings import Reading
 from probe.grounding.answers import Answer
 from probe.interpret.grounding_tokens import grounding_token
+from probe.interpret.logit_lens import LogitLens
 from probe.video import Tube, Video
 
 
@@ -79,7 +82,8 @@ class Scene:
     """Everything that one page shows.
 
     Raises:
-        ValueError: if there is no question, or one was asked about another video.
+        ValueError: if there is no question, or one was asked about another video, or the lens or a
+            map is of other cells.
     """
 
     video: Video
@@ -93,9 +97,22 @@ class Scene:
     truth: Tube | None = None
     """The true place of the thing, if that is known."""
 
+    lens: LogitLens | None = None
+    """The words that each cell would say, layer by layer."""
+
+    maps: Mapping[str, Heatmap] = field(default_factory=lambda: MappingProxyType({}))
+    """Further maps of the same cells by their names, such as a word lens."""
+
     def __post_init__(self) -> None:
         if not self.questions:
             raise ValueError("there is no question to show; give at least one")
+        cells = self.questions[0].reading.grid.cells
+        lens = {} if self.lens is None else {"lens": self.lens}
+        for name, other in {**lens, **self.maps}.items():
+            if other.cells != cells:
+                raise ValueError(
+                    f"{name!r} shows other cells than the reading; give one of the same view"
+                )
         for question in self.questions:
             shown = {frame for frames in question.reading.grid.cells.frames for frame in frames}
             if missing := set(self.video.indices) - shown:

@@ -1,14 +1,12 @@
 """Write a scene as JSON that is small enough for a page; viewer.js reads what this module writes.
 
-Arrays are compressed with zlib, after their bytes of equal weight were put together, and written as
-base64. Browsers can undo both without a library.
+Arrays are written by `arrays`, words of cells by `lens_json`.
 """
 
 import base64
 import io
 import json
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -19,6 +17,7 @@ from PIL import Image
 from probe.engine.attention import RELATIVE_FLOOR, Heatmap
 from probe.engine.readings import Reading
 from probe.grounding.answers import Answer
+from probe.interpret.logit_lens import LogitLens
 from probe.pictures.escapes import escape
 from probe.pictures.heat import (
     COLD_PERCENTILE,
@@ -27,6 +26,7 @@ from probe.pictures.heat import (
 )
 from probe.video import Tube, Video
 from probe.viewer.answer_words import describe_scores
+from probe.viewer.arrays import encode_array
 from probe.viewer.compression import (
     Budget,
     StrongestCells,
@@ -34,6 +34,7 @@ from probe.viewer.compression import (
     compress_attention,
     encode_logs,
 )
+from probe.viewer.lens_json import encode_lens
 from probe.viewer.scene import Scene, ShownQuestion
 
 WEBP_QUALITIES = (85, 70, 50, 30)
@@ -73,6 +74,11 @@ def encode_scene(scene: Scene, budget: Budget, pictures: Sequence[str] | None = 
         "questions": [_describe_question(one, scene.video, numbers) for one in scene.questions],
         "answer": None if scene.answer is None else _describe_answer(scene.answer, scene.video),
         "truth": None if scene.truth is None else _describe_tube(scene.truth, scene.video),
+        "maps": [
+            {"name": name, **_encode_map(heatmap, scene.video)}
+            for name, heatmap in scene.maps.items()
+        ],
+        "lens": None if scene.lens is None else _describe_lens(scene.lens, scene.video, budget),
     }
     # Python would write NaN, which is no JSON: the browser would refuse the whole page.
     shown = make_visible(record)
@@ -95,18 +101,6 @@ def make_visible(content: Any) -> Any:
     if isinstance(content, list) and not all(isinstance(one, int | float) for one in content):
         return [make_visible(one) for one in content]
     return content
-
-
-def encode_array(array: np.ndarray) -> dict[str, Any]:
-    """Write an array as JSON: its number type, and its compressed bytes in base64."""
-    little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<")))
-    # High bytes resemble other high bytes: next to one another they compress much better.
-    planes = little.view(np.uint8).reshape(-1, array.dtype.itemsize).T
-    # Codes hardly repeat themselves: a long search for repetitions takes most of the time that a
-    # large page takes, and gains nothing.
-    press = zlib.compressobj(level=6, strategy=zlib.Z_FILTERED)
-    squeezed = press.compress(planes.tobytes()) + press.flush()
-    return {"type": array.dtype.name, "data": base64.b64encode(squeezed).decode()}
 
 
 def _collect_readings(questions: Sequence[ShownQuestion]) -> list[Reading]:
@@ -206,6 +200,11 @@ def _encode_map(heatmap: Heatmap, video: Video) -> dict[str, Any]:
     values = heatmap.values.detach().float().cpu().numpy()
     frames = _find_map_frames(heatmap.cells.frames, video)
     return {"values": encode_array(values), "mapFrames": frames}
+
+
+def _describe_lens(lens: LogitLens, video: Video, budget: Budget) -> dict[str, Any]:
+    frames = _find_map_frames(lens.cells.frames, video)
+    return {**encode_lens(lens, budget.lens_words), "mapFrames": frames}
 
 
 def _find_map_frames(frames: Sequence[Sequence[int]], video: Video) -> list[int]:

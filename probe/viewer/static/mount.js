@@ -28,6 +28,7 @@ async function open(element, scene) {
   for (const question of scene.questions) {
     if (question.answered) answered.set(question, { values: await unpack(question.answered.values), mapFrames: question.answered.mapFrames });
   }
+  await openExtras(scene);
   element.viewer = new Viewer(element, scene, await openReadings(scene), await openPictures(scene), answered);
 }
 

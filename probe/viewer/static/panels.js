@@ -4,7 +4,8 @@
 class MapPanel {
   constructor(state, stage, changed) {
     this.state = state;
-    this.modes = new Choice("Map", { raw: "Raw", relative: "Relative", answered: "As answered" }, (mode) => {
+    const named = Object.fromEntries(state.scene.maps.map(({ name }, i) => [`map ${i}`, name]));
+    this.modes = new Choice("Map", { raw: "Raw", relative: "Relative", ...named, answered: "As answered" }, (mode) => {
       state.pickMode(mode);
       changed();
     });

@@ -36,6 +36,11 @@ class State {
     return true;
   }
 
+  // The map that came with the page and is shown, with its name; undefined for maps of tokens.
+  get extra() {
+    return this.scene.maps[this.mode.slice("map ".length)];
+  }
+
   // The kind of map that is shown: the one asked for, or the next best that there is.
   get mode() {
     return [this.asked, this.usual, "raw"].find((mode) => this.able(mode));
@@ -56,7 +61,12 @@ class State {
 
   pickToken(token) {
     this.token = Math.min(Math.max(token, 0), this.reading.tokens.length - 1);
-    this.pickMode(this.asked === "answered" ? this.usual : this.asked);
+    this.pickMode(this.isOfTokens(this.asked) ? this.asked : this.usual);
+  }
+
+  // Raw and relative maps are of the chosen token, layers and heads; the others are whole.
+  isOfTokens(mode) {
+    return mode === "raw" || mode === "relative";
   }
 
   pickMode(mode) {
@@ -88,7 +98,8 @@ class State {
   get map() {
     if (!this.shown) {
       const values = this.valuesOf(this.mode);
-      const frames = this.mode === "answered" ? this.answered.get(this.current).mapFrames : this.current.mapFrames;
+      const whole = this.mode === "answered" ? this.answered.get(this.current) : this.extra;
+      const frames = (whole || this.current).mapFrames;
       this.shown = { values, frames, scale: range(values, this.scene.scale) };
     }
     return this.shown;
@@ -96,6 +107,7 @@ class State {
 
   valuesOf(mode) {
     if (mode === "answered") return this.answered.get(this.current).values;
+    if (this.extra) return this.extra.values;
     const own = this.reading.map(this.token, this.selection);
     if (mode === "raw") return own;
     const { generic, token } = this.counterpart;

@@ -23,7 +23,8 @@ class Viewer {
 
   build() {
     this.live = make("div", { class: "gp-unseen", "aria-live": "polite" });
-    const side = make("div", { class: "gp-side" }, this.maps.element, this.heads.element, ...boxPanel(this.scene, this.stage));
+    const lens = this.scene.lens ? [new LensPanel(this.state, this.stage).element] : [];
+    const side = make("div", { class: "gp-side" }, this.maps.element, ...lens, this.heads.element, ...boxPanel(this.scene, this.stage));
     this.root.replaceChildren(make("div", { class: "gp-body" }, this.buildHead(), this.tokens.element,
       make("div", { class: "gp-columns" }, this.stage.element, side), this.buildFoot(), this.live));
   }
@@ -79,7 +80,7 @@ class Viewer {
 
   select(layers, heads) {
     this.state.selectProduct(layers, heads);
-    if (this.state.asked === "answered") this.state.pickMode(this.state.usual);
+    if (!this.state.isOfTokens(this.state.asked)) this.state.pickMode(this.state.usual);
     this.refresh();
   }
 
@@ -140,7 +141,7 @@ class Viewer {
     this.question.textContent = state.reading.question;
     this.margin.textContent = `yes − no  ${signed(state.reading.margin)}`;
     this.questions.show(String(state.questionNumber), () => true);
-    this.tokens.show(state.token, state.mode !== "answered" || state.current.chosen.length === 1);
+    this.tokens.show(state.token, state.isOfTokens(state.mode) || (!state.extra && state.current.chosen.length === 1));
     this.maps.show();
     this.heads.show();
     this.keptNote.textContent = keptWords(state);

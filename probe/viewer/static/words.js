@@ -7,6 +7,7 @@ const percent = (share) => `${formatted(Math.round(share * 10000) / 100)}\u00a0%
 // A number as people read it: three digits, and an exponent only if it is very small.
 function formatted(value) {
   if (value === 0) return "0";
+  if (value < 0) return `−${formatted(-value)}`;
   if (value >= 100) return value.toFixed(0);
   if (value >= 0.0001) return String(Number(value.toPrecision(3)));
   return value.toExponential(1).replace("e-", " × 10^−").replace(/\^−(\d+)/, (_, digits) => superscript(`−${digits}`)).replace("1.0 ×", "1 ×");
@@ -28,6 +29,7 @@ function modeWords(state) {
     const through = chosen.length === tokens.length ? "all tokens" : chosen.map((i) => quoted(tokens[i].text)).join(", ");
     return `The map of the answer, read through ${through}. ${use}`;
   }
+  if (state.extra) return `The map ${quoted(state.extra.name)}, which came with the page. It is of no token, layer or head.`;
   if (state.mode === "relative") {
     const { generic, token: other } = state.counterpart;
     return `Attention of ${token} over that of ${quoted(generic.tokens[other].text)} in ${quoted(generic.question)}, the token at the same place from the end of the question.`;
@@ -54,7 +56,7 @@ const plural = (count, name) => `${count} ${name}${count === 1 ? "" : "s"}`;
 
 function cellWords(state, { row, column, value }, hovered) {
   const { times, sources } = state.scene.video;
-  const unit = { raw: "of its attention", relative: "times the generic prompt’s", answered: "" }[state.mode];
+  const unit = { raw: "of its attention", relative: "times the generic prompt’s" }[state.mode] || "";
   const where = `row ${row + 1}, column ${column + 1}`;
   const when = state.isPicture ? "the picture" : `frame ${state.frame + 1} (${times[state.frame].toFixed(2)} s, source frame ${sources[state.frame]})`;
   return `${hovered ? "Under the pointer" : "Strongest cell"} in ${when}: ${where}, ${formatted(value)} ${unit}`.trim();
