@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from measurement import Measurement, MeasurementConfig
 from PIL import Image
-from scipy import stats
 from tyro.conf import arg
 
 from probe.files import read_json, write_json
 from probe.metrics import bootstrap_interval, paired_difference, wilson_interval
+from probe.metrics.significance import paired_p_value, survive_holm
 from probe.pictures.style import choose_options, shorten_line
 
 HERE = Path(__file__).parent
@@ -210,34 +210,15 @@ def summarise_share(counted: Sequence[float]) -> dict[str, Any]:
 
 
 def compare_paired(over: Sequence[float], under: Sequence[float]) -> dict[str, Any]:
-    """Compute a paired difference with its interval, and how likely chance alone makes it.
-
-    The p value is that of the paired t test, two-sided: the bootstrap's would be no finer than one
-    over the number of its draws, too coarse for a correction over many tests.
-    """
+    """Compute a paired difference with its interval, and how likely chance alone makes it."""
     mean, *interval = paired_difference(over, under)
-    differences = np.subtract(over, under)
-    # A t test divides by the spread. Without any, differences are all 0, or all of them a finding.
-    constant = np.ptp(differences) == 0
-    found: Any = None if constant else stats.ttest_1samp(differences, 0)
-    p = float(mean == 0) if constant else float(found.pvalue)
-    return {"mean": mean, "interval": interval, "p": p}
+    return {"mean": mean, "interval": interval, "p": paired_p_value(over, under)}
 
 
 def apply_holm(tests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add to each test whether it survives Holm's correction (1979) over all tests of a page.
-
-    The smallest p value is compared with 5 % over the number of tests, the next with 5 % over one
-    test less, and so on to the first that is above; neither that nor any greater one survives. Then
-    the probability that chance alone makes any of the survivors is at most 5 %.
-    """
-    order = np.argsort([test["p"] for test in tests], kind="stable")
-    survivors: set[int] = set()
-    for rank, place in enumerate(order.tolist()):
-        if tests[place]["p"] > TESTING_LEVEL / (len(tests) - rank):
-            break
-        survivors.add(place)
-    return [{**test, "survives": place in survivors} for place, test in enumerate(tests)]
+    """Add to each test whether it survives Holm's correction over all tests of a page."""
+    survive = survive_holm([test["p"] for test in tests], TESTING_LEVEL)
+    return [{**test, "survives": kept} for test, kept in zip(tests, survive, strict=True)]
 
 
 def error_bars(summaries: Sequence[Summary]) -> tuple[np.ndarray, np.ndarray]:
