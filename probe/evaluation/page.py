@@ -1,28 +1,13 @@
-"""A page of tables, texts and pictures, as one HTML file that loads nothing, or as Markdown.
+"""Parts of a page of tables, texts, charts and pictures: plain values, for two writers.
 
-Everything that is put on a page is plain text; it is escaped here, and only here.
+`page_html` writes them as one HTML file that loads nothing, `page_markdown` as Markdown. Everything
+that is put on a page is plain text; the writers escape it.
 """
 
-import base64
-import html
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from probe.pictures.escapes import escape
-
-PAGE_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --quiet: #777; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.9em; }
-th, td { text-align: left; padding: 0.3em 0.8em 0.3em 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; }
-tr.quiet td { color: var(--quiet); }
-figure { margin: 1rem 0; } figcaption { font-size: 0.9em; }
-img { max-width: 100%; background: #fff; }
-"""
+from probe.evaluation.charts import Chart
 
 
 @dataclass(frozen=True)
@@ -30,6 +15,8 @@ class Heading:
     """The title of the parts that follow."""
 
     text: str
+    level: int = 2
+    """2 for a section, which the page lists at its top; 3 for a part of one."""
 
 
 @dataclass(frozen=True)
@@ -40,99 +27,119 @@ class Paragraph:
 
 
 @dataclass(frozen=True)
+class Column:
+    """The name of a table's column."""
+
+    name: str
+    note: str = ""
+    """The meaning of what is in it; shown when the mouse is over it, and in the legend."""
+
+    number: bool = True
+    """True if it holds numbers, which are aligned at the right."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure on a bar: its mean, its interval, and marks to compare it with."""
+
+    low: float
+    mean: float
+    high: float
+    chance: float | None = None
+    ceiling: float | None = None
+    least: float = 0.0
+    most: float = 100.0
+    """Ends of the bar."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table with more than a text."""
+
+    text: str
+    small: str = ""
+    """Text below the other, smaller."""
+
+    interval: Interval | None = None
+    strong: bool = False
+    """True to set the text bold."""
+
+
+@dataclass(frozen=True)
 class Row:
     """A row of a table."""
 
-    cells: tuple[str, ...]
+    cells: tuple[str | Cell, ...]
     quiet: bool = False
     """True to show it in grey, as published figures are: for comparison only."""
 
 
 @dataclass(frozen=True)
 class PageTable:
-    """Rows with the names of their columns."""
+    """Rows with the names of their columns; a name alone is one of a column of texts."""
 
-    columns: tuple[str, ...]
+    columns: tuple[str | Column, ...]
     rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
-class CaptionedPicture:
-    """A PNG file with a caption."""
+class Terms:
+    """A legend: names, each with its meaning, to which the columns of tables lead."""
 
-    png: bytes = field(repr=False)
+    entries: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Key:
+    """The meaning of marks and colours: the name of each sign, and what it shows."""
+
+    entries: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Charts next to each other, as far as there is room."""
+
+    charts: tuple[Chart, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a file."""
+
+    data: bytes = field(repr=False)
+    kind: str
+    """The type of the file, such as "webp"."""
+
     caption: str
 
 
-Part: TypeAlias = Heading | Paragraph | PageTable | CaptionedPicture
+@dataclass(frozen=True)
+class TimeSpan:
+    """A part of a video's time, in shares of its length."""
+
+    name: str
+    start: float
+    stop: float
 
 
-def write_html(title: str, parts: Sequence[Part]) -> str:
-    """Write the page as one HTML file that contains its pictures and loads nothing."""
-    body = "\n".join(map(_write_html_part, parts))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_escape_html(title)}</title><style>{PAGE_STYLE}</style></head>\n"
-        f"<body><h1>{_escape_html(title)}</h1>\n{body}\n</body></html>\n"
-    )
+@dataclass(frozen=True)
+class Case:
+    """One answer: its query, its figures, pictures of it and its time."""
+
+    title: str
+    facts: tuple[str, ...]
+    pictures: tuple[Picture, ...] = ()
+    spans: tuple[TimeSpan, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Sentences below the pictures, such as doubts."""
 
 
-def write_markdown(title: str, parts: Sequence[Part]) -> str:
-    """Write the page as Markdown, with the captions of its pictures only."""
-    return "\n\n".join([f"# {_escape_markdown(title)}", *map(_write_markdown_part, parts)]) + "\n"
+@dataclass(frozen=True)
+class Cases:
+    """Answers next to each other, as far as there is room."""
+
+    cases: tuple[Case, ...]
 
 
-def _write_html_part(part: Part) -> str:
-    match part:
-        case Heading(text):
-            return f"<h2>{_escape_html(text)}</h2>"
-        case Paragraph(text):
-            return f"<p>{_escape_html(text)}</p>"
-        case PageTable(columns, rows):
-            head = "".join(f"<th>{_escape_html(name)}</th>" for name in columns)
-            body = "\n".join(map(_write_html_row, rows))
-            return f'<div class="wide"><table><tr>{head}</tr>\n{body}</table></div>'
-        case CaptionedPicture(png, caption):
-            # Inside the page, so that it can be sent as one file.
-            data = base64.b64encode(png).decode()
-            text = _escape_html(caption)
-            return (
-                f'<figure><figcaption>{text}</figcaption><img alt="{text}" '
-                f'src="data:image/png;base64,{data}"></figure>'
-            )
-
-
-def _write_html_row(row: Row) -> str:
-    cells = "".join(f"<td>{_escape_html(cell)}</td>" for cell in row.cells)
-    return f'<tr class="quiet">{cells}</tr>' if row.quiet else f"<tr>{cells}</tr>"
-
-
-def _write_markdown_part(part: Part) -> str:
-    match part:
-        case Heading(text):
-            return f"## {_escape_markdown(text)}"
-        case Paragraph(text):
-            return _escape_markdown(text)
-        case PageTable(columns, rows):
-            head, *body = (
-                tuple(map(_escape_markdown, line))
-                for line in (columns, *(row.cells for row in rows))
-            )
-            lines = [head, ("---",) * len(columns), *body]
-            return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        case CaptionedPicture(_, caption):
-            return f"(picture in the HTML page) {_escape_markdown(caption)}"
-
-
-def _escape_html(text: str) -> str:
-    """Escape a text so that a browser shows it as it is, in the order in which it was written."""
-    return html.escape(escape(" ".join(text.split())))
-
-
-def _escape_markdown(text: str) -> str:
-    """Escape a text so that Markdown shows it as it is."""
-    # HTML first: Markdown passes tags on, so a query could bring a script into a rendered page.
-    marks = {mark: f"\\{mark}" for mark in "\\`*_[]|#"}
-    line = escape(" ".join(text.split()))
-    return html.escape(line, quote=False).translate(str.maketrans(marks))
+Part: TypeAlias = Heading | Paragraph | PageTable | Terms | Key | Charts | Cases

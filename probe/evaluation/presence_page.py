@@ -1,143 +1,156 @@
-"""The part of a report about presence: a table, and one picture of risk and reliability."""
+"""The part of a report about presence: a table, and curves of telling, risk and reliability."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from io import BytesIO
+from math import sqrt
 from typing import Any, TypeAlias
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+import numpy as np
 
-from probe.evaluation.page import CaptionedPicture, Heading, PageTable, Paragraph, Part, Row
-from probe.evaluation.presence import ALL_KINDS, format_percent
-from probe.pictures.style import (
-    QUIET_COLOUR,
-    TEXT_SIZE,
-    choose_options,
-    hide_upper_spines,
-    shorten_line,
+from probe.evaluation.charts import Chart, Dot, Line, name_series
+from probe.evaluation.figures_page import NO_FIGURE
+from probe.evaluation.page import (
+    Cell,
+    Charts,
+    Column,
+    Heading,
+    Interval,
+    Key,
+    PageTable,
+    Paragraph,
+    Part,
+    Row,
 )
+from probe.evaluation.presence import ALL_KINDS, PresenceMargins
+from probe.evaluation.reported_runs import ReportedRun
+from probe.evaluation.terms import PRESENCE_TERMS, make_columns
 
-NO_FIGURE = "-"
-"""Text of a cell for which there is no figure."""
+LARGEST_DOT, LEAST_DOT = 14.0, 2.0
+"""Radius of the dot of a bin that holds all queries, and of the smallest dot: a bin of a single
+query can still be seen. Units of a chart."""
 
-RUN_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
-"""Colours of runs, from the colour-blind safe palette of Okabe and Ito; used again from the start
-if there are more runs."""
-
-DOT_AREA = 260.0
-"""Area of the dot of a bin that holds all queries, in square points."""
-
-LEAST_DOT = 6.0
-"""Area of the smallest dot: a bin of a single query can still be seen."""
-
-LONGEST_NAME = 32
-"""Characters of a run's name in the legend."""
-
-PRESENCE_NOTE = (
-    "AUROC: how often a present thing gets a greater margin than an absent one, each absent query "
-    "being wrong in one way; 50 is chance. AURC: the mean risk if only the surest queries are "
-    "answered, over all shares of them; the risk is 1 - vIoU, and 1 for an absent thing, so it "
-    "cannot be less than the least possible. ECE and Brier: how far the probability of yes "
-    "(sigmoid of the margin) is from what came true, with present and absent queries as often as "
-    "they are in the run. A query that failed counts as the worst answer."
-)
+CURVE_POINTS = 200
+"""Points of a curve of telling at most: more than one in two units would not be seen."""
 
 Presence: TypeAlias = Mapping[str, Any]
 """Figures from `summarise_presence`."""
 
 
-def show_presence(runs: Sequence[tuple[str, Presence]]) -> Iterator[Part]:
-    """Show the figures of each run that was asked about absent things; nothing without any.
-
-    Args:
-        runs: The name of each run and its figures.
-    """
+def show_presence(runs: Sequence[ReportedRun]) -> Iterator[Part]:
+    """Show the figures of runs that were asked about absent things; nothing without any."""
     if not runs:
         return
-    kinds = tuple(dict.fromkeys(kind for _, presence in runs for kind in presence["absent"]))
+    found = [run.summary["presence"] for run in runs]
+    kinds = tuple(dict.fromkeys(kind for presence in found for kind in presence["absent"]))
     yield Heading("Is it there? Figures in percent, with 95 % intervals over clips")
-    yield Paragraph(PRESENCE_NOTE)
+    yield Paragraph(
+        "Each clip is asked about what is in it, and about things that are not, each wrong in one "
+        "way. A query that failed counts as the worst answer."
+    )
     yield PageTable(
         (
-            "run",
-            "present",
-            "absent",
-            "AUROC",
-            *kinds,
-            "AURC",
-            "least possible",
-            "model says yes to",
-            "ECE",
-            "Brier",
+            Column("run", number=False),
+            Column("queries", number=False),
+            *make_columns(PRESENCE_TERMS, "AUROC"),
+            *(Column(kind, f"AUROC against absent queries wrong in: {kind}") for kind in kinds),
+            *make_columns(PRESENCE_TERMS, "AURC", "least AURC", "says yes to", "ECE", "Brier"),
         ),
-        tuple(Row((name, *_format_run(presence, kinds))) for name, presence in runs),
+        tuple(Row((run.cell, *_make_cells(run.summary["presence"], kinds))) for run in runs),
     )
-    yield CaptionedPicture(
-        _draw_presence(runs),
-        "Left: risk of the surest answers; dashed: as many as there are present things. Right: how "
-        "often the thing is there, by the stated probability; a larger dot holds more queries",
-    )
+    yield Key(tuple((name_series(place), run.label) for place, run in enumerate(runs)))
+    yield Charts((_draw_telling(runs), _draw_risk(runs), _draw_reliability(runs)))
 
 
-def _format_run(presence: Presence, kinds: Sequence[str]) -> tuple[str, ...]:
+def _make_cells(presence: Presence, kinds: Sequence[str]) -> Iterator[Cell]:
     areas, curve, fit = (presence[part] for part in ("auroc", "risk_coverage", "calibration"))
-    yes = None if curve is None else curve["model_says_yes"]
-    return (
-        str(presence["present"]),
-        str(sum(presence["absent"].values())),
-        format_percent(areas[ALL_KINDS]).strip(),
-        *(format_percent(areas[kind]).strip() if kind in areas else NO_FIGURE for kind in kinds),
-        NO_FIGURE if curve is None else format_percent(curve["area"]).strip(),
-        NO_FIGURE if curve is None else f"{100 * curve['least_area']:.1f}",
-        NO_FIGURE if yes is None else f"{100 * yes['coverage']:.1f}, risk {100 * yes['risk']:.1f}",
-        NO_FIGURE if fit is None else format_percent(fit["error"]).strip(),
-        NO_FIGURE if fit is None else format_percent(fit["brier"]).strip(),
+    absent = sum(presence["absent"].values())
+    yield Cell(f"{presence['present']} present", f"{absent} absent")
+    yield _make_cell(areas[ALL_KINDS], chance=50.0)
+    yield from (_make_cell(areas.get(kind), chance=50.0) for kind in kinds)
+    yield from (Cell(NO_FIGURE),) * 3 if curve is None else _describe_risk(curve)
+    yield _make_cell(None if fit is None else fit["error"])
+    yield _make_cell(None if fit is None else fit["brier"])
+
+
+def _describe_risk(curve: Mapping[str, Any]) -> Iterator[Cell]:
+    least, yes = curve["least_area"], curve["model_says_yes"]
+    yield _make_cell(curve["area"])
+    yield Cell(f"{100 * least:.1f}")
+    if yes is None:
+        yield Cell(NO_FIGURE)
+    else:
+        yield Cell(f"{100 * yes['coverage']:.1f}", f"risk {100 * yes['risk']:.1f}")
+
+
+def _make_cell(figure: Mapping[str, float] | None, *, chance: float | None = None) -> Cell:
+    if figure is None:
+        return Cell(NO_FIGURE)
+    value, low, high = (100 * figure[name] for name in ("value", "low", "high"))
+    bar = Interval(low, value, high, chance=chance)
+    return Cell(f"{value:.1f}", f"[{low:.1f}, {high:.1f}]", bar)
+
+
+# Curves
+
+
+def _draw_telling(runs: Sequence[ReportedRun]) -> Chart:
+    """Draw for each run the share of present things that are told, by the share of false alarms."""
+    chance = Line(((0.0, 0.0), (1.0, 1.0)), name="chance")
+    lines = (
+        Line(_list_telling(run), place, f"{run.label}: present told, by absent taken for present")
+        for place, run in enumerate(runs)
     )
+    caption = "Telling what is there (ROC), for every limit of the margin; dashed: chance"
+    return Chart(caption, "absent, above the limit", "present, above the limit", (chance, *lines))
 
 
-def _draw_presence(runs: Sequence[tuple[str, Presence]]) -> bytes:
-    # Not through pyplot, which keeps every figure in memory until it is closed by hand.
-    figure = Figure(figsize=(7.2, 3.0), dpi=120)
-    figure.set_layout_engine("constrained")
-    risk_axes, reliability_axes = figure.subplots(1, 2)
-    for place, (_, presence) in enumerate(runs):
-        colour = RUN_COLOURS[place % len(RUN_COLOURS)]
-        _draw_risk(risk_axes, presence, colour, label=str(place))
-        if presence["calibration"] is not None:
-            _draw_reliability(reliability_axes, presence["calibration"]["bins"], colour)
-    _finish_axes(risk_axes, "share of queries answered, surest first", "mean risk")
-    _finish_axes(reliability_axes, "stated probability of yes", "share that is there")
-    reliability_axes.plot([0, 1], [0, 1], color=QUIET_COLOUR, lw=1, ls="--", zorder=0)
-    texts = risk_axes.legend(fontsize=TEXT_SIZE - 1, frameon=False).get_texts()
-    # Only now, since a label that begins with an underscore is left out of a legend.
-    for text, (name, _) in zip(texts, runs, strict=True):
-        line = shorten_line(name, LONGEST_NAME)
-        text.update({**choose_options(line), "text": line})
-    file = BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+def _list_telling(run: ReportedRun) -> tuple[tuple[float, float], ...]:
+    """List the shares of absent and of present queries above each limit, from the highest on."""
+    asked = PresenceMargins.collect(list(run.run.results.values()))
+    assert asked is not None, "runs without absent queries are not shown"
+    limits = np.unique(asked.margin)[::-1]
+    shares = [
+        [float((margins >= limit).mean()) for limit in limits]
+        for margins in (asked.margin[~asked.present], asked.margin[asked.present])
+    ]
+    points = [(0.0, 0.0), *zip(*shares, strict=True)]
+    places = np.linspace(0, len(points) - 1, min(len(points), CURVE_POINTS)).round().astype(int)
+    return tuple(points[place] for place in places)
 
 
-def _draw_risk(ax: Axes, presence: Presence, colour: str, label: str) -> None:
-    # Without a truth there is no risk; the run is still part of the legend, for its other curve.
-    curve = presence["risk_coverage"] or {"coverage": [], "risk": []}
-    ax.plot(curve["coverage"], curve["risk"], color=colour, lw=1.5, label=label)
-    share = presence["present"] / (presence["present"] + sum(presence["absent"].values()))
-    ax.axvline(share, color=QUIET_COLOUR, lw=1, ls="--", zorder=0)
+def _draw_risk(runs: Sequence[ReportedRun]) -> Chart:
+    """Draw for each run the mean risk of its surest answers, and the share of present things."""
+    marks: list[Line | Dot] = []
+    for place, run in enumerate(runs):
+        presence = run.summary["presence"]
+        # Without a truth there is no risk; the run is still part of the key, for other curves.
+        curve = presence["risk_coverage"] or {"coverage": [], "risk": []}
+        points = tuple(zip(curve["coverage"], curve["risk"], strict=True))
+        share = presence["present"] / (presence["present"] + sum(presence["absent"].values()))
+        marks.append(Line(((share, 0.0), (share, 1.0)), name="share of things that are there"))
+        marks.append(Line(points, place, f"{run.label}: risk of the surest answers"))
+    caption = "Risk of the surest answers; dashed: as many as there are present things"
+    return Chart(caption, "share answered, surest first", "mean risk", tuple(marks))
 
 
-def _draw_reliability(ax: Axes, bins: Sequence[Mapping[str, float]], colour: str) -> None:
+def _draw_reliability(runs: Sequence[ReportedRun]) -> Chart:
+    """Draw for each run how often the thing is there, by the stated probability."""
+    marks: list[Line | Dot] = [Line(((0.0, 0.0), (1.0, 1.0)), name="as often as stated")]
+    for place, run in enumerate(runs):
+        fit = run.summary["presence"]["calibration"]
+        if fit is not None:
+            marks += _mark_bins(fit["bins"], place, run.label)
+    caption = "How often the thing is there; a larger dot holds more queries; dashed: as stated"
+    return Chart(caption, "stated probability of yes", "share that is there", tuple(marks))
+
+
+def _mark_bins(
+    bins: Sequence[Mapping[str, float]], series: int, label: str
+) -> Iterator[Line | Dot]:
     filled = [one for one in bins if one["queries"]]
     queries = sum(one["queries"] for one in filled)
-    said, share = ([one[name] for one in filled] for name in ("probability", "share"))
-    sizes = [LEAST_DOT + DOT_AREA * one["queries"] / queries for one in filled]
-    ax.plot(said, share, color=colour, lw=1, alpha=0.6)
-    ax.scatter(said, share, s=sizes, color=colour, alpha=0.7, lw=0, clip_on=False)
-
-
-def _finish_axes(ax: Axes, across: str, up: str) -> None:
-    ax.set(xlim=(0, 1), ylim=(0, 1))
-    ax.set_xlabel(across, fontsize=TEXT_SIZE)
-    ax.set_ylabel(up, fontsize=TEXT_SIZE)
-    ax.tick_params(labelsize=TEXT_SIZE - 1)
-    hide_upper_spines(ax)
+    yield Line(tuple((one["probability"], one["share"]) for one in filled), series, label)
+    for one in filled:
+        # The area and not the radius grows with the number, as an eye compares areas.
+        radius = LEAST_DOT + (LARGEST_DOT - LEAST_DOT) * sqrt(one["queries"] / queries)
+        about = f"{label}: {one['queries']:.0f} queries, {100 * one['share']:.0f} % there"
+        yield Dot((one["probability"], one["share"]), series, about, radius)

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,10 +24,14 @@ from probe.evaluation import (
     read_run,
     write_report,
 )
-from probe.evaluation.page import CaptionedPicture
+from probe.evaluation.charts import Line
+from probe.evaluation.figures import FIGURES
+from probe.evaluation.page import Charts, Key
 from probe.evaluation.presence import LOGITS, format_presence, summarise_presence
 from probe.evaluation.presence_page import show_presence
-from probe.evaluation.runner import FIGURES, format_figures, summarise
+from probe.evaluation.reported_runs import ReportedRun
+from probe.evaluation.runner import format_figures, summarise
+from probe.evaluation.runs import StoredRun
 from probe.grounding.queries import as_question
 from probe.metrics import QueryScore, auroc, brier_score, risk_coverage, to_probability
 from probe.organism.absent import ABSENT_KINDS
@@ -321,29 +326,45 @@ def test_a_run_of_an_earlier_version_is_read_and_reported(whole, tmp_path):
 @pytest.mark.slow
 def test_a_report_shows_presence_of_the_runs_that_measured_it(whole, tmp_path):
     stripped = strip_presence(whole, tmp_path / "_old $x")
-    page, text = write_report([whole, stripped], tmp_path / "page.html")
-    html, markdown = page.read_text(), text.read_text()
-    assert html.count("Is it there?") == 1
+    _, text = write_report([whole, stripped], tmp_path / "page.html")
+    markdown = text.read_text()
+    assert markdown.count("Is it there?") == 1
     (header,) = [line for line in markdown.splitlines() if "| AUROC |" in line]
     assert all(kind in header for kind in ABSENT_KINDS)
     area = json.loads((whole / "summary.json").read_text())["presence"]["auroc"]["all"]["value"]
     (row,) = [
-        line for line in markdown.splitlines() if line.startswith(f"| run (ORACLE) | {LIMIT} | ")
+        line
+        for line in markdown.splitlines()
+        if line.startswith("| run (ORACLE) ") and f"| {LIMIT} present" in line
     ]
     assert f"{100 * area:.1f} " in row
 
 
-def test_a_report_draws_runs_of_any_name_and_any_scale():
-    """A name that begins with an underscore, or holds dollar signs, is in the legend too."""
+def report_on(results, name, scale, provenance):
+    config = {**provenance, "method": {**provenance["method"], "presence": scale}}
+    run = StoredRun(Path(name), config, {}, {one.id: one for one in results})
+    return ReportedRun(run, name, summarise(results, config))
+
+
+def test_a_report_draws_runs_of_any_name_and_any_scale(evaluator):
+    """Each has its line, in the colour that the key gives its name; the first curve is the ROC."""
     results = make_results(3)
-    runs = [
-        (name, found)
-        for name, scale in (("_odd $x^", LOGITS), ("its own", "own"), ("x" * 90, LOGITS))
-        if (found := summarise_presence(results, scale)) is not None
-    ]
+    named = [("_odd $x^", LOGITS), ("its own", "own"), ("x" * 90, LOGITS)]
+    runs = [report_on(results, *one, evaluator.provenance) for one in named]
     parts = list(show_presence(runs))
-    (picture,) = [part for part in parts if isinstance(part, CaptionedPicture)]
-    assert len(picture.png) > 5000
+    (key,) = [part for part in parts if isinstance(part, Key)]
+    assert [text for _, text in key.entries] == [f"{name} (ORACLE)" for name, _ in named]
+    (charts,) = [part for part in parts if isinstance(part, Charts)]
+    telling, risk, reliability = (
+        [mark for mark in chart.marks if isinstance(mark, Line) and mark.series is not None]
+        for chart in charts.charts
+    )
+    assert [len(lines) for lines in (telling, risk, reliability)] == [3, 3, 2]
+    absent, present = np.array(telling[0].points).T
+    found: Any = summarise_presence(results, LOGITS)
+    assert_equal_up_to_rounding(
+        np.array(np.trapezoid(present, absent)), np.array(found["auroc"]["all"]["value"])
+    )
     assert list(show_presence([])) == []
 
 

@@ -1,35 +1,32 @@
-"""An answer and the truth as one still picture: a strip of frames with both boxes and spans."""
+"""An answer and the truth as still pictures: frames with both boxes, and the time of both."""
 
 from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
 from probe.datasets.footage import Footage
 from probe.datasets.samples import Sample
 from probe.drawing.overlays import ANSWER_COLOUR, TRUTH_COLOUR, draw_outline
-from probe.drawing.time_bars import StripText, TimeBar
+from probe.evaluation.page import Picture, TimeSpan
 from probe.video import Span, Tube, Video
+from probe.video.previews import write_times
 
-STRIP_FRAMES = 6
-"""Frames in a strip."""
+SHOWN_FRAMES = 6
+"""Frames of an answer that are shown."""
 
-FRAME_HEIGHT = 170
+FRAME_HEIGHT = 200
 """Height of each frame, in pixels."""
 
-FRAME_GAP = 4
-"""Space between two frames, in pixels."""
-
-TEXT_HEIGHT = 14
-"""Height of text, in pixels."""
+PICTURE_QUALITY = 88
+"""Quality of WebP at which edges of boxes stay sharp; a frame takes a few kB."""
 
 NO_BOXES = Tube([], [])
 """The true boxes of a query that has none."""
 
 
-def draw_answer_strip(footage: Footage, answer: Tube, sample: Sample, title: str) -> bytes:
+def draw_answer(footage: Footage, answer: Tube, sample: Sample) -> tuple[Picture, ...]:
     """Draw frames from the time of the answer and the truth, with the boxes of both.
 
     Of a truth that is known in part, that part is drawn.
@@ -38,25 +35,35 @@ def draw_answer_strip(footage: Footage, answer: Tube, sample: Sample, title: str
         footage: The video, whose sampled frames are drawn.
         answer: The answered tube in source frames; its boxes are solid.
         sample: The query, settled on this video; its true boxes are dashed.
-        title: The text below, usually the query.
-
-    Returns:
-        The picture as a PNG file.
     """
     video = footage.video
     answer, truth = footage.from_source(answer), footage.from_source(sample.boxes or NO_BOXES)
-    time = sample.span and footage.span_from_source(sample.span)
-    spans = [span for span in (answer.span, truth.span, time) if span]
-    pictures = [_draw_frame(video, place, answer, truth) for place in _choose_places(video, spans)]
-    gap = np.full((FRAME_HEIGHT, FRAME_GAP, 3), 255, dtype=np.uint8)
-    row = np.concatenate([part for one in pictures for part in (one, gap)][:-1], axis=1)
-    bars = [("answer", answer.span, ANSWER_COLOUR)]
-    bars += [("truth", time, TRUTH_COLOUR)] if time else []
-    text = StripText(title)
-    below = TimeBar.of(video, bars, width=row.shape[1], unit=TEXT_HEIGHT, text=text).background
-    file = BytesIO()
-    Image.fromarray(np.concatenate([row, np.asarray(below)])).save(file, format="PNG")
-    return file.getvalue()
+    spans = [answer.span, truth.span, _find_true_time(footage, sample)]
+    places = _choose_places(video, [span for span in spans if span])
+    times = write_times(np.array([video.time_at(video.indices[place]) for place in places]))
+    return tuple(
+        Picture(_draw_frame(video, place, answer, truth), "webp", time)
+        for place, time in zip(places, times, strict=True)
+    )
+
+
+def list_spans(footage: Footage, answer: Tube, sample: Sample) -> tuple[TimeSpan, ...]:
+    """List the time of the answer and, if it is known, the true one, as shares of the video."""
+    found = {
+        "answer": footage.from_source(answer).span,
+        "truth": _find_true_time(footage, sample),
+    }
+    video = footage.video
+    duration = video.time_at(video.source_length)
+    return tuple(
+        TimeSpan(name, video.time_at(span.start) / duration, video.time_at(span.stop) / duration)
+        for name, span in found.items()
+        if span
+    )
+
+
+def _find_true_time(footage: Footage, sample: Sample) -> Span | None:
+    return None if sample.span is None else footage.span_from_source(sample.span)
 
 
 def _choose_places(video: Video, spans: Sequence[Span]) -> list[int]:
@@ -64,15 +71,13 @@ def _choose_places(video: Video, spans: Sequence[Span]) -> list[int]:
     hull = Span(min(span.start for span in spans), max(span.stop for span in spans))
     within = [place for place, index in enumerate(video.indices) if index in hull]
     # A short tube may contain hardly any sampled frame: then the whole video is shown.
-    shown = within if len(within) >= STRIP_FRAMES // 2 else list(range(len(video)))
-    count = min(STRIP_FRAMES, len(shown))
+    shown = within if len(within) >= SHOWN_FRAMES // 2 else list(range(len(video)))
+    count = min(SHOWN_FRAMES, len(shown))
     return [shown[int(place)] for place in np.linspace(0, len(shown) - 1, count).round()]
 
 
-def _draw_frame(
-    video: Video, place: int, answer: Tube, truth: Tube
-) -> UInt8[np.ndarray, "height width 3"]:
-    """Draw one frame at its height in the strip, with the boxes that both tubes have in it."""
+def _draw_frame(video: Video, place: int, answer: Tube, truth: Tube) -> bytes:
+    """Draw one frame with the boxes that both tubes have in it, as a WebP file."""
     scale = FRAME_HEIGHT / video.size[0]
     width = max(1, round(video.size[1] * scale))
     size = (width, FRAME_HEIGHT)
@@ -82,4 +87,6 @@ def _draw_frame(
         if (box := tube.box_at(video.indices[place])) is not None:
             x1, y1, x2, y2 = (box * scale).tolist()
             draw_outline(image, (x1, y1, x2, y2), colour, dashed=dashed)
-    return np.asarray(image)
+    file = BytesIO()
+    image.save(file, "WEBP", quality=PICTURE_QUALITY)
+    return file.getvalue()
