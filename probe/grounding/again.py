@@ -67,7 +67,7 @@ class FirstReading:
     """The rule that chose the span."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False)
 class SecondReading:
     """The span and the track after a second reading, and what they were chosen from."""
 
