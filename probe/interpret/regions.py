@@ -116,9 +116,13 @@ def _weigh_by_frame(view: View, given: Mapping[Any, Any]) -> CellWeights:
                 f"the region in frame {frame} is {describe_given(given[frame])}; give a box in "
                 f"every frame, or a point or points in every frame"
             )
+        # Half-way between two, the earlier one, in whichever order they are shown.
         nearest = min(
             range(len(cells.frames)),
-            key=lambda index: min(abs(source - frame) for source in cells.frames[index]),
+            key=lambda index, frame=frame: (
+                min(abs(source - frame) for source in cells.frames[index]),
+                cells.frames[index],
+            ),
         )
         weights[nearest] = torch.maximum(weights[nearest], _weigh_points(cells, points))
     return weights
