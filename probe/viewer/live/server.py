@@ -43,7 +43,7 @@ forgotten."""
 TOKEN_BYTES = 24
 """Bytes of chance in the address; nobody guesses them."""
 
-PATIENCE = 3
+PATIENCE = 3.0
 """Seconds that a stopped server waits for the pass under way, which cannot be interrupted."""
 
 HEADERS = {

@@ -9,7 +9,7 @@ class AskBar {
       class: "gp-ask",
       on: { submit: (event) => { event.preventDefault(); ask(this.input.value); } },
     }, make("label", { for: id, text: "Ask" }), this.input, this.button);
-    this.said = make("p", { class: "gp-said" });
+    this.said = make("p", { class: "gp-reply" });
     this.status = make("p", { class: "gp-status", role: "status" });
     this.problem = make("p", { class: "gp-problem", role: "alert" });
     this.element = make("div", { class: "gp-askbar" }, this.form, this.said, this.status, this.problem);

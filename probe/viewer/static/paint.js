@@ -10,7 +10,7 @@ class Paint {
     this.on = false;
     const { stage } = viewer;
     stage.overlays.push((context) => this.draw(context));
-    // In the capture phase, so that a stroke is no click for what else listens to the picture.
+    // In the capture phase, so that a stroke is not a click for what else listens to the picture.
     for (const kind of ["pointerdown", "pointermove", "pointerup", "click"]) {
       stage.picture.addEventListener(kind, (event) => this.hear(event), true);
     }
@@ -44,7 +44,7 @@ class Paint {
   hear(event) {
     if (!this.on) return;
     const { stage } = this.viewer;
-    event.stopPropagation();
+    event.stopImmediatePropagation();
     if (event.type === "click") return;
     const cell = stage.cellAt(event.offsetX / stage.zoom, event.offsetY / stage.zoom);
     if (event.type === "pointerdown") {
