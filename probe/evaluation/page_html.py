@@ -24,6 +24,9 @@ from probe.evaluation.page import (
 )
 from probe.evaluation.page_style import PAGE_STYLE
 
+FEW_COLUMNS = 5
+"""Columns of a table that still fit next to each other on a tablet."""
+
 
 def write_html(title: str, parts: Sequence[Part]) -> str:
     """Write the page as one HTML file that contains its pictures and loads nothing."""
@@ -86,9 +89,10 @@ def _write_table(table: PageTable, terms: set[str]) -> str:
     columns = [Column(one, number=False) if isinstance(one, str) else one for one in table.columns]
     head = "".join(_write_head(column, terms) for column in columns)
     body = "\n".join(_write_row(row, columns) for row in table.rows)
+    size = "few" if len(columns) <= FEW_COLUMNS else "many"
     return (
-        f'<div class="wide"><table role="table"><thead role="rowgroup"><tr role="row">{head}</tr>'
-        f'</thead>\n<tbody role="rowgroup">{body}</tbody></table></div>'
+        f'<div class="wide {size}"><table role="table"><thead role="rowgroup">'
+        f'<tr role="row">{head}</tr></thead>\n<tbody role="rowgroup">{body}</tbody></table></div>'
     )
 
 

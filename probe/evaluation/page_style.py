@@ -4,6 +4,33 @@ Colours are those of the interactive page. Series have colours of Okabe and Ito'
 on a dark page, where the palette's darkest ones would hardly be seen.
 """
 
+MOST_WIDTH: dict[str, int] = {"many": 940, "few": 560}
+"""Pixels of a page up to which tables of many and of few columns show each row as a block."""
+
+STACKED = """
+@media (max-width: @WIDTH@px) {
+  .@KIND@ { border: 0; background: none; overflow: visible; }
+  .@KIND@ table, .@KIND@ tbody { display: block; } .@KIND@ thead { display: none; }
+  .@KIND@ tr { display: grid; grid-template-columns: repeat(auto-fit, minmax(104px, 1fr));
+    gap: 8px 14px; margin: 0 0 10px; padding: 10px 12px; border: 1px solid var(--line);
+    border-radius: 10px; background: var(--surface); }
+  .@KIND@ td { display: block; padding: 0; border: 0; }
+  .@KIND@ td:first-child, .@KIND@ td:not(.number) { grid-column: 1 / -1; }
+  .@KIND@ td:not(:first-child)::before { content: attr(data-name); font-size: 12px;
+    color: var(--muted); white-space: normal; }
+  .@KIND@ td.number::before { display: block; }
+  .@KIND@ td:not(.number):not(:first-child) { display: flex; flex-wrap: wrap; gap: 0 8px;
+    align-items: baseline; }
+  .@KIND@ td:empty { display: none; }
+}
+"""
+"""Rules of one kind of table on a narrow page."""
+
+
+def _stack(kind: str, width: int) -> str:
+    return STACKED.replace("@KIND@", kind).replace("@WIDTH@", str(width))
+
+
 PAGE_STYLE = """
 :root {
   color-scheme: light;
@@ -116,24 +143,9 @@ h4 { margin: 0 0 2px; font-size: 14px; font-weight: 650; }
 .time .truth { border: 2px dashed var(--ink); border-radius: 2px; }
 article p { margin: 6px 0 0; color: var(--mark); font-size: 12.5px; }
 
-@media (max-width: 940px) {
-  .wide { border: 0; background: none; overflow: visible; }
-  table, tbody { display: block; } thead { display: none; }
-  tr { display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 8px 14px;
-    margin: 0 0 10px; padding: 10px 12px; border: 1px solid var(--line); border-radius: 10px;
-    background: var(--surface); }
-  td, td:first-child { display: block; padding: 0; border: 0; text-align: left; }
-  td:first-child, td:not(.number):not(:first-child) { grid-column: 1 / -1; }
-  td:not(:first-child)::before { content: attr(data-name); font-size: 12px; color: var(--muted);
-    white-space: normal; }
-  td.number::before { display: block; }
-  td:not(.number):not(:first-child) { display: flex; flex-wrap: wrap; gap: 0 8px;
-    align-items: baseline; }
-  td:empty { display: none; }
-}
 @media (max-width: 560px) {
   main { padding: 10px 12px 32px; }
   h2 { font-size: 16px; }
 }
 @media print { .wide, article, .charts figure { break-inside: avoid; } }
-"""
+""" + "".join(_stack(kind, width) for kind, width in MOST_WIDTH.items())
