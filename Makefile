@@ -47,6 +47,7 @@ bench: $(READY)
 
 figures: $(READY)
 	$(BIN)/python analyses/all.py $(if $(MEASURE),--measure)
+	$(BIN)/python docs/write_gallery.py
 
 lint: $(READY) lint-js
 	$(BIN)/ruff check .

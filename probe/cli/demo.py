@@ -35,7 +35,7 @@ class Demo:
     """Ground a query in a clip of moving shapes with the shipped model; show the truth, too."""
 
     out: Annotated[Path, arg(metavar="DIR")] = Path("probe-demo")
-    """Folder for clip.mp4, answer.json, answer.mp4 and answer.png."""
+    """Folder for clip.mp4, answer.json, answer.mp4, answer.png and truth.json."""
 
     clip: Annotated[int, arg(metavar="SEED")] = DEMO_CLIP
     """Seed of the clip; every number is another clip. The usual one has the median overlap of the
@@ -52,6 +52,7 @@ class Demo:
 
     def run(self) -> None:
         """Make the clip, answer the query, and print answer and truth."""
+        from probe.candidates.tracks import save_tracks
         from probe.organism.world import make_clip
 
         check_writable(self.out)
@@ -67,6 +68,7 @@ class Demo:
             words = f"overlap with the truth: {describe_overlap(overlap)}"
             source = self.out / "clip.mp4"
             write_files(answer, folder, source=source, truth=truth, agreement=words)
+            save_tracks([truth], answer.video, folder / "truth.json")
         print_answer(answer, self.out)
         print_truth(answer, truth.span.start, truth.span.stop)
         show(f"overlap {describe_overlap(overlap)} (tIoU, gt_vIoU, vIoU)")

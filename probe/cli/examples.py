@@ -15,7 +15,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "evaluate": "probe evaluate shapes-val --method causal --limit 10",
         "report": "probe report probe-run",
         "convert": "probe convert probe-demo/answer.json --from answer --out clips.jsonl",
-        "view": "probe view probe-demo",
+        "view": "probe view probe-demo --truth probe-demo/truth.json",
         "check-model": "probe check-model organism",
         "train-organism": "probe train-organism --quick --out quick-run",
     }

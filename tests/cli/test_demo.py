@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from probe.cli.demo import DEMO_CLIP, DEMO_PRESET, scale_truth
 from probe.cli.examples import EXAMPLES
@@ -59,7 +60,7 @@ def test_terminal_files_and_pictures_tell_one_story(command, tmp_path, monkeypat
     code, out, err = command("demo", "--out", tmp_path / "demo")
     assert code == 0, err
     names = sorted(path.name for path in (tmp_path / "demo").iterdir())
-    assert names == ["answer.json", "answer.mp4", "answer.png", "clip.mp4"]
+    assert names == ["answer.json", "answer.mp4", "answer.png", "clip.mp4", "truth.json"]
     answer = json.loads((tmp_path / "demo/answer.json").read_text(encoding="utf-8"))
     loaded = Answer.load(tmp_path / "demo/answer.json")
     truth = scale_truth(make_clip(DEMO_CLIP).things[0], loaded.video)
@@ -72,6 +73,13 @@ def test_terminal_files_and_pictures_tell_one_story(command, tmp_path, monkeypat
     assert told is not None
     assert float(told[1]) == pytest.approx(viou, abs=0.006)
     assert COMMITTED["viou"][str(DEMO_CLIP)] == pytest.approx(viou, abs=0.01)
+    # The committed picture of the README keeps what was printed when it was drawn.
+    with Image.open(ROOT / "docs/pictures/demo.webp") as picture:
+        then = picture.getexif()[runpy.run_path(str(ROOT / "docs/write_pictures.py"))["TOLD"]]
+    assert f"query   {answer['query']}\n" in then
+    drawn_then = re.search(r"overlap time \S+, box \S+, both (\S+) ", then)
+    assert drawn_then is not None
+    assert float(drawn_then[1]) == pytest.approx(viou, abs=0.016)
     assert [f"both {told[1]}" in words["agreement"] for words in drawn] == [True, True]
     assert all((words["truth"].boxes == truth.boxes).all() for words in drawn)
     # The chosen track is the one that the model's own answer depends on, or the demo says another.

@@ -9,11 +9,14 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from shown import drawn
 from staged import staged_reading, staged_video
+from tolerances import assert_equal_up_to_rounding
 
 from probe.drawing.figures import compare_maps, draw_frames, draw_token_figure
 from probe.drawing.headings import QUERY_SIZE
+from probe.drawing.keys import KEY_HEIGHT, draw_key
 from probe.grounder import ground
 from probe.grounding.presets import PLAIN
+from probe.pictures.heat import colour_heat
 from probe.video import Tube
 from probe.video.previews import FRAME_GAP
 
@@ -96,6 +99,34 @@ def test_tracks_are_outlined_while_they_last(video):
     # Lines are drawn twice, one wider below, and the answer is also among the candidates.
     assert [sorted(set(tiles)) for tiles in outlined] == [[0, 1, 2], [3, 4, 5]]
     assert [len(tiles) for tiles in outlined] == [12, 6]
+
+
+def test_the_truth_has_dashes_in_its_own_frames_and_the_answer_none(video):
+    tube = Tube(np.array([0, 55]), np.array([[10.0, 10, 40, 40]] * 2))
+    truth = Tube(np.array([5, 25]), np.array([[50.0, 50, 80, 80]] * 2))
+    ax = Figure().subplots()
+    draw_frames(ax, video, None, tube, truth=truth)
+    tiles = {False: set(), True: set()}
+    for patch in ax.patches:
+        tile, x1 = divmod(patch.get_x(), 160 * (1 + FRAME_GAP))
+        dashed = patch.get_linestyle() not in ("-", "solid")
+        tiles[dashed].add((int(tile), round(x1)))
+    assert tiles == {
+        False: {(tile, 10) for tile in range(6)},
+        True: {(tile, 50) for tile in (0, 1, 2)},
+    }
+
+
+def test_a_key_names_the_lines_and_shows_the_colours_of_heat_from_left_to_right():
+    figure = Figure((8, KEY_HEIGHT))
+    draw_key(figure.subfigures(1, 1), [("answer", "blue", False), ("truth", "white", True)])
+    written = {text.get_text() for text in texts(figure)}
+    assert {"answer", "truth", "strongest"} <= written
+    (bar,) = (image for ax in figure.axes for image in ax.images)
+    ground = 0.5
+    heat = colour_heat(np.linspace(0, 1, bar.get_array().shape[1]))
+    mixed = (1 - heat[:, 3:]) * ground + heat[:, 3:] * heat[:, :3]
+    assert_equal_up_to_rounding(np.asarray(bar.get_array())[0], mixed)
 
 
 def test_of_a_long_video_ten_frames_are_drawn_first_and_last_included():

@@ -133,6 +133,15 @@ def test_the_truth_is_drawn_where_the_answer_is_not(tmp_path, video):
     assert changed[15, 34 * SCALE :].max() < 20
 
 
+def test_where_both_agree_the_answer_is_seen_between_the_dashes_of_the_truth(tmp_path, video):
+    overlay(tmp_path / "out.mp4", video, None, still_tube(), None, truth=still_tube())
+    above = frames_of(tmp_path / "out.mp4")[5, 10 * SCALE - 2, 20 * SCALE : 40 * SCALE].astype(int)
+    white = above.min(-1) > 200
+    blue = above[:, 2] - above[:, 0] > 60
+    assert white.sum() > 20
+    assert blue.sum() > 20
+
+
 def test_the_head_runs_along_the_bar(tmp_path, video):
     overlay(tmp_path / "out.mp4", video, None, None, None)
     strip = frames_of(tmp_path / "out.mp4")[:, SIDE * SCALE :].astype(int)
