@@ -1,12 +1,11 @@
 """Readings: what a model did with a question: where its tokens attend, and what it would answer."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,9 +14,11 @@ from probe.engine.attention import Heatmap
 from probe.engine.content import as_xarray, same_content
 from probe.engine.grids import Cells, VisualGrid
 from probe.engine.prompts import AnswerIds, Prompt
+from probe.engine.provenance import Provenance
 from probe.files import FileFormat, read_tensors, write_tensors
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 READING_FORMAT = FileFormat("grounding-probe/reading", 1, "a reading", "Reading.save")
@@ -167,7 +168,7 @@ class AttentionMaps:
         """Return the attention as an array."""
         return self.attention.detach().float().cpu().numpy()
 
-    def to_frame(self, layers: int | Sequence[int] | None = None) -> pd.DataFrame:
+    def to_frame(self, layers: int | Sequence[int] | None = None) -> "pd.DataFrame":
         """Return one row a token, in order, with where its map peaks.
 
         Columns: `index`, `token`, `kind`, `activation` (the strongest attention to any one cell,
@@ -191,6 +192,8 @@ class AttentionMaps:
                     "column": column,
                 }
             )
+        import pandas as pd  # here, as in AttentionMaps.to_frame
+
         return pd.DataFrame(rows)
 
     def to_xarray(self) -> Any:
@@ -287,6 +290,10 @@ class Reading(AttentionMaps):
     """The logits from which each token of the answer is chosen, where an answer was read, too; the
     first of them are `logits`."""
 
+    provenance: Provenance | None = field(default=None, compare=False)
+    """The model, the video, what was changed, and versions of libraries; None in files of earlier
+    versions. Readings are equal if their numbers are, wherever they come from."""
+
     @property
     def answer_log_probabilities(self) -> Float[Tensor, " answer"]:
         """The natural logarithm of the probability of each token of the answer.
@@ -319,6 +326,7 @@ class Reading(AttentionMaps):
             "cells": self.grid.cells.to_dict(),
             "yes": self.answers.yes,
             "no": self.answers.no,
+            "provenance": None if self.provenance is None else self.provenance.to_dict(),
         }
         write_tensors(path, tensors, about)
 
@@ -333,6 +341,7 @@ class Reading(AttentionMaps):
         with READING_FORMAT.reading(path):
             record = READING_FORMAT.check(path, about)
             cells = Cells.from_dict(record["cells"])
+            traced = record.get("provenance")  # earlier versions wrote none
             return cls(
                 prompt=Prompt.from_dict(record["prompt"]),
                 attention=tensors["attention"],
@@ -343,6 +352,7 @@ class Reading(AttentionMaps):
                 logits=tensors["logits"],
                 answers=AnswerIds(tuple(record["yes"]), tuple(record["no"])),
                 answer_logits=tensors.get("answer_logits"),
+                provenance=None if traced is None else Provenance.from_dict(traced),
             )
 
     @property

@@ -22,6 +22,7 @@ from probe.engine.latent_prompts import LatentPrompt, sum_latents
 from probe.engine.prefix import Prefix
 from probe.engine.prefix_cache import PrefixCache
 from probe.engine.prompts import Kind, PromptWriter
+from probe.engine.provenance import describe_edit, trace_provenance
 from probe.engine.reader import Answers, Reader, divide_questions, lowest_layer
 from probe.engine.readings import AttentionMaps, Reading
 from probe.engine.requests import (
@@ -201,10 +202,26 @@ class View:
                 that does not exist.
         """
         choices = (layers, heads, kinds)
-        return [
+        readings = [
             reading
             for some, own, said in divide_questions(questions, interventions_per_question, answer)
             for reading in self.reader.read(self.reader.request(some, *choices, own, said))
+        ]
+        return self._trace(readings, interventions_per_question)
+
+    def _trace(
+        self, readings: Sequence[Reading], per_question: Interventions | None = None
+    ) -> list[Reading]:
+        """Write down with each reading what it follows from."""
+        done = (*self.latents, *self.interventions)
+        traced = trace_provenance(self.model, self.checkpoint, self.video, done)
+        if per_question is None:
+            return [replace(reading, provenance=traced) for reading in readings]
+        # No longer than the readings: the reader has checked that there is one for each question.
+        also = (tuple(map(describe_edit, own)) for own in per_question)
+        return [
+            replace(reading, provenance=replace(traced, edits=(*traced.edits, *own)))
+            for reading, own in zip(readings, also, strict=True)
         ]
 
     def attention(
@@ -254,7 +271,7 @@ class View:
         request = self.reader.request(questions, list(layers) or None, answers=answer)
         request = request if layers else request.without_attention()
         rows, logits = self.reader.rows_and_logits(request, checkpointing)
-        return request.readings(rows, logits, self.checkpoint.answers)
+        return self._trace(request.readings(rows, logits, self.checkpoint.answers))
 
     def answer_logits(
         self,

@@ -14,9 +14,9 @@ import torch
 
 from probe.datasets import is_own
 from probe.engine.model_files import choose_device
+from probe.engine.provenance import library_versions
 from probe.evaluation.config import EvaluationConfig
 from probe.files import write_text
-from probe.grounding.answers import library_versions
 from probe.strict_json import parse_json
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from probe.engine.provenance import library_versions
 from probe.files import FileFormat, read_json, write_json
-from probe.grounding.answers import describe_video, library_versions
 from probe.grounding.doubts import Evidence, list_doubts
 from probe.grounding.queries import Queries
 from probe.pictures.escapes import escape
+from probe.video.descriptions import describe_video
 
 ABSENCE_FORMAT = FileFormat("grounding-probe/absence", 1, "an absence", "Absence.save")
 

@@ -3,10 +3,8 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from probe.drawing.figures import save_figure
 from probe.drawing.overlays import overlay
+from probe.engine.provenance import library_versions
 from probe.files import FileFormat, read_json, write_json
 from probe.grounding.again import SecondReading
 from probe.grounding.answer_figure import draw_answer
@@ -29,23 +28,13 @@ from probe.pictures.escapes import escape
 from probe.pictures.fonts import note_missing_once
 from probe.pictures.found import Found, draw_found
 from probe.pictures.html import plot_as_html
-from probe.video import Span, Tube, Video, read_video, sample_part
-from probe.video.decoding import read_timetable
-
-LIBRARIES = ("grounding-probe", "torch", "transformers", "nnsight", "numpy", "scipy", "av")
-"""Packages whose versions are written down with every result."""
+from probe.video import Span, Tube, Video
+from probe.video.descriptions import describe_video, find_video
 
 OVERLAYS = ("answer.mp4", "overlay.png")
 """Usual names of the overlay of a video, and of a picture."""
 
 ANSWER_FORMAT = FileFormat("grounding-probe/answer", 2, "an answer", "Answer.save")
-
-
-@cache
-def library_versions() -> Mapping[str, str]:
-    """Return the installed versions of the packages that results depend on."""
-    # Looked up once: it takes 7 ms, a tenth of a whole answer of the shipped model.
-    return MappingProxyType({name: version(name) for name in LIBRARIES})
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +190,7 @@ class Answer:
         with ANSWER_FORMAT.reading(path):
             about = record["video"]
             if video is None:
-                video = _find_video(path, about)
+                video = find_video(path, about)
             if list(video.indices) != about["sampled_frames"]:
                 raise ValueError(f"{path}: answers another video, or other frames of this one")
             candidates = tuple(Tube.from_dict(one) for one in record["candidates"])
@@ -333,20 +322,6 @@ def refine_answer(answer: Answer, again: SecondReading, seconds: Mapping[str, fl
     )
 
 
-def describe_video(video: Video) -> dict[str, Any]:
-    """Describe a video in plain values: its file, and which frames of it were seen."""
-    height, width = video.size
-    part = video.part
-    return {
-        "path": None if video.path is None else str(video.path),
-        "part": None if part is None else [part.start, part.stop],
-        "size": [height, width],
-        "frames": video.source_length,
-        "fps": round(video.fps, 4),
-        "sampled_frames": list(video.indices),
-    }
-
-
 def _exact(track: Tube) -> dict[str, Any]:
     """Convert a track to plain values without rounding, so that it is the same when loaded."""
     boxes = track.boxes.astype(np.float64)
@@ -364,17 +339,3 @@ def _read_span(record: Mapping[str, Any]) -> Span:
 
 def _read_score(score: float | None) -> float:
     return -math.inf if score is None else float(score)
-
-
-def _find_video(path: str | Path, about: Mapping[str, Any]) -> Video:
-    """Read the video of an answer again; its path may count from where the answer is."""
-    if about["path"] is None:
-        raise ValueError(f"{path}: does not say where its video is; give Answer.load the video")
-    named, folder = Path(about["path"]), Path(path).parent
-    # Where it was; from the answer's folder; and in that folder, if both were moved together.
-    places = (named, folder / named, folder / named.name)
-    found = next((place for place in places if place.exists()), places[0])
-    count, part = len(about["sampled_frames"]), about.get("part")
-    if part is None:
-        return read_video(found, count)
-    return sample_part(found, read_timetable(found), range(*part), count)
