@@ -251,13 +251,18 @@ def _blend_tiles(
     """Lay chosen frames of a map over the pictures that they were read from."""
     times, tiles = write_times(video.times), []
     for place in shown:
-        picture = _find_picture(video, sources[place])
+        picture = find_picture(video, sources[place])
         seen = dim_outside(video.frames[picture], region)
         tiles.append(Tile(blend(seen, heat[place], region), times[picture]))
     return tiles
 
 
-def _find_picture(video: Video, sources: Sequence[int]) -> int:
+def find_picture(video: Video, sources: Sequence[int]) -> int:
+    """Find the sampled frame of a video that is one of these source frames.
+
+    Raises:
+        ValueError: if there is none.
+    """
     for source in sources:
         if source in video.indices:
             return video.indices.index(source)

@@ -79,7 +79,7 @@ def draw_token_bars(  # noqa: PLR0913  the columns of a table of tokens, and wha
     ax.set_xlim(-BARS_MARGIN, len(texts) - 1 + BARS_MARGIN)
     for token in chosen:
         bars[token].set(color=HIGHLIGHT_COLOUR)
-    named = _choose_named(ax, activation, chosen)
+    named = choose_named(ax, activation, chosen)
     labels = [shorten_line(texts[token], LONGEST_LABEL) for token in named]
     options = choose_options("".join(labels))
     ax.set_xticks(named, labels, rotation=60, ha="right", rotation_mode="anchor", **options)
@@ -103,7 +103,7 @@ def _explain_colours(kinds: Sequence[str], chosen: Sequence[int]) -> str:
     return ", ".join(parts)
 
 
-def _choose_named(
+def choose_named(
     ax: Axes, activation: Float[np.ndarray, " token"], chosen: Sequence[int]
 ) -> list[int]:
     """Choose tokens whose labels do not overlap: the chosen first, then the strongest."""
