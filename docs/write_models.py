@@ -29,11 +29,12 @@ from transformers.models.auto.modeling_auto import (  # noqa: E402
 from transformers.models.auto.video_processing_auto import (  # noqa: E402
     VIDEO_PROCESSOR_MAPPING_NAMES as VIDEO_PROCESSORS,
 )
-from zoo import save_tiny  # noqa: E402
+from zoo import moving, save_tiny  # noqa: E402
 
 from probe.engine.conformance import check_model, mosaic  # noqa: E402
 from probe.engine.families import FAMILIES, PICTURES, Family, family_of  # noqa: E402
 from probe.engine.layer_plan import LayerPlan  # noqa: E402
+from probe.engine.tower import read_tower  # noqa: E402
 
 OPENING = f"""# Models
 
@@ -46,14 +47,19 @@ NAME` repeats them on a checkpoint of yours.
 - `rows`: the most by which attention, which is at most 1, differs from that of a plain pass.
 - `logits`: the most by which those of an answer do, as a share of their spread.
 - Layers that do not attend have no maps; the others keep their numbers.
+- `tower`: which of the layers of the vision tower that attend, up to the one that the decoder is
+  given, are read by `probe.tower_attention` and traced through by `probe.tower_rollout`. Tests
+  compare their rows with those of each class's own eager attention.
 - Models that think before they answer are asked not to (`enable_thinking` is false in the chat
   template), since a yes or a no cannot be read where a thought begins. A template that leaves a
   thought open all the same is refused.
 
 This page is written by `python docs/write_models.py`."""
 
+TILED = "how visual tokens tile what is shown"
+
 HEADS = {
-    "read": ("type", "class", "how visual tokens tile what is shown", "layers", "rows", "logits"),
+    "read": ("type", "class", TILED, "layers", "tower", "rows", "logits"),
     "refused": ("type", "class", "reason"),
 }
 
@@ -71,6 +77,7 @@ class Row:
 
     cells: str = ""
     layers: str = ""
+    tower: str = ""
     rows: float = 0.0
     logits: float = 0.0
     refused: str = ""
@@ -83,7 +90,8 @@ class Row:
             cells += [self.refused]
         else:
             # A power of ten above: the digits before it differ from CPU to CPU.
-            cells += [self.cells, self.layers, *map(round_up, (self.rows, self.logits))]
+            cells += [self.cells, self.layers, self.tower]
+            cells += map(round_up, (self.rows, self.logits))
         return f"| {' | '.join(cells)} |"
 
 
@@ -116,6 +124,19 @@ def describe_layers(plan: LayerPlan) -> str:
     return words
 
 
+def describe_tower(model: probe.VideoLM, video: probe.Video) -> str:
+    """Say in words which layers of the vision tower are read, or why none is."""
+    view = model.watch(video)
+    try:
+        tower = read_tower(view)
+    except ValueError as reason:
+        return f"none: {str(reason).partition(': ')[2]}"
+    words = "those above the merging of patches" if tower.below else "all"
+    frames = min(len(layer) for layer in tower.layers)
+    windowed = any(len(layer) > frames for layer in tower.layers)
+    return f"{words}, some within windows" if windowed else words
+
+
 def prove(model_type: str, entry: Family, folder: Path) -> Row:
     """Build a tiny checkpoint of an architecture, open it, and prove that it is read.
 
@@ -135,6 +156,7 @@ def prove(model_type: str, entry: Family, folder: Path) -> Row:
         class_of(model_type),
         first.rstrip("."),
         describe_layers(model.decoder.plan),
+        describe_tower(model, shown or moving()),
         numbers["error"],
         numbers["logits"],
     )

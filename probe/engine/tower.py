@@ -71,6 +71,9 @@ class Tower:
     cells: Cells
     """The cells of the decoder."""
 
+    below: int
+    """The number of layers below these, of a tower that merges patches half-way."""
+
     def spread(self, values: Float[Tensor, "frame row column"]) -> Float[Tensor, " token"]:
         """Give each token the value of its patch, shared by all tokens that are this patch."""
         known = self.numbers >= 0
@@ -128,7 +131,8 @@ def read_tower(view: View) -> Tower:
     shapes = TowerShapes(checkpoint.config, checkpoint.processor, inputs, cells, lengths)
     order = order_patches(checkpoint.family, shapes)
     patches = Cells(cells.frames, order.rows, order.columns, cells.region)
-    return Tower(tuple(map(tuple, alike)), order.numbers, patches, cells)
+    below = len(layers) - len(alike)
+    return Tower(tuple(map(tuple, alike)), order.numbers, patches, cells, below)
 
 
 def _count_tokens(layer: Sequence[TowerSequence]) -> int:

@@ -58,7 +58,8 @@ def tower_rollout(view: View, heatmap: Heatmap, *, block: int = BLOCK_ROWS) -> H
 
     A cell's value is shared among its patches by area, and then passed down through the tower: each
     layer is taken to pass on half of what it gets, and to mix half by its mean attention (Abnar and
-    Zuidema, ACL 2020). Nothing is lost but what goes to class tokens. Of `attention_rollout`, this
+    Zuidema, ACL 2020). Layers without attention are taken to mix nothing. Nothing is lost but what
+    goes to class tokens. Of `attention_rollout`, this
     is the rest of the way, from the visual tokens to the picture.
 
     Args:

@@ -16,9 +16,6 @@ from probe.video import Video
 
 pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
 
-WITHOUT = {*patches.NO_ATTENTION, "lfm3_vl"}
-"""Families whose tower has no attention that can be read; LFM3's tiny one has convolutions only."""
-
 
 PICTURED = [
     pytest.param((name, 1), id=f"a picture of {name}", marks=EXHAUSTIVE)
@@ -27,7 +24,7 @@ PICTURED = [
 FILMED = [
     pytest.param((one.values[0], 5), id=one.id, marks=one.marks)
     for one in ZOO
-    if one.values[0] not in WITHOUT
+    if one.values[0] not in patches.NO_ATTENTION
 ]
 
 

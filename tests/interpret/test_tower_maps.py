@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_rounding
-from zoo import moving, save_tiny
+from zoo import BUILDERS, moving, save_tiny
 
 from probe.engine.attention import Heatmap
 from probe.engine.model import load
@@ -94,7 +94,13 @@ def test_without_class_tokens_a_rollout_loses_nothing_and_moves_no_value_to_anot
         ("lfm3_vl", "its layers are convolutions"),
     ],
 )
-def test_a_tower_without_attention_is_refused_with_the_reason(family, reason, tmp_path):
+def test_a_tower_without_attention_is_refused_with_the_reason(
+    family, reason, tmp_path, monkeypatch
+):
+    kind, config, processor = BUILDERS[family]()
+    if family == "lfm3_vl":
+        config.vision_config.layer_types = ["conv"] * config.vision_config.num_hidden_layers
+    monkeypatch.setitem(BUILDERS, family, lambda: (kind, config, processor))
     save_tiny(family, tmp_path)
     view = load(tmp_path, dtype="float32").watch(moving())
     with pytest.raises(ValueError, match=reason) as refused:

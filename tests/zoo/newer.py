@@ -118,7 +118,7 @@ def _lfm3_vl() -> tuple[str, Any, Any]:
     tokenizer = make_tokenizer(*CHATML, **MARKS)
     config = hf.Lfm3VlConfig(
         vision_config={
-            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3,
             "num_attention_heads": 2, "num_key_value_heads": 2, "spatial_merge_size": 2, **PATCHES,
         },
         text_config={
