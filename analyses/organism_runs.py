@@ -121,35 +121,42 @@ def measure_organisms(options: ClaimsOptions) -> None:
         if not chosen_file.exists():
             opened = replace(config.for_choosing(), clips=min(config.clips, CHOOSING_CLIPS)).open()
             write_json(chosen_file, asdict(choose(opened)))
-        starts = range(0, config.clips, PART)
-        missing = [start for start in starts if not _part_file(working, name, start).exists()]
+        parts = _divide(config, working / name)
+        missing = [(file, part) for file, part in parts.items() if not file.exists()]
         with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-            parts = [pool.submit(_measure_part, config, start, name, working) for start in missing]
-            for part in tqdm(as_completed(parts), desc=name, total=len(parts), unit="part"):
-                part.result()
+            begun = [pool.submit(_measure_part, part, chosen_file, file) for file, part in missing]
+            for done in tqdm(as_completed(begun), desc=name, total=len(begun), unit="part"):
+                done.result()
         stored.mkdir(parents=True, exist_ok=True)
-        write_json(stored / f"{name}.json", _join_parts(working, name, starts))
+        joined = _join_parts([read_json(file) for file in parts])
+        about = {"recipe": ORGANISMS[name], "chosen": read_json(chosen_file)}
+        # The folder's name only: where it was on this machine tells nobody else anything.
+        model = {**joined["model"], "name": name}
+        write_json(stored / f"{name}.json", {**joined, **about, "model": model})
     if not options.only:
         shutil.rmtree(working, ignore_errors=True)
 
 
-def _part_file(working: Path, name: str, start: int) -> Path:
-    return working / f"{name}-{start:04d}.json"
+def _divide(config: MeasurementConfig, stem: Path) -> dict[Path, MeasurementConfig]:
+    """Divide the clips into parts, by the file of each."""
+    return {
+        stem.with_name(f"{stem.name}-{start:04d}.json"): replace(
+            config, first=config.first + start, clips=min(PART, config.clips - start)
+        )
+        for start in range(0, config.clips, PART)
+    }
 
 
-def _measure_part(config: MeasurementConfig, start: int, name: str, working: Path) -> None:
-    """Measure some clips in a process of its own."""
+def _measure_part(config: MeasurementConfig, chosen_file: Path, file: Path) -> None:
+    """Measure some clips, in a process of its own, and store what was observed."""
     torch.set_num_threads(1)
-    clips = min(PART, config.clips - start)
-    measurement = replace(config, first=config.first + start, clips=clips).open()
-    chosen = _read_chosen(working / f"{name}-chosen.json")
-    protocol = measurement.dataset.protocol
+    measurement = config.open()
+    chosen, protocol = _read_chosen(chosen_file), measurement.dataset.protocol
     records = measurement.measure_cases(partial(observe, chosen=chosen, protocol=protocol))
     # A failed clip is zero in everything.
     rows = [*records, *[dict.fromkeys(records.values[0], 0.0)] * len(records.failed)]
     values = {key: [round(float(row[key]), 4) for row in rows] for key in rows[0]}
-    about = measurement.provenance(records)
-    write_json(_part_file(working, name, start), {**about, "values": values})
+    write_json(file, {**measurement.provenance(records), "values": values})
 
 
 def _read_chosen(path: Path) -> Chosen:
@@ -158,17 +165,12 @@ def _read_chosen(path: Path) -> Chosen:
     return Chosen(stored["token"], stored["layer"], shares)
 
 
-def _join_parts(working: Path, name: str, starts: Sequence[int]) -> Numbers:
+def _join_parts(parts: Sequence[Numbers]) -> Numbers:
     """Join the parts of an organism: values in the order of the clips."""
-    parts = [read_json(_part_file(working, name, start)) for start in starts]
     return {
         **parts[0],
         "cases": sum(part["cases"] for part in parts),
         "failed": {clip: why for part in parts for clip, why in part["failed"].items()},
-        # The folder's name only: where it was on this machine tells nobody else anything.
-        "model": {**parts[0]["model"], "name": name},
-        "recipe": ORGANISMS[name],
-        "chosen": read_json(working / f"{name}-chosen.json"),
         "values": {
             key: [value for part in parts for value in part["values"][key]]
             for key in parts[0]["values"]

@@ -1,0 +1,125 @@
+import importlib
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ANALYSES = Path(__file__).parent.parent / "analyses"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _beside_its_neighbours():
+    """As when a script is run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ANALYSES)
+        yield
+
+
+@pytest.fixture(scope="module")
+def claims(_beside_its_neighbours):
+    return importlib.import_module("claims")
+
+
+@pytest.fixture(scope="module")
+def runs(_beside_its_neighbours):
+    return importlib.import_module("organism_runs")
+
+
+def observed(value, rival, clips=60):
+    """An organism whose every observation is drawn around a mean."""
+    rng = np.random.default_rng(0)
+    return {
+        value: rng.normal(0.9, 0.1, clips).tolist(),
+        rival: rng.normal(0.5, 0.1, clips).tolist(),
+    }
+
+
+def whole(claims, values):
+    everything = {one: [0.5, 0.5] for s in claims.STATEMENTS for one in (s.value, s.rival) if one}
+    clips = len(next(iter(values.values())))
+    about = dict.fromkeys(("dataset", "first", "tracks", "frames", "model", "weights", "versions"))
+    return {
+        **about,
+        "cases": clips,
+        "failed": {},
+        "recipe": "",
+        "chosen": {},
+        "values": {**{name: (same * clips)[:clips] for name, same in everything.items()}, **values},
+    }
+
+
+def test_statements_are_those_of_the_protocol(claims, runs):
+    protocol = (ANALYSES / "protocol.md").read_text()
+    listed = re.findall(r"^\| ([a-z-]+) \| .* \| .* \|$", protocol, re.MULTILINE)
+    assert [one for one in listed if one != "name"] == [one.name for one in claims.STATEMENTS]
+    for name in runs.ORGANISMS:
+        kind, *number = name.split("-")
+        assert f"`{kind}-0`" in protocol if number else f"`{name}`" in protocol
+
+
+def test_verdicts_say_the_sign_of_what_survives(claims):
+    value, rival = "CAUSAL, right", "NOUN, right"
+    found = {
+        "seed-0": whole(claims, observed(value, rival)),
+        "seed-1": whole(claims, observed(rival, value)),
+        "untrained": whole(claims, observed(value, rival)),
+    }
+    summed = claims.summarise(found)["statements"]["cause-over-noun"]
+    verdicts = {name: test["verdict"] for name, test in summed["organisms"].items()}
+    assert verdicts == {"seed-0": "holds", "seed-1": "opposite", "untrained": "holds"}
+    assert summed["frozen"] == {"holds": 1, "not shown": 0, "opposite": 1}
+    assert summed["trained"] == summed["frozen"]  # random weights are no trained organism
+    alike = claims.summarise(found)["statements"]["prompts"]
+    assert {test["verdict"] for test in alike["organisms"].values()} == {"not shown"}
+
+
+def test_seeds_are_drawn_before_clips(claims):
+    apart = [np.zeros(200), np.ones(200)]  # clips agree, seeds do not
+    interval = claims.resample_seeds(apart)["interval"]
+    assert interval == [0.0, 1.0]
+    noisy = [np.tile([0.0, 1.0], 100)] * 2  # seeds agree, clips do not
+    low, high = claims.resample_seeds(noisy)["interval"]
+    assert 0.4 < low < 0.5 < high < 0.6
+    assert claims.resample_seeds(apart[:1]) is None
+
+
+def test_a_recipe_that_changes_nothing_is_not_told_apart(claims):
+    rng = np.random.default_rng(1)
+    seeds = [rng.normal(0.5, 0.1, 100) for _ in range(4)]
+    low, high = claims.compare_recipes(seeds, seeds[:2])["interval"]
+    assert low < 0 < high
+    assert claims.compare_recipes(seeds, [s - 1 for s in seeds])["interval"][0] > 0.9
+    assert claims.compare_recipes(seeds, []) is None
+
+
+@pytest.mark.slow
+def test_a_stopped_run_measures_only_what_is_missing(claims, runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "PART", 1)
+    settings = replace(claims.CLAIM.config, clips=2)
+    options = runs.ClaimsOptions(settings, measure=True, out=tmp_path, only=("untrained",))
+    runs.measure_organisms(options)
+    stored = tmp_path / "claims" / "untrained.json"
+    first, kept = stored.read_bytes(), tmp_path / ".claims" / "untrained-0000.json"
+    stored.unlink()
+    (tmp_path / ".claims" / "untrained-0001.json").unlink()
+    marked = json.loads(kept.read_text()) | {"failed": {"it": "was not measured again"}}
+    kept.write_text(json.dumps(marked))
+    runs.measure_organisms(options)
+    again = json.loads(stored.read_text())
+    assert again["failed"] == {"it": "was not measured again"}
+    assert again["values"] == json.loads(first)["values"]
+    named = {name for one in claims.STATEMENTS for name in (one.value, one.rival) if name}
+    assert named <= again["values"].keys()
+    assert {len(values) for values in again["values"].values()} == {2}
+    numbers = json.loads(json.dumps(claims.summarise({"untrained": again})))
+    assert claims.draw(numbers).axes
+
+
+def test_an_organism_that_is_not_there_is_said_in_one_line(runs, tmp_path):
+    with pytest.raises(ValueError, match="no organism 'seed-9'; there are shipped"):
+        runs.ClaimsOptions(runs.MeasurementConfig(), only=("seed-9",)).names()
+    with pytest.raises(ValueError, match="no such organism; `probe train-organism` trains it"):
+        runs.find_organism("ablated-1", tmp_path)
