@@ -10,7 +10,7 @@ from probe.viewer.scene import Scene
 def draw_scene(scene: Scene) -> Figure:
     """Draw the answer of a scene, or the tokens of its first question and where they look."""
     if scene.answer is not None:
-        return scene.answer.plot()
+        return scene.answer.plot(truth=scene.truth)
     question = scene.questions[0]
     strongest = int(visual_activation(question.reading).argmax())
     token, *_ = (*question.chosen, strongest)
