@@ -164,7 +164,7 @@ def save_demo_figure(figure: Path, told: str) -> None:
 
 
 def join_frames(overlay: Path) -> Image.Image:
-    """Put three frames of a video next to each other: a quarter, half and three quarters of it."""
+    """Put three frames of a video next to each other, a quarter of its length apart."""
     video = probe.read_video(overlay, 4)
     gap = np.full((video.size[0], 12, 3), 255, np.uint8)
     first, *others = video.frames[:3]

@@ -65,7 +65,7 @@ class Demo:
             answer, asked = answer_twice(folder / "clip.mp4", thing.query, self.preset)
             truth = scale_truth(thing, answer.video)
             overlap = compare(answer, truth)
-            words = f"overlap with the truth: {describe_overlap(overlap)}"
+            words = f"overlap: {describe_overlap(overlap)}"
             source = self.out / "clip.mp4"
             write_files(answer, folder, source=source, truth=truth, agreement=words)
             save_tracks([truth], answer.video, folder / "truth.json")
