@@ -61,7 +61,7 @@ TOUR = (
     ("viewer.select([2], [1])", 900),
     ("viewer.turnTheme()", 1400),
 )
-"""What happens on the page in the animated picture, and for how many milliseconds each is shown."""
+"""Steps of the animated picture: JavaScript for the page, and milliseconds that each is shown."""
 
 
 class Browser:
