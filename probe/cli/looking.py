@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from probe.engine.model import VideoLM
     from probe.engine.readings import Reading
     from probe.engine.view import View
+    from probe.interpret.logit_lens import LogitLens
     from probe.video import Tube, Video
     from probe.viewer import Scene
 
@@ -126,6 +127,10 @@ class MakePage:
     """Let the model answer in at most so many tokens, and show where the tokens of its answer look,
     too."""
 
+    lens: bool = False
+    """Keep the words that each cell would say, layer by layer: click a cell to see them. Large
+    models take long without a GPU."""
+
     truth: Annotated[Path | None, arg(metavar="FILE")] = None
     """The true place of the thing: a file of tracks (JSON) whose first is the truth."""
 
@@ -175,6 +180,7 @@ class MakePage:
             learning=learning,
             truth=truth,
             max_new_tokens=self.generate,
+            lens=self._read_lens(view),
         )
 
     def _read_again(self, path: Path, step: ProgressSteps) -> "Scene":
@@ -196,7 +202,13 @@ class MakePage:
         model = open_model(find_files(options.model, options), answer.video)
         step()
         truth = self._load_truth(answer.video)
-        return show_answer(answer, model.watch(answer.video), truth=truth)
+        view = model.watch(answer.video)
+        return replace(show_answer(answer, view, truth=truth), lens=self._read_lens(view))
+
+    def _read_lens(self, view: "View") -> "LogitLens | None":
+        from probe.interpret.logit_lens import logit_lens
+
+        return logit_lens(view) if self.lens else None
 
     def _load_truth(self, video: "Video") -> "Tube | None":
         from probe.candidates.tracks import load_tracks
