@@ -105,6 +105,38 @@ def test_presence_is_measured():
     assert f"{numbers['threshold']['value']:+.2f}" in words
 
 
+TIMES = {
+    "read again": ("CAUSAL", "read again, the whole clip"),
+    "interpolated, not read again": ("CAUSAL",),
+    "read again, the whole clip": ("CAUSAL",),
+    "time heads of other clips": ("CAUSAL",),
+    "time heads of each question": ("CAUSAL",),
+    "over the generic prompt, by frame": ("CAUSAL",),
+    "over the generic prompt, by cell": ("CAUSAL",),
+    "minus the generic prompt": ("CAUSAL",),
+}
+"""Ways to choose the time, and what the pages compare them with."""
+
+
+def test_the_ways_to_choose_the_time_are_measured():
+    numbers = load_numbers("when")
+    found = {(one["figure"], one["over"], one["under"]): one for one in numbers["differences"]}
+    words = " ".join(FINDINGS.split())
+    for over, rivals in TIMES.items():
+        for under in rivals:
+            gain = found["m_tiou", over, under]
+            assert f"{'+' * (gain['mean'] > 0)}{write(gain)}" in words
+    for over in ("read again", "read again, boxes too"):
+        assert f"+{write(found['m_viou', over, 'CAUSAL'])}" in words
+    assert f"rank correlation {numbers['contrast_and_m_tiou']:.2f}, 15 heads" in words
+    page = (ROOT / "docs/how-to/choose-a-preset.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if "`read-again" in line or "rival: " in line]
+    table = numbers["table"].values()
+    cells = {" | ".join(write(row[name]) for name in ("m_tiou", "m_viou")) for row in table}
+    assert len(rows) == 6
+    assert all(any(cell in row for cell in cells) for row in rows)
+
+
 def test_costs_are_measured():
     numbers = load_numbers("causal_costs")
     ratios, memory = numbers["ratios"], numbers["peak_mib"]

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from probe.engine.attention import Heatmap
 from probe.engine.grids import Cells
 from probe.engine.model import VideoLM
 from probe.engine.view import View
+from probe.evaluation import EvaluationConfig, Evaluator, RuleNames, evaluate, read_run
 from probe.evaluation.direct import parse_answer
 from probe.evaluation.methods import (
     METHODS,
@@ -137,12 +139,46 @@ def test_a_closed_choice_is_one_of_the_candidates(organism, clip, video):
 def test_presets_and_rivals_differ_only_where_they_say():
     assert all(METHODS[name] == Grounding(config) for name, config in PRESETS.items())
     assert METHODS["noun-token"] == METHODS["noun"]
-    plain = vars(PRESETS["plain"])
-    for name in ("mean-of-roles", "fixed-token"):
-        method = METHODS[name]
+    differences = {
+        ("mean-of-roles", "plain"): "token",
+        ("fixed-token", "plain"): "token",
+        ("time-heads", "causal"): "heads_when",
+        ("over-generic", "causal"): "relevance_when",
+        ("read-again", "causal"): "again",
+        ("read-again-boxes", "causal"): "again",
+    }
+    for (name, preset), field in differences.items():
+        method, usual = METHODS[name], vars(PRESETS[preset])
         assert isinstance(method, Grounding)
-        changed = {key for key, value in vars(method.config).items() if value != plain[key]}
-        assert changed == {"token"}
+        changed = {key for key, value in vars(method.config).items() if value != usual[key]}
+        assert changed == {field}
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "rule"),
+    [
+        ("time-heads", "heads_when", "probe.interpret.head_rules:GatheredInTime"),
+        ("over-generic", "relevance_when", "probe.grounding.relevance:OverGeneric"),
+        ("read-again-boxes", "again", "probe.grounding.again:ReadAgain"),
+    ],
+)
+def test_another_choice_of_the_time_is_a_method_and_an_option_of_runs(
+    organism, tmp_path, name, field, rule
+):
+    asked = EvaluationConfig("shapes-val", method=name)
+    option = replace(asked, method="causal", rules=RuleNames(**{field: rule.split(":")[1]}))
+    method, same = asked.find_method(), option.find_method()
+    assert isinstance(method, Grounding)
+    assert isinstance(same, Grounding)
+    assert method.config.to_dict()[field]["is"] == same.config.to_dict()[field]["is"] == rule
+    evaluate(Evaluator(asked, asked.load_dataset(), organism), tmp_path / "run", limit=1)
+    (result,) = read_run(tmp_path / "run").results.values()
+    sample = asked.load_dataset()[0]
+    video = sample.recording.read(8).video
+    answer = ground(organism, video, sample.query, config=method.config)
+    assert result.error is None
+    assert result.span == answer.span
+    np.testing.assert_allclose(result.tube.boxes, answer.tube.boxes, atol=0.01)
 
 
 # The word lens
