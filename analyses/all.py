@@ -12,7 +12,7 @@ import importlib
 from common import HERE, Claim, errors_in_one_line
 from tqdm.auto import tqdm
 
-SHARED_FILES = ("all", "common", "measurement", "tables")
+SHARED_FILES = ("all", "common", "measurement", "observations", "organism_runs", "tables")
 """Files of this folder that make no claim."""
 
 

@@ -18,7 +18,7 @@ from probe.grounding.track_rules import score_tracks
 from probe.organism.network import make_network, save_checkpoint
 
 ANALYSES = Path(__file__).parent.parent / "analyses"
-SHARED_FILES = ("all", "common", "measurement", "tables")
+SHARED_FILES = ("all", "common", "measurement", "observations", "organism_runs", "tables")
 SCRIPTS = sorted(path.stem for path in ANALYSES.glob("*.py") if path.stem not in SHARED_FILES)
 OF_SHAPES_ONLY = ("causal_on_organisms", "organism", "presence", "training")
 
@@ -229,6 +229,22 @@ def test_without_the_root_a_score_is_the_root_of_the_size_times_that_with_it(org
     roots = [int(view.grid.cells.inside(track).sum()) ** 0.5 for track in case.tracks]
     expected = [score * root for score, root in zip(divided.values, roots, strict=True)]
     assert_equal_up_to_rounding(list(plain.values), expected)
+
+
+# The time of a track
+
+
+@pytest.mark.slow
+def test_a_clip_that_is_read_once_for_all_rows_has_the_times_of_the_grounder(organism):
+    when = importlib.import_module("when")
+    (case,) = config(data="shapes-val", clips=1).open().measure_cases(itself)
+    clip = when.Clip(organism, case)
+    for name, row in when.list_rows([(2, 0), (3, 1)], [(0, 0)], 1.0).items():
+        found = clip.find(row)
+        single = replace(row, track=probe.track_rules.AttentionPeak())
+        answer = probe.ground(organism, case.video, case.query, [clip.track], config=single)
+        assert found.span == answer.span, name
+        assert found.track == answer.track, name
 
 
 # Thresholds and tests
