@@ -32,6 +32,7 @@ class Live {
   async showScene(reply) {
     const { scene, live, undo } = reply;
     if (this.viewer) {
+      await openExtras(scene);
       const readings = await openReadings(scene);
       this.replaceScene(scene, readings, live.question);
     } else {
@@ -45,6 +46,7 @@ class Live {
     this.panel.open(live, undo);
     this.viewer.guests = [this.panel];
     this.question = live.question;
+    this.serial = reply.serial;
     this.setBusy(null);
     this.bar.showProblem("");
   }

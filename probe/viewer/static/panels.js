@@ -45,7 +45,8 @@ class MapPanel {
     this.versionPart.hidden = !after.before;
     if (!after.before) return;
     this.versions.show(state.after ? "after" : "before", () => true);
-    this.versions.buttons[0].textContent = CHANGES[after.change].before;
+    const { before, after: changed } = CHANGES[after.change];
+    [before, changed].forEach((words, i) => { this.versions.buttons[i].textContent = words; });
     const [early, late] = [after.before, after].map((one) => signed(state.readings[one.reading].margin));
     this.versionNote.textContent = `${CHANGES[after.change].cause} moved yes − no from ${early} to ${late}.`;
   }

@@ -17,8 +17,8 @@ const superscript = (digits) => [...digits].map((digit) => (digit === "âˆ’" ? "â
 
 // What lies between both readings of a question.
 const CHANGES = {
-  "re-attention": { before: "Before re-attention", cause: "The latent prompt" },
-  edits: { before: "Unchanged", cause: "What was changed" },
+  "re-attention": { before: "Before re-attention", after: "After", cause: "The latent prompt" },
+  edits: { before: "Unchanged", after: "Changed", cause: "What was changed" },
 };
 
 function modeWords(state) {
