@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 from published_formats import write_clip
 
 from probe.cli.commands import parse_command
@@ -71,7 +71,7 @@ def test_every_picture_is_shown_and_all_of_them_are_small():
     assert sorted(shown) == [f"pictures/{path.name}" for path in kept]
     assert sum(path.stat().st_size for path in kept) <= writer["MOST_BYTES"]
     with Image.open(DOCS / "pictures/page.webp") as walk:
-        assert walk.n_frames > 5
+        assert len(list(ImageSequence.Iterator(walk))) == len(writer["TOUR"])
     for width in writer["SIZES"]:
         for theme in ("light", "dark"):
             with Image.open(DOCS / f"pictures/page-{width}-{theme}.webp") as picture:
