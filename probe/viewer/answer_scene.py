@@ -13,6 +13,7 @@ from probe.grounding.answers import ANSWER_FORMAT, Answer
 from probe.grounding.config import GrounderConfig, Part
 from probe.grounding.looks import Look
 from probe.grounding.reattention import prompt_views
+from probe.interpret.head_rules import HeadRule
 from probe.video import Tube, read_video
 from probe.viewer.answer_words import describe_use
 from probe.viewer.scene import Scene, ShownQuestion
@@ -123,7 +124,7 @@ def _show_reversed(answer: Answer, view: View) -> list[ShownQuestion]:
         (prompted,) = prompt_views(turned, [(part.learned_for, part.learning)], config.generic)
         # As the grounder does, in the layers of the answer: other tokens may be chosen.
         back = read_part(prompted, part, config)
-        found = _read_look(back, prompted, config)
+        found = _read_look(back, prompted, config, part.heads)
         use = f"The model saw the last frame first; the map of {name} joins both orders."
         shown.append(replace(_show_look(f"{name}, reversed", back, found, answer), use=use))
     return shown
@@ -176,32 +177,50 @@ def _read_again(answer: Answer, view: View) -> list[_Evidence]:
     learned = [(part.learned_for, part.learning) for part in parts]
     views = prompt_views(view.under(*config.interventions), learned, config.generic)
     looks = _name_looks(answer).values()
-    return [_read_look(look, seen, config) for look, seen in zip(looks, views, strict=True)]
+    return [
+        _read_look(look, seen, config, part.heads)
+        for look, seen, part in zip(looks, views, parts, strict=True)
+    ]
 
 
-def _read_look(look: Look, prompted: View, config: GrounderConfig) -> _Evidence:
-    """Read the question of one part of an answer, and the generic prompt, at every layer."""
+def _read_look(
+    look: Look, prompted: View, config: GrounderConfig, heads: HeadRule | None
+) -> _Evidence:
+    """Read the question of one part of an answer, and the generic prompt, at every layer.
+
+    Args:
+        look: The look of the answer.
+        prompted: The view, with a latent prompt if one was learned.
+        config: The configuration of the answer.
+        heads: The rule for the heads of this part; None for those of the configuration.
+    """
     view = prompted.plain or prompted
-    asked, generic = _read_with_generic(view, look.question, config)
+    asked, generic = _read_with_generic(view, look.question, config, heads)
     if look.token_texts != asked.tokens:
         raise ValueError(
             f"this model reads {look.question!r} as other tokens than the answer's did; "
             "give the model of the answer"
         )
-    layers = None if config.layers_heads else config.layers
+    layers = None if asked.layers_heads else config.layers
     if layers is not None:
         layers = _count_from_first(layers, view.checkpoint.depth)
     plain = _Evidence(asked, generic, layers)
     if prompted is view:
         return plain
-    after, after_generic = _read_with_generic(prompted, look.question, config)
+    after, after_generic = _read_with_generic(prompted, look.question, config, heads)
     generic = after_generic if config.prompt_generic else generic
     return _Evidence(after, generic, layers, before=plain)
 
 
-def _read_with_generic(view: View, question: str, config: GrounderConfig) -> list[Reading]:
+def _read_with_generic(
+    view: View, question: str, config: GrounderConfig, heads: HeadRule | None
+) -> list[Reading]:
     """Read the question and the generic prompt, averaged over the heads of the answer."""
     pairs = config.layers_heads
+    if heads is not None:
+        # Chosen among the layers of the answer, as the grounder chose them.
+        (among,) = view.read(question, layers=config.layers)
+        pairs = heads(among)
     return [reading.through(pairs) for reading in view.read(question, config.generic)]
 
 

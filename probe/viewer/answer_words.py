@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from probe.grounding.again import SecondReading
 from probe.grounding.answers import Answer
 from probe.grounding.track_rules import (
     CHOSEN_BY_ATTENTION,
@@ -66,9 +67,20 @@ def _describe_track_choice(answer: Answer) -> str:
 
 
 def _describe_time_choice(answer: Answer) -> str:
-    if isinstance(answer.config.frames, PeakInTrack):
-        return "The time was chosen by this map inside the track."
-    return f"The time was chosen by {_name(answer.config.frames)}."
+    config, words = answer.config, []
+    if config.heads_when is not None:
+        words.append(f"Its heads were chosen by {_name(config.heads_when)}.")
+    if config.relevance_when is not None:
+        words.append(f"It was freed of what any prompt looks at by {_name(config.relevance_when)}.")
+    scored = isinstance(config.frames, PeakInTrack)
+    by = "this map inside the track" if scored else _name(config.frames)
+    also = "" if answer.again is None else _describe_again(answer.again)
+    return " ".join([*words, f"The time was chosen by {by}{also}."])
+
+
+def _describe_again(again: SecondReading) -> str:
+    count = len(again.frames)
+    return f" and by a second reading, of {count} more frames" if count else ""
 
 
 def chose_by_attention(answer: Answer) -> bool:

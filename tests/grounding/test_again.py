@@ -10,7 +10,7 @@ from tolerances import assert_equal_up_to_rounding
 from probe.candidates.proposals import propose_tracks
 from probe.engine.grids import Cells
 from probe.engine.kept_views import keep_views
-from probe.grounder import ground
+from probe.grounder import ground, ground_chunks
 from probe.grounding.again import (
     ALL_READ,
     NO_MORE_FRAMES,
@@ -24,6 +24,7 @@ from probe.grounding.again import (
 )
 from probe.grounding.answers import Answer
 from probe.grounding.presets import CAUSAL
+from probe.grounding.queries import decompose
 from probe.grounding.span_rules import TopHull
 from probe.grounding.targets import NearBest
 from probe.organism.world import LENGTH, make_clip
@@ -189,6 +190,22 @@ def test_what_has_no_more_frames_is_told_as_a_doubt_and_keeps_its_span(organism,
     everything = ReadAgain()(first, lambda *_: pytest.fail("frames were read again"))
     assert everything == SecondReading(first.span, first.track, first.span, doubts=(ALL_READ,))
     assert "\n" not in NO_MORE_FRAMES + ALL_READ
+
+
+@pytest.mark.slow
+def test_a_long_video_that_is_read_in_parts_is_read_again_as_one(organism, clip, query):
+    video, asked = clip.video(16), decompose(query)
+    parts = [
+        replace(video, frames=video.frames[place], indices=video.indices[place])
+        for place in (slice(8), slice(8, 16))
+    ]
+    tracks = [thing.track().within(Span(4, LENGTH - 4)) for thing in clip.things]
+    plain, found = (
+        ground_chunks(organism, video, parts, asked, tracks, config) for config in (CAUSAL, AGAIN)
+    )
+    assert second(found).first_span == plain.span
+    assert len(second(found).frames) == 8  # as many as are read at once, not as the video has
+    assert found.track.span.start <= found.span.start < found.span.stop <= found.track.span.stop
 
 
 def test_a_picture_is_read_once(organism, clip, query):
