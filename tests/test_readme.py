@@ -166,3 +166,16 @@ def test_the_figures_of_the_readme_are_measured():
 def test_the_readme_counts_the_types_that_are_read():
     assert f"{len(FAMILIES)} video and {len(PICTURES)} picture types" in " ".join(README.split())
     assert f"| {len(FAMILIES)} families |" in README
+
+
+def test_ways_of_the_answer_are_those_of_their_numbers():
+    numbers = load_numbers("across_frames")
+    drops = numbers["drop"]["all queries"]
+    told = [
+        ("cells to cells of other frames", 1),
+        *[(way, -1) for way in drops],
+    ]
+    for way, place in told:
+        one = drops[way][place]
+        low, high = one["interval"]
+        assert f"{one['mean']:.2f} [{low:.2f}, {high:.2f}]" in FINDINGS, way
