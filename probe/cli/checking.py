@@ -14,6 +14,7 @@ from probe.cli.console import (
     show_progress,
 )
 from probe.cli.model_options import LoadOptions, load_model
+from probe.engine.model_names import check_name
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class CheckModel:
 
     def run(self) -> None:
         """Run the proofs and print them; exit with 1 if one fails."""
+        check_name(self.model)  # at once: torch takes seconds to load
         from probe.engine.conformance import check_model, mosaic
 
         with keep_for_json(self.json), show_progress("load", "prove") as step:

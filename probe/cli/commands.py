@@ -1,7 +1,6 @@
 """The commands of the program, and the reading of what was typed."""
 
 import os
-import re
 import sys
 from contextlib import redirect_stderr
 from dataclasses import fields, is_dataclass, replace
@@ -12,14 +11,16 @@ import tyro
 from tyro.conf import subcommand
 
 from probe.cli.checking import CheckModel
+from probe.cli.complaints import explain_complaint
 from probe.cli.console import ExitCode, fail, show, strip_box, tell_output_errors
 from probe.cli.converting import Convert
 from probe.cli.demo import Demo
-from probe.cli.evaluating import Evaluate, Report
+from probe.cli.evaluating import Evaluate
 from probe.cli.examples import EXAMPLES
 from probe.cli.grounding import Ground
 from probe.cli.looking import MakePage, RankTokens
-from probe.cli.metavars import make_registry
+from probe.cli.option_help import make_registry
+from probe.cli.reporting import Report
 from probe.cli.serving import Serve
 from probe.cli.training import TrainOrganism
 from probe.cli.versions import format_versions
@@ -43,10 +44,14 @@ NAMES: tuple[str, ...] = tuple(get_args(one)[1].name for one in get_args(Command
 
 Options = TypeVar("Options", bound=Any)
 
+SHELLS = ("bash", "zsh", "fish")
+"""Shells for which the parser writes a completion."""
+
 DESCRIPTION = "\n".join(
     (
-        "Where does a video language model look when it reads a question?\n",
-        "`probe COMMAND --help` explains a command; `probe --version` prints versions.\n",
+        "Where does a video language model look when it reads a question?",
+        "`probe COMMAND --help` explains a command; `probe --version` prints versions;",
+        f"`probe --completion SHELL` prints what completes words in {', '.join(SHELLS)}.\n",
         "Exit codes:",
         *(f"{code.value:5} {code.meaning}" for code in ExitCode),
     )
@@ -59,7 +64,11 @@ def parse_command() -> Command:
     if first == "--version":
         show(format_versions())
         sys.exit(int(ExitCode.DONE))
-    if first and not first.startswith("-") and first not in NAMES:
+    if first == "--completion":
+        _ask_for_completion(sys.argv[2:])
+    elif not first:
+        fail(f"which command? Give one of {', '.join(NAMES)} (see --help)")
+    elif not first.startswith("-") and first not in NAMES:
         fail(explain_unknown("command", first, NAMES))
     # The parser prints its errors in a box of many lines and exits.
     said = StringIO()
@@ -78,26 +87,17 @@ def parse_command() -> Command:
             if first in EXAMPLES:
                 show("", f"example: {EXAMPLES[first]}")
             raise
-        fail(f"{_explain(strip_box(said.getvalue()))} (see --help)")
+        fail(f"{explain_complaint(strip_box(said.getvalue()))} (see --help)")
     return decode_texts(command)
 
 
-def _explain(complaint: str) -> str:
-    """Say in our words what the parser complains of, where it lists types or names."""
-    # An option that may be left out is of two types to the parser, and it tells of both.
-    wrong = re.match(
-        r"Error parsing (--\S+): no type matching \{None\}\|(\S+) .*? from \['(.*?)'\]", complaint
-    )
-    if wrong is not None:
-        option, wanted, given = wrong.groups()
-        return f"{option}: {given!r} is no {wanted}"
-    found = re.match(r"invalid choice '(.*)' for argument '--(.*)'\. Expected one of", complaint)
-    if found is None:
-        return complaint
-    # Sorted, since the parser keeps the names of an option that may be left out in no order; and
-    # nobody types the value that it has then.
-    names = sorted({*re.findall(r"'([^']*)'", complaint[found.end() :])} - {"None"})
-    return explain_unknown(found[2], found[1], names)
+def _ask_for_completion(words: list[str]) -> None:
+    """Ask the parser for a shell's completion in its words; exit with one line if it has none."""
+    if len(words) != 1:
+        fail(f"which shell? Give --completion one of {', '.join(SHELLS)}")
+    if words[0] not in SHELLS:
+        fail(explain_unknown("shell", words[0], SHELLS))
+    sys.argv[1:] = ["--tyro-print-completion", words[0]]
 
 
 def decode_texts(options: Options) -> Options:

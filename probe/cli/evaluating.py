@@ -1,11 +1,10 @@
-"""`probe evaluate` and `probe report`: run a method over a benchmark, and report on such runs."""
+"""`probe evaluate`: run a method over a benchmark."""
 
 import warnings
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from tyro.conf import Positional, arg
 
@@ -17,9 +16,10 @@ from probe.cli.console import (
     show_json,
     silence_libraries,
 )
+from probe.cli.exams import check_exam, take_exam
 from probe.cli.model_options import DEFAULT_PRESET, ORGANISM_NOTICE, ModelOptions
-from probe.cli.names import DATASETS, METHODS
-from probe.cli.outputs import check_writable, make_folder, write_together
+from probe.cli.names import DATASETS, METHODS, check_dataset, check_method
+from probe.cli.outputs import check_writable, make_folder
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
 from probe.progress import make_bar
@@ -123,6 +123,7 @@ class Evaluate:
 
     def run(self) -> None:
         """Answer the queries that have no result yet, and print the figures."""
+        self._check()
         from probe.datasets import is_own
         from probe.engine.model import ORGANISM
         from probe.evaluation.runner import evaluate, format_figures
@@ -163,10 +164,8 @@ class Evaluate:
             show(f"written {self.out}; see it with: probe report {self.out}")
         end_run(outcome)
 
-    def _make_config(self) -> "EvaluationConfig":
-        from probe.evaluation.config import EvaluationConfig
-        from probe.grounding.sources import make_splitter
-
+    def _check(self) -> None:
+        """Refuse names that nothing has, and options that contradict each other, without torch."""
         if not self.dataset:
             raise ValueError(f"which data set? Give its name {DATASETS_HINT}")
         if self.check and self.chance:
@@ -183,6 +182,16 @@ class Evaluate:
             raise ValueError(
                 "--threads and --ray: each worker has one thread; leave out one of them"
             )
+        check_dataset(self.dataset)
+        check_method(self.method)
+        self.rules.check()
+        self.options.check()
+        self.sources.check()
+
+    def _make_config(self) -> "EvaluationConfig":
+        from probe.evaluation.config import EvaluationConfig
+        from probe.grounding.sources import make_splitter
+
         options = self.options
         return EvaluationConfig(
             dataset=self.dataset,
@@ -214,7 +223,6 @@ class Evaluate:
             default_cache,
         )
 
-        self.sources.check()
         cache, tracks = self.sources.cache or default_cache(), self.sources.tracks
         search = self.sources.describe_search(cache)
         if self.oracle and (tracks is not None or search is not None):
@@ -242,87 +250,6 @@ class Evaluate:
         if not evaluator.model.is_organism:
             warnings.warn(str(evaluator.model.describe()), stacklevel=2)
         return nullcontext(evaluator)
-
-
-@dataclass(frozen=True)
-class Report:
-    """Put runs on one page: figures next to published ones, comparisons, good and bad answers."""
-
-    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR [DIR ...]")]
-    """Folders of runs."""
-
-    out: Annotated[Path, arg(metavar="FILE")] = Path("report.html")
-    """The page; next to it, its tables are written as Markdown."""
-
-    dataset: Annotated[tuple[str, ...], arg(metavar="MODULE:NAME")] = ()
-    """Functions of yours that may be called to open the data sets of these runs, for pictures."""
-
-    quiet: bool = False
-    """Show no progress bars and no notes; results and errors stay."""
-
-    debug: bool = False
-    """Show the full traceback of an error."""
-
-    def run(self) -> None:
-        """Read the runs and write the page."""
-        from probe.evaluation.report import write_report
-        from probe.pictures.fonts import note_missing_once
-
-        if not self.runs:
-            raise ValueError("there is no run to report on; give folders of `probe evaluate`")
-        check_writable(self.out.parent)
-        add_current_folder()
-        with write_together(self.out.parent) as folder, note_missing_once():
-            written = write_report(self.runs, folder / self.out.name, trusted=self.dataset)
-        show(f"written {', '.join(str(self.out.parent / path.name) for path in written)}")
-
-
-def check_exam(answerer: "Answerer") -> None:
-    """Check that there is an exam for a run, before its queries are answered.
-
-    Raises:
-        ValueError: if there is none: for other models and other data than the shapes, for methods
-            that do not ground, and for a run of many processes, none of which sees all clips.
-    """
-    from probe.datasets.shapes import SHAPES_BENCHMARKS
-    from probe.evaluation.evaluator import Evaluator
-    from probe.grounding.presets import PRESETS
-    from probe.organism.exam import knows_shapes
-
-    config, remedy = answerer.config, "leave out --exam"
-    if config.dataset not in SHAPES_BENCHMARKS:
-        known = ", ".join(SHAPES_BENCHMARKS)
-        raise ValueError(f"--exam: only for the shapes ({known}), not {config.dataset}; {remedy}")
-    if config.method not in PRESETS:
-        raise ValueError(f"--exam: only for a preset, not the method {config.method}; {remedy}")
-    if not isinstance(answerer, Evaluator):
-        raise ValueError(f"--exam: no process of --ray sees all clips; {remedy}")
-    if not knows_shapes(answerer.model):
-        raise ValueError(f"--exam: {config.model} is no organism of the shapes; {remedy}")
-
-
-def take_exam(answerer: "Answerer", folder: Path, limit: int | None) -> Mapping[str, Any]:
-    """Ask an organism about the clips of a run; the result is kept in its folder as `exam.json`.
-
-    Args:
-        answerer: The evaluator of the run, for which `check_exam` has found an exam.
-        folder: The folder of the run.
-        limit: The number of its queries; None for all.
-    """
-    from probe.datasets.shapes import SHAPES_BENCHMARKS
-    from probe.evaluation.evaluator import Evaluator
-    from probe.files import read_json, write_json
-    from probe.organism.exam import examine
-
-    assert isinstance(answerer, Evaluator), "it was checked"
-    benchmark = SHAPES_BENCHMARKS[answerer.config.dataset]
-    clips, path = min(limit or benchmark.size, benchmark.size), folder / "exam.json"
-    # An exam takes as long as many queries, so it is kept for the next start of the run.
-    kept = read_json(path) if path.exists() else {}
-    if kept.get("clips") != clips:
-        kept = {"clips": clips, **examine(answerer.model, benchmark, clips)}
-        write_json(path, kept)
-    return kept
 
 
 def print_chance(config: "EvaluationConfig", limit: int | None, *, as_json: bool) -> None:

@@ -92,6 +92,8 @@ class Ground:
     def run(self) -> None:
         """Answer the query, or all of a batch; write what is found and print it."""
         self.sources.check()
+        self.rules.check()
+        self.options.check()
         if self.sources.detector is None and self.sources.cache is not None:
             raise ValueError("--cache is of no use without a detector; give --detector too")
         check_writable(self.out)

@@ -53,6 +53,8 @@ class RankTokens:
     def run(self) -> None:
         """Read one question, rank its tokens, and write the table and the figure."""
         check_writable(self.out)
+        self.options.check()
+        _check_questions(self.question)
         from probe.video.checking import check_source
 
         check_source(self.video)  # at once: torch takes seconds to load
@@ -142,9 +144,14 @@ class MakePage:
     def run(self) -> None:
         """Read the questions with the model, and write the page."""
         check_writable(self.html.parent)
+        self.options.check()
+        _check_questions(*self.questions)
+        from probe.video.checking import check_source
         from probe.video.paths import find_source
 
         find_source(self.source)
+        if self._answer is None:
+            check_source(self.source)  # at once: torch takes seconds to load
         from probe.viewer import page, save_page
 
         with show_progress("load", "read", "write") as step:
@@ -156,14 +163,21 @@ class MakePage:
         size = self.html.stat().st_size / 1e6
         show(f"written {self.html} ({size:.1f} MB); open it in a browser")
 
+    @property
+    def _answer(self) -> Path | None:
+        """The file of the answer that is to be shown; None for a video that is asked about."""
+        held = self.source / "answer.json"
+        path = held if held.is_file() else self.source
+        return path if path.suffix == ".json" else None
+
     def _scene(self, step: ProgressSteps) -> "Scene":
-        holds_answer = (self.source / "answer.json").is_file()
-        source = self.source / "answer.json" if holds_answer else self.source
-        if source.suffix != ".json":
-            return self._ask(source, step)
+        if self._answer is None:
+            return self._ask(self.source, step)
         if self.questions or self.reattend is not None or self.generate is not None:
-            raise ValueError(f"{source}: an answer brings its own questions; give a video to ask")
-        return self._read_again(source, step)
+            raise ValueError(
+                f"{self._answer}: an answer brings its own questions; give a video to ask"
+            )
+        return self._read_again(self._answer, step)
 
     def _ask(self, source: Path, step: ProgressSteps) -> "Scene":
         from probe.grounding.reattention import Learning
@@ -214,3 +228,13 @@ class MakePage:
         from probe.candidates.tracks import load_tracks
 
         return None if self.truth is None else load_tracks(self.truth, video)[0]
+
+
+def _check_questions(*questions: str) -> None:
+    """Refuse a question without words, before any work is done.
+
+    Raises:
+        ValueError: if there is one.
+    """
+    if not all(question.strip() for question in questions):
+        raise ValueError("the question is empty; ask in words about what is in the video")

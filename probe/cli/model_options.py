@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from tyro.conf import arg
 
 from probe.cli.console import silence_libraries
+from probe.engine.model_names import check_name
 
 if TYPE_CHECKING:
     from probe.engine.model import VideoLM
@@ -83,6 +84,14 @@ class ModelOptions(LoadOptions):
     frames: Annotated[int | None, arg(metavar="N")] = None
     """Frames to sample; by default as many as the model was made for, else 20."""
 
+    def check(self) -> None:
+        """Refuse a misspelt name of a model, before any work is done.
+
+        Raises:
+            ValueError: if it is one.
+        """
+        check_name(self.model)
+
 
 @dataclass(frozen=True)
 class VideoOptions(ModelOptions):
@@ -98,11 +107,12 @@ class VideoOptions(ModelOptions):
     """Show the model the video up to here alone."""
 
     def check(self) -> None:
-        """Refuse options that contradict each other, before any work is done.
+        """Refuse a misspelt name, and options that contradict each other, before any work is done.
 
         Raises:
-            ValueError: if they do.
+            ValueError: if there are such.
         """
+        super().check()
         if self.fps is not None and self.frames is not None:
             raise ValueError("--fps and --frames both say how many frames; leave out one of them")
         if self.fps is not None and not 0 < self.fps < math.inf:
@@ -130,6 +140,7 @@ def find_files(name: str, options: LoadOptions) -> "ModelFiles":
 
     None of its weights is read.
     """
+    check_name(name)  # at once: torch takes seconds to load
     from probe.engine.model_files import OpeningOptions, find_model
 
     silence_libraries()

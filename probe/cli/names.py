@@ -1,11 +1,13 @@
 """Names that the help lists: data sets, methods, rules.
 
 They are repeated here, since the tables that they come from are in modules that import torch and
-transformers, which takes seconds. A test compares both.
+transformers, which takes seconds: a misspelt name is told before. A test compares both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+
+from probe.spelling import explain_unknown
 
 DATASETS = (
     "shapes-val",
@@ -58,3 +60,41 @@ RULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Names of shipped rules by the field of `RuleOptions`."""
+
+UNLISTED = frozenset({"centre", "Fixed", "TheseHeads"})
+"""Names that are taken or refused with a reason of their own, and that the help leaves out."""
+
+
+def check_dataset(name: str) -> None:
+    """Check that there may be a data set of this name, or a user's own.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not name.lower().endswith(".jsonl"):  # a file of the user's
+        also = "a file of yours as mine.jsonl, functions of yours as module:name"
+        _check("data set", name, DATASETS, also)
+
+
+def check_method(name: str) -> None:
+    """Check that there may be a method of this name, or a user's own.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    _check("method", name, METHODS, "methods of yours as module:name")
+
+
+def check_rule(kind: str, name: str) -> None:
+    """Check that there may be a rule of this kind and name, or a user's own.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    _check(f"{kind.replace('_', '-')} rule", name, RULES[kind], "rules of yours as module:name")
+
+
+def _check(kind: str, name: str, known: Iterable[str], also: str) -> None:
+    # The object of a user's own name is looked for later, by importing its module.
+    if ":" not in name and name not in known and name not in UNLISTED:
+        raise ValueError(explain_unknown(kind, name, known, also))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
-from probe.cli.names import RULES
+from probe.cli.names import RULES, check_rule
 
 if TYPE_CHECKING:
     from probe.evaluation.rules import RuleNames
@@ -52,6 +52,16 @@ class RuleOptions:
 
     loss: Annotated[str | None, _describe("loss")] = None
     """The loss of learned latent prompts."""
+
+    def check(self) -> None:
+        """Refuse names that no rule has, before any work is done.
+
+        Raises:
+            ValueError: if one is given.
+        """
+        for one in fields(self):
+            if (name := getattr(self, one.name)) is not None:
+                check_rule(one.name, name)
 
     @property
     def names(self) -> "RuleNames":

@@ -17,13 +17,8 @@ from typing import Any
 
 from huggingface_hub import snapshot_download
 
-from probe.engine.opening import (
-    ADAPTER,
-    ADAPTER_WEIGHTS,
-    explain_failures,
-    first_line,
-    suggest_folder,
-)
+from probe.engine.model_names import suggest_folder
+from probe.engine.opening import ADAPTER, ADAPTER_WEIGHTS, explain_failures, first_line
 from probe.engine.stored_weights import check_plain, read_header
 from probe.files import read_json
 

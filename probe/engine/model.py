@@ -13,7 +13,8 @@ from probe.engine.costs import check_length, tell_cost
 from probe.engine.decoder import Decoder
 from probe.engine.description import ModelDescription, describe_checkpoint
 from probe.engine.in_memory import describe_quantization, freezing, open_module
-from probe.engine.model_files import ORGANISM, ModelFiles, OpeningOptions, find_model
+from probe.engine.model_files import ModelFiles, OpeningOptions, find_model
+from probe.engine.model_names import ORGANISM
 from probe.engine.opening import BEST_DEVICE
 from probe.engine.pixels import choose_pixels
 from probe.engine.view import View

@@ -36,6 +36,7 @@ from probe.engine.configuration import (
 from probe.engine.description import ModelDescription, describe_checkpoint
 from probe.engine.families import Family, family_of
 from probe.engine.in_memory import refuse_waiting
+from probe.engine.model_names import ORGANISM
 from probe.engine.opening import (
     ADAPTER,
     BEST_DEVICE,
@@ -55,15 +56,7 @@ from probe.engine.stored_weights import (
     refuse_broken,
     refuse_differences,
 )
-from probe.spelling import find_similar
 from probe.video import Sampling, Video
-
-ORGANISM = "organism"
-"""The name of the shipped model, where a checkpoint's name is asked for."""
-
-LIKENESS = 0.75
-"""The least likeness, from 0 to 1, of a name that must be meant to be that of the shipped model: a
-letter or two are wrong."""
 
 SPREAD = "spread"
 """The device that means all there are, layer by layer, and main memory for what is left."""
@@ -277,12 +270,6 @@ def find_model(checkpoint: str | Path, options: OpeningOptions) -> ModelFiles:
         # Stored in half precision to be small, and computed in full.
         own = "float32" if options.dtype == "auto" else options.dtype
         return _check_files(name, None, _find_organism(), replace(options, dtype=own))
-    # No repository on the hub has a name so like it, and nobody should wait for the network's word.
-    if "/" not in name and not Path(name).exists() and find_similar(name, [ORGANISM], LIKENESS):
-        raise ValueError(
-            f"no model is called {name!r}; did you mean {ORGANISM}? Give a checkpoint's folder, "
-            f"its name on the hub, or {ORGANISM} for the shipped model"
-        )
     folder = find_folder(name, options.revision)
     # The hub's cache names the folder of a revision by its commit.
     commit = folder.name if folder.parent.name == "snapshots" else None

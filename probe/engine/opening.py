@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from huggingface_hub import snapshot_download
 
+from probe.engine.model_names import check_name, suggest_folder
 from probe.engine.stored_weights import INDEX, WEIGHTS, read_index
 from probe.files import read_json
-from probe.spelling import find_similar
 
 DTYPES = {
     "auto": "auto",
@@ -85,13 +85,8 @@ def check_folder(name: str, folder: Path) -> None:
     A name that is no folder here is left to the hub.
 
     Raises:
-        ValueError: if the folder is not there, or has no configuration or no safetensors weights.
+        ValueError: if the folder has no configuration or no safetensors weights.
     """
-    if not folder.exists() and _is_path(name):
-        raise ValueError(
-            f"{name}: no such folder; {suggest_folder(name)}give a checkpoint's folder or its hub "
-            "name"
-        )
     if folder.is_file():
         raise ValueError(f"{name}: a file; give the folder that holds config.json and the weights")
     if not folder.is_dir():
@@ -111,39 +106,15 @@ def check_folder(name: str, folder: Path) -> None:
         )
 
 
-def _is_path(name: str) -> bool:
-    """Tell whether a name can only be that of a folder, and not one on the hub."""
-    # A name on the hub is that of a repository, mostly after its owner's: one slash at most.
-    return Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
-
-
-def suggest_folder(name: str) -> str:
-    """Suggest the folder that lies next to where a misspelt one would; "" if there is none.
-
-    >>> suggest_folder("owner/model")
-    ''
-    """
-    parent = Path(name).expanduser().parent
-    # The current folder is not looked through: it may hold anything, and most names on the hub
-    # would be like something in it.
-    if parent == Path() or not parent.is_dir():
-        return ""
-    try:
-        folders = [path.name for path in parent.iterdir() if path.is_dir()]
-    except OSError:  # a folder that may not be read has no suggestions
-        return ""
-    similar = find_similar(Path(name).name, folders)
-    return "" if similar is None else f"did you mean {parent / similar}? Or "
-
-
 def find_folder(name: str, revision: str | None) -> Path:
     """Find a checkpoint's folder; one on the hub is downloaded, unless it was before.
 
     Raises:
         ValueError: if there is none, or what it holds is no checkpoint.
     """
+    check_name(name)
     folder = Path(name)
-    if folder.exists() or _is_path(name):
+    if folder.exists():
         check_folder(name, folder)
         return folder
     with explain_failures(name):

@@ -183,7 +183,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path, clip_file):
         (("fly",), "no command is called 'fly'; there are demo, ground, "),
         (("evaluate", "shapes-val", "--method", "guess"), "no method is called 'guess'"),
         (("evaluate", "kinetics"), "no data set is called 'kinetics'"),
-        (("evaluate", "shapes-val", "--limit", "few"), "--limit: 'few' is no N"),
+        (("evaluate", "shapes-val", "--limit", "few"), "--limit: 'few' is no whole number"),
         (("evaluate", "shapes-val", "--out"), "Missing value for argument '--out'"),
         (("evaluate", "shapes-val", "--quick"), "--quick (applied to probe evaluate)"),
     ],

@@ -57,7 +57,7 @@ def test_a_thing_that_is_there_is_found_though_presence_is_required(command, cli
 def test_a_margin_is_a_number(command, clip_file):
     code, _, err = command("ground", clip_file, GONE, "--require-presence", "much")
     assert code == 2
-    assert err == "probe: --require-presence: 'much' is no NUMBER (see --help)\n"
+    assert err == "probe: --require-presence: 'much' is no number (see --help)\n"
 
 
 @pytest.mark.slow

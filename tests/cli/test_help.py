@@ -51,14 +51,42 @@ def test_examples_run_one_after_the_other(command, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "option"),
+    ("words", "said"),
     [
-        (("evaluate", "shapes-val", "--limit", "few"), "--limit"),
-        (("demo", "--clip", "1.5"), "--clip"),
-        (("train-organism", "--rate", "fast"), "--rate"),
+        ("", "which command? Give one of demo, "),
+        ("--quiet demo", "--quiet has its place after the command, as in: probe demo --quiet"),
+        ("demo --quite", "no option is called --quite; did you mean --quiet?"),
+        ("ground a.mp4 b --presset best", "no option is called --presset; did you mean --preset?"),
+        (
+            "ground a.mp4 the red circle",
+            "'red' is one word too many; put quotes around what ",
+        ),
+        ("tokens", "tokens: give PATH and QUESTION"),
+        ("convert a.json", "convert: give --out FILE"),
+        ("demo --clip", "--clip: a value is missing"),
+        ("train-organism --shift 0.1", "--shift: give 2 values"),
+        ("demo --clip 1.5", "--clip: '1.5' is no whole number"),
+        ("evaluate shapes-val --limit few", "--limit: 'few' is no whole number"),
+        ("train-organism --rate fast", "--rate: 'fast' is no number"),
+        ("ground a.mp4 b --fps x", "--fps: 'x' is no number"),
+        ("demo --preset causl", "no --preset is called 'causl'; did you mean causal?"),
     ],
 )
-def test_what_is_no_number_is_refused_in_one_line(command, words, option):
-    code, out, err = command(*words)
+def test_wrong_use_is_told_in_one_line_with_the_remedy(command, words, said):
+    code, out, err = command(*words.split())
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert option in err
+    assert err.startswith(f"probe: {said}")
+    assert err.endswith("(see --help)\n")
+
+
+def test_help_has_paragraphs_and_only_defaults_that_say_something(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    _, out, _ = command("evaluate", "--help")
+    assert "(default: None)" not in out
+    assert "(default: False)" not in out
+    assert "(default: probe-run)" in out
+    # Frames are drawn with other signs, or none, where the terminal lacks these.
+    lines = [line.strip("│| ") for line in out.splitlines()]
+    texts = [line for line in lines if re.match(r"--\S+ .* .* ", line)]
+    assert len(texts) > 10
+    assert all(line.endswith((".", ")")) for line in texts)

@@ -1,11 +1,16 @@
 """What is misspelt is answered with the right name, and `--version` with versions: no network."""
 
 import socket
+from functools import partial
 from importlib.metadata import version
 
 import pytest
 
+from probe.cli import names
 from probe.cli.commands import NAMES
+from probe.datasets import load_dataset
+from probe.evaluation.methods import EARLIER_NAMES, find_method
+from probe.evaluation.rules import RULE_KINDS, find_rule
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +71,49 @@ def test_versions_are_one_line(command):
     assert out.count("\n") == 1
     for name in ("grounding-probe", "torch", "transformers", "nnsight"):
         assert f"{name} {version(name)}" in out
+
+
+@pytest.mark.parametrize(
+    ("check", "find", "name"),
+    [
+        (names.check_method, find_method, "causl"),
+        (names.check_dataset, load_dataset, "shapes-vla"),
+        *(
+            (partial(names.check_rule, kind), partial(find_rule, kind), "nosuch")
+            for kind in names.RULES
+        ),
+    ],
+)
+def test_a_command_says_of_an_unknown_name_what_its_table_says(check, find, name):
+    with pytest.raises(ValueError, match="is called") as quick:
+        check(name)
+    with pytest.raises(ValueError, match="is called") as thorough:
+        find(name)
+    assert str(quick.value) == str(thorough.value)
+
+
+def test_names_that_the_help_leaves_out_are_left_to_their_tables():
+    unnamed = {rule.__name__ for kind in RULE_KINDS.values() for rule in kind.shipped} - {
+        name for kind in RULE_KINDS.values() for name in kind.names
+    }
+    assert unnamed | set(EARLIER_NAMES) == names.UNLISTED
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_for_the_program_and_names_its_commands(command, shell):
+    code, out, err = command("--completion", shell)
+    assert not code
+    assert err == ""
+    assert "_tyro_probe" in out
+    assert all(name in out for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "which shell? Give --completion one of bash, zsh, fish"),
+        (("bsh",), "no shell is called 'bsh'; did you mean bash? There are bash, zsh, fish"),
+    ],
+)
+def test_a_shell_without_completion_is_refused_in_one_line(command, words, said):
+    assert command("--completion", *words) == (2, "", f"probe: {said}\n")

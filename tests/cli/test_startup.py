@@ -45,7 +45,14 @@ def folder(tmp_path_factory):
         (["ground", "clip.mp4", " "], 2, "the query is empty"),
         (["ground", "clip.mp4", "dog " * 300], 2, "300 words"),
         (["tokens", "nosuch.mp4", "Is there a dog?"], 2, "no such file"),
+        (["tokens", "clip.mp4", " "], 2, "the question is empty"),
         (["view", "nosuch"], 2, "no such file"),
+        (["view", "text.mp4", "Is there a dog?"], 2, "text.mp4"),
+        (["ground", "clip.mp4", "a dog", "--model", "organisn"], 2, "did you mean organism?"),
+        (["check-model", "./nosuch"], 2, "./nosuch: no such folder"),
+        (["evaluate", "shapes-vla"], 2, "did you mean shapes-val?"),
+        (["evaluate", "shapes-val", "--method", "causl"], 2, "did you mean causal?"),
+        (["evaluate", "shapes-val", "--span", "TopHul"], 2, "did you mean TopHull?"),
     ],
 )
 def test_what_is_wrong_is_said_before_torch_is_loaded(folder, words, code, said):

@@ -10,7 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from zoo import moving, save_tiny
 
 from probe.engine.model import load, open_files
-from probe.engine.model_files import ORGANISM, SPREAD, OpeningOptions, choose_device, find_model
+from probe.engine.model_files import SPREAD, OpeningOptions, choose_device, find_model
+from probe.engine.model_names import ORGANISM
 from probe.engine.opening import find_device
 from probe.video import Video
 
