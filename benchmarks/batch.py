@@ -20,13 +20,14 @@ from probe.organism.world import make_clip
 
 CLIPS, QUICK_CLIPS = 50, 2
 
-SINGLES = 5
+SINGLES, QUICK_SINGLES = 5, 1
 """Commands of their own that are measured: each costs the same, as each starts anew."""
 
 
 def measure(options: BenchmarkOptions) -> Numbers:
     """Measure seconds a clip: of a batch after its first, and of a command for each."""
     count = QUICK_CLIPS if options.quick else CLIPS
+    alone = QUICK_SINGLES if options.quick else SINGLES
     with TemporaryDirectory() as name:
         folder = Path(name)
         asked = write_batch(folder, count)
@@ -39,7 +40,7 @@ def measure(options: BenchmarkOptions) -> Numbers:
         }
         singles = [
             time_lines([str(path), query, "--out", str(folder / "single")], options)[-1]
-            for path, query in asked[:SINGLES]
+            for path, query in asked[:alone]
         ]
     rows = [
         {

@@ -1,5 +1,6 @@
 """What tests share. The package is imported in fixtures, for which parallel runs need not wait."""
 
+import gc
 import sys
 from collections import Counter
 
@@ -7,6 +8,11 @@ import beartype  # noqa: F401  before nnsight, which mounts `save` on `object`
 import pytest
 
 import probe  # noqa: F401  before transformers: torchvision may need its operators declared
+from probe.garbage import NEW_OBJECTS
+
+# Torch, transformers and the tests themselves are two million objects that stay, through which the
+# collector would search again and again.
+gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
 
 SLOW = 50
 """How many usual tests a slow one lasts, roughly."""
@@ -32,7 +38,7 @@ EXHAUSTIVE = frozenset(
     }
 )
 """Files whose slow tests go through many cases of one kind: `make test` leaves them out, and
-`make test-exhaustive` runs them, as CI does."""
+`make test ALL=1` runs them, as CI does."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked slow
