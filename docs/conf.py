@@ -1,5 +1,6 @@
 """Settings of the documentation, which `make docs` builds without a network."""
 
+import re
 from importlib import metadata
 from typing import Any
 
@@ -45,9 +46,12 @@ def simplify_signature(
 
 
 def turn_links(_app: Any, name: str, text: list[str]) -> None:
-    """Let the links of notebooks to pages lead there: the pages lie next to `notebooks` here."""
+    """Let the links of notebooks to pages, and to each other, lead there."""
+    # Sphinx follows the link `docs/notebooks` before it looks for a file, and finds no page outside
+    # of `docs`: pages are named from its top, and notebooks by their names in these pages.
     if name.startswith("notebooks/"):
-        text[0] = text[0].replace("](../docs/", "](../")
+        turned = text[0].replace("](../docs/", "](/")
+        text[0] = re.sub(r"\[([\w ]+)\]\((\w+)\.ipynb\)", r"{doc}`\1 </notebooks/\2>`", turned)
 
 
 def setup(app: Any) -> None:
