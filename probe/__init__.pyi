@@ -88,6 +88,8 @@ from probe.interpret.baseline_maps import last_token as last_token
 from probe.interpret.baseline_maps import attention_rollout as attention_rollout
 from probe.interpret.baseline_maps import gradient_attention as gradient_attention
 from probe.interpret.logit_lens import LogitLens as LogitLens
+from probe.interpret.reading_diffs import diff as diff
+from probe.interpret.reading_diffs import ReadingDiff as ReadingDiff
 from probe.interpret.tower_maps import tower_attention as tower_attention
 from probe.interpret.tower_maps import tower_rollout as tower_rollout
 from probe.grounding.reattention import Absolute as Absolute

@@ -86,6 +86,7 @@ ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("last_token", "attention_rollout", "gradient_attention"),
     ),
     ("interpret.logit_lens", ("LogitLens",)),
+    ("interpret.reading_diffs", ("diff", "ReadingDiff")),
     ("interpret.tower_maps", ("tower_attention", "tower_rollout")),
     ("grounding.reattention", ("Absolute", "Relative")),
     ("grounding.box_steering", ("steer_to", "Steering")),

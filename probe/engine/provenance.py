@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib.metadata import version
+from inspect import signature
 from types import MappingProxyType
 from typing import Any
 
@@ -45,7 +46,7 @@ class Provenance:
     """File, part, size and sampled frames, as `describe_video` gives them."""
 
     edits: tuple[str, ...] = ()
-    """What was done to the model: each latent prompt and each intervention, in one line."""
+    """Latent prompts and interventions on the model, each in one line."""
 
     versions: Mapping[str, str] = field(default_factory=library_versions)
     """Versions of the libraries."""
@@ -97,13 +98,18 @@ def trace_provenance(
 def describe_edit(edit: Any) -> str:
     """Describe a latent prompt or an intervention in one line, tensors by size and content.
 
+    What was left at its default is left out.
+
     >>> from probe.interpret.cuts import Cut
     >>> describe_edit(Cut(tokens=(3,)))
-    'Cut(tokens=(3,), cells=None, layers=None, heads=None, sources=None, text=False)'
+    'Cut(tokens=(3,))'
     """
     if not is_dataclass(edit):
         return identity_of(type(edit))
-    shown = {one.name: getattr(edit, one.name) for one in fields(edit) if one.repr}
+    given = {one.name: getattr(edit, one.name) for one in fields(edit) if one.repr}
+    usual = {name: one.default for name, one in signature(type(edit)).parameters.items()}
+    # By identity: a tensor that is compared with a default gives no yes or no.
+    shown = {name: one for name, one in given.items() if one is not usual.get(name, edit)}
     values = (f"{name}={_describe(value)}" for name, value in shown.items())
     return f"{type(edit).__name__}({', '.join(values)})"
 

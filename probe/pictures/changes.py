@@ -9,12 +9,12 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from probe.pictures.crops import dim_outside
 from probe.pictures.fonts import note_missing_once
-from probe.pictures.heat import HEAT_OPACITY, Colouring, colour_heat, lay_colour
-from probe.pictures.rows import Tile, compute_row_height, draw_row, find_picture
+from probe.pictures.heat import HEAT_OPACITY, OPAQUE_LEVEL, Colouring, colour_heat, lay_colour
+from probe.pictures.rows import Tile, compute_row_height, draw_row, find_picture, put_among
 from probe.pictures.style import (
     QUIET_COLOUR,
     TEXT_SIZE,
@@ -36,6 +36,13 @@ by all kinds of colour vision."""
 MORE_COLOUR, LESS_COLOUR = "#b2182b", "#2166ac"
 """The red and the blue of that map, dark enough for a thin line on white."""
 
+SAME_COLOUR = "#777777"
+"""Grey of tokens that hardly changed."""
+
+LEAST_CHANGE = 0.01
+"""Change, as a share of the strongest activation, up to which a token hardly changed: about what is
+as wide as the line of a ring."""
+
 FIGURE_WIDTH = 8.0
 """Inches."""
 
@@ -50,8 +57,10 @@ def colour_change(levels: Float[np.ndarray, " *axes"]) -> Float[np.ndarray, " *a
     """Return red, green, blue and opacity of changes from -1 to 1; no change is transparent."""
     levels = np.clip(levels, -1, 1)
     colours = matplotlib.colormaps[CHANGE_COLOURS]((levels + 1) / 2).astype(np.float64)
-    # Weak changes would be white, which hides the picture and says nothing.
-    colours[..., 3] = HEAT_OPACITY * np.sqrt(np.abs(levels))
+    # Weak changes are nearly white, which would hide the picture and say nothing. A smooth step, as
+    # that of heat: with a corner in it, the edge of each change would look like a line.
+    share = np.clip(np.abs(levels) / OPAQUE_LEVEL, 0, 1)
+    colours[..., 3] = HEAT_OPACITY * share**2 * (3 - 2 * share)
     return colours
 
 
@@ -73,7 +82,8 @@ def draw_token_changes(
         ax: The axes to draw on; None for a new figure.
         texts: The tokens as people read them, in order.
         before: The visual activation of each before: a ring.
-        after: That after: a dot, red if it is more and blue if it is less.
+        after: That after: a dot, red if it is more, blue if it is less, grey if it is nearly the
+            same.
         title: Text above, cut if it is long.
         note: Text after the title, which is never cut.
 
@@ -84,7 +94,11 @@ def draw_token_changes(
         require_finite("the visual activation", values)
     ax = take_axes(ax, TOKENS_HEIGHT)
     places, change = np.arange(len(texts)), after - before
-    colours = [MORE_COLOUR if one > 0 else LESS_COLOUR if one < 0 else "#666666" for one in change]
+    least = LEAST_CHANGE * max(before.max(), after.max())
+    colours = [
+        SAME_COLOUR if abs(one) <= least else MORE_COLOUR if one > 0 else LESS_COLOUR
+        for one in change
+    ]
     ax.vlines(places, before, after, color=colours, lw=2, zorder=2)
     style = {"s": 26, "zorder": 3, "clip_on": False}
     ax.scatter(places, before, facecolor="white", edgecolor=colours, lw=1.3, **style)
@@ -99,7 +113,8 @@ def draw_token_changes(
     ax.tick_params(axis="x", length=2, pad=1)
     ax.grid(axis="x", color=QUIET_COLOUR, lw=0.5, alpha=0.5)
     ax.set_ylabel("visual activation", fontsize=TEXT_SIZE)
-    ax.set_xlabel("ring: before; dot: after, red if more and blue if less", fontsize=TEXT_SIZE)
+    signs = "ring: first; dot: second, red if more, blue if less, grey if nearly the same"
+    ax.set_xlabel(signs, fontsize=TEXT_SIZE)
     write_title(ax, title, note)
     hide_upper_spines(ax)
     return ax
@@ -107,9 +122,9 @@ def draw_token_changes(
 
 @note_missing_once()
 def draw_map_changes(
-    figure: Figure,
+    figure: Figure | SubFigure,
     maps: tuple[Float[np.ndarray, "frame row column"], Float[np.ndarray, "frame row column"]],
-    names: tuple[str, str],
+    names: tuple[tuple[str, str], tuple[str, str]],
     *,
     region: Box,
     sources: Sequence[Sequence[int]],
@@ -118,9 +133,9 @@ def draw_map_changes(
     """Draw two maps on one scale over the frames of a video, and below them their difference.
 
     Args:
-        figure: The empty figure to draw on.
+        figure: The empty figure, or part of one, to draw on.
         maps: The map before, and the map after.
-        names: The title of each.
+        names: The title of each, cut if it is long, and a note after it, which is never cut.
         region: The pixels of the source frame that the cells tile.
         sources: The source frames that each frame of the maps covers.
         video: The video that both were read from.
@@ -132,25 +147,28 @@ def draw_map_changes(
     for values in maps:
         require_finite("the heatmap", values)
     height, width = video.size
-    shown = choose_row(len(before), width / height)
+    change = np.abs(after - before)
+    frame = int(np.unravel_index(int(change.argmax()), change.shape)[0])
+    shown = put_among(choose_row(len(before), width / height), frame)
     # One scale: a map that is weaker than the other has to look weaker. It ends at the strongest
     # cell of both, so that no cell is beyond the colour bar.
-    strongest = float(max(before.max(), after.max())) or 1.0
-    greatest = float(np.abs(after - before).max()) or 1.0
+    strongest = float(max(before.max(), after.max()))
+    greatest = float(change.max())
+    about = f": at most {greatest:.2g}; strongest attention {strongest:.2g}"
     rows = [
-        (before / strongest, names[0], colour_heat, (0.0, strongest), "attention"),
-        (after / strongest, names[1], colour_heat, (0.0, strongest), "attention"),
+        (before / (strongest or 1.0), names[0], colour_heat, (0.0, strongest or 1.0), "attention"),
+        (after / (strongest or 1.0), names[1], colour_heat, (0.0, strongest or 1.0), "attention"),
         (
-            (after - before) / greatest,
-            "difference: second minus first",
+            (after - before) / (greatest or 1.0),
+            ("second minus first", about),
             colour_change,
-            (-greatest, greatest),
+            (-(greatest or 1.0), greatest or 1.0),
             "change",
         ),
     ]
     for ax, (levels, name, colour, ends, unit) in zip(figure.subplots(3, 1), rows, strict=True):
         draw_row(ax, _make_tiles(levels, shown, colour, region, sources, video), "")
-        write_title(ax, name)
+        write_title(ax, *name)
         _draw_colour_bar(figure, ax, colour, ends, unit)
 
 
@@ -178,7 +196,7 @@ def _make_tiles(
 
 
 def _draw_colour_bar(
-    figure: Figure, ax: Axes, colour: Colouring, ends: tuple[float, float], unit: str
+    figure: Figure | SubFigure, ax: Axes, colour: Colouring, ends: tuple[float, float], unit: str
 ) -> None:
     """Draw the colours of a row next to it, as they look on white."""
     low = -1.0 if ends[0] < 0 else 0.0
