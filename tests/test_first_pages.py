@@ -28,7 +28,8 @@ def blocks(page, language):
 
 def commands(page):
     """The command lines of a page, without what is said of them."""
-    lines = "\n".join(blocks(page, "(?:text)?")).splitlines()
+    joined = "\n".join(blocks(page, "(?:text)?")).replace("\\\n", " ")
+    lines = joined.splitlines()
     return [line.partition("  #")[0].strip() for line in lines if line.startswith("probe ")]
 
 
