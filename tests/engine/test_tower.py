@@ -40,7 +40,7 @@ def view(request, tmp_path_factory):
 
 
 def eager_matrices(view, monkeypatch):
-    """What the eager attention of the tower's own class gives, one for each call: its mean head."""
+    """Collect what the eager attention of the tower's own class gives, by layer: means over heads."""
     checkpoint, found = view.checkpoint, []
     for name in {type(module).__module__ for module in checkpoint.module.modules()}:
         theirs = getattr(sys.modules[name], "eager_attention_forward", None)
