@@ -20,7 +20,7 @@ from probe.organism.network import make_network, save_checkpoint
 ANALYSES = Path(__file__).parent.parent / "analyses"
 SHARED_FILES = ("all", "common", "measurement", "observations", "organism_runs", "tables")
 SCRIPTS = sorted(path.stem for path in ANALYSES.glob("*.py") if path.stem not in SHARED_FILES)
-OF_SHAPES_ONLY = ("causal_on_organisms", "organism", "presence", "training")
+OF_SHAPES_ONLY = ("box_steering", "causal_on_organisms", "organism", "presence", "training")
 
 COMPARED = {
     "choices": ("OPTIONS", "layer_windows"),
@@ -130,7 +130,7 @@ def test_what_is_measured_on_another_data_set_has_the_shape_of_what_is_stored(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["organism", "presence", "reversal"])
+@pytest.mark.parametrize("script", ["box_steering", "organism", "presence", "reversal"])
 def test_what_is_measured_on_the_shapes_has_the_shape_of_what_is_stored(script):
     asked = claim(script)
     found = asked.measure(replace(asked.config, clips=2).open())
@@ -165,6 +165,15 @@ def test_asking_by_cause_is_above_best_as_the_claim_says():
     assert right["CAUSAL"][0] > right["BEST"][1]
     gains = {(one["figure"], one["over"], one["under"]): one for one in numbers["differences"]}
     assert gains["m_viou", "CAUSAL", "BEST"]["survives"]
+
+
+def test_a_question_means_what_the_look_is_drawn_to_and_less_often_than_what_it_is_set_to():
+    numbers = json.loads(claim("box_steering").numbers_path().read_text())
+    gains = {one["under"]: one for one in numbers["tests"]}
+    for control in ("nothing done", "drawn to the other", "drawn to an empty place"):
+        assert gains[control]["survives"]
+        assert gains[control]["interval"][0] > 0.3
+    assert gains["look set"]["interval"][1] < 0
 
 
 def test_the_threshold_of_the_package_is_the_one_that_was_measured():
