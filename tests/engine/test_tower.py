@@ -40,7 +40,7 @@ def view(request, tmp_path_factory):
 
 
 def eager_matrices(view, monkeypatch):
-    """Collect what the eager attention of the tower's own class gives, by layer: means over heads."""
+    """Collect the mean heads of the eager attention of the tower's own class, by layer."""
     checkpoint, found = view.checkpoint, []
     for name in {type(module).__module__ for module in checkpoint.module.modules()}:
         theirs = getattr(sys.modules[name], "eager_attention_forward", None)
