@@ -179,3 +179,19 @@ def test_ways_of_the_answer_are_those_of_their_numbers():
         one = drops[way][place]
         low, high = one["interval"]
         assert f"{one['mean']:.2f} [{low:.2f}, {high:.2f}]" in FINDINGS, way
+
+
+def test_box_steering_is_measured():
+    numbers, words = load_numbers("box_steering"), " ".join(FINDINGS.split())
+    named = numbers["named"]
+    told = [
+        named["nothing done"],
+        *(named["steered"][region] for region in ("thing", "other")),
+        *(one["thing"] for way, one in named.items() if way not in ("nothing done", "steered")),
+        *(one for name, one in numbers["further"].items() if name != "box in all frames"),
+        *(numbers["other_seen"][way] for way in ("steered", "look set", "all else cut")),
+    ]
+    assert [write(one) for one in told if write(one) not in words] == []
+    (gain,) = [one for one in numbers["tests"] if one["under"] == "drawn to the other"]
+    assert f"+{write(gain)}" in words
+    assert f"{numbers['asked']['box']} of {numbers['cases']} clips" in words
