@@ -16,6 +16,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "report": "probe report probe-run",
         "convert": "probe convert probe-demo/answer.json --from answer --out clips.jsonl",
         "view": "probe view probe-demo --truth probe-demo/truth.json",
+        "serve": "probe serve probe-demo/clip.mp4 --port 0",
         "check-model": "probe check-model organism",
         "train-organism": "probe train-organism --quick --out quick-run",
     }

@@ -25,11 +25,7 @@ NEEDED = ("tornado",)
 
 @dataclass(frozen=True)
 class Serve:
-    """Serve a local web page that asks again: another question, a cut, a slider.
-
-    The page is at an address with a secret token, which only this machine reaches; questions wait
-    in a line, and are answered one at a time. Ctrl-C ends it.
-    """
+    """Serve a local web page that asks again: another question, a cut, a slider; Ctrl-C ends it."""
 
     video: Positional[Path]
     """A video file or a picture, or a folder of frames."""
