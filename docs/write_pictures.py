@@ -2,7 +2,7 @@
 
 It runs the demo, an evaluation and the build of these pages in a folder of its own, and takes
 pictures of what they print and write, in headless Chromium. `--only NAME ...` writes some of them:
-demo, page, report, docs. All together they stay below `MOST_BYTES`.
+demo, page, live, report, docs. All together they stay below `MOST_BYTES`.
 """
 
 import argparse
@@ -64,6 +64,23 @@ TOUR = (
 """Steps of the animated picture: JavaScript for the page, and milliseconds that each is shown."""
 
 
+LIVE_QUESTION = "Is there a green square in this video?"
+
+LIVE_STEPS = (
+    "live.panel.whom.buttons[1].click(); live.panel.paint.turn(true);"
+    "const peak = viewer.state.peakCell(viewer.state.frame);"
+    "for (const place of live.panel.paint.placesOf(peak, true)) live.panel.paint.cells.add(place);"
+    "live.panel.paint.turn(false); live.panel.cut.click();",
+    "live.panel.element.querySelectorAll('summary')[1].click();"
+    "live.panel.towards.value = 'Is there a red circle in this video?';"
+    "live.send({ type: 'steer', question: live.panel.towards.value, layer: 3, strength: 1 });"
+    "live.panel.steerLayer.show(3)",
+)
+"""Steps of the live page: the cells of a token's peak are cut, then the answer is steered."""
+
+LIVE_ERROR = "live.send({ type: 'ask', question: '' })"
+
+
 class Browser:
     """A headless Chromium."""
 
@@ -77,12 +94,12 @@ class Browser:
             options.add_argument(word)
         self.driver = webdriver.Chrome(options, webdriver.ChromeService(driver))
 
-    def open(self, path: Path, width: int, height: int, *, dark: bool = False) -> None:
-        """Open a file in a window of a size, in light or dark colours."""
+    def open(self, page: Path | str, width: int, height: int, *, dark: bool = False) -> None:
+        """Open a file or an address in a window of a size, in light or dark colours."""
         self.resize(width, height)
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        self.driver.get(path.as_uri())
+        self.driver.get(page if isinstance(page, str) else page.as_uri())
 
     def resize(self, width: int, height: int) -> None:
         """Give the window a size in pixels."""
@@ -105,6 +122,16 @@ class Browser:
         self.driver.execute_script(
             f"const viewer = document.querySelector('.gp').viewer; {words}; viewer.show();"
         )
+        self.settle()
+
+    def act_live(self, words: str = "") -> None:
+        """Run JavaScript on a live page, and wait for what comes of it."""
+        start = "const live = document.querySelector('.gp').live, viewer = live.viewer;"
+        rest = "const live = document.querySelector('.gp')?.live; return live?.viewer && !live.busy"
+        for _ in range(2):  # one step is asked, and what it asks for is waited for
+            WebDriverWait(self.driver, 60).until(lambda driver: driver.execute_script(rest))
+            self.driver.execute_script(f"{start} {words}")
+            words = ""
         self.settle()
 
     def capture(self) -> Image.Image:
@@ -200,6 +227,26 @@ def make_page(browser: Browser, folder: Path) -> None:
     )
 
 
+def make_live(browser: Browser, folder: Path) -> None:
+    """Take pictures of the live page: cut and steered on a desk, and with an error on a phone."""
+    if not (folder / "probe-demo").exists():
+        run_program(folder, "demo")
+    command = [sys.executable, "-m", "probe", "serve", "probe-demo/clip.mp4", LIVE_QUESTION]
+    with subprocess.Popen(
+        [*command, "--port", "0"], cwd=folder, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None  # as asked for
+        address = server.stdout.readline().split()[1]
+        browser.open(address, 1400, 1000)
+        for step in LIVE_STEPS:
+            browser.act_live(step)
+        save_webp(browser.capture(), "live-1400-light")
+        browser.open(address, 390, 844, dark=True)
+        browser.act_live(LIVE_ERROR)
+        save_webp(browser.capture(), "live-390-dark")
+        server.terminate()
+
+
 def make_report(browser: Browser, folder: Path) -> None:
     """Take a picture of the report of two small runs."""
     for method in ("causal", "noun"):
@@ -224,6 +271,7 @@ def make_docs(browser: Browser, folder: Path) -> None:
 MAKERS: dict[str, Callable[[Browser, Path], Any]] = {
     "demo": make_demo,
     "page": make_page,
+    "live": make_live,
     "report": make_report,
     "docs": make_docs,
 }

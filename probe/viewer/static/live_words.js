@@ -3,6 +3,8 @@
 // Seconds after which a page that hears nothing says who may be the reason.
 const SILENCE = 8;
 
+const YES_NO = "yes\u00a0−\u00a0no"; // never on two lines
+
 function busyWords({ ahead, reading, seconds }, whom) {
   const time = seconds >= 2 ? ` ${seconds} s` : "";
   if (reading) return `The model is reading …${time}`;
@@ -14,9 +16,9 @@ function busyWords({ ahead, reading, seconds }, whom) {
 function answerWords({ answers, written, margins, changes }) {
   const [said, margin] = [answers.map(quoted), margins.map(signed)];
   const which = written ? "The answer" : "The first token of the answer";
-  if (!changes.length) return `${which} is ${said[1]}, yes − no ${margin[1]}.`;
+  if (!changes.length) return `${which} is ${said[1]}, ${YES_NO} ${margin[1]}.`;
   const same = answers[0] === answers[1];
-  return `${which} ${same ? `is still ${said[1]}` : `was ${said[0]} and is now ${said[1]}`}, yes − no moved from ${margin[0]} to ${margin[1]}.`;
+  return `${which} ${same ? `is still ${said[1]}` : `was ${said[0]} and is now ${said[1]}`}, ${YES_NO} moved from ${margin[0]} to ${margin[1]}.`;
 }
 
 const factorWords = (steps) => (steps === 0 ? "as it is" : `× ${formatted(2 ** steps)}`);
