@@ -14,12 +14,14 @@ from probe.files import write_text
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from probe.engine.model import VideoLM
     from probe.engine.readings import Reading
     from probe.engine.view import View
     from probe.interpret.logit_lens import LogitLens
     from probe.video import Tube, Video
     from probe.viewer import Scene
+
+READING_SUFFIX = ".safetensors"
+"""The end of the name of a saved reading."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,10 @@ class RankTokens:
     """Show where in a video the tokens of a question look: a table and a figure."""
 
     video: Positional[Path]
-    """A video file or a picture, or a folder of frames."""
+    """A video file or a picture, or a folder of frames; or a reading that --save kept, which brings
+    its own question."""
 
-    question: Annotated[Positional[str], arg(metavar="QUESTION")]
+    question: Annotated[Positional[str], arg(metavar="[QUESTION]")] = ""
     """The question, such as "Is there a red circle in this video?"."""
 
     options: Annotated[VideoOptions, arg(name="")] = field(default_factory=VideoOptions)
@@ -40,6 +43,10 @@ class RankTokens:
     generate: Annotated[int | None, arg(metavar="TOKENS")] = None
     """Let the model answer in at most so many tokens, and show where the tokens of its answer look,
     too."""
+
+    save: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Keep the whole reading as FILE.safetensors, the attention of every layer and head included;
+    this command draws the same again from it, without a model."""
 
     json: bool = False
     """Print one JSON object, the table and what was chosen by it, and nothing else on the standard
@@ -53,52 +60,93 @@ class RankTokens:
     def run(self) -> None:
         """Read one question, rank its tokens, and write the table and the figure."""
         check_writable(self.out)
-        self.options.check()
-        _check_questions(self.question)
-        from probe.video.checking import check_source
-
-        check_source(self.video)  # at once: torch takes seconds to load
+        self._check()
         from probe.drawing.figures import draw_token_figure, save_figure
         from probe.interpret.grounding_tokens import grounding_token, rank_tokens
 
         with keep_for_json(self.json), show_progress("load", "read", "write") as step:
-            model, video = open_model_and_video(self.video, self.options)
-            step()
-            reading = self._read(model.watch(video))
+            reading, video = self._open() if self._is_saved else self._read(step)
             table, token = rank_tokens(reading), grounding_token(reading)
             step()
             with write_together(self.out) as folder:
                 write_text(folder / "tokens.csv", table.to_csv(index=False, lineterminator="\n"))
                 save_figure(draw_token_figure(video, reading, token), folder / "tokens.png")
+            if self.save is not None:
+                reading.save(self.save)
             step()
         if self.json:
-            show_json(self._describe(model, reading, table, token))
+            show_json(self._describe(reading, table, token))
             return
         # A token may be a line end: pandas writes that as an escape, as the lines of this table are
         # divided by it.
         show(*table.round(4).to_string(index=False).split("\n"))
         show(f"grounding token: {reading.tokens[token]!r} at index {token}")
         show(f"yes minus no: {reading.margin:+.2f} logits")
-        if self.generate is not None:
+        if reading.prompt.answer:
             show(f"answer: {reading.prompt.answer!r}")
-        show(f"written: {self.out / 'tokens.csv'}, {self.out / 'tokens.png'}")
+        kept = "" if self.save is None else f", {self.save}"
+        show(f"written: {self.out / 'tokens.csv'}, {self.out / 'tokens.png'}{kept}")
 
-    def _read(self, view: "View") -> "Reading":
+    @property
+    def _is_saved(self) -> bool:
+        """True if a reading is given, and no video."""
+        return self.video.suffix == READING_SUFFIX
+
+    def _check(self) -> None:
+        """Refuse what cannot be read, before torch is imported, which takes seconds."""
+        self.options.check()
+        if self._is_saved:
+            if self.question or self.generate is not None or self.save is not None:
+                raise ValueError(
+                    f"{self.video}: a saved reading brings its own question and answer; leave out "
+                    "QUESTION, --generate and --save, or give a video"
+                )
+            return
+        _check_questions(self.question)
+        from probe.video.checking import check_source
+
+        check_source(self.video)
+        if self.save is not None:
+            check_writable(self.save.parent)
+            if self.save.suffix != READING_SUFFIX:
+                raise ValueError(f"--save {self.save}: give a name that ends in {READING_SUFFIX}")
+
+    def _open(self) -> "tuple[Reading, Video]":
+        """Open a saved reading, and read the frames again that its figure shows."""
+        from probe.engine.readings import Reading
+        from probe.video.descriptions import find_video
+
+        reading = Reading.load(self.video)
+        if reading.provenance is None:
+            raise ValueError(
+                f"{self.video}: an earlier version kept this reading, and does not say of which "
+                "video; draw it in Python with Reading.load(...).plot()"
+            )
+        about = reading.provenance.video
+        video = find_video(self.video, about)
+        if list(video.indices) != list(about["sampled_frames"]):
+            raise ValueError(f"{self.video}: {about['path']} is another video now, of other frames")
+        return reading, video
+
+    def _read(self, step: ProgressSteps) -> "tuple[Reading, Video]":
         from probe.engine.answering import generate
 
+        model, video = open_model_and_video(self.video, self.options)
+        step()
+        view = model.watch(video)
         if self.generate is None:
-            return view.read(self.question)[0]
-        return generate(view, self.question, max_new_tokens=self.generate)
+            return view.read(self.question)[0], video
+        return generate(view, self.question, max_new_tokens=self.generate), video
 
-    def _describe(
-        self, model: "VideoLM", reading: "Reading", table: "DataFrame", token: int
-    ) -> dict[str, Any]:
+    def _describe(self, reading: "Reading", table: "DataFrame", token: int) -> dict[str, Any]:
         """Describe the reading in plain values, with the names that `answer.json` has for them."""
         rows = table.round(6).to_dict("records")
+        traced = reading.provenance
+        assert traced is not None, "it was read here, or refused"
         return {
-            "question": self.question,
-            "video": str(self.video),
-            "model": {"name": model.name, "revision": model.revision},
+            "question": reading.prompt.question,
+            "video": traced.video["path"],
+            "model": {"name": traced.model["name"], "revision": traced.model["commit"]},
             "yes_minus_no": round(reading.margin, 4),
             "answer": reading.prompt.answer or None,
             "grounding_token": {"index": token, "token": reading.tokens[token]},

@@ -109,6 +109,27 @@ def test_tokens_writes_a_table_and_a_figure(run, tmp_path, clip_file):
 
 
 @pytest.mark.slow
+def test_tokens_of_a_saved_reading_are_drawn_without_the_model(run, tmp_path, clip_file):
+    kept, out = tmp_path / "kept.safetensors", ("--out", tmp_path / "t")
+    asked = ("tokens", clip_file, "Is there a red circle?", *out, "--json")
+    code, first, err = run(*asked, "--save", kept)
+    assert code == 0, err
+    drawn = {path.name: path.read_bytes() for path in (tmp_path / "t").iterdir()}
+    code, again, err = run("tokens", kept, "--out", tmp_path / "again", "--json")
+    assert code == 0, err
+    assert json.loads(again) == json.loads(first)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == drawn
+    for words, reason in [
+        ((kept, "Is there a dog?"), "brings its own question"),
+        ((clip_file, "x", "--save", tmp_path / "kept.pt"), "ends in .safetensors"),
+        ((clip_file,), "the question is empty"),
+    ]:
+        code, _, err = run("tokens", *words)
+        assert code == 2
+        assert reason in err
+
+
+@pytest.mark.slow
 def test_tokens_of_the_models_own_answer_are_in_the_table(run, tmp_path, clip_file):
     words = ("tokens", clip_file, "What jumps?", "--generate", "6", "--out", tmp_path / "t")
     code, out, _ = run(*words)
