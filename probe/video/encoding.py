@@ -21,8 +21,10 @@ from probe.files import write_atomically
 OUTPUT_TICKS = 90_000
 """Ticks per second of written videos: the common multiple of the usual frame rates."""
 
-OUTPUT_OPTIONS = {"crf": "18", "preset": "veryfast"}
-"""Quality of x264 (18 can hardly be told from the source) and its effort."""
+OUTPUT_OPTIONS = {"crf": "18", "preset": "veryfast", "mbtree": "0"}
+"""Quality of x264 (18 can hardly be told from the source) and its effort. Without macroblock trees:
+on CPUs with AVX-512 they gave another file of the same frames in each run, and a model answers a
+little differently to each."""
 
 SUFFIXES = ("", ".mp4", ".m4v")
 """Endings of the names of written files, which are always MP4s."""
