@@ -170,6 +170,8 @@ class Steering:
 
         *rows, curve = figure.subplots(3, 1, height_ratios=(1.2, 1.2, 1))
         within = self.region.cpu().numpy() > IN_REGION
+        # Both rows show the same frames, so that they can be compared.
+        peaks = [heat.peak[0] for heat in self.maps]
         told = ("before", "after"), self.answers, (self.shares[0], self.shares[-1])
         for ax, heat, when, answer, share in zip(rows, self.maps, *told, strict=True):
             draw_heat(
@@ -179,6 +181,7 @@ class Steering:
                 sources=heat.cells.frames,
                 video=video,
                 within=within,
+                also=peaks,
             )
             write_title(ax, f"{when}: {answer}", f" ({share:.0%} of the look in the region)")
         self.plot(curve)

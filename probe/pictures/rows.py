@@ -103,7 +103,7 @@ def compute_row_height(count: int, aspect: float, width: float = PICTURE_WIDTH) 
     return width / count / aspect + TITLES_HEIGHT
 
 
-def draw_heat(
+def draw_heat(  # noqa: PLR0913  what may be drawn of a map
     ax: Any,
     values: Float[np.ndarray, "frame row column"],
     *,
@@ -111,6 +111,7 @@ def draw_heat(
     sources: Sequence[Sequence[int]],
     video: Video | None = None,
     within: Bool[np.ndarray, "frame row column"] | None = None,
+    also: Sequence[int] = (),
 ) -> Axes:
     """Draw frames of a map in a row, on one scale, with the strongest cell outlined.
 
@@ -124,6 +125,7 @@ def draw_heat(
         video: The video that it was read from, to draw its pictures below the heat; None for the
             map alone.
         within: The cells of a region, whose edge is drawn as a white line; None for no region.
+        also: Frames of the map that are among those drawn, such as the strongest of another map.
 
     Raises:
         ValueError: if a value is not finite, or the video does not have the map's frames.
@@ -134,7 +136,9 @@ def draw_heat(
     left, top, right, bottom = region
     height, width = (bottom - top, right - left) if video is None else video.size
     frame, row, column = np.unravel_index(int(values.argmax()), values.shape)
-    shown = put_among(choose_row(len(values), width / height), int(frame))
+    shown = choose_row(len(values), width / height)
+    for wanted in (*also, int(frame)):
+        shown = put_among(shown, wanted)
     heat = scale_heat(values)
     if video is None:
         titles = "frame", [covered[0] for covered in sources]
