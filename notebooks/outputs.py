@@ -83,7 +83,7 @@ def _clean_output(output: NotebookNode, cell: str) -> NotebookNode:
         del data["text/html"]
     for kind in data:
         if kind == PNG:
-            data[kind] = _encode(encode_png(read_picture(data[kind])))
+            data[kind] = _reduce_colours(data[kind])
         elif isinstance(data[kind], str):
             data[kind] = TABLE_ID.sub(f"T_{cell}", ADDRESS.sub("", data[kind]))
     if "metadata" in output:
@@ -91,13 +91,21 @@ def _clean_output(output: NotebookNode, cell: str) -> NotebookNode:
     return output
 
 
-def _encode(png: bytes) -> str:
-    return base64.b64encode(png).decode("ascii")
+def _reduce_colours(data: str) -> str:
+    """Write a picture with 256 colours; one with so few is left as it is."""
+    picture = _open_picture(data)
+    if picture.mode == "P":
+        return data
+    return base64.b64encode(encode_png(picture.convert("RGB"))).decode("ascii")
+
+
+def _open_picture(data: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
 def read_picture(data: str) -> Image.Image:
     """Read a picture as notebooks store it, in base64."""
-    return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
+    return _open_picture(data).convert("RGB")
 
 
 # What is wrong with a run
