@@ -74,6 +74,7 @@ th, td { padding: 7px 9px; text-align: left; }
 td { vertical-align: top; border-top: 1px solid var(--line); }
 th:first-child, td:first-child { padding-left: 14px; }
 .number { text-align: right; white-space: nowrap; overflow-wrap: normal; }
+td[data-name="queries"] { white-space: nowrap; overflow-wrap: normal; }
 td:first-child { font-weight: 600; } td:first-child small { font-weight: 400; }
 .quiet td:first-child { font-weight: 400; }
 
@@ -104,12 +105,11 @@ td:first-child { font-weight: 600; } td:first-child small { font-weight: 400; }
   gap: 10px 26px; margin: 10px 0; }
 .terms div { padding: 2px 4px; } .terms dt { font-weight: 600; } .terms dd { margin: 0; }
 
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr));
-  gap: 14px; margin: 10px 0; }
+.charts { display: flex; flex-wrap: wrap; gap: 14px; margin: 10px 0; }
 figure { margin: 0; }
 figcaption { font-size: 12.5px; }
-.charts figure { max-width: 460px; padding: 10px 12px; border: 1px solid var(--line);
-  border-radius: 10px; background: var(--surface); }
+.charts figure { flex: 1 1 290px; max-width: 446px; padding: 10px 12px;
+  border: 1px solid var(--line); border-radius: 10px; background: var(--surface); }
 svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--muted); font-size: 12px; text-anchor: middle; }
 svg .tick { font-size: 11px; } svg .up { text-anchor: end; }
