@@ -89,6 +89,11 @@ def print_tube(answer: "Answer") -> None:
     start, stop = answer.seconds
     frames = f"frames {answer.span.start} to {answer.span.stop - 1}"
     show(f"when    {start:.2f} to {stop:.2f} s ({frames})")
+    if answer.again is not None:
+        first = answer.again.first_span
+        before, after = (answer.video.time_at(frame) for frame in (first.start, first.stop))
+        count = len(answer.again.frames)
+        show(f"again   {count} more frames were read; before, it was {before:.2f} to {after:.2f} s")
     show(f"where   {choice}; first, middle and last box:")
     for i in sorted({0, len(tube) // 2, len(tube) - 1}):
         show(f"        frame {tube.frames[i]:5d}   x1 y1 x2 y2 = {corners[i]}")
