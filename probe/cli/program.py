@@ -23,7 +23,6 @@ from probe.cli.console import (
     summarise,
 )
 from probe.cli.stopping import stop_at_once
-from probe.garbage import collect_seldom
 
 REFUSALS = (ValueError, OSError, RuntimeError, ImportError)
 """Errors by which this program and its libraries refuse an input, a file or a device, or ask for a
@@ -36,7 +35,7 @@ def main() -> None:
     warnings.showwarning = NotePrinter()
     try:
         try:
-            with stop_at_once(), collect_seldom():
+            with stop_at_once():
                 # Imported here, so that Ctrl-C in the seconds that it takes is one line, too.
                 from probe.cli.commands import parse_command
 
