@@ -144,11 +144,10 @@ def test_what_changes_from_run_to_run_is_not_committed():
     embedded = f"<img src='data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}'>"
 
     def notebook(number):
+        table = f'<table id="T_0000{number}"><td id="T_0000{number}_row0">1</td></table>'
         shown = [
             {"text/plain": f"<Thing object at 0x7f{number}d7e3d50>"},
-            {
-                "text/html": f'<table id="T_0000{number}"><td id="T_0000{number}_row0">1</td></table>'
-            },
+            {"text/html": table},
             {outputs.WIDGET: {"model_id": str(number)}, "text/plain": "Loading weights: 0%"},
             {"text/html": embedded},
         ]
