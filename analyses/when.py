@@ -162,7 +162,7 @@ class Clip:
             view = watch(video)
             _, part = CAUSAL.parts(self.case.queries)
             shown = [view, view.reversed()]
-            self._orders[video.indices] = [(one, *one.read(part.question)) for one in shown]
+            self._orders[video.indices] = [(one, one.read(part.question)[0]) for one in shown]
         return self._orders[video.indices]
 
     def find(self, config: GrounderConfig) -> Prediction:

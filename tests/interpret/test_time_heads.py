@@ -18,7 +18,7 @@ def reading(tiny, video):
 
 
 def slow_contrast(attention):
-    """The same, one interval at a time."""
+    """Find the best contrast, one interval at a time."""
     shares = (attention / attention.sum()).tolist()
     best, count = -1.0, len(shares)
     for first in range(count):
