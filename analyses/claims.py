@@ -102,13 +102,14 @@ def summarise(found: Mapping[str, Numbers]) -> Numbers:
     by_statement: dict[str, Any] = {one.name: {} for one in STATEMENTS}
     for (statement, name), test in zip(keys, tests, strict=True):
         by_statement[statement.name][name] = {**test, "verdict": _judge(test)}
-    shared = ("dataset", "first", "cases", "tracks", "frames", "model", "weights", "versions")
+    shared = ("dataset", "first", "cases", "tracks", "frames", "versions")
     first = next(iter(found.values()))
     trained = [name for name in found if ORGANISMS[name] != CONTROL]
     frozen = [name for name in found if ORGANISMS[name] == FROZEN]
     ablated = [name for name in found if ORGANISMS[name] == ABLATED]
     return {
         **{key: first[key] for key in shared},
+        "model": {"name": ", ".join(found)},
         "failed": {clip: why for one in found.values() for clip, why in one["failed"].items()},
         "organisms": {
             name: {key: one[key] for key in ("recipe", "weights", "chosen")}
@@ -204,13 +205,12 @@ def draw(numbers: Numbers) -> Figure:
     left.set_ylim(len(statements) - 0.5, -0.5)
     left.set(xlabel="value less its rival: share of clips, or m_vIoU")
     right.set(xlabel="value less its rival, in logits of the margin")
-    figure.legend(
-        *left.get_legend_handles_labels(),
-        fontsize=7,
-        frameon=False,
-        ncols=4,
-        loc="outside upper center",
-    )
+    shown = dict.fromkeys(one["recipe"] for one in numbers["organisms"].values())
+    for kind in shown:
+        left.plot([], [], "o", ms=3, color=COLOURS[kind], label=f"{kind} recipe")
+    left.plot([], [], "o", ms=3, mec=GREY, mfc="white", label="does not survive Holm's correction")
+    handles = left.get_legend_handles_labels()
+    figure.legend(*handles, fontsize=7, frameon=False, ncols=5, loc="outside upper center")
     return finish_figure(figure, numbers)
 
 
@@ -225,7 +225,8 @@ def _draw_row(axes: Any, row: int, statement: Numbers, organisms: Numbers) -> No
 
 def _label(statement: Numbers) -> str:
     frozen = statement["frozen"]
-    return f"{statement['name']}  {frozen['holds']} of {sum(frozen.values())}"
+    seeds = sum(frozen.values())
+    return f"{statement['name']}  {frozen['holds']} of {seeds}" if seeds else statement["name"]
 
 
 # Drawn in one go with all others from the summary; observations are measured by this script alone.

@@ -40,7 +40,7 @@ def observed(value, rival, clips=60):
 def whole(claims, values):
     everything = {one: [0.5, 0.5] for s in claims.STATEMENTS for one in (s.value, s.rival) if one}
     clips = len(next(iter(values.values())))
-    about = dict.fromkeys(("dataset", "first", "tracks", "frames", "model", "weights", "versions"))
+    about = dict.fromkeys(("dataset", "first", "tracks", "frames", "weights", "versions"))
     return {
         **about,
         "cases": clips,
