@@ -195,3 +195,23 @@ def test_box_steering_is_measured():
     (gain,) = [one for one in numbers["tests"] if one["under"] == "drawn to the other"]
     assert f"+{write(gain)}" in words
     assert f"{numbers['asked']['box']} of {numbers['cases']} clips" in words
+
+
+CARD = (ROOT / "probe/organism/weights/README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("told", [README, FINDINGS, CARD], ids=["readme", "findings", "card"])
+def test_effects_of_hiding_the_video_are_those_of_their_numbers(told):
+    found = load_numbers("claims")["statements"]
+    hidden = found["role-carries"]["organisms"]["shipped"]
+    low, high = hidden["interval"]
+    assert f"{-hidden['mean']:.2f} [{-high:.2f}, {-low:.2f}]" in " ".join(told.split())
+    more = found["noun-carries"]["organisms"]["shipped"]
+    low, high = more["interval"]
+    assert f"{more['mean']:.2f} [{low:.2f}, {high:.2f}]" in " ".join(told.split())
+
+
+def test_rank_within_a_token_is_that_of_its_numbers():
+    test = load_numbers("claims")["statements"]["rank-within-token"]["organisms"]["shipped"]
+    low, high = test["interval"]
+    assert f"{test['mean']:.3f} [{low:.3f}, {high:.3f}]" in FINDINGS
