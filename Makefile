@@ -9,7 +9,7 @@ WORKERS ?= logical
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 8 \
 	--dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test test-fast test-exhaustive test-shapes coverage figures notebooks docs bench lint lint-js format hooks clean
+.PHONY: demo test test-fast test-exhaustive test-shapes coverage figures claims notebooks docs bench lint lint-js format hooks clean
 
 demo: $(READY)
 	$(BIN)/probe demo
@@ -50,6 +50,10 @@ bench: $(READY)
 figures: $(READY)
 	$(BIN)/python analyses/all.py $(if $(MEASURE),--measure)
 	$(BIN)/python docs/write_gallery.py
+
+# What `analyses/protocol.md` says, on every organism; a stopped run goes on where it was.
+claims: $(READY)
+	$(BIN)/python analyses/claims.py --measure --workers 2 $(OPTIONS)
 
 lint: $(READY) lint-js
 	$(BIN)/ruff check .
