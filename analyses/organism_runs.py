@@ -98,14 +98,18 @@ class ClaimsOptions(ClaimOptions):
     """Processes that measure at the same time, each on one thread."""
 
     def names(self) -> tuple[str, ...]:
-        """Return the organisms to measure.
+        """Return the organisms to measure: those named, or all that there are.
 
         Raises:
             ValueError: if there is no such organism.
         """
         if unknown := [name for name in self.only if name not in ORGANISMS]:
             raise ValueError(f"no organism {unknown[0]!r}; there are {', '.join(ORGANISMS)}")
-        return self.only or tuple(ORGANISMS)
+        trained = [name for name, recipe in ORGANISMS.items() if recipe in (FROZEN, ABLATED)]
+        missing = [name for name in trained if not (WEIGHTS / name).is_dir()]
+        if missing and not self.only:
+            tqdm.write(f"not trained yet, so left out: {', '.join(missing)} (protocol.md)")
+        return self.only or tuple(name for name in ORGANISMS if name not in missing)
 
 
 def measure_organisms(options: ClaimsOptions) -> None:

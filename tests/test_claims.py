@@ -118,6 +118,16 @@ def test_a_stopped_run_measures_only_what_is_missing(claims, runs, tmp_path, mon
     assert claims.draw(numbers).axes
 
 
+def test_organisms_that_are_not_trained_yet_are_told_and_left_out(
+    runs, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(runs, "WEIGHTS", tmp_path)
+    (tmp_path / "seed-1").mkdir()
+    names = runs.ClaimsOptions(runs.MeasurementConfig()).names()
+    assert names == ("shipped", "seed-1", "fd3ab77", "942180f", "untrained")
+    assert "left out: seed-0, seed-2, seed-3, ablated-0, ablated-1" in capsys.readouterr().out
+
+
 def test_an_organism_that_is_not_there_is_said_in_one_line(runs, tmp_path):
     with pytest.raises(ValueError, match="no organism 'seed-9'; there are shipped"):
         runs.ClaimsOptions(runs.MeasurementConfig(), only=("seed-9",)).names()
