@@ -65,7 +65,7 @@ def notebook(tmp_path_factory):
 def written(files):
     """The text of the first file, if it is all there."""
     text = next((file.read_text() for file in files), "")
-    return text.rstrip().endswith("}") and text
+    return text if text.rstrip().endswith("}") else ""
 
 
 def test_in_jupyterlab_the_widget_asks_cuts_and_undoes_through_the_kernel(browser, notebook):
@@ -92,7 +92,9 @@ def test_in_jupyterlab_the_widget_asks_cuts_and_undoes_through_the_kernel(browse
     question = "Is there a <b>green</b> cross in this video?"
     asked = told_by(lambda: box.send_keys(Keys.CONTROL, "a", Keys.NULL, question, Keys.ENTER), 2)
     assert find("h1").text == question  # as text, and every key went into the box
-    browser.execute_script("document.querySelector('.gp-change .gp-choice button:last-child').click()")
+    browser.execute_script(
+        "document.querySelector('.gp-change .gp-choice button:last-child').click()"
+    )
     cut = told_by(lambda: find(".gp-change .gp-do").click(), 3)
     assert find(".gp-changes").text == "No token looks at the whole video"
     assert "moved from" in cut

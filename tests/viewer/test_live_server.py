@@ -37,8 +37,9 @@ def address(clip):
     server = subprocess.Popen(
         [*command, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    assert server.stdout is not None
     said = server.stdout.readline()
-    assert said.startswith("open http://127.0.0.1:"), said + server.stderr.read()
+    assert said.startswith("open http://127.0.0.1:"), said or server.communicate()[1]
     yield said.split()[1]
     server.send_signal(signal.SIGINT)
     _, told = server.communicate(timeout=PATIENCE)
@@ -294,10 +295,13 @@ def test_who_leaves_the_line_is_not_answered_and_a_pass_that_was_begun_is_not_ov
 
 
 def test_a_fault_in_a_pass_reaches_who_asked_and_the_next_is_answered():
+    def fail():
+        raise ZeroDivisionError
+
     async def run():
         line = WaitingLine()
         with pytest.raises(ZeroDivisionError):
-            [news async for news in line.answer(lambda: 1 / 0)]
+            [news async for news in line.answer(fail)]
         reply = [news async for news in line.answer(lambda: Reply("scene", "next"))]
         line.stop(1.0)
         return reply
