@@ -150,7 +150,7 @@ def test_an_answer_finds_its_video_next_to_it_and_says_where_it_is_not(results, 
     assert Answer.load(tmp_path / "moved.json").tube == answer.tube
     content["video"]["path"] = None
     (tmp_path / "nowhere.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"give Answer\.load the video"):
+    with pytest.raises(ValueError, match="does not say where its video is; give the video"):
         Answer.load(tmp_path / "nowhere.json")
     with pytest.raises(ValueError, match="answers another video, or other frames"):
         Answer.load(tmp_path / "nowhere.json", read_video(tmp_path / "clip.mp4", 5))
