@@ -86,4 +86,4 @@ EXPLANATIONS: Mapping[str, Explain] = MappingProxyType(
         r"Unrecognized(?: or misplaced)? options: ([^\s,]+)": _explain_word,
     }
 )
-"""What to say, by the beginning of a complaint; the first that matches counts."""
+"""The explanation of a complaint, by its beginning; the first that matches counts."""
