@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,6 +12,10 @@ from probe.files import write_atomically
 
 UNFINISHED = ".unfinished-"
 """Prefix of the folder for files that are being written together."""
+
+ABANDONED = 24 * 3600
+"""Seconds after which such a folder must be that of a program that was killed: nothing is written
+to it, and no command writes one answer for a day."""
 
 
 def check_writable(folder: Path) -> None:
@@ -57,6 +62,7 @@ def write_together(folder: Path) -> Iterator[Path]:
     """
     was_there = folder.exists()
     make_folder(folder)
+    sweep(folder)
     # Within the folder: files can only be renamed inside one file system.
     temporary = folder / f"{UNFINISHED}{uuid.uuid4().hex[:12]}"
     make_folder(temporary)
@@ -76,3 +82,11 @@ def write_together(folder: Path) -> Iterator[Path]:
         if not was_there:
             with suppress(OSError):  # it is not empty, so the results are there
                 folder.rmdir()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what programs that were killed left in a folder of results."""
+    for path in folder.glob(f"{UNFINISHED}*"):
+        with suppress(OSError):  # another command sweeps here, too
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                shutil.rmtree(path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from waiting import wait_for
 
-from probe.cli.outputs import write_together
+from probe.cli.outputs import ABANDONED, UNFINISHED, write_together
 from probe.files import write_text
 
 NAMES = ("answer.json", "answer.mp4", "answer.png")
@@ -92,7 +92,7 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from probe.cli.outputs import write_together
+from probe.cli.outputs import ABANDONED, UNFINISHED, write_together
 from probe.files import write_text
 
 folder, number = Path(sys.argv[1]), int(sys.argv[2])
@@ -122,3 +122,15 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_a_new_answer_with_its_pictu
         seen = answer
     visible = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
     assert visible == set(NAMES)
+
+
+def test_what_a_killed_program_left_is_swept_and_what_another_writes_is_not(tmp_path):
+    left, current = tmp_path / f"{UNFINISHED}left", tmp_path / f"{UNFINISHED}current"
+    for folder in (left, current):
+        folder.mkdir()
+        (folder / "answer.json").write_text("{}")
+    long_ago = time.time() - ABANDONED - 60
+    os.utime(left, (long_ago, long_ago))
+    with write_together(tmp_path) as folder:
+        (folder / "answer.json").write_text("{}")
+    assert {path.name for path in tmp_path.iterdir()} == {"answer.json", current.name}
