@@ -20,7 +20,14 @@ from probe.organism.network import make_network, save_checkpoint
 ANALYSES = Path(__file__).parent.parent / "analyses"
 SHARED_FILES = ("all", "common", "measurement", "observations", "organism_runs", "tables")
 SCRIPTS = sorted(path.stem for path in ANALYSES.glob("*.py") if path.stem not in SHARED_FILES)
-OF_SHAPES_ONLY = ("box_steering", "causal_on_organisms", "organism", "presence", "training")
+OF_SHAPES_ONLY = (
+    "box_steering",
+    "causal_on_organisms",
+    "claims",
+    "organism",
+    "presence",
+    "training",
+)
 
 COMPARED = {
     "choices": ("OPTIONS", "layer_windows"),
@@ -93,7 +100,7 @@ def test_every_figure_draws_from_its_stored_numbers(script):
 
 def test_only_training_curves_and_the_page_of_several_models_are_not_measured_with_all():
     unmeasured = [script for script in SCRIPTS if claim(script).measure is None]
-    assert unmeasured == ["causal_on_organisms", "training"]
+    assert unmeasured == ["causal_on_organisms", "claims", "training"]
 
 
 def first_two(compared):

@@ -85,8 +85,9 @@ def check_folder(name: str, folder: Path) -> None:
     A name that is no folder here is left to the hub.
 
     Raises:
-        ValueError: if the folder has no configuration or no safetensors weights.
+        ValueError: if the folder is not there, or has no configuration or no safetensors weights.
     """
+    check_name(name)
     if folder.is_file():
         raise ValueError(f"{name}: a file; give the folder that holds config.json and the weights")
     if not folder.is_dir():

@@ -40,7 +40,7 @@ def concepts(folder):
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("clips") / "clip.mp4"
-    make_clip(7).write(path, scale=2)
+    make_clip(28).write(path, scale=2)  # random weights find two things in it
     return read_video(path, 8)
 
 

@@ -205,8 +205,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path, clip_file):
         (("evaluate", "shapes-val", "--method", "guess"), "no method is called 'guess'"),
         (("evaluate", "kinetics"), "no data set is called 'kinetics'"),
         (("evaluate", "shapes-val", "--limit", "few"), "--limit: 'few' is no whole number"),
-        (("evaluate", "shapes-val", "--out"), "Missing value for argument '--out'"),
-        (("evaluate", "shapes-val", "--quick"), "--quick (applied to probe evaluate)"),
+        (("evaluate", "shapes-val", "--out"), "--out: a value is missing"),
+        (("evaluate", "shapes-val", "--quick"), "--quick has its place after the command, as in: probe demo --quiet"),
     ],
 )
 def test_wrong_use_is_one_line_and_exits_with_two(run, words, named):
