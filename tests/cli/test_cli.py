@@ -206,7 +206,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path, clip_file):
         (("evaluate", "kinetics"), "no data set is called 'kinetics'"),
         (("evaluate", "shapes-val", "--limit", "few"), "--limit: 'few' is no whole number"),
         (("evaluate", "shapes-val", "--out"), "--out: a value is missing"),
-        (("evaluate", "shapes-val", "--quick"), "--quick has its place after the command, as in: probe demo --quiet"),
+        (
+            ("evaluate", "shapes-val", "--quick"),
+            "--quick has its place after the command",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_exits_with_two(run, words, named):
