@@ -51,7 +51,7 @@ Observations = dict[str, float]
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was chosen for one organism on other clips: its best fixed token."""
+    """The best fixed token of one organism, chosen on other clips."""
 
     token: int
     """Role token, counted from the end of the question."""
