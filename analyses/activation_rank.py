@@ -6,7 +6,7 @@
 Tokens of each kind are ranked by visual activation, sample by sample (1 is the most active; no
 label is needed). For each rank: how often the map of its token peaks on the true track, and how
 often that map chooses the true track among all tracks of the clip. On fresh clips most of this was
-the identity of the tokens, and two earlier organisms did not show it (README).
+the identity of the tokens, and two earlier organisms did not show it (docs/findings.md).
 """
 
 import pandas as pd

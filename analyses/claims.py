@@ -242,8 +242,10 @@ def main() -> None:
     """Measure what is missing if the command line asks for it, summarise, and draw."""
     with errors_in_one_line(CLAIM.name):
         options = read_command_line(ClaimsOptions(CLAIM.config), CLAIM.name)
+        options.check(CLAIM.config)
+        if options.only and not options.measure:
+            raise ValueError("--only says what to measure; add --measure")
         if options.measure:
-            options.check(CLAIM.config)
             measure_organisms(options)
         stored = observations_folder(options.out)
         found = {

@@ -6,7 +6,7 @@
 The published rate of 8 suits the scale of a 7B model, so prompts are learned at a rate relative to
 the norm of visual tokens (`Relative` with its default, not tuned here). Layers, kind of map and
 span rule are those of `BEST`, chosen on shapes-val; scores are reported on shapes-test. On fresh
-clips neither the prompts nor assembling gained anything that is shown (README).
+clips neither the prompts nor assembling gained anything that is shown (docs/findings.md).
 """
 
 from dataclasses import replace

@@ -6,7 +6,8 @@
 For each clip, the attention ratio of every token (strongest attention inside the true boxes over
 strongest outside); the token with the highest is *superior*, and a token's hit ratio is how often
 it is. The label-free choice (highest visual activation) is the superior one in a share of samples.
-The fairest rival of that choice is a fixed token, which grounds better on fresh clips (README).
+The fairest rival of that choice is a fixed token, which grounds better on fresh clips
+(docs/findings.md).
 """
 
 from collections.abc import Sequence

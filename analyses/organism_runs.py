@@ -6,10 +6,12 @@ process of its own and stored when it is done. What is stored is enough for all 
 
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +40,7 @@ ORGANISMS = {
 """Kind of recipe by name of the organism; two names are commits of this repository."""
 
 WEIGHTS = HERE / "organisms"
-"""Folder of the organisms that the package does not ship."""
+"""Folder of the organisms that were trained and are not shipped with the package."""
 
 CHOOSING_CLIPS = 120
 PART = 40
@@ -58,33 +60,36 @@ def find_organism(name: str, folder: Path) -> str:
     """
     if name == "shipped":
         return ORGANISM
-    place = folder / name if name in ("fd3ab77", "942180f", "untrained") else WEIGHTS / name
-    if not place.is_dir():
-        if ORGANISMS[name] == CONTROL:
-            save_checkpoint(make_network(0), place)
-        elif ORGANISMS[name] == EARLIER:
-            _extract_earlier(name, place)
-        else:
+    if ORGANISMS[name] in (FROZEN, ABLATED):
+        place = WEIGHTS / name
+        if not place.is_dir():
             raise ValueError(f"{place}: no such organism; `probe train-organism` trains it")
+        return str(place)
+    place = folder / name
+    if not place.is_dir():
+        # Named when it is whole: one that a stop left half written would be taken for the model.
+        beginning = folder / f".{name}"
+        shutil.rmtree(beginning, ignore_errors=True)
+        if ORGANISMS[name] == CONTROL:
+            save_checkpoint(make_network(0), beginning)
+        else:
+            _extract_earlier(name, beginning)
+        beginning.rename(place)
     return str(place)
 
 
 def _extract_earlier(commit: str, place: Path) -> None:
     """Take the weights of an earlier organism out of the repository's history."""
-    inside = "probe/organism/weights"
     packed = subprocess.run(
-        ["git", "archive", commit, inside], cwd=HERE.parent, capture_output=True, check=False
+        ["git", "archive", f"{commit}:probe/organism/weights"],
+        cwd=HERE.parent,
+        capture_output=True,
+        check=False,
     )
     if packed.returncode:
         raise ValueError(f"{commit}: its weights are in the git history, which is not here")
-    partial_place = place.with_name(f".{place.name}")
-    partial_place.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        ["tar", "-x", "--strip-components", "3", "-C", partial_place],
-        input=packed.stdout,
-        check=True,
-    )
-    partial_place.rename(place)
+    with tarfile.open(fileobj=BytesIO(packed.stdout)) as archive:
+        archive.extractall(place, filter="data")
 
 
 @dataclass(frozen=True)
@@ -114,11 +119,14 @@ class ClaimsOptions(ClaimOptions):
 
 def measure_organisms(options: ClaimsOptions) -> None:
     """Measure what is missing of each organism, and store it whole, organism by organism."""
-    stored = observations_folder(options.out)
-    working = stored.parent / ".claims"
+    stored, clips = observations_folder(options.out), options.config.clips
+    # Parts of another number of clips are others: they must not be joined.
+    working = stored.parent / ".claims" / str(clips)
     working.mkdir(parents=True, exist_ok=True)
     for name in options.names():
-        if (stored / f"{name}.json").exists():
+        if (whole := stored / f"{name}.json").exists():
+            if (found := read_json(whole)["cases"]) != clips:
+                raise ValueError(f"{whole}: {found} clips were measured; delete it, or give --out")
             continue
         config = replace(options.config, model=find_organism(name, working))
         chosen_file = working / f"{name}-chosen.json"
@@ -136,9 +144,9 @@ def measure_organisms(options: ClaimsOptions) -> None:
         about = {"recipe": ORGANISMS[name], "chosen": read_json(chosen_file)}
         # The folder's name only: where it was on this machine tells nobody else anything.
         model = {**joined["model"], "name": name}
-        write_json(stored / f"{name}.json", {**joined, **about, "model": model})
+        write_json(whole, {**joined, **about, "model": model})
     if not options.only:
-        shutil.rmtree(working, ignore_errors=True)
+        shutil.rmtree(working.parent, ignore_errors=True)
 
 
 def _divide(config: MeasurementConfig, stem: Path) -> dict[Path, MeasurementConfig]:

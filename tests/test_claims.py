@@ -100,8 +100,8 @@ def test_a_stopped_run_measures_only_what_is_missing(claims, runs, tmp_path, mon
     monkeypatch.setattr(runs, "PART", 1)
     settings = replace(claims.CLAIM.config, clips=2)
     options = runs.ClaimsOptions(settings, measure=True, out=tmp_path, only=("untrained",))
-    working = tmp_path / ".claims"
-    working.mkdir()
+    working = tmp_path / ".claims" / "2"
+    working.mkdir(parents=True)
     config = replace(settings, model=runs.find_organism("untrained", working))
     chosen = working / "untrained-chosen.json"
     roles = {str(-place): 0.5 for place in range(1, 6)}
@@ -120,6 +120,9 @@ def test_a_stopped_run_measures_only_what_is_missing(claims, runs, tmp_path, mon
     assert {len(values) for values in again["values"].values()} == {2}
     numbers = json.loads(json.dumps(claims.summarise({"untrained": again})))
     assert claims.draw(numbers).axes
+    more = replace(options, config=replace(settings, clips=3))
+    with pytest.raises(ValueError, match="2 clips were measured; delete it, or give --out"):
+        runs.measure_organisms(more)
 
 
 def test_organisms_that_are_not_trained_yet_are_told_and_left_out(

@@ -1,4 +1,4 @@
-"""`probe train-organism`: train the shipped model again."""
+"""`probe train-organism`: train a model of moving shapes, as the shipped one was."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from probe.organism.recipe import Recipe
 
 @dataclass(frozen=True)
 class TrainOrganism:
-    """Train the shipped model again from random weights; a stopped run continues where it was."""
+    """Train a model like the shipped one from random weights; a stopped run continues."""
 
     recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
 

@@ -56,7 +56,7 @@ class Steering:
     """The reading of the question and of the answer that the model writes, not steered."""
 
     after: Reading
-    """The same with the vectors added."""
+    """The reading of the question and of the answer with the vectors added."""
 
     def __eq__(self, other: object) -> bool:
         return same_content(self, other)

@@ -43,7 +43,7 @@ class GatheredInTime:
 
 @dataclass(frozen=True, init=False)
 class TheseHeads:
-    """The same heads for every question, such as those of a list: `TheseHeads(found.of(model))`."""
+    """Heads that are fixed for all questions: `TheseHeads(found.of(model))`."""
 
     heads: tuple[tuple[int, int], ...]
 
