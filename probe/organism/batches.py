@@ -1,6 +1,6 @@
 """Training batches: frames with their tags, and clips with their questions packed into a row."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import product
@@ -14,7 +14,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from probe.organism.network import get_token_ids, make_tokenizer
 from probe.organism.questions import HARD_SHARE, QuestionAnswer, make_questions
-from probe.organism.world import ACTIONS, COLOURS, LENGTH, SHAPES, STATES, Clip, Thing, make_clip
+from probe.organism.world import (
+    ACTIONS,
+    COLOURS,
+    LENGTH,
+    SHAPES,
+    STATES,
+    Clip,
+    Pair,
+    Thing,
+    make_clip,
+)
 
 TOKENS_BEFORE_VIDEO = ("<s>", "USER", ":")
 
@@ -89,18 +99,22 @@ def tag_clip(clip: Clip) -> Float[np.ndarray, " tag"]:
 class SeededDataset(Dataset[Any]):
     """Training items, one for each clip; the same seed gives the same items."""
 
-    def __init__(self, seed: int, length: int) -> None:
-        self.seed, self.length = seed, length
+    def __init__(self, seed: int, length: int, without: Collection[Pair] = ()) -> None:
+        self.seed, self.length, self.without = seed, length, without
 
     def __len__(self) -> int:
         return self.length
+
+    def make_clip(self, index: int) -> Clip:
+        """Make the clip of one item, without the pairs of colour and shape that are left out."""
+        return make_clip((self.seed, index), self.without)
 
 
 class FrameDataset(SeededDataset):
     """Some frames of each clip, and their tags."""
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        clip = make_clip((self.seed, index))
+        clip = self.make_clip(index)
         rng = np.random.default_rng((self.seed, index, 1))
         chosen = [int(frame) for frame in rng.integers(0, LENGTH, size=FRAMES_A_CLIP)]
         frames = np.stack([clip.frame(frame) for frame in chosen])
@@ -111,7 +125,7 @@ class ClipDataset(SeededDataset):
     """The sampled frames of each clip, and its tags."""
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        clip = make_clip((self.seed, index))
+        clip = self.make_clip(index)
         return clip.video().frames[None], tag_clip(clip)[None]
 
 
@@ -131,8 +145,8 @@ class QuestionDataset(SeededDataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         hard = schedule_hard_share(index / self.length)
-        questions = make_clip_questions(self.seed, index, hard)
-        return pack_questions(make_clip((self.seed, index)), questions)
+        clip = self.make_clip(index)
+        return pack_questions(clip, _ask_about(clip, self.seed, index, hard))
 
 
 def pack_questions(clip: Clip, questions: Sequence[QuestionAnswer]) -> dict[str, Any]:
@@ -153,7 +167,11 @@ def make_clip_questions(seed: int, index: int, hard: float = HARD_SHARE) -> list
         index: Number of the clip.
         hard: Share of hard questions among those to be denied.
     """
-    return make_questions(make_clip((seed, index)), np.random.default_rng((seed, index, 1)), hard)
+    return _ask_about(make_clip((seed, index)), seed, index, hard)
+
+
+def _ask_about(clip: Clip, seed: int, index: int, hard: float) -> list[QuestionAnswer]:
+    return make_questions(clip, np.random.default_rng((seed, index, 1)), hard)
 
 
 _ROW_PADDING = {
@@ -207,31 +225,39 @@ def encode(text: str) -> list[int]:
     return ids
 
 
-def make_frame_batches(seed: int, batches: int, clips: int) -> Iterator[TagBatch]:
+def make_frame_batches(
+    seed: int, batches: int, clips: int, without: Collection[Pair] = ()
+) -> Iterator[TagBatch]:
     """Yield batches of frames with their tags.
 
     Args:
         seed: Seed of the clips.
         batches: Number of batches.
         clips: Clips in a batch, each with `FRAMES_A_CLIP` frames.
+        without: Colours with shapes that no clip shows together.
     """
-    for frames, tags in _load(FrameDataset(seed, batches * clips), clips, _collate_tags):
+    for frames, tags in _load(FrameDataset(seed, batches * clips, without), clips, _collate_tags):
         yield TagBatch(frames, tags)
 
 
-def make_clip_batches(seed: int, batches: int, clips: int) -> Iterator[TagBatch]:
+def make_clip_batches(
+    seed: int, batches: int, clips: int, without: Collection[Pair] = ()
+) -> Iterator[TagBatch]:
     """Yield batches of clips with their tags.
 
     Args:
         seed: Seed of the clips.
         batches: Number of batches.
         clips: Clips in a batch.
+        without: Colours with shapes that no clip shows together.
     """
-    for frames, tags in _load(ClipDataset(seed, batches * clips), clips, _collate_tags):
+    for frames, tags in _load(ClipDataset(seed, batches * clips, without), clips, _collate_tags):
         yield TagBatch(frames, tags)
 
 
-def make_question_batches(seed: int, first: int, last: int, clips: int) -> Iterator[QuestionBatch]:
+def make_question_batches(
+    seed: int, first: int, last: int, clips: int, without: Collection[Pair] = ()
+) -> Iterator[QuestionBatch]:
     """Yield batches `first` to `last` of clips with questions; `last` is not among them.
 
     Args:
@@ -239,8 +265,9 @@ def make_question_batches(seed: int, first: int, last: int, clips: int) -> Itera
         first: Number of the first batch; a continued run leaves out those it has learned from.
         last: Number of batches of the whole stage, over which the questions get harder.
         clips: Clips in a batch.
+        without: Colours with shapes that no clip shows together.
     """
-    dataset = QuestionDataset(seed, last * clips)
+    dataset = QuestionDataset(seed, last * clips, without)
     wanted = torch.utils.data.Subset(dataset, range(first * clips, last * clips))
     for tensors in _load(wanted, clips, collate_questions):
         yield QuestionBatch(**tensors)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from probe.organism.world import COLOURS, SHAPES, Pair
+
 
 # The names of the fields are option names of `probe train-organism` and keys of `recipe.json`:
 # with other names, a stopped run could not be continued.
@@ -71,6 +73,17 @@ class Recipe:
     """Shares of the steps at which the cuts start to move from the first to the last, and end."""
     save_every: int = 100
     """Steps between two saved states from which a stopped run can continue."""
+    without: tuple[Pair, ...] = ()
+    """Colours with shapes that no training clip shows together, such as `red cross blue square`.
+    Each is still a tag and a question, which are always denied."""
+
+    def __post_init__(self) -> None:
+        for colour, shape in self.without:
+            if colour not in COLOURS or shape not in SHAPES:
+                raise ValueError(
+                    f"there is no {colour} {shape} to leave out; colours are {', '.join(COLOURS)}, "
+                    f"shapes {', '.join(SHAPES)}"
+                )
 
     def shorten(self) -> "Recipe":
         """Return a recipe of about a minute: it checks that every stage runs, and is of no use."""

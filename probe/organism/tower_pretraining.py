@@ -78,7 +78,7 @@ def train_on_frames(
     optimisers = make_optimisers(matrices, groups, recipe.frame_rate)
     generator = torch.Generator().manual_seed(recipe.seed)
     batches = make_frame_batches(
-        recipe.seed + FRAME_CLIPS_SEED, recipe.frame_steps, recipe.frame_clips
+        recipe.seed + FRAME_CLIPS_SEED, recipe.frame_steps, recipe.frame_clips, recipe.without
     )
     for step, batch in enumerate_with_progress(batches, recipe.frame_steps, "frames"):
         set_rate(optimisers, recipe.frame_rate, step, recipe.frame_steps, warm=100)
@@ -128,7 +128,7 @@ def train_on_clips(
     # The positions that the visual tokens have in a whole prompt.
     places = (len(TOKENS_BEFORE_VIDEO) + torch.arange(VISUAL_TOKENS, device=network.device))[None]
     batches = make_clip_batches(
-        recipe.seed + TAGGED_CLIPS_SEED, recipe.clip_steps, recipe.clip_clips
+        recipe.seed + TAGGED_CLIPS_SEED, recipe.clip_steps, recipe.clip_clips, recipe.without
     )
     for step, batch in enumerate_with_progress(batches, recipe.clip_steps, "clips"):
         set_rate(optimisers, recipe.clip_rate, step, recipe.clip_steps, warm=100)

@@ -108,11 +108,17 @@ PRETRAINING_STAGES: Mapping[str, Any] = MappingProxyType(
 
 def _check_recipe(path: Path, recipe: Recipe) -> None:
     """Write the recipe of a new run, or check that a run to be continued has the same."""
-    content = json.loads(json.dumps(asdict(recipe)))  # with lists for tuples, as it is read
+    content = _to_json(recipe)
     if not path.exists():
         write_json(path, content)
-    elif read_json(path) != content:
+    # A run of an earlier version lacks fields that were added since, and had their defaults.
+    elif {**_to_json(Recipe()), **read_json(path)} != content:
         raise ValueError(f"{path}: a run of another recipe; give another folder or the same recipe")
+
+
+def _to_json(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe with lists for tuples, as it is read from its file."""
+    return json.loads(json.dumps(asdict(recipe)))
 
 
 def train_on_questions(
@@ -143,7 +149,7 @@ def train_on_questions(
     done = _load_state(folder / "words.safetensors", learners, optimisers)
     generator = torch.Generator()
     seed = recipe.seed + QUESTION_CLIPS_SEED
-    batches = make_question_batches(seed, done, recipe.steps, recipe.clips)
+    batches = make_question_batches(seed, done, recipe.steps, recipe.clips, recipe.without)
     network.train()
     for step, batch in enumerate_with_progress(batches, recipe.steps, "words", done):
         set_rate(optimisers, recipe.rate, step, recipe.steps, warm=200)

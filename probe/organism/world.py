@@ -6,7 +6,7 @@ are on a varied background. Each does one thing during a known span. They share 
 actions, so that a query can only be answered by binding its words to one thing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,6 +62,9 @@ PUPIL = 0.42
 
 SPACING = 2.0
 """Smallest distance between the boxes of two things in a frame, in pixels."""
+
+Pair = tuple[str, str]
+"""A colour and a shape."""
 
 Distance = Float[np.ndarray, "height width"]
 # Near the edges of a shape these are almost distances, which is all that blending needs; their sign
@@ -268,34 +271,42 @@ def _blend(
     picture += share[..., None] * (np.asarray(colour) - picture)
 
 
-def make_clip(seed: int | Sequence[int]) -> Clip:
-    """Make the clip of a seed; the same seed always gives the same clip."""
+def make_clip(seed: int | Sequence[int], without: Collection[Pair] = ()) -> Clip:
+    """Make the clip of a seed; the same seed always gives the same clip.
+
+    Args:
+        seed: Seed of everything in the clip.
+        without: Colours with shapes that no thing of the clip has together.
+    """
     # The benchmarks and the shipped weights depend on every draw below, in this order. A change
     # needs a new `SHAPES_VERSION`.
     rng = np.random.default_rng(seed)
     count = int(rng.choice([2, 3, 4], p=[0.3, 0.4, 0.3]))
     while True:
-        if things := _place_things(rng, _choose_cast(rng, count)):
+        if things := _place_things(rng, _choose_cast(rng, count, without)):
             return Clip(things, _choose_background(rng), int(rng.integers(2**31)))
 
 
-def _choose_cast(rng: np.random.Generator, count: int) -> list[tuple[str, str, str]]:
+def _choose_cast(
+    rng: np.random.Generator, count: int, without: Collection[Pair]
+) -> list[tuple[str, str, str]]:
     """Choose colour, shape and action of each thing.
 
     No two things have the same colour and shape, and most share something with another.
     """
-    cast = [(_pick(rng, COLOURS), _pick(rng, SHAPES), _pick(rng, ACTIONS))]
+    cast: list[tuple[str, str, str]] = []
     while len(cast) < count:
         colour, shape, action = _pick(rng, COLOURS), _pick(rng, SHAPES), _pick(rng, ACTIONS)
-        other = cast[rng.integers(len(cast))]
-        shared = rng.random()
-        if shared < 0.35:
-            colour = other[0]
-        elif shared < 0.7:
-            shape = other[1]
-        if rng.random() < 0.35:
-            action = other[2]
-        if (colour, shape) not in {name[:2] for name in cast}:
+        if cast:
+            other = cast[rng.integers(len(cast))]
+            shared = rng.random()
+            if shared < 0.35:
+                colour = other[0]
+            elif shared < 0.7:
+                shape = other[1]
+            if rng.random() < 0.35:
+                action = other[2]
+        if (colour, shape) not in {*without, *(name[:2] for name in cast)}:
             cast.append((colour, shape, action))
     # Shuffled, so that the order does not tell which thing was chosen freely.
     return [cast[i] for i in rng.permutation(count)]

@@ -105,3 +105,15 @@ def test_a_clip_written_as_video_is_read_back(tmp_path):
     height = video.size[0] // SIDE
     small = video.frames[:, height // 2 :: height, height // 2 :: height].astype(int)
     assert np.abs(small - clip.video().frames).mean() < 6
+
+
+def test_pairs_that_are_left_out_are_in_no_clip_and_leave_clips_that_lack_them_as_they_were():
+    pairs = {("red", "cross"), ("blue", "square")}
+    kept = 0
+    for index in range(60):
+        plain, without = make_clip((5, index)), make_clip((5, index), pairs)
+        assert not pairs & {(thing.colour, thing.shape) for thing in without.things}
+        kept += plain == without
+        if not pairs & {(thing.colour, thing.shape) for thing in plain.things}:
+            assert plain == without
+    assert 0 < kept < 60
