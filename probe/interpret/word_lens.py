@@ -42,7 +42,7 @@ def word_lens(
     """
     if view.latents:
         raise ValueError("visual tokens are read without latent prompts; give the plain view")
-    vectors = _embed_words(view, words)
+    vectors = embed_words(view, words)
     numbers = choose_numbers("layer", layers, view.checkpoint.depth)
     maps = [_sum_cosines(view, layer, vectors) for layer in numbers]
     return Heatmap(view.grid.fold(torch.stack(maps).mean(0)), view.grid.cells)
@@ -53,7 +53,7 @@ def knows_word(view: View, word: str) -> bool:
     return view.writer.tokenizer.unk_token_id not in _find_ids(view.writer, word)
 
 
-def _embed_words(view: View, words: str | Sequence[str]) -> Float[Tensor, "word hidden"]:
+def embed_words(view: View, words: str | Sequence[str]) -> Float[Tensor, "word hidden"]:
     """Look up the embedding of each word: the mean over its tokens.
 
     Raises:
