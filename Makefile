@@ -3,6 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
+# Without compiled modules, which containers often forbid, each process compiles torch and transformers
+# anew: twice to three times the CPU time of every command that starts here.
+unexport PYTHONDONTWRITEBYTECODE
+
 # One worker a core, each on one thread: more threads would only wait for each other. A file's tests
 # share their fixtures in one worker; tests/conftest.py has the files with slow tests start first.
 WORKERS ?= logical
