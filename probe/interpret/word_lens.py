@@ -50,7 +50,7 @@ def word_lens(
 
 def knows_word(view: View, word: str) -> bool:
     """Tell whether the tokenizer has tokens for all of a word, so that the lens can look for it."""
-    return view.writer.tokenizer.unk_token_id not in _find_ids(view.writer, word)
+    return view.writer.tokenizer.unk_token_id not in find_token_ids(view.writer, word)
 
 
 def embed_words(view: View, words: str | Sequence[str]) -> Float[Tensor, "word hidden"]:
@@ -67,13 +67,15 @@ def embed_words(view: View, words: str | Sequence[str]) -> Float[Tensor, "word h
         if not knows_word(view, word):
             raise ValueError(f"{word!r} is unknown to this model's tokenizer; give another word")
     embed = view.checkpoint.embed
-    return torch.stack([embed(_find_ids(view.writer, word)).float().mean(0) for word in several])
+    return torch.stack(
+        [embed(find_token_ids(view.writer, word)).float().mean(0) for word in several]
+    )
 
 
-def _find_ids(writer: PromptWriter, word: str) -> tuple[int, ...]:
-    """Find the tokens of a word within a sentence; vocabularies have others for its first word."""
-    tokens = writer.write(f"{BEFORE}{word}").tokens
-    # By the characters they cover: a token of the word may contain the space before it.
+def find_token_ids(writer: PromptWriter, text: str) -> tuple[int, ...]:
+    """Find the tokens of words within a sentence; vocabularies have others for its first word."""
+    tokens = writer.write(f"{BEFORE}{text}").tokens
+    # By the characters they cover: a token of a word may contain the space before it.
     return tuple(one.id for one in tokens if one.characters and one.characters[1] > len(BEFORE))
 
 
