@@ -58,6 +58,29 @@ def draw_shares(ax: Any, shares: Sequence[float], title: str) -> Axes:
     return ax
 
 
+def draw_loss(ax: Any, curve: Sequence[Sequence[float]]) -> Axes:
+    """Draw the loss of a training run by the number of steps taken before it.
+
+    Args:
+        ax: The axes to draw on; None for a new figure.
+        curve: Pairs of step and loss.
+
+    Raises:
+        ValueError: if there is no step, or a loss is not finite.
+    """
+    if not curve:
+        raise ValueError("no step was taken, so there is no loss to draw; train for some steps")
+    steps, losses = np.array(curve, dtype=float).T
+    require_finite("the loss", losses)
+    ax = take_axes(ax)
+    ax.plot(steps, losses, color=CHOSEN_COLOUR, lw=1)
+    ax.set_xlabel("steps taken", fontsize=TEXT_SIZE)
+    ax.set_ylabel("loss", fontsize=TEXT_SIZE)
+    ax.tick_params(labelsize=TEXT_SIZE)
+    hide_upper_spines(ax)
+    return ax
+
+
 def _draw_by_step(ax: Axes, values: Sequence[float], label: str) -> None:
     ax.plot(range(len(values)), values, marker="o", ms=4, color=CHOSEN_COLOUR)
     ax.set_xticks(range(len(values)))

@@ -34,9 +34,9 @@ class StageMaps:
     """Masks of things that may be meant, 0 to 1; pictures with few are filled up with empty ones.
     None where no loss needs any."""
 
-    others: Float[Tensor, "stage picture cell"] | None = None
-    """Scores of each picture with a further sentence, about another thing in it; None where no loss
-    needs them."""
+    others: Float[Tensor, "stage picture cell"] | Callable[[], Tensor] | None = None
+    """Scores of each picture with a further sentence, about another thing in it, or a function that
+    computes them, which costs nothing where no loss asks; None where there is none."""
 
     has_other: Bool[Tensor, " picture"] | None = None
     """True for pictures that have such a sentence; None for all."""
@@ -197,7 +197,8 @@ def _align_both(maps: StageMaps) -> tuple[Tensor, Tensor]:
     if maps.others is None:
         raise ValueError("this loss compares two sentences of a picture; give a further sentence")
     proposals = maps.require_proposals()
-    return align(maps.own, proposals), align(normalise_maps(maps.others), proposals)
+    others = maps.others() if callable(maps.others) else maps.others
+    return align(maps.own, proposals), align(normalise_maps(others), proposals)
 
 
 def _choose_through(

@@ -1,0 +1,129 @@
+"""What training leaves: the network, its stored bank, and what both belong to; as one file."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.engine.view import View
+from probe.files import FileFormat, read_tensors, write_tensors
+from probe.plain import from_plain, to_plain
+from probe.trained.responses.network import Bank, NetworkConfig, ReferringBatch, ResponseNetwork
+from probe.trained.responses.pictures import Scaling
+from probe.trained.responses.states import read_states
+from probe.trained.responses.texts import CueRule, TextRule, fit_cues
+
+RESPONSES_FORMAT = FileFormat(
+    "grounding-probe/responses", 1, "response maps", "probe responses train"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A trained network with all that it takes to read a video with it."""
+
+    network: ResponseNetwork
+    bank: Bank
+    cells: Scaling
+    texts: Scaling
+    layer: int
+    """The decoder layer that the states enter."""
+
+    cue_rule: CueRule
+    text_rule: TextRule
+    about: Mapping[str, Any]
+    """Model, data, choices and curve of the training, in plain values."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "about", MappingProxyType(dict(self.about)))
+
+    @property
+    def content(self) -> str:
+        """A hash of all tensors and of what is said about them."""
+        digest = hashlib.sha256(json.dumps(self._record(), sort_keys=True).encode())
+        for name, tensor in sorted(self._tensors().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def prepare(self, view: View, sentence: str) -> ReferringBatch:
+        """Read a video's frames, a sentence and its cues as the network takes them."""
+        stages = self.network.config.stages
+        cues = fit_cues(self.cue_rule(sentence), sentence, stages)
+        texts = self.texts.apply(self.text_rule(view, (sentence, *cues)))
+        cells = self.cells.apply(read_states(view, self.layer))
+        frames = len(cells)
+        return ReferringBatch(
+            cells, texts[0].expand(frames, -1), texts[1:].expand(frames, stages, -1)
+        )
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {
+            **{f"network.{name}": one for name, one in self.network.state_dict().items()},
+            "bank.cues": self.bank.cues,
+            "bank.sentences": self.bank.sentences,
+            "cells.centre": self.cells.centre,
+            "cells.spread": self.cells.spread,
+            "texts.centre": self.texts.centre,
+            "texts.spread": self.texts.spread,
+        }
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            "network": asdict(self.network.config),
+            "layer": self.layer,
+            "cues": to_plain(self.cue_rule),
+            "text": to_plain(self.text_rule),
+            "about": dict(self.about),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write everything as safetensors."""
+        write_tensors(path, self._tensors(), {**RESPONSES_FORMAT.header, **self._record()})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Learned":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: if the file is missing, or has no response maps.
+        """
+        tensors, about = read_tensors(path)
+        with RESPONSES_FORMAT.reading(path):
+            record = RESPONSES_FORMAT.check(path, about)
+            config = NetworkConfig(**record["network"])
+            cells, texts = (
+                Scaling(tensors[f"{name}.centre"], tensors[f"{name}.spread"])
+                for name in ("cells", "texts")
+            )
+            network = ResponseNetwork(config, len(cells.centre), len(texts.centre))
+            prefix = "network."
+            network.load_state_dict(
+                {
+                    name.removeprefix(prefix): one
+                    for name, one in tensors.items()
+                    if name.startswith(prefix)
+                }
+            )
+            return cls(
+                network.eval().requires_grad_(False),
+                Bank(tensors["bank.cues"], tensors["bank.sentences"]),
+                cells,
+                texts,
+                int(record["layer"]),
+                from_plain(record["cues"]),
+                from_plain(record["text"]),
+                record["about"],
+            )
+
+    @torch.no_grad()
+    def score(self, view: View, sentence: str) -> Float[Tensor, "stage frame cell"]:
+        """Score all cells of a video for a sentence, stage by stage, any sign."""
+        return self.network.respond(self.prepare(view, sentence), self.bank)

@@ -1,0 +1,242 @@
+"""Training of response maps on a frozen video model's states; a run that was stopped goes on.
+
+No box and no mask of what a sentence means is used. Proposals are things that may be meant, and the
+time of a sentence is used only if the frame rule does.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.engine.model import VideoLM
+from probe.engine.provenance import library_versions
+from probe.files import read_json, read_tensors, remove_partials, write_json, write_tensors
+from probe.organism.log import append_log_entry, enumerate_with_progress
+from probe.organism.optimisers import collect_moments, restore_moments
+from probe.plain import to_plain
+from probe.trained.responses.examples import Described, FrameRule, frames_of_span
+from probe.trained.responses.learned import Learned
+from probe.trained.responses.losses import StageMaps
+from probe.trained.responses.network import ReferringBatch, ResponseNetwork
+from probe.trained.responses.pictures import DrawnBatch, Pictures, Scaling
+from probe.trained.responses.presets import VIDEO, VIDEO_SCHEDULE, ResponseConfig, Schedule
+from probe.trained.responses.states import StateStore
+from probe.trained.responses.texts import CueRule, TextRule, embed_texts, fit_cues, no_cues
+
+SCALING_VIDEOS = 200
+"""Videos over whose cells the mean and the spread of states are measured."""
+
+LOGGED_STEPS = 25
+"""Steps between two lines of the log."""
+
+SAVED_STEPS = 500
+"""Steps between two states of a run, from which it goes on."""
+
+
+@dataclass(frozen=True)
+class ResponseRecipe:
+    """All choices of a training run, apart from the model and the data."""
+
+    layer: int
+    """The decoder layer whose states are read, where they enter it."""
+
+    config: ResponseConfig = VIDEO
+    schedule: Schedule = VIDEO_SCHEDULE
+    cues: CueRule = no_cues
+    text: TextRule = embed_texts
+    frames: FrameRule = frames_of_span
+    most_proposals: int = 40
+    """The largest proposals that are kept of each frame, as in the paper."""
+
+    seed: int = 0
+
+
+@dataclass(eq=False)
+class _Run:
+    """A run as it goes on: what learns, and how far it is. It changes with every step."""
+
+    network: ResponseNetwork
+    optimiser: torch.optim.AdamW
+    folder: Path
+    done: int = 0
+    curve: list[list[float]] = field(default_factory=list)
+    """Step and loss, every `LOGGED_STEPS` steps."""
+
+    def save(self) -> None:
+        """Write all that a stopped run needs to continue."""
+        moments = {f"moments.{k}": v for k, v in collect_moments([self.optimiser]).items()}
+        weights = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        about = {"done": self.done, "curve": self.curve}
+        write_tensors(self.folder / "state.safetensors", {**weights, **moments}, about)
+
+    def resume(self) -> None:
+        """Continue from what `save` wrote, if anything."""
+        path = self.folder / "state.safetensors"
+        if not path.exists():
+            return
+        tensors, about = read_tensors(path)
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "moments": {}}
+        for name, one in tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = one
+        self.network.load_state_dict(parts["network"])
+        restore_moments([self.optimiser], parts["moments"])
+        self.done, self.curve = int(about["done"]), list(about["curve"])
+
+
+def train_responses(
+    model: VideoLM,
+    videos: Sequence[Described],
+    recipe: ResponseRecipe,
+    *,
+    states: Path,
+    run: Path,
+    data: str = "",
+) -> Learned:
+    """Train response maps on videos with sentences about them.
+
+    Args:
+        model: The model whose states are read; it does not change.
+        videos: The videos; two at least, since each sentence is told from those of other videos.
+        recipe: The choices.
+        states: The folder that keeps the states of the videos.
+        run: The folder of the run: `recipe.json`, `log.jsonl` and the state of a stopped run.
+        data: The name of the data, for the file.
+
+    Raises:
+        ValueError: if there are fewer than two videos, or a folder holds what belongs to another
+            model, layer or recipe.
+    """
+    if len(videos) < 2:
+        raise ValueError(f"{len(videos)} videos: sentences are told apart; give two at least")
+    run.mkdir(parents=True, exist_ok=True)
+    remove_partials(run)
+    _check_recipe(run / "recipe.json", recipe, videos)
+    store = StateStore.open(states, model, recipe.layer).collect(model, videos)
+    pictures, cells, texts = _prepare(model, videos, recipe, store)
+    torch.manual_seed(recipe.seed)
+    network = ResponseNetwork(recipe.config.network, len(cells.centre), len(texts.centre))
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=recipe.schedule.rate, weight_decay=recipe.schedule.decay
+    )
+    going = _Run(network, optimiser, run)
+    going.resume()
+    scales = (cells, texts)
+    _train(going, pictures, scales, recipe)
+    # The bank is of a batch that no step has seen in this order.
+    last = pictures.draw(_make_rng(recipe, recipe.schedule.steps), recipe.schedule.batch)
+    return Learned(
+        network.eval().requires_grad_(False),
+        network.fill_bank(_scale(last.own, *scales)),
+        cells,
+        texts,
+        store.layer,
+        recipe.cues,
+        recipe.text,
+        {
+            "model": dict(model.identity),
+            "fingerprint": store.fingerprint,
+            "data": data,
+            "videos": len(videos),
+            "sentences": sum(len(one.sentences) for one in videos),
+            "recipe": to_plain(recipe),
+            "curve": going.curve,
+            "versions": dict(library_versions()),
+        },
+    )
+
+
+def _train(
+    going: _Run, pictures: Pictures, scales: tuple[Scaling, Scaling], recipe: ResponseRecipe
+) -> None:
+    """Take all steps that are left."""
+    schedule = recipe.schedule
+    steps = range(going.done, schedule.steps)
+    going.network.train()
+    for step, _ in enumerate_with_progress(iter(steps), schedule.steps, "responses", going.done):
+        # A seed for each step: a continued run draws what the whole run would have drawn.
+        rng = _make_rng(recipe, step)
+        drawn = pictures.draw(rng, schedule.batch)
+        losses = _compute_losses(going.network, drawn, scales, recipe.config, rng)
+        total = torch.stack(list(losses.values())).sum()
+        for group in going.optimiser.param_groups:
+            group["lr"] = schedule.rate * (1 - step / schedule.steps) ** schedule.power
+        going.optimiser.zero_grad()
+        total.backward()
+        going.optimiser.step()
+        if step % LOGGED_STEPS == 0:
+            going.curve.append([step, round(float(total), 4)])
+            shown = {name: float(one) for name, one in losses.items()}
+            append_log_entry(going.folder, step=step, loss=float(total), **shown)
+        going.done = step + 1
+        if going.done % SAVED_STEPS == 0 or going.done == schedule.steps:
+            going.save()
+
+
+def _compute_losses(
+    network: ResponseNetwork,
+    drawn: DrawnBatch,
+    scales: tuple[Scaling, Scaling],
+    config: ResponseConfig,
+    rng: np.random.Generator,
+) -> dict[str, Float[Tensor, ""]]:
+    """Compute each term of the loss, times its weight."""
+
+    def score_others() -> Tensor:
+        scores = network(_scale(drawn.other, *scales))
+        return torch.diagonal(scores, dim1=1, dim2=2).movedim(-1, 1)
+
+    maps = StageMaps(
+        network(_scale(drawn.own, *scales)),
+        drawn.proposals,
+        score_others,
+        drawn.has_other,
+        pair=int(rng.integers(max(1, config.network.stages - 1))),
+    )
+    return {term.loss.__name__: term.weight * term.loss(maps) for term in config.terms}
+
+
+def _prepare(
+    model: VideoLM, videos: Sequence[Described], recipe: ResponseRecipe, store: StateStore
+) -> tuple[Pictures, Scaling, Scaling]:
+    """Read all texts as vectors, and measure the scales of states and of texts."""
+    stages = recipe.config.network.stages
+    sentences = dict.fromkeys(text for one in videos for text in one.sentences)
+    cues = {one: fit_cues(recipe.cues(one), one, stages) for one in sentences}
+    texts = list(dict.fromkeys([*sentences, *(cue for some in cues.values() for cue in some)]))
+    # Texts need a view for the tokens that are written after a video; any video does.
+    with torch.no_grad():
+        vectors = recipe.text(model.watch(videos[0].read()), texts)
+    known = dict(zip(texts, vectors, strict=True))
+    pictures = Pictures(store, videos, known, cues, recipe.frames, recipe.most_proposals)
+    cells = Scaling.measure(pictures.sample_states(SCALING_VIDEOS))
+    return pictures, cells, Scaling.measure(vectors)
+
+
+def _scale(batch: ReferringBatch, cells: Scaling, texts: Scaling) -> ReferringBatch:
+    return ReferringBatch(
+        cells.apply(batch.cells), texts.apply(batch.sentences), texts.apply(batch.cues)
+    )
+
+
+def _make_rng(recipe: ResponseRecipe, step: int) -> np.random.Generator:
+    return np.random.default_rng((recipe.seed, step))
+
+
+def _check_recipe(path: Path, recipe: ResponseRecipe, videos: Sequence[Described]) -> None:
+    """Write the recipe of a new run, or check that a run to be continued has the same."""
+    names = [[one.name, *one.sentences] for one in videos]
+    # With lists for tuples, as it is read.
+    content = json.loads(json.dumps({"recipe": to_plain(recipe), "videos": names}))
+    if not path.exists():
+        write_json(path, content)
+    elif read_json(path) != content:
+        raise ValueError(
+            f"{path.parent}: a run of other choices or videos; give another folder, or the same"
+        )
