@@ -1,4 +1,4 @@
-"""What response maps are trained on: videos, and sentences about things in them."""
+"""Data that response maps are trained on: videos, and sentences about things in them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What training leaves: the network, its stored bank, and what both belong to; as one file."""
+"""Result of training: the network, its stored bank, and what both belong to; as one file."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Clips of moving shapes with a sentence about each thing, to train response maps of an organism."""
+"""Clips of moving shapes with a sentence about each thing: data for maps of an organism."""
 
 from collections.abc import Callable, Sequence
 

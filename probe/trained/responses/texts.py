@@ -92,7 +92,7 @@ def fit_cues(phrases: Sequence[str], sentence: str, stages: int) -> tuple[str, .
 def embed_texts(view: View, texts: Sequence[str]) -> Float[Tensor, "text width"]:
     """Average the input embeddings of the tokens of each text.
 
-    Tokens that stand for an unknown word are left out.
+    Tokens of unknown words are left out.
 
     Raises:
         ValueError: if the tokenizer knows no word of a text.
