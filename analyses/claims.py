@@ -11,6 +11,7 @@ goes on where it was. Each statement is a value over its rival on the same clips
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -238,6 +239,23 @@ CLAIM = Claim(
 )
 
 
+def find_observations(out: Path | None = None) -> dict[str, Numbers]:
+    """Find the stored observations of each organism, in the order of the protocol.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    stored = observations_folder(out)
+    found = {
+        name: read_json(stored / f"{name}.json")
+        for name in ORGANISMS
+        if (stored / f"{name}.json").exists()
+    }
+    if not found:
+        raise ValueError(f"{stored}: no observations; measure them with claims.py --measure")
+    return found
+
+
 def main() -> None:
     """Measure what is missing if the command line asks for it, summarise, and draw."""
     with errors_in_one_line(CLAIM.name):
@@ -247,14 +265,7 @@ def main() -> None:
             raise ValueError("--only says what to measure; add --measure")
         if options.measure:
             measure_organisms(options)
-        stored = observations_folder(options.out)
-        found = {
-            name: read_json(stored / f"{name}.json")
-            for name in ORGANISMS
-            if (stored / f"{name}.json").exists()
-        }
-        if not found:
-            raise ValueError(f"{stored}: no observations; add --measure")
+        found = find_observations(options.out)
         CLAIM.store(summarise(found), options.out)
         CLAIM.redraw(options.out)
 

@@ -65,6 +65,17 @@ def test_the_gallery_is_what_the_scripts_of_the_figures_say():
     assert read("gallery") == made, "write it again: python docs/write_gallery.py"
 
 
+def test_what_was_found_is_what_the_committed_numbers_say():
+    made = runpy.run_path(str(DOCS / "write_found.py"))["make_page"]()
+    assert read("found") == made, "write it again: python docs/write_found.py"
+    findings = re.findall(r"^## \d+\. .*?(?=^## )", made, re.MULTILINE | re.DOTALL)
+    assert len(findings) == 10
+    # Each has a picture, and its figures come from the numbers: none is written in the template.
+    assert all(len(re.findall(r"!\[.+?\]\(\S+\.png\)", one)) == 1 for one in findings)
+    text = (DOCS / "found.md.j2").read_text(encoding="utf-8")
+    assert re.findall(r"\d\.\d\d", re.sub(r"\{\{.*?\}\}", "", text)) == []
+
+
 def test_every_picture_is_shown_and_all_of_them_are_small():
     writer = runpy.run_path(str(DOCS / "write_pictures.py"))
     kept = sorted(path for path in (DOCS / "pictures").iterdir())

@@ -1,7 +1,6 @@
 """Generation: what a model says about a video, token by token, and where it looks meanwhile."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 from probe.engine.past import growing_cache
 from probe.engine.prompts import Kind
 from probe.engine.readings import Reading
+from probe.engine.recording import AttentionRecorder
 from probe.engine.view import View
 
 Choose = Callable[[Float[Tensor, " word"]], int]
@@ -33,7 +33,7 @@ def generate(  # noqa: PLR0913  each is an option of its own for whoever generat
     """Let the model answer in words, and keep where the tokens of question and answer attend.
 
     The video is not read again: the answer is written after what the view has cached, under its
-    latent prompts and interventions. The rows of all tokens are read in one pass at the end.
+    latent prompts and interventions. Rows of attention follow from the queries and keys of writing.
 
     Args:
         view: The video.
@@ -53,19 +53,26 @@ def generate(  # noqa: PLR0913  each is an option of its own for whoever generat
     Raises:
         ValueError: for a question that `View.read` refuses, or a number out of its range.
     """
-    words = write_tokens(
-        view,
-        question,
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        seed=seed,
-    )
     options: dict[str, Any] = {"layers": layers, "heads": heads, "kinds": kinds}
-    return view.read(question, answer=words or None, **options)[0]
+    draw = _chooser(temperature, top_p, seed)
+    # Under interventions a token may depend on all tokens of the question, so they are read anew.
+    if view.interventions or not AttentionRecorder.fits(view.decoder):
+        words = _write(view, question, draw, max_new_tokens)
+        return view.read(question, answer=words or None, **options)[0]
+    writing = _Writing(view, question, draw, max_new_tokens)
+    recorder = AttentionRecorder(view.decoder)
+    with recorder.recording():
+        words = writing.write()
+        request = view.reader.request([question], answers=words or None, **options)
+        # The last token of an answer that was cut off is chosen, and not read yet.
+        while recorder.tokens < len(request.prompts[0]):
+            writing.step()
+    rows = recorder.rows(request.tokens.masks, request.selection)
+    logits = torch.stack(writing.logits[: max(1, len(words))]).cpu()
+    readings = request.readings(rows, [logits], view.checkpoint.answers)
+    return view.trace_readings(readings)[0]
 
 
-@torch.no_grad()
 def write_tokens(
     view: View,
     question: str,
@@ -79,50 +86,68 @@ def write_tokens(
 
     The arguments and errors are those of `generate`, which also reads where they look.
     """
-    _check("max_new_tokens", max_new_tokens, max_new_tokens >= 1, "a whole number from 1")
-    _check("temperature", temperature, 0 <= temperature < float("inf"), "a number from 0")
-    _check("top_p", top_p, 0 < top_p <= 1, "a number above 0 and up to 1")
-    stops = _stops(view.checkpoint)
-    draw, known = _chooser(temperature, top_p, seed), len(view.writer.tokenizer)
+    return _write(view, question, _chooser(temperature, top_p, seed), max_new_tokens)
 
-    def chosen(logits: Float[Tensor, " word"]) -> int:
+
+def _write(view: View, question: str, choose: Choose, max_new_tokens: int) -> list[int]:
+    with view.decoder.calls.for_questions():
+        return _Writing(view, question, choose, max_new_tokens).write()
+
+
+class _Writing:
+    """An answer that a model writes token by token."""
+
+    def __init__(self, view: View, question: str, choose: Choose, max_new_tokens: int) -> None:
+        _check("max_new_tokens", max_new_tokens, max_new_tokens >= 1, "a whole number from 1")
+        self.said: list[int] = []
+        self.logits: list[Float[Tensor, " word"]] = []
+        self._choose, self._stops = choose, _stops(view.checkpoint)
         # Matrices have more rows than there are tokens, to be of a round size: they mean nothing.
-        return draw(logits[:known])
+        self._known = len(view.writer.tokenizer)
+        room = view.writer.max_tokens - len(view.writer.write(question))
+        self._most = min(max_new_tokens, room)
+        next_logits = _reading_anew if view.interventions else _growing
+        self._next_logits = next_logits(view, question, self.said)
 
-    # Under interventions a token may depend on all tokens of the question, so they are read anew.
-    steps = _reading_anew if view.interventions else _growing
-    room = view.writer.max_tokens - len(view.writer.write(question))
-    said: list[int] = []
-    for token in islice(steps(view, question, chosen, said), min(max_new_tokens, room)):
-        said.append(token)
-        if token in stops:
-            break
-    # The token that ends an answer is none of its words.
-    return said[:-1] if said and said[-1] in stops else said
+    @torch.no_grad()
+    def step(self) -> int:
+        """Read what was said last, and choose the token that follows."""
+        self.logits.append(next(self._next_logits))
+        return self._choose(self.logits[-1][: self._known])
+
+    def write(self) -> list[int]:
+        """Write the answer, without the token that ends it."""
+        while len(self.said) < self._most:
+            token = self.step()
+            if token in self._stops:
+                break
+            self.said.append(token)
+        return list(self.said)
 
 
-def _growing(view: View, question: str, choose: Choose, said: list[int]) -> Iterator[int]:
-    """Write token after token, each read once after all before it."""
+def _growing(view: View, question: str, said: list[int]) -> Iterator[Float[Tensor, " word"]]:
+    """Compute what follows question and answer so far; each token is read once."""
     decoder, reader = view.decoder, view.reader
     cache = growing_cache(view.cache.past(view.checkpoint.depth), decoder.plan)
-    with decoder.calls.for_questions():
-        read = 0
-        while True:
-            *_, tokens = reader.pack([question], list(said) or None)
-            state = decoder.go_on(cache, tokens.after(read))
-            read = len(tokens.embeddings)
-            yield choose(view.checkpoint.logits(state[None])[0])
+    read = 0
+    while True:
+        *_, tokens = reader.pack([question], list(said) or None)
+        state = decoder.go_on(cache, tokens.after(read))
+        read = len(tokens.embeddings)
+        yield view.checkpoint.logits(state[None])[0]
 
 
-def _reading_anew(view: View, question: str, choose: Choose, said: list[int]) -> Iterator[int]:
-    """Write token after token, with question and answer read from their start for each."""
+def _reading_anew(view: View, question: str, said: list[int]) -> Iterator[Float[Tensor, " word"]]:
+    """Compute what follows question and answer so far, both read from their start each time."""
     while True:
         request = view.reader.request([question], answers=list(said) or None)
-        yield choose(view.reader.next_logits(request.without_attention()))
+        yield view.reader.next_logits(request.without_attention())
 
 
 def _chooser(temperature: float, top_p: float, seed: int) -> Choose:
     """Make what chooses the next token."""
+    _check("temperature", temperature, 0 <= temperature < float("inf"), "a number from 0")
+    _check("top_p", top_p, 0 < top_p <= 1, "a number above 0 and up to 1")
     if temperature == 0:
         return lambda logits: int(logits.argmax())
     warm, nucleus = TemperatureLogitsWarper(temperature), TopPLogitsWarper(top_p)

@@ -212,5 +212,6 @@ def attention_rows(
     groups = len(keys)
     grouped = queries.reshape(groups, heads // groups * tokens, width)
     # Softmax in float32, as the models' own eager attention has it.
-    scores = (grouped @ keys.mT).reshape(heads, tokens, -1).float() * scaling
-    return scores.masked_fill(~mask, float("-inf")).softmax(-1).to(queries.dtype)
+    scores = (grouped @ keys.mT).reshape(heads, tokens, -1).float()
+    # In place, since each copy of the scores would take as long as computing them.
+    return scores.mul_(scaling).masked_fill_(~mask, float("-inf")).softmax(-1).to(queries.dtype)

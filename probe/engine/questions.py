@@ -6,6 +6,7 @@ up in its state. There each question has a row of its own, shorter ones filled u
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int, Num, Shaped
@@ -174,6 +175,14 @@ class AttentionSelection:
 
     tokens: Sequence[int] | None = None
     """The tokens of the questions whose attention is kept; None for all."""
+
+    @cached_property
+    def range(self) -> slice | Int[Tensor, " visual"]:
+        """The positions attended to, as a slice where they follow one another."""
+        # A slice copies nothing, and to copy some columns takes as long as to compute them all.
+        whole = slice(first := int(self.columns[0]), first + len(self.columns))
+        in_order = torch.arange(whole.start, whole.stop, device=self.columns.device)
+        return whole if torch.equal(self.columns, in_order) else self.columns
 
     def among(self, row: slice) -> "AttentionSelection":
         """Return the same selection among the tokens of one row, counted from its first."""

@@ -49,7 +49,7 @@ class TracedLayer:
         """Compute the selected attention, in main memory; some rows of it were changed."""
         queries, keys, scaling = self.queries_and_keys()
         parts = [
-            _read_row(one, keys[i], seen[:, row], scaling, selection.among(row))
+            select_rows(one, keys[i], seen[:, row], scaling, selection.among(row))
             for i, (one, row) in enumerate(zip(queries, packed.rows, strict=True))
         ]
         rows = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
@@ -144,7 +144,7 @@ def _sum_values(
     return (rows.to(by_head.dtype) @ by_head).transpose(0, 1)
 
 
-def _read_row(
+def select_rows(
     queries: Float[Tensor, "head place width"],
     keys: Float[Tensor, "group position width"],
     seen: Bool[Tensor, "#head token position"],
@@ -153,7 +153,7 @@ def _read_row(
 ) -> Float[Tensor, "some_head some_token visual"]:
     """Compute the selected attention of the tokens of one row."""
     queries = queries[:, : seen.shape[1]]  # what fills up the row is left out
-    seen, columns = seen.to(queries.device), selection.columns.to(queries.device)
+    seen = seen.to(queries.device)
     if selection.tokens is not None:
         queries, seen = queries[:, selection.tokens], seen[:, selection.tokens]
     if selection.heads is not None:
@@ -165,7 +165,11 @@ def _read_row(
         queries = queries[list(selection.heads)]
     # Moved layer by layer: a GPU that holds the weights may have no room for the rows of all
     # layers. In float32, since sums of bfloat16 shares would lose the small ones.
-    return attention_rows(queries, keys, seen, scaling)[..., columns].float().cpu()
+    rows = attention_rows(queries, keys, seen, scaling)
+    columns = selection.range
+    return (
+        rows[..., columns if isinstance(columns, slice) else columns.to(rows.device)].float().cpu()
+    )
 
 
 def attention_call_name(names: Sequence[str]) -> str:

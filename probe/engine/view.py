@@ -207,9 +207,9 @@ class View:
             for some, own, said in divide_questions(questions, interventions_per_question, answer)
             for reading in self.reader.read(self.reader.request(some, *choices, own, said))
         ]
-        return self._trace(readings, interventions_per_question)
+        return self.trace_readings(readings, interventions_per_question)
 
-    def _trace(
+    def trace_readings(
         self, readings: Sequence[Reading], per_question: Interventions | None = None
     ) -> list[Reading]:
         """Write down with each reading what it follows from."""
@@ -271,7 +271,7 @@ class View:
         request = self.reader.request(questions, list(layers) or None, answers=answer)
         request = request if layers else request.without_attention()
         rows, logits = self.reader.rows_and_logits(request, checkpointing)
-        return self._trace(request.readings(rows, logits, self.checkpoint.answers))
+        return self.trace_readings(request.readings(rows, logits, self.checkpoint.answers))
 
     def answer_logits(
         self,

@@ -83,7 +83,20 @@ def test_the_model_writes_what_it_writes_by_its_own_generation(model, view):
         module.generation_config.eos_token_id = before
     assert list(reading.prompt.answer_ids) == written.tolist()
     assert chosen(reading) == written.tolist()
-    assert reading.attention.shape[2] == len(reading.prompt)
+    # Recorded while it was written, or read in one pass: the same attention and logits.
+    (again,) = view.read(QUESTION, answer=written.tolist())
+    assert reading.prompt == again.prompt
+    assert_equal_up_to_rounding(reading.attention, again.attention)
+    assert_equal_up_to_rounding(reading.answer_logits, again.answer_logits)
+
+
+def test_the_attention_of_some_tokens_layers_and_heads_of_what_is_written_is_kept(view):
+    whole = generate(view, QUESTION, max_new_tokens=3)
+    layer = whole.layers[-1]
+    part = generate(view, QUESTION, max_new_tokens=3, layers=layer, heads=1, kinds=("answer",))
+    said = list(whole.prompt.indices("answer"))
+    assert part.layers == (layer,)
+    assert_equal_up_to_rounding(part.attention, whole.attention[-1:, 1:2][:, :, said])
 
 
 def chosen(reading):
