@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
@@ -37,6 +37,8 @@ class LinearProbe:
     looks at the test set for its choice, and is never below `last`."""
     best_epoch: int
     """That epoch, counted from 1; the first one if several are as good."""
+    right: Bool[Tensor, " item"]
+    """Whether each test item is right after the last epoch."""
 
 
 def probe_linearly(
@@ -69,7 +71,7 @@ def probe_linearly(
     optimiser = torch.optim.SGD(
         head.parameters(), recipe.rate, momentum=recipe.momentum, weight_decay=recipe.decay
     )
-    found = []
+    found: list[Tensor] = []
     for epoch in range(recipe.epochs):
         rate = recipe.rate * (1 + math.cos(math.pi * epoch / recipe.epochs)) / 2
         optimiser.param_groups[0]["lr"] = rate
@@ -79,9 +81,10 @@ def probe_linearly(
             torch.autograd.backward(loss)
             optimiser.step()
         with torch.no_grad():
-            found.append(float((head(others).argmax(-1) == truth).float().mean()))
-    best = max(found)
-    return LinearProbe(last=found[-1], best=best, best_epoch=found.index(best) + 1)
+            found.append(head(others).argmax(-1) == truth)
+    shares = [float(right.float().mean()) for right in found]
+    best = max(shares)
+    return LinearProbe(shares[-1], best, shares.index(best) + 1, found[-1])
 
 
 def average_templates(
