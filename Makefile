@@ -54,10 +54,13 @@ bench: $(READY)
 figures: $(READY)
 	$(BIN)/python analyses/all.py $(if $(MEASURE),--measure)
 	$(BIN)/python docs/write_gallery.py
+	$(BIN)/python docs/write_found.py
 
 # What `analyses/protocol.md` says, on every organism; a stopped run goes on where it was.
 claims: $(READY)
 	$(BIN)/python analyses/claims.py --measure --workers 2 $(OPTIONS)
+	$(BIN)/python analyses/looks_by_layer.py
+	$(BIN)/python docs/write_found.py
 
 lint: $(READY) lint-js
 	$(BIN)/ruff check .
