@@ -20,6 +20,7 @@ from probe.cli.examples import EXAMPLES
 from probe.cli.grounding import Ground
 from probe.cli.looking import MakePage, RankTokens
 from probe.cli.option_help import make_registry
+from probe.cli.pretraining import Pretrain
 from probe.cli.reporting import Report
 from probe.cli.serving import Serve
 from probe.cli.training import TrainOrganism
@@ -37,6 +38,7 @@ Command: TypeAlias = (
     | Annotated[Serve, subcommand("serve")]
     | Annotated[CheckModel, subcommand("check-model")]
     | Annotated[TrainOrganism, subcommand("train-organism")]
+    | Annotated[Pretrain, subcommand("pretrain")]
 )
 
 NAMES: tuple[str, ...] = tuple(get_args(one)[1].name for one in get_args(Command))

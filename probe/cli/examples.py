@@ -1,7 +1,7 @@
 """An example of each command, which its help ends with; they follow each other.
 
-All of them run in this order in one folder, with nothing but the package: each reads what one
-before it wrote.
+All but the last run in this order in one folder, with nothing but the package: each reads what
+one before it wrote. The last needs pairs of the user's own.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "serve": "probe serve probe-demo/clip.mp4 --port 0",
         "check-model": "probe check-model organism",
         "train-organism": "probe train-organism --quick --out quick-run",
+        "pretrain": "probe pretrain --pairs pairs.csv --image-tower RN50 --device cuda",
     }
 )
 """One command line that works, by the name of the command."""

@@ -38,6 +38,8 @@ class PictureTable:
 
     path: Path
     rows: tuple[Row, ...]
+    places: tuple[int, ...]
+    """Place of each usable row among all rows of the file, from 0."""
     problems: tuple[str, ...]
     """One for each row that cannot be used: its line and the reason."""
 
@@ -91,15 +93,16 @@ def read_table(path: str | Path, columns: Sequence[str]) -> PictureTable:
             f"{path}: no column {' and no column '.join(missing)} in its first line ({found}); "
             f"give a tab-separated file whose first line names {', '.join(columns)}"
         )
-    rows, problems = [], []
-    for fields in lines:
+    rows, places, problems = [], [], []
+    for place, fields in enumerate(lines):
         row = dict(zip(header, fields, strict=False))
         problem = _find_problem(path.parent, row, columns, len(fields) - len(header))
         if problem:
             problems.append(f"line {lines.line_num} ({problem})")
         else:
             rows.append(row)
-    table = PictureTable(path, tuple(rows), tuple(problems))
+            places.append(place)
+    table = PictureTable(path, tuple(rows), tuple(places), tuple(problems))
     if not rows:
         raise ValueError(table.left_out or f"{path}: no row after the header; give some")
     return table
@@ -149,12 +152,15 @@ def read_picture(path: Path) -> Tensor:
     return torch.from_numpy(read_pixels(path).copy()).permute(2, 0, 1)
 
 
-def read_teacher(path: str | Path, rows: int) -> Float[Tensor, "row width"]:
-    """Read an external teacher's features, one row for each pair in the order of the file.
+def read_teacher(path: str | Path, table: PictureTable) -> Float[Tensor, "pair width"]:
+    """Read an external teacher's features of the usable pairs of a file.
+
+    The features have one row for each row of the file, also for those that cannot be used.
 
     Raises:
-        ValueError: if it is not a `.npy` file of finite numbers with as many rows as pairs.
+        ValueError: if it is not a `.npy` file of finite numbers with as many rows.
     """
+    rows = len(table.rows) + len(table.problems)
     try:
         # Without pickles, which could run code.
         values = np.load(path, allow_pickle=False)
@@ -169,7 +175,7 @@ def read_teacher(path: str | Path, rows: int) -> Float[Tensor, "row width"]:
         )
     if not np.isfinite(values).all():
         raise ValueError(f"{path}: contains numbers that are not finite; compute it again")
-    return torch.from_numpy(values.astype(np.float32))
+    return torch.from_numpy(values[list(table.places)].astype(np.float32))
 
 
 def number_classes(rows: Sequence[Row]) -> tuple[list[str], Int[Tensor, " row"]]:
