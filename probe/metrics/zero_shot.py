@@ -136,7 +136,7 @@ class _Curve:
     answer is unseen."""
 
     right: Bool[Tensor, " sample"]
-    """Whether a sample is named rightly among the classes of its own kind, seen or unseen."""
+    """True for samples that are named rightly among the classes of its own kind, seen or unseen."""
 
     is_unseen: Bool[Tensor, " sample"]
     classes: Int[Tensor, " sample"]

@@ -45,7 +45,7 @@ class Scaling:
     mean: Float[Tensor, " width"]
     deviation: Float[Tensor, " width"]
     own: bool = False
-    """Whether each state's mean over its own numbers is taken off first."""
+    """True if each state's mean over its own numbers is taken off first."""
 
     @classmethod
     def fit(cls, states: Float[Tensor, "sample width"], recipe: ConceptRecipe) -> "Scaling":

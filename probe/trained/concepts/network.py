@@ -26,7 +26,7 @@ class NetworkSizes:
     """Width of the hidden layer between attributes and prototypes."""
 
     rectify: bool = True
-    """Whether prototypes end in a ReLU, as features of a ResNet do."""
+    """True for prototypes that end in a ReLU, as features of a ResNet do."""
 
     @property
     def features(self) -> int:

@@ -91,7 +91,7 @@ class PrototypeStage:
     steps: int = 50
     hidden: int = 1600
     rectify: bool = True
-    """Whether prototypes end in a ReLU, as features of a ResNet do and states do not."""
+    """True for prototypes that end in a ReLU, as features of a ResNet do and states do not."""
 
     rate: float = 5e-4
     decay: float = 1e-3
@@ -113,13 +113,13 @@ class ConceptRecipe:
     prototypes: PrototypeStage = field(default_factory=PrototypeStage)
 
     subtract_own_mean: bool = False
-    """Whether the mean over each state's own numbers is taken off it, as for AWA2."""
+    """True to take the mean over each state's own numbers off it, as for AWA2."""
 
     standardise: bool = False
-    """Whether each number of a state is scaled to mean 0 and deviation 1 over seen samples."""
+    """True to scale each number of a state to mean 0 and deviation 1 over seen samples."""
 
     unit_attributes: bool = True
-    """Whether attributes have unit length when prototypes of all classes are made. The released
+    """True to give attributes unit length when prototypes of all classes are made. The released
     code does so for AWA2 (and says that it decides), and not for CUB."""
 
     seed: int = 0
