@@ -30,7 +30,7 @@ from probe.grounding.chunks import (
 )
 from probe.grounding.config import GrounderConfig, Part
 from probe.grounding.doubts import ask_parts, list_doubts
-from probe.grounding.looks import Look
+from probe.grounding.looks import Look, make_map
 from probe.grounding.presets import CAUSAL, as_config
 from probe.grounding.queries import Queries, decompose
 from probe.grounding.reattention import prompt_views
@@ -310,6 +310,9 @@ def look(view: View, part: Part, config: GrounderConfig) -> Look:
     """Read where the model attends for a question, beyond where it always attends."""
     (read,) = view.read(part.question, layers=config.layers)
     reading = read.through(config.layers_heads if part.heads is None else part.heads(read))
+    if config.maps is not None:
+        # The question is read all the same: its margin and its tokens are evidence of the answer.
+        return Look(reading, (), make_map(config.maps, view.plain or view, part.text))
     tokens = tuple(reading.find(part.token(reading)))
     shown = view if config.prompt_generic else view.plain or view
     if part.relevance is not None:

@@ -36,6 +36,7 @@ METHODS = (
     "read-again",
     "read-again-boxes",
     "lens",
+    "responses",
     "largest-track-middle-half",
     "whole-clip",
     "random-track",
@@ -51,6 +52,7 @@ RULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "token_when": TOKEN_RULES,
         "heads_when": ("GatheredInTime",),
         "relevance_when": ("OverGeneric", "MinusGeneric"),
+        "maps": ("shipped_responses",),
         "fuse": ("entropy_gradient",),
         "track": ("AttentionPeak", "AttentionBySize", "CausalEffect"),
         "frame_scores": ("PeakInTrack",),
@@ -60,6 +62,9 @@ RULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Names of shipped rules by the field of `RuleOptions`."""
+
+MAPS_SUFFIX = ".safetensors"
+"""The end of the name of a file of trained response maps."""
 
 UNLISTED = frozenset({"centre", "Fixed", "TheseHeads"})
 """Names that are taken or refused with a reason of their own, and that the help leaves out."""
@@ -91,7 +96,12 @@ def check_rule(kind: str, name: str) -> None:
     Raises:
         ValueError: if there is none.
     """
-    _check(f"{kind.replace('_', '-')} rule", name, RULES[kind], "rules of yours as module:name")
+    also = "rules of yours as module:name"
+    if kind == "maps":
+        if name.endswith(MAPS_SUFFIX):
+            return
+        also = f"a file of `probe responses train` as FILE{MAPS_SUFFIX}, {also}"
+    _check(f"{kind.replace('_', '-')} rule", name, RULES[kind], also)
 
 
 def _check(kind: str, name: str, known: Iterable[str], also: str) -> None:

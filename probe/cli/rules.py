@@ -35,6 +35,9 @@ class RuleOptions:
     relevance_when: Annotated[str | None, _describe("relevance_when")] = None
     """A rule that frees the map of the action part of what any prompt looks at."""
 
+    maps: Annotated[str | None, _describe("maps")] = None
+    """The maps in place of attention: FILE.safetensors of `probe responses train`, or a rule."""
+
     fuse: Annotated[str | None, _describe("fuse")] = None
     """A rule for a map by which the attribute map is multiplied."""
 

@@ -32,6 +32,8 @@ def describe_tokens(look: Look, rule: TokenRule) -> str:
         rule: The rule that chose them.
     """
     texts = look.token_texts
+    if not look.tokens:
+        return "no token (the map is of another source)"
     if len(look.tokens) == len(texts):
         return f"all {len(texts)} tokens"
     chosen = ", ".join(repr(shorten(texts[token])) for token in look.tokens)

@@ -32,6 +32,7 @@ from probe.evaluation.results import QueryResult
 from probe.evaluation.scoring import check_margin, make_result, score_prediction
 from probe.grounding.queries import Queries
 from probe.plain import to_plain
+from probe.trained.responses.responses import Responses
 from probe.video import Sampling, Tube
 
 
@@ -81,7 +82,10 @@ class Evaluator:
         device = str(self.model.checkpoint.device)
         finder = self.config.candidates.open(device=device, dtype=self.config.dtype)
         object.__setattr__(self, "_finder", finder)
-        object.__setattr__(self, "_method", self.config.find_method())
+        method = self.config.find_method()
+        if isinstance(method, Grounding) and isinstance(maps := method.config.maps, Responses):
+            maps.check_model(self.model)
+        object.__setattr__(self, "_method", method)
         object.__setattr__(self, "_shown", keep_views(self.model))
 
     @classmethod

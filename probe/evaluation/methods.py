@@ -38,6 +38,7 @@ from probe.interpret.head_rules import GatheredInTime
 from probe.interpret.token_rules import AllOf
 from probe.interpret.word_lens import knows_word, word_lens
 from probe.spelling import explain_unknown
+from probe.trained.responses.shipped import shipped_responses
 from probe.video import Span, Tube, Video
 
 
@@ -313,6 +314,10 @@ def find_content_words(text: str) -> tuple[str, ...]:
 FUNCTION = SMALL | SUBORDINATORS | ADVERBS
 """Function words, which no part of a picture is like."""
 
+RESPONSES = replace(PLAIN, relative=False, ask_whole=True, maps=shipped_responses)
+"""The choices of the paper of grounding tokens, with response maps of the whole query in place of
+attention: strongest cell on a track, and in each frame of it."""
+
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         # A new preset is a method by itself: no line here can be forgotten.
@@ -325,6 +330,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "read-again": Grounding(replace(CAUSAL, again=ReadAgain())),
         "read-again-boxes": Grounding(replace(CAUSAL, again=ReadAgain(find_tracks=propose_tracks))),
         "lens": Lens(),
+        "responses": Grounding(RESPONSES),
         "largest-track-middle-half": LargestTrack(),
         "whole-clip": LargestTrack(share=1.0),
         "random-track": RandomTrack(),
@@ -340,7 +346,8 @@ role tokens, the second always reads the one of the released code. `noun-token` 
 by the heads whose attention gathers in one interval, by attention over that of the generic prompt,
 and by a second reading of more frames around the span; `read-again-boxes` proposes tracks in these
 frames, too, to refine the boxes. `largest-track-middle-half`, `whole-clip`, `random-track` and
-`random-tube` read neither the model nor the query.
+`random-tube` read neither the model nor the query. `responses` reads trained response maps: those
+of the shipped model, unless others are given as the rule `maps`.
 """
 
 EARLIER_NAMES: Mapping[str, str] = MappingProxyType({"centre": "largest-track-middle-half"})

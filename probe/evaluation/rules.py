@@ -21,6 +21,11 @@ from probe.interpret.baseline_maps import entropy_gradient
 from probe.interpret.head_rules import GatheredInTime, TheseHeads
 from probe.interpret.token_rules import AllOf, AnswerOpening, Fixed, MostActive
 from probe.spelling import explain_unknown
+from probe.trained.responses.responses import Responses
+from probe.trained.responses.shipped import shipped_responses
+
+FILE_SUFFIX = ".safetensors"
+"""The end of the name of a file that a rule can be read from."""
 
 Rule: TypeAlias = Callable[..., Any]
 
@@ -34,6 +39,9 @@ class RuleKind:
 
     shipped: tuple[Rule, ...]
     """The shipped rules; they go by the names of their classes or functions."""
+
+    read: Callable[[str], Rule] | None = None
+    """Reads a rule of this kind from a safetensors file; None where none is kept in files."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,6 +90,7 @@ RULE_KINDS: Mapping[str, RuleKind] = MappingProxyType(
         "token_when": RuleKind(_put_in("token_when"), TOKEN_RULES),
         "heads_when": RuleKind(_put_in("heads_when"), (GatheredInTime, TheseHeads)),
         "relevance_when": RuleKind(_put_in("relevance_when"), (OverGeneric, MinusGeneric)),
+        "maps": RuleKind(_put_in("maps"), (shipped_responses,), Responses.load),
         "fuse": RuleKind(_put_in("fuse"), (entropy_gradient,)),
         "track": RuleKind(_put_in("track"), (AttentionPeak, AttentionBySize, CausalEffect)),
         "frame_scores": RuleKind(_put_in("frames"), (PeakInTrack,)),
@@ -109,6 +118,9 @@ class RuleNames:
 
     relevance_when: str | None = None
     """Frees the map of the action part of what the model looks at whatever it is asked."""
+
+    maps: str | None = None
+    """Makes the maps in place of attention; also a file of trained response maps."""
 
     fuse: str | None = None
     """Makes a map by which the attribute map is multiplied."""
@@ -166,6 +178,8 @@ def find_rule(kind: str, name: str) -> Rule:
             )
         return rule
     kind_of_rule = RULE_KINDS[kind]
+    if kind_of_rule.read is not None and name.endswith(FILE_SUFFIX):
+        return kind_of_rule.read(name)
     known = {rule.__name__: rule for rule in kind_of_rule.shipped}
     if name not in known:
         also = "rules of yours as module:name"

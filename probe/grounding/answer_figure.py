@@ -95,6 +95,8 @@ def _draw_look(
 
 
 def _name_tokens(look: Look) -> str:
+    if not look.tokens:
+        return "(a map of no token)"
     if len(look.tokens) > MOST_NAMED:
         return f"(the mean look of {len(look.tokens)} tokens)"
     names = " and ".join(repr(look.token_texts[token].strip()) for token in look.tokens)

@@ -41,6 +41,9 @@ class Part:
     learned_for: str
     """The question that a latent prompt is learned for."""
 
+    text: str = ""
+    """The words that a rule for maps is given: the part itself, or the whole query."""
+
     learning: Learning | None = None
     """Learning of the latent prompt; None for none."""
 
@@ -91,6 +94,12 @@ class GrounderConfig:
     """The rule that frees the action map, in each frame order, of what the model looks at whatever
     it is asked, such as `OverGeneric()`; it is given the raw map, whatever `relative` is. None to
     leave that to `relative`."""
+
+    maps: MapRule | None = None
+    """Rule that makes the map of each part in place of attention, such as `Responses.load(FILE)`;
+    it is given the view without latent prompts, and the part in the words of the query, or the
+    whole query where `ask_whole` is set. The rules about tokens, heads and `relative` choose
+    nothing then. None for attention."""
 
     fuse: MapRule | None = None
     """Rule for a map by which the attribute map is multiplied, cell by cell; None for none."""
@@ -151,7 +160,10 @@ class GrounderConfig:
         several = self.interventions
         alone = isinstance(several, Intervention)
         object.__setattr__(self, "interventions", (several,) if alone else tuple(several))
-        optional = ("token_when", "heads_when", "relevance_when", "fuse", "again", "targets")
+        optional = (
+            *("token_when", "heads_when", "relevance_when"),
+            *("maps", "fuse", "again", "targets"),
+        )
         for name in ("token", "track", "frames", "span", *optional):
             rule = getattr(self, name)
             if not callable(rule) and not (rule is None and name in optional):
@@ -178,16 +190,18 @@ class GrounderConfig:
         """
         if video is not None and video.is_still:
             whole = as_question(asked.whole, medium)
-            return (Part(whole, self.token, whole, self.learn_where),)
+            return (Part(whole, self.token, whole, asked.whole, self.learn_where),)
         where, when = as_question(asked.attribute, medium), as_question(asked.action, medium)
         whole = as_question(asked.whole, medium) if self.ask_whole else None
+        texts = (asked.whole,) * 2 if self.ask_whole else (asked.attribute, asked.action)
         token_when = self.token_when or self.token
         return (
-            Part(whole or where, self.token, where, self.learn_where, self.assembly),
+            Part(whole or where, self.token, where, texts[0], self.learn_where, self.assembly),
             Part(
                 whole or when,
                 token_when,
                 when,
+                texts[1],
                 self.learn_when,
                 self.assembly_when,
                 self.heads_when,

@@ -1,6 +1,6 @@
 """A look: where the model attended for one part of a query, and through which tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from probe.drawing.figures import draw_activation
 from probe.engine.attention import Assembly, Heatmap, assemble
 from probe.engine.grids import Cells
 from probe.engine.readings import Reading, shorten
+from probe.engine.view import View
 from probe.interpret.grounding_tokens import rank_tokens
 from probe.pictures.html import plot_as_html
 
@@ -27,7 +28,8 @@ class Look:
     keeps the statistics of its tokens and the map."""
 
     tokens: tuple[int, ...]
-    """The grounding token, or those whose maps were averaged, as places in the question."""
+    """The grounding token, or those whose maps were averaged, as places in the question; none where
+    the map is of another source than attention."""
 
     heatmap: Heatmap
 
@@ -38,7 +40,8 @@ class Look:
     """The content of the file, for a look that was loaded."""
 
     def __repr__(self) -> str:
-        through = ", ".join(repr(self.token_texts[token]) for token in self.tokens)
+        texts = [repr(self.token_texts[token]) for token in self.tokens]
+        through = ", ".join(texts) or "no token"
         return f"Look({shorten(self.question)!r} through {through}; margin {self.margin:+.2f})"
 
     def __eq__(self, other: object) -> bool:
@@ -126,6 +129,26 @@ class Look:
     def _stored(self) -> Mapping[str, Any]:
         assert self.stored is not None, "a look has a reading or was loaded"
         return self.stored
+
+
+def make_map(rule: Callable[..., Any], view: View, text: str) -> Heatmap:
+    """Make the map of a part of a query by a rule for maps.
+
+    Args:
+        rule: The rule.
+        view: The video as the model sees it.
+        text: The words of the part.
+
+    Raises:
+        ValueError: if the rule gives no map, or one of other cells.
+    """
+    found = rule(view, text)
+    if not isinstance(found, Heatmap) or found.cells != view.grid.cells:
+        given = type(found).__name__ if not isinstance(found, Heatmap) else "map of other cells"
+        raise ValueError(
+            f"the rule for maps gave a {given}; give a Heatmap of the cells of the view"
+        )
+    return found
 
 
 def map_to_dict(heatmap: Heatmap) -> dict[str, Any]:

@@ -51,6 +51,8 @@ def describe_use(answer: Answer, name: str) -> str:
     assembly = config.assembly if where else config.assembly_when
     assembly = None if answer.video.is_still else assembly  # a frame alone has no other order
     words = [] if assembly is None else [f"The maps of both frame orders are joined ({assembly})."]
+    if config.maps is not None:
+        words.insert(0, f"This map is no attention, but that of {_name(config.maps)}.")
     if where and config.fuse is not None:
         words.append(f"It is multiplied by the map of {_name(config.fuse)}.")
     words.append(_describe_track_choice(answer) if where else _describe_time_choice(answer))

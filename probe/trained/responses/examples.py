@@ -1,11 +1,25 @@
 """Data that response maps are trained on: videos, and sentences about things in them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from probe.engine.grids import Cells
 from probe.video import Span, Tube, Video
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """A video that was read, and what is known of it in its own frames."""
+
+    video: Video
+
+    spans: tuple[Span | None, ...] = ()
+    """The time in which each sentence holds; None where it is not known. None at all for none."""
+
+    proposals: Sequence[Tube] = ()
+    """Things that may be meant; two of the losses compare maps with them. Nothing says which of
+    them a sentence means."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,31 +29,29 @@ class Described:
     name: str
     """A name that no other video of the set has."""
 
-    read: Callable[[], Video]
-    """Reads the video; called only if its states are not kept yet."""
-
     sentences: tuple[str, ...]
     """Sentences about things in the video, each about another one."""
 
-    spans: tuple[Span | None, ...] = ()
-    """The time in which each sentence holds, in source frames; None where it is not known."""
-
-    find_proposals: Callable[[Video], Sequence[Tube]] = field(default=lambda _: ())
-    """Finds things that may be meant; two of the losses compare maps with them. It must not know
-    which of them is meant."""
+    read: Callable[[], Material]
+    """Reads the video; called only if its states are not kept yet."""
 
     def __post_init__(self) -> None:
         if not self.sentences:
             raise ValueError(f"{self.name}: no sentence says anything about it; give at least one")
-        if self.spans and len(self.spans) != len(self.sentences):
+
+    def read_checked(self) -> Material:
+        """Read the video.
+
+        Raises:
+            ValueError: if there are spans, but not one for each sentence.
+        """
+        found = self.read()
+        if found.spans and len(found.spans) != len(self.sentences):
             raise ValueError(
-                f"{self.name}: {len(self.spans)} spans for {len(self.sentences)} sentences; give "
+                f"{self.name}: {len(found.spans)} spans for {len(self.sentences)} sentences; give "
                 f"one for each, or none"
             )
-
-    def span(self, sentence: int) -> Span | None:
-        """Return the time in which a sentence holds; None if it is not known."""
-        return self.spans[sentence] if self.spans else None
+        return found
 
 
 FrameRule: TypeAlias = Callable[[Cells, Span | None], Sequence[int]]

@@ -87,7 +87,7 @@ class Pictures:
         self._most_proposals = most_proposals
         self._kept: dict[str, FrameStates] = {}
         self._bytes = 0
-        sizes = [self._read(one.name).cells.shape[1:] for one in videos]
+        sizes = [self._read(one).cells.shape[1:] for one in videos]
         # A batch holds pictures of one size; videos of other shapes are in batches of their own.
         self._groups = [
             [place for place, size in enumerate(sizes) if size == one]
@@ -109,7 +109,7 @@ class Pictures:
     def sample_states(self, count: int) -> Float[Tensor, "cell width"]:
         """Return the states of all cells of some videos, evenly spread over the set."""
         step = max(1, len(self._videos) // count)
-        found = [self._read(one.name).states.flatten(0, 1) for one in self._videos[::step]]
+        found = [self._read(one).states.flatten(0, 1) for one in self._videos[::step]]
         return torch.cat(found).float()
 
     def _draw_one(
@@ -117,8 +117,8 @@ class Pictures:
     ) -> tuple[Tensor, Tensor, str, str]:
         """Draw a frame of a video: its states, its proposals, its sentence and a further one."""
         order = rng.permutation(len(one.sentences))
-        kept = self._read(one.name)
-        frame = int(rng.choice(list(self._frames(kept.cells, one.span(int(order[0]))))))
+        kept = self._read(one)
+        frame = int(rng.choice(list(self._frames(kept.cells, kept.spans[order[0]]))))
         masks = kept.proposals[:, frame]
         largest = masks.sum(-1).argsort(descending=True, stable=True)[: self._most_proposals]
         own, other = (one.sentences[order[place % len(order)]] for place in (0, 1))
@@ -147,12 +147,12 @@ class Pictures:
             torch.stack([torch.stack([self._texts[c] for c in self._cues[s]]) for s in sentences]),
         )
 
-    def _read(self, name: str) -> FrameStates:
-        if name in self._kept:
-            return self._kept[name]
-        found = self._store.read(name)
+    def _read(self, one: Described) -> FrameStates:
+        if one.name in self._kept:
+            return self._kept[one.name]
+        found = self._store.read(one)
         size = found.states.nbytes
         if self._bytes + size <= KEPT_BYTES:
-            self._kept[name] = found
+            self._kept[one.name] = found
             self._bytes += size
         return found

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from probe.candidates.proposals import propose_tracks
 from probe.organism.world import Clip, make_clip
-from probe.trained.responses.examples import Described
+from probe.trained.responses.examples import Described, Material
 from probe.video import Tube, Video
 
 SHAPES_SEED = 777
@@ -39,10 +39,11 @@ def describe_shapes(
 
 def _describe(seed: int, place: int, proposals: ProposalRule) -> Described:
     clip = make_clip((seed, place))
-    return Described(
-        name=f"shapes-{seed}/{place:05d}",
-        read=clip.video,
-        sentences=tuple(thing.query for thing in clip.things),
-        spans=tuple(thing.span for thing in clip.things),
-        find_proposals=lambda video: proposals(clip, video),
-    )
+
+    def read() -> Material:
+        video = clip.video()
+        spans = tuple(thing.span for thing in clip.things)
+        return Material(video, spans, proposals(clip, video))
+
+    sentences = tuple(thing.query for thing in clip.things)
+    return Described(f"shapes-{seed}/{place:05d}", sentences, read)

@@ -25,6 +25,7 @@ from probe.files import (
 )
 from probe.progress import make_bar
 from probe.trained.responses.examples import Described
+from probe.video import Span
 
 STATES_FORMAT = FileFormat(
     "grounding-probe/visual-states", 1, "states of visual tokens", "probe responses train"
@@ -44,7 +45,10 @@ class FrameStates:
     states: Float[Tensor, "frame cell width"]
     cells: Cells
     proposals: Bool[Tensor, "proposal frame cell"]
-    """The cells that each proposal covers; none where none was asked for."""
+    """The cells that each proposal covers; none where none was given."""
+
+    spans: tuple[Span | None, ...]
+    """The time in which each sentence holds; None where it is not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,43 +84,51 @@ class StateStore:
 
     def collect(self, model: VideoLM, videos: Sequence[Described]) -> "StateStore":
         """Compute the states that are not kept yet; a run that was stopped goes on where it was."""
-        missing = [one for one in videos if not self._path(one.name).exists()]
+        missing = [one for one in videos if not self._path(one).exists()]
         for one in make_bar(missing, desc="states", total=len(missing)):
             self._compute(model, one)
         return self
 
-    def read(self, name: str) -> FrameStates:
+    def read(self, one: Described) -> FrameStates:
         """Read the states of a video.
 
         Raises:
             ValueError: if they are not kept, or the file is damaged.
         """
-        path = self._path(name)
+        path = self._path(one)
         tensors, about = read_tensors(path)
         with STATES_FORMAT.reading(path):
             record = STATES_FORMAT.check(path, about)
             cells = Cells.from_dict(record["cells"])
-            return FrameStates(tensors["states"], cells, tensors["proposals"])
+            spans = tuple(None if one is None else Span(*one) for one in record["spans"])
+            return FrameStates(tensors["states"], cells, tensors["proposals"], spans)
 
-    def _path(self, name: str) -> Path:
-        # Names of videos may hold any sign, and be longer than a file's may.
-        return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.safetensors"
+    def _path(self, one: Described) -> Path:
+        # Names of videos may hold any sign, and be longer than a file's may. With the sentences,
+        # since the spans in the file are theirs.
+        content = "\0".join((one.name, *one.sentences)).encode()
+        return self.folder / f"{hashlib.sha256(content).hexdigest()[:24]}.safetensors"
 
     def _compute(self, model: VideoLM, one: Described) -> None:
-        video = one.read()
-        view = model.watch(video)
+        material = one.read_checked()
+        view = model.watch(material.video)
         found = read_states(view, self.layer)
         fits = float(found.abs().max()) < LARGEST_HALF
         cells = view.grid.cells
-        tracks = one.find_proposals(video)
-        masks = [cells.inside(track).flatten(1) for track in tracks]
+        masks = [cells.inside(track).flatten(1) for track in material.proposals]
+        spans = material.spans or (None,) * len(one.sentences)
         empty = torch.zeros(0, *found.shape[:2], dtype=torch.bool)
         content = {
             "states": found.half() if fits else found,
             "proposals": torch.stack(masks) if masks else empty,
         }
-        about: Any = {**STATES_FORMAT.header, "name": one.name, "cells": cells.to_dict()}
-        write_tensors(self._path(one.name), content, about)
+        about: Any = {
+            **STATES_FORMAT.header,
+            "name": one.name,
+            "cells": cells.to_dict(),
+            "spans": [None if span is None else [span.start, span.stop] for span in spans],
+        }
+        write_tensors(self._path(one), content, about)
 
 
 @torch.no_grad()

@@ -171,9 +171,9 @@ def _train(
         total.backward()
         going.optimiser.step()
         if step % LOGGED_STEPS == 0:
-            going.curve.append([step, round(float(total), 4)])
-            shown = {name: float(one) for name, one in losses.items()}
-            append_log_entry(going.folder, step=step, loss=float(total), **shown)
+            going.curve.append([step, round(float(total.detach()), 4)])
+            shown = {name: float(one.detach()) for name, one in losses.items()}
+            append_log_entry(going.folder, step=step, loss=float(total.detach()), **shown)
         going.done = step + 1
         if going.done % SAVED_STEPS == 0 or going.done == schedule.steps:
             going.save()
@@ -212,7 +212,7 @@ def _prepare(
     texts = list(dict.fromkeys([*sentences, *(cue for some in cues.values() for cue in some)]))
     # Texts need a view for the tokens that are written after a video; any video does.
     with torch.no_grad():
-        vectors = recipe.text(model.watch(videos[0].read()), texts)
+        vectors = recipe.text(model.watch(videos[0].read().video), texts)
     known = dict(zip(texts, vectors, strict=True))
     pictures = Pictures(store, videos, known, cues, recipe.frames, recipe.most_proposals)
     cells = Scaling.measure(pictures.sample_states(SCALING_VIDEOS))
