@@ -12,6 +12,7 @@ from tyro.conf import subcommand
 
 from probe.cli.checking import CheckModel
 from probe.cli.complaints import explain_complaint
+from probe.cli.concepts import Concepts
 from probe.cli.console import ExitCode, fail, show, strip_box, tell_output_errors
 from probe.cli.converting import Convert
 from probe.cli.demo import Demo
@@ -37,6 +38,7 @@ Command: TypeAlias = (
     | Annotated[MakePage, subcommand("view")]
     | Annotated[Serve, subcommand("serve")]
     | Annotated[CheckModel, subcommand("check-model")]
+    | Annotated[Concepts, subcommand("concepts")]
     | Annotated[TrainOrganism, subcommand("train-organism")]
     | Annotated[Pretrain, subcommand("pretrain")]
 )
