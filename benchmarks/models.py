@@ -21,7 +21,8 @@ from probe.engine.checkpoint import Checkpoint
 from probe.engine.decoder import Decoder
 from probe.engine.families import family_of
 from probe.engine.model import VideoLM
-from probe.organism.network import make_processor, make_vocabulary
+from probe.organism.network import make_processor
+from probe.organism.shapes import make_vocabulary
 from probe.video import Video
 
 CONTEXT = 32768

@@ -8,7 +8,8 @@ from transformers import (
     LlavaNextVideoForConditionalGeneration,
 )
 
-from probe.organism.network import make_processor, make_vocabulary
+from probe.organism.network import make_processor
+from probe.organism.shapes import make_vocabulary
 
 
 def save_tiny_llava(folder, *, safe=True, layers=4):

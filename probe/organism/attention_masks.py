@@ -17,56 +17,51 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from probe.organism.batches import QUESTION_PART, ROLE_PART, TOKENS_BEFORE_VIDEO, QuestionBatch
-from probe.organism.network import CELLS
+from probe.organism.batches import QUESTION_PART, ROLE_PART, QuestionBatch
 from probe.organism.recipe import CutShares
-from probe.organism.world import SAMPLED_FRAMES
-
-CELLS_A_FRAME = CELLS * CELLS
-
-VISUAL_TOKENS = SAMPLED_FRAMES * CELLS_A_FRAME
-"""Visual tokens of a clip."""
-
-TEXT_START = len(TOKENS_BEFORE_VIDEO) + VISUAL_TOKENS
-"""Position of the first text token after the video."""
+from probe.organism.shapes import SHAPES
+from probe.organism.worlds import World
 
 
-def make_tower_mask(*, local: bool) -> Bool[Tensor, "1 1 patch patch"] | None:
+def make_tower_mask(
+    *, local: bool, world: World = SHAPES
+) -> Bool[Tensor, "1 1 patch patch"] | None:
     """Make the mask of the vision tower; True where a patch attends to another.
 
     If `local`, a patch attends to itself and its eight neighbours; else there is no mask.
     """
     if not local:
         return None
-    mask = torch.zeros(1 + CELLS_A_FRAME, 1 + CELLS_A_FRAME, dtype=torch.bool)
-    mask[1:, 1:] = _find_neighbours()
+    size = 1 + world.cells**2
+    mask = torch.zeros(size, size, dtype=torch.bool)
+    mask[1:, 1:] = _find_neighbours(world.cells)
     # The class token (the first) attends to all patches, but none attends to it: it would be a
     # register through which distant patches exchange what they have seen.
     mask[0] = True
     return mask[None, None]
 
 
-def make_neighbourhood_mask() -> Bool[Tensor, "visual visual"]:
+def make_neighbourhood_mask(world: World = SHAPES) -> Bool[Tensor, "visual visual"]:
     """Make the mask with which a visual token attends to itself and to the frame before.
 
     There it attends to its own cell and the eight around it; these are enough to see motion.
     """
-    frame = torch.arange(SAMPLED_FRAMES)
+    frame = torch.arange(world.sampled_frames)
     before = (frame[:, None] - frame[None, :]) == 1
-    itself = torch.eye(VISUAL_TOKENS, dtype=torch.bool)
-    return torch.kron(before, _find_neighbours()).bool() | itself
+    itself = torch.eye(world.visual_tokens, dtype=torch.bool)
+    return torch.kron(before, _find_neighbours(world.cells)).bool() | itself
 
 
-def _find_neighbours() -> Bool[Tensor, "cell cell"]:
+def _find_neighbours(cells: int) -> Bool[Tensor, "cell cell"]:
     """Return True where two cells of a frame are the same or touch, also at a corner."""
-    index = torch.arange(CELLS_A_FRAME)
-    row, column = index // CELLS, index % CELLS
+    index = torch.arange(cells**2)
+    row, column = index // cells, index % cells
     distance = torch.maximum((row[:, None] - row).abs(), (column[:, None] - column).abs())
     return distance <= 1
 
 
 def make_visual_masks(
-    clips: int, shares: CutShares, generator: torch.Generator
+    clips: int, shares: CutShares, generator: torch.Generator, world: World = SHAPES
 ) -> Bool[Tensor, "clip visual visual"]:
     """Draw the edges between visual tokens of each clip.
 
@@ -77,16 +72,18 @@ def make_visual_masks(
         clips: Number of clips.
         shares: How often which edges are cut.
         generator: Generator of all random choices.
+        world: The world of the clips.
     """
-    causal = torch.ones(VISUAL_TOKENS, VISUAL_TOKENS, dtype=torch.bool).tril()
-    near = make_neighbourhood_mask()
+    visual = world.visual_tokens
+    causal = torch.ones(visual, visual, dtype=torch.bool).tril()
+    near = make_neighbourhood_mask(world)
     masks = []
     for draw in torch.rand(clips, generator=generator).tolist():
         if draw < shares.local:
             masks.append(near)
         elif draw < shares.local + shares.partial:
             kept = torch.rand(1, generator=generator)
-            random = torch.rand(VISUAL_TOKENS, VISUAL_TOKENS, generator=generator) < kept
+            random = torch.rand(visual, visual, generator=generator) < kept
             masks.append(near | (causal & random))
         else:
             masks.append(causal)
@@ -98,6 +95,7 @@ def make_text_to_video_mask(
     questions: Int[Tensor, "clip token"],
     shares: CutShares,
     generator: torch.Generator,
+    world: World = SHAPES,
 ) -> Bool[Tensor, "clip token visual"]:
     """Draw which text token may attend to which visual token.
 
@@ -109,14 +107,15 @@ def make_text_to_video_mask(
         questions: The number of the question that a token belongs to; -1 for padding.
         shares: How often which edges are cut.
         generator: Generator of all random choices.
+        world: The world of the clips.
     """
     clips, most = len(parts), int(questions.max()) + 1
     # From 0 to twice the mean: some questions still see nearly everything, as all will after
     # training.
     hidden = 2 * shares.words * torch.rand(clips, most, 1, generator=generator)
-    shown = torch.rand(clips, most, CELLS_A_FRAME, generator=generator) >= hidden
-    of_token = questions.clamp(min=0)[..., None].expand(-1, -1, CELLS_A_FRAME)
-    by_words = shown.gather(1, of_token).repeat(1, 1, SAMPLED_FRAMES)
+    shown = torch.rand(clips, most, world.cells**2, generator=generator) >= hidden
+    of_token = questions.clamp(min=0)[..., None].expand(-1, -1, world.cells**2)
+    by_words = shown.gather(1, of_token).repeat(1, 1, world.sampled_frames)
     by_words = by_words | (parts != QUESTION_PART)[..., None]
     # Role tokens are blinded one by one, so that no answer can rely on a single one of them.
     blind = (torch.rand(parts.shape, generator=generator) < shares.role) & (parts == ROLE_PART)
@@ -124,7 +123,7 @@ def make_text_to_video_mask(
 
 
 def make_attention_mask(
-    batch: QuestionBatch, shares: CutShares, generator: torch.Generator
+    batch: QuestionBatch, shares: CutShares, generator: torch.Generator, world: World = SHAPES
 ) -> Bool[Tensor, "clip token token"]:
     """Make the mask of whole rows: text before the video, the video, and the packed questions.
 
@@ -134,17 +133,19 @@ def make_attention_mask(
         batch: Clips and their packed questions.
         shares: How often which edges are cut.
         generator: Generator of all random choices.
+        world: The world of the clips.
     """
     # Masks are drawn on the CPU, where the same seed gives the same numbers for every device.
     questions, parts = batch.questions.cpu(), batch.parts.cpu()
     clips, length = questions.shape
-    size, first = TEXT_START + length, len(TOKENS_BEFORE_VIDEO)
+    start, first = world.text_start, len(world.body.before_video)
+    size = start + length
     mask = torch.zeros(clips, size, size, dtype=torch.bool)
     mask[:, :, :first] = True
     mask[:, :first, :first] = torch.ones(first, first).tril().bool()
-    video = slice(first, TEXT_START)
-    mask[:, video, video] = make_visual_masks(clips, shares, generator)
-    mask[:, TEXT_START:, video] = make_text_to_video_mask(parts, questions, shares, generator)
+    video = slice(first, start)
+    mask[:, video, video] = make_visual_masks(clips, shares, generator, world)
+    mask[:, start:, video] = make_text_to_video_mask(parts, questions, shares, generator, world)
     same = questions[:, :, None] == questions[:, None, :]
-    mask[:, TEXT_START:, TEXT_START:] = same & torch.ones(length, length, dtype=torch.bool).tril()
+    mask[:, start:, start:] = same & torch.ones(length, length, dtype=torch.bool).tril()
     return mask

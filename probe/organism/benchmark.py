@@ -1,4 +1,4 @@
-"""The shapes benchmark: clips of the organism's world, each with a query and the truth."""
+"""Benchmarks of drawn worlds: clips of an organism's world, each with a query and the truth."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,14 +6,19 @@ from types import MappingProxyType
 
 import numpy as np
 
-from probe.organism.absent import make_absent_queries
 from probe.organism.questions import ask_existence
-from probe.organism.world import Clip, Thing, make_clip
+from probe.organism.shapes import SHAPES, SHAPES_VERSION
+from probe.organism.worlds import Clip, Thing, World
 from probe.video import Tube
 
-SHAPES_VERSION = 2
-"""Version of the benchmarks, raised whenever the world or the choice of queries changes; scores
-compare within a version."""
+__all__ = [
+    "SHAPES_REPORT_2",
+    "SHAPES_TEST",
+    "SHAPES_VAL",
+    "SHAPES_VERSION",
+    "Benchmark",
+    "Case",
+]
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class Case:
     thing: Thing
     seed: tuple[int, int]
     """Seed of the benchmark and place in it, from which everything about the case follows."""
+
+    world: World = SHAPES
 
     @property
     def query(self) -> str:
@@ -38,7 +45,7 @@ class Case:
 
     @property
     def absent(self) -> Mapping[str, str]:
-        """Hard queries by kind that are true of nothing in the clip: see `make_absent_queries`.
+        """Hard queries by kind that are true of nothing in the clip: see the world's `absent`.
 
         >>> SHAPES_VAL.case(0).query
         'the red triangle that grows'
@@ -49,7 +56,7 @@ class Case:
         action   the red triangle that glows
         binding  the red triangle that slides right
         """
-        return MappingProxyType(make_absent_queries(self.clip, self.thing, self.seed))
+        return MappingProxyType(self.world.make_absent_queries(self.clip, self.thing, self.seed))
 
     @property
     def truth(self) -> Tube:
@@ -70,6 +77,9 @@ class Benchmark:
     name: str
     seed: int
     size: int
+    world: World = SHAPES
+    chosen_on: "Benchmark | None" = None
+    """The benchmark on which is chosen what is reported on this one; None if that is itself."""
 
     def cases(self, limit: int | None = None) -> Iterator[Case]:
         """Yield the first `limit` cases, by default all; every call yields the same."""
@@ -77,21 +87,27 @@ class Benchmark:
 
     def case(self, index: int) -> Case:
         """Make one case; every call makes the same."""
-        clip = make_clip((self.seed, index))
-        which = int(np.random.default_rng((self.seed, index, 2)).integers(len(clip.things)))
-        return Case(self.case_name(index), clip, clip.things[which], (self.seed, index))
+        clip = self.world.make_clip((self.seed, index))
+        which = int(np.random.default_rng((self.seed, index, 2)).integers(len(clip.asked)))
+        thing, seed = clip.asked[which], (self.seed, index)
+        return Case(self.case_name(index), clip, thing, seed, self.world)
+
+    @property
+    def version(self) -> str:
+        """Its name with the version of its world: scores compare within it."""
+        return f"{self.name}-v{self.world.version}"
 
     def case_name(self, index: int) -> str:
         """Return the name of a case without making the case."""
-        return f"{self.name}-v{SHAPES_VERSION}/{index:04d}"
+        return f"{self.version}/{index:04d}"
 
 
 SHAPES_VAL = Benchmark("shapes-val", 90_001, 500)
 """The benchmark on which layers, rates and rules are chosen."""
 
-SHAPES_TEST = Benchmark("shapes-test", 90_002, 1000)
+SHAPES_TEST = Benchmark("shapes-test", 90_002, 1000, chosen_on=SHAPES_VAL)
 """The benchmark of the reports so far. The shipped model's recipe changed while it was used, so it
 is no longer one on which nothing was chosen."""
 
-SHAPES_REPORT_2 = Benchmark("shapes-report-2", 611_003, 1000)
+SHAPES_REPORT_2 = Benchmark("shapes-report-2", 611_003, 1000, chosen_on=SHAPES_VAL)
 """The benchmark for reports from 26 November 2026 on: nothing is ever chosen on it."""

@@ -1,7 +1,7 @@
 """The organism's exam: are its answers right, and does a token look at what it answers about?
 
-Token and layers are chosen on shapes-val and reported on another benchmark, together with chance
-and with a control in which each question is asked about another clip.
+Token and layers are chosen on one benchmark and reported on another, together with chance and with
+a control in which each question is asked about another clip.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,12 +12,13 @@ import numpy as np
 
 from probe.engine.model import VideoLM
 from probe.metrics import bootstrap_interval
-from probe.organism.benchmark import SHAPES_VAL, Benchmark
-from probe.organism.network import make_vocabulary
+from probe.organism.benchmark import Benchmark
 from probe.organism.scores import Window, measure_answers, measure_looks
+from probe.organism.tokens import open_tokenizer
+from probe.organism.worlds import World
 
 CHOOSING_CASES = 150
-"""Number of cases of shapes-val on which token and layers are chosen."""
+"""Number of cases on which token and layers are chosen."""
 
 UntypedTable: TypeAlias = Any
 """A pandas table; the published types of pandas do not follow selections."""
@@ -45,8 +46,10 @@ def examine(model: VideoLM, benchmark: Benchmark, clips: int) -> dict[str, Any]:
         with each question asked about another clip; `table` has all tokens by layer.
     """
     windows = [tuple(range(*ends)) for ends in combinations(range(model.depth + 1), 2)]
-    choosing = list(SHAPES_VAL.cases(min(clips, CHOOSING_CASES)))
+    first = benchmark.chosen_on or benchmark
+    choosing = list(first.cases(min(clips, CHOOSING_CASES)))
     chosen = _choose_best(measure_looks(model, choosing, windows=windows))
+    chosen["benchmark"] = first.name
     cases, window = list(benchmark.cases(clips)), tuple(chosen["layers"])
     layers = [(layer,) for layer in range(model.depth)]
     # The chosen window may be a single layer, which must not be measured twice.
@@ -54,7 +57,9 @@ def examine(model: VideoLM, benchmark: Benchmark, clips: int) -> dict[str, Any]:
     control = measure_looks(model, cases, shown=[*cases[1:], cases[0]], windows=[window])
     right = _select_window(table[table["right"]], window)
     return {
-        "accuracy": _summarise_answers(measure_answers(model, benchmark.seed, clips)),
+        "accuracy": _summarise_answers(
+            measure_answers(model, benchmark.seed, clips, benchmark.world)
+        ),
         "chosen_on_val": chosen,
         "looks": _summarise_looks(right, chosen["token"]),
         "control": _summarise_looks(control, chosen["token"]),
@@ -62,9 +67,10 @@ def examine(model: VideoLM, benchmark: Benchmark, clips: int) -> dict[str, Any]:
     }
 
 
-def knows_shapes(model: VideoLM) -> bool:
-    """Return whether a model is an organism: its vocabulary is that of the shapes' world."""
-    return model.checkpoint.processor.tokenizer.get_vocab() == make_vocabulary()
+def knows(model: VideoLM, world: World) -> bool:
+    """Return whether a model is an organism of a world: its vocabulary is the world's."""
+    known = model.checkpoint.processor.tokenizer.get_vocab()
+    return known == open_tokenizer(world).get_vocab()
 
 
 def _select_window(table: UntypedTable, window: Window) -> UntypedTable:
@@ -79,7 +85,7 @@ def format_exam(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"answers  {kind:34} {one['share']:.2f}  [{low:.2f}, {high:.2f}]"
     chosen = found["chosen_on_val"]
     layers = ", ".join(map(str, chosen["layers"]))
-    yield f"looks of {chosen['token']!r} at layers {layers} (chosen on shapes-val)"
+    yield f"looks of {chosen['token']!r} at layers {layers} (chosen on {chosen['benchmark']})"
     if not found["looks"]["questions"]:
         yield "looks    none to speak of: no question was answered right"
     for figure, means in LOOK_FIGURES.items():
@@ -130,6 +136,12 @@ def _summarise_answers(table: UntypedTable) -> dict[str, dict[str, Any]]:
     # A caption is right only to the letter, which none is; it would hide the other open questions.
     described = table["kind"] == "describe"
     kinds["open questions"] = table[~polar & ~described]["right"]
+    # A world may have styles of questions and groups of clips; one of a single value says nothing.
+    known = {"clip", "kind", "answer", "action", "right"}
+    for column in (name for name in table.columns if name not in known):
+        groups = table[~described].groupby(column)["right"]
+        if len(groups) > 1:
+            kinds |= {f"{column}: {value}": right for value, right in groups}
     return {
         kind: {**_summarise_share(right), "questions": len(right)} for kind, right in kinds.items()
     }

@@ -7,7 +7,7 @@ hard questions stay at 0.75.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -36,8 +36,11 @@ class QuestionAnswer:
     text: str
     answer: str
     kind: str
-    about: Thing | None = None
-    """The one thing that the answer depends on, if there is one."""
+    about: Any = None
+    """The one thing of the clip that the answer depends on, if there is one."""
+
+    style: str = "plain"
+    """Its way to be worded, in the tables of results; the shapes know one way."""
 
 
 def ask_existence(subject: str, article: str = "a") -> str:

@@ -19,8 +19,9 @@ from probe.organism.batches import (
 )
 from probe.organism.benchmark import Case
 from probe.organism.recipe import CutShares
+from probe.organism.shapes import SHAPES
 from probe.organism.training import compute_answer_logits
-from probe.organism.world import make_clip
+from probe.organism.worlds import World
 from probe.progress import make_bar
 
 Window: TypeAlias = tuple[int, ...]
@@ -100,30 +101,31 @@ def name_token(reading: Reading, token: int, case: Case) -> str:
     text = reading.tokens[token]
     if reading.prompt.tokens[token].kind == "role":
         return text
-    if text in (case.thing.colour, case.thing.shape):
-        return "COLOUR" if text == case.thing.colour else "SHAPE"
-    return "ACTION" if text in case.thing.action.split() else text
+    parts = (name for name, words in case.thing.words.items() if text in words.split())
+    return next(parts, text)
 
 
-def measure_answers(model: VideoLM, seed: int, clips: int) -> pd.DataFrame:
+def measure_answers(model: VideoLM, seed: int, clips: int, world: World = SHAPES) -> pd.DataFrame:
     """Measure whether questions about clips are answered right, to the letter.
 
     Args:
         model: The organism.
         seed: Seed of the clips and questions.
         clips: Number of clips.
+        world: The world of the clips.
 
     Returns:
-        One row for each question: `clip`, `kind`, `answer`, `action` and `right`.
+        One row for each question: `clip`, `kind`, `style`, `answer`, `action` and `right`, and the
+        world's groups of clips.
     """
     network = model.checkpoint.module
     rows = []
     for index in make_bar(range(clips), desc="answers", unit="clip", leave=False):
-        questions = make_clip_questions(seed, index)
-        clip = make_clip((seed, index))
-        batch = QuestionBatch(**collate_questions([pack_questions(clip, questions)]))
+        questions = make_clip_questions(seed, index, world=world)
+        clip = world.make_clip((seed, index))
+        batch = QuestionBatch(**collate_questions([pack_questions(clip, questions, world)]))
         with torch.no_grad():
-            logits = compute_answer_logits(network, batch, NO_CUTS, torch.Generator())
+            logits = compute_answer_logits(network, batch, NO_CUTS, torch.Generator(), world)
         # Each word is compared with the first choice after the right words before it. If all are
         # equal, the model would have written this answer by first choices; if one is not, another.
         counted = batch.labels[0] != IGNORED_LABEL
@@ -134,9 +136,11 @@ def measure_answers(model: VideoLM, seed: int, clips: int) -> pd.DataFrame:
                 {
                     "clip": index,
                     "kind": question.kind,
+                    "style": question.style,
                     "answer": question.answer,
                     "action": question.about.action if question.about else None,
                     "right": bool(right[words].all()),
+                    **world.group(clip),
                 }
             )
     return pd.DataFrame(rows)

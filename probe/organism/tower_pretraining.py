@@ -23,21 +23,15 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 from transformers import LlavaNextVideoForConditionalGeneration
 
-from probe.organism.attention_masks import (
-    VISUAL_TOKENS,
-    make_neighbourhood_mask,
-    make_tower_mask,
-)
+from probe.organism.attention_masks import make_neighbourhood_mask, make_tower_mask
 from probe.organism.batches import (
-    RESTS,
-    TOKENS_BEFORE_VIDEO,
     TagBatch,
     make_clip_batches,
     make_frame_batches,
     move_batch,
 )
 from probe.organism.log import append_log_entry, enumerate_with_progress
-from probe.organism.network import CLIP_STAGE_LAYERS, get_token_ids, make_processor
+from probe.organism.network import make_processor
 from probe.organism.optimisers import (
     ParameterGroup,
     list_matrices,
@@ -47,8 +41,10 @@ from probe.organism.optimisers import (
     take_step,
 )
 from probe.organism.recipe import Recipe
+from probe.organism.shapes import SHAPES
+from probe.organism.tokens import encode
 from probe.organism.training_decoder import add_to_scores, autocast_where_faster, run_layer
-from probe.organism.world import ACTIONS, COLOURS, SHAPES, STATES
+from probe.organism.worlds import RESTS, Tags, World
 
 LOCAL_TOWER_SHARE = 0.7
 """Share of batches of frames in which a patch attends only to its neighbours."""
@@ -59,7 +55,10 @@ TAGGED_CLIPS_SEED = 3_000_003
 
 
 def train_on_frames(
-    network: LlavaNextVideoForConditionalGeneration, recipe: Recipe, folder: Path
+    network: LlavaNextVideoForConditionalGeneration,
+    recipe: Recipe,
+    folder: Path,
+    world: World = SHAPES,
 ) -> None:
     """Train the tower, the projector and the word embeddings on tags of frames (stage one).
 
@@ -67,9 +66,11 @@ def train_on_frames(
         network: The organism, changed in place.
         recipe: Length and rates.
         folder: Folder of the run, for its log.
+        world: The world that is learned.
     """
     inner = network.model
-    reader = TagReader(inner.vision_tower.config.hidden_size, (RESTS, *STATES)).to(network.device)
+    width = inner.vision_tower.config.hidden_size
+    reader = TagReader(width, world.frame_tags, world).to(network.device)
     words = inner.language_model.embed_tokens
     seeing = (inner.vision_tower, inner.multi_modal_projector)
     matrices = [matrix for part in seeing for matrix in list_matrices(part)]
@@ -78,17 +79,18 @@ def train_on_frames(
     optimisers = make_optimisers(matrices, groups, recipe.frame_rate)
     generator = torch.Generator().manual_seed(recipe.seed)
     batches = make_frame_batches(
-        recipe.seed + FRAME_CLIPS_SEED, recipe.frame_steps, recipe.frame_clips, recipe.without
+        recipe.seed + FRAME_CLIPS_SEED, recipe.frame_steps, recipe.frame_clips, world
     )
     for step, batch in enumerate_with_progress(batches, recipe.frame_steps, "frames"):
         set_rate(optimisers, recipe.frame_rate, step, recipe.frame_steps, warm=100)
         batch: TagBatch = move_batch(batch, network.device)
         # In most batches a patch sees only its neighbours, so that what a cell's token says is what
         # lies there; in the others the tower learns to be used without a mask, as it will be.
-        mask = make_tower_mask(local=bool(torch.rand(1, generator=generator) < LOCAL_TOWER_SHARE))
+        local = bool(torch.rand(1, generator=generator) < LOCAL_TOWER_SHARE)
+        mask = make_tower_mask(local=local, world=world)
         with autocast_where_faster(network.device):
             seen = inner.vision_tower(
-                normalise_frames(batch.frames, network),
+                normalise_frames(batch.frames, network, world),
                 attention_mask=None if mask is None else mask.to(network.device),
             ).last_hidden_state[:, 1:]  # without the class token
             projected = inner.multi_modal_projector(seen)
@@ -99,7 +101,10 @@ def train_on_frames(
 
 
 def train_on_clips(
-    network: LlavaNextVideoForConditionalGeneration, recipe: Recipe, folder: Path
+    network: LlavaNextVideoForConditionalGeneration,
+    recipe: Recipe,
+    folder: Path,
+    world: World = SHAPES,
 ) -> None:
     """Train the lowest decoder layers on tags of clips, while the tower is fixed (stage two).
 
@@ -107,13 +112,14 @@ def train_on_clips(
         network: The organism after stage one, changed in place.
         recipe: Length and rates.
         folder: Folder of the run, for its log.
+        world: The world that is learned.
     """
     inner = network.model
     decoder, words = inner.language_model, inner.language_model.embed_tokens
-    lowest = decoder.layers[:CLIP_STAGE_LAYERS]
+    lowest = decoder.layers[: world.body.clip_stage_layers]
     # Seeded again, since a continued run comes here without having drawn what stage one draws.
     torch.manual_seed(recipe.seed)
-    reader = TagReader(decoder.config.hidden_size, ACTIONS).to(network.device)
+    reader = TagReader(decoder.config.hidden_size, world.clip_tags, world).to(network.device)
     # Projector and words learn slowly from here on: at full rate they would lose their alignment.
     slow = [*inner.multi_modal_projector.parameters(), words.weight]
     groups = [
@@ -124,22 +130,23 @@ def train_on_clips(
     optimisers = make_optimisers(list_matrices(lowest), groups, recipe.clip_rate)
     # Visual tokens that attended to all others would collect the tags of the whole clip in a few
     # background tokens; around a cell, only what moves there can be learned.
-    near = make_neighbourhood_mask()[None]
+    near = make_neighbourhood_mask(world)[None]
     # The positions that the visual tokens have in a whole prompt.
-    places = (len(TOKENS_BEFORE_VIDEO) + torch.arange(VISUAL_TOKENS, device=network.device))[None]
+    start = len(world.body.before_video)
+    places = torch.arange(start, world.text_start, device=network.device)[None]
     batches = make_clip_batches(
-        recipe.seed + TAGGED_CLIPS_SEED, recipe.clip_steps, recipe.clip_clips, recipe.without
+        recipe.seed + TAGGED_CLIPS_SEED, recipe.clip_steps, recipe.clip_clips, world
     )
     for step, batch in enumerate_with_progress(batches, recipe.clip_steps, "clips"):
         set_rate(optimisers, recipe.clip_rate, step, recipe.clip_steps, warm=100)
         batch: TagBatch = move_batch(batch, network.device)
         with autocast_where_faster(network.device):
-            hidden = embed_videos(batch.frames, network)
+            hidden = embed_videos(batch.frames, network, world)
             rotary = decoder.rotary_emb(hidden, places)
             edges = add_to_scores(near, network.device)
             # Layer by layer, since the decoder itself would go on through all of its layers.
             for layer in lowest:
-                hidden = run_layer(layer, hidden, rotary, edges)
+                hidden = run_layer(layer, hidden, rotary, edges, hidden.shape[1])
             hidden = decoder.norm(hidden).float()
         loss, scores = reader(hidden, hidden, words.weight, batch.tags)
         take_step(optimisers, loss)
@@ -154,10 +161,14 @@ class TagReader(nn.Module):
     embeddings, so that a cell's state is near the words for what lies in it.
     """
 
-    def __init__(self, width: int, doings: Sequence[str]) -> None:
+    def __init__(self, width: int, tags: Tags, world: World) -> None:
         super().__init__()
-        self.doings = doings
-        self.head = nn.Linear(width, len(COLOURS) * len(SHAPES) * len(doings))
+        # The tokens of each phrase of each axis, by which cells are compared with words.
+        self.axes = [
+            [[] if phrase == RESTS else list(encode(phrase, world)) for phrase in axis]
+            for axis in tags.axes
+        ]
+        self.head = nn.Linear(width, math.prod(map(len, tags.axes)))
         self.scale = nn.Parameter(torch.tensor(10.0))
         self.bias = nn.Parameter(torch.tensor(-4.0))
 
@@ -189,32 +200,38 @@ class TagReader(nn.Module):
         """
         by_head = _pool_tokens(self.head(seen))
         cosine = normalize(projected, dim=-1) @ normalize(words, dim=-1).T
-        colour, shape = cosine[..., get_token_ids(COLOURS)], cosine[..., get_token_ids(SHAPES)]
-        doing = self._compare_with_doings(cosine)
         # A tag's words are summed within each token before tokens are pooled: colour, shape and
         # action have to meet in one cell, or nothing would bind them.
-        summed = colour[..., :, None, None] + shape[..., None, :, None] + doing[..., None, None, :]
-        by_words = _pool_tokens(summed.flatten(-3) * self.scale) + self.bias
+        first, *others = (_compare(cosine, axis) for axis in self.axes)
+        summed = first
+        for scores in others:
+            summed = summed[..., None] + scores.unflatten(-1, [1] * (summed.ndim - 2) + [-1])
+        by_words = _pool_tokens(summed.flatten(2) * self.scale) + self.bias
         loss = sum(binary_cross_entropy_with_logits(by, tags) for by in (by_head, by_words))
         return torch.as_tensor(loss), {
             "f1_head": _compute_f1(by_head, tags),
             "f1_words": _compute_f1(by_words, tags),
         }
 
-    def _compare_with_doings(
-        self, cosine: Float[Tensor, "item token word"]
-    ) -> Float[Tensor, "item token doing"]:
-        """Average the cosines of each doing's words; resting is the absence of every other."""
-        named = [
-            cosine[..., get_token_ids(doing.split())].mean(-1)
-            for doing in self.doings
-            if doing != RESTS
-        ]
-        stacked = torch.stack(named, dim=-1)
-        if RESTS not in self.doings:
-            return stacked
-        # No question contains a word for resting, so the vocabulary has none.
-        return torch.cat([-stacked.amax(-1, keepdim=True), stacked], dim=-1)
+
+def _compare(
+    cosine: Float[Tensor, "item token word"], phrases: Sequence[Sequence[int]]
+) -> Float[Tensor, "item token phrase"]:
+    """Average the cosines of each phrase's words; resting is the absence of every other phrase.
+
+    Args:
+        cosine: Cosine of each visual token with each word.
+        phrases: Token ids of each phrase; none for resting, which may only be the first.
+    """
+    named = [phrase for phrase in phrases if phrase]
+    if all(len(phrase) == 1 for phrase in named):
+        stacked = cosine[..., [phrase[0] for phrase in named]]
+    else:
+        stacked = torch.stack([cosine[..., phrase].mean(-1) for phrase in named], dim=-1)
+    if len(named) == len(phrases):
+        return stacked
+    # No question contains a word for resting, so the vocabulary has none.
+    return torch.cat([-stacked.amax(-1, keepdim=True), stacked], dim=-1)
 
 
 def _pool_tokens(scores: Float[Tensor, "item token tag"]) -> Float[Tensor, "item tag"]:
@@ -228,28 +245,30 @@ def _compute_f1(logits: Tensor, tags: Tensor) -> float:
 
 
 def normalise_frames(
-    videos: Tensor, network: LlavaNextVideoForConditionalGeneration
+    videos: Tensor, network: LlavaNextVideoForConditionalGeneration, world: World = SHAPES
 ) -> Float[Tensor, "frame 3 height width"]:
     """Convert frames from 0 to 255 to the values that the processor would give the tower."""
     # The processor itself takes one video at a time, on the CPU.
-    shape = make_processor().video_processor
+    shape = make_processor(world).video_processor
     mean = torch.tensor(shape.image_mean, device=network.device)
     std = torch.tensor(shape.image_std, device=network.device)
     return ((videos.float() / 255 - mean) / std).flatten(0, -4).permute(0, 3, 1, 2)
 
 
 def embed_videos(
-    videos: Tensor, network: LlavaNextVideoForConditionalGeneration
+    videos: Tensor, network: LlavaNextVideoForConditionalGeneration, world: World = SHAPES
 ) -> Float[Tensor, "clip visual hidden"]:
     """Compute the visual tokens that the decoder gets of each clip; the tower gets no gradient."""
     with torch.no_grad():
-        frames = normalise_frames(videos, network)
+        frames = normalise_frames(videos, network, world)
         seen = network.model.vision_tower(frames).last_hidden_state[:, 1:]  # no class token
     return network.model.multi_modal_projector(seen).unflatten(0, (len(videos), -1)).flatten(1, 2)
 
 
 @torch.no_grad()
-def rescale_embeddings(network: LlavaNextVideoForConditionalGeneration) -> None:
+def rescale_embeddings(
+    network: LlavaNextVideoForConditionalGeneration, world: World = SHAPES
+) -> None:
     """Scale words and visual tokens to a root mean square of 1, and start the head as the words."""
     # At unit scale neither drowns the other, and both are much larger than what untrained layers
     # add to them: what stage one has aligned stays aligned up through the layers. At norm 1 the
@@ -260,8 +279,8 @@ def rescale_embeddings(network: LlavaNextVideoForConditionalGeneration) -> None:
     words.copy_(wanted * words / words.norm(dim=-1, keepdim=True).clamp_min(1e-3))
     # With the embeddings as head, a state that contains a word says it.
     network.lm_head.weight.copy_(words / wanted)
-    frames = next(make_frame_batches(0, 1, 24)).frames[:, None].to(network.device)
-    norm = embed_videos(frames, network).norm(dim=-1).mean()
+    frames = next(make_frame_batches(0, 1, 24, world)).frames[:, None].to(network.device)
+    norm = embed_videos(frames, network, world).norm(dim=-1).mean()
     last = inner.multi_modal_projector.linear_2
     last.weight.mul_(wanted / norm)
     last.bias.mul_(wanted / norm)

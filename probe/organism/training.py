@@ -21,21 +21,15 @@ from torch.nn.functional import cross_entropy
 from transformers import LlavaNextVideoForConditionalGeneration
 
 from probe.files import read_json, read_tensors, remove_partials, write_json, write_tensors
-from probe.organism.attention_masks import TEXT_START, make_attention_mask
+from probe.organism.attention_masks import make_attention_mask
 from probe.organism.batches import (
     IGNORED_LABEL,
-    TOKENS_BEFORE_VIDEO,
     QuestionBatch,
     make_question_batches,
     move_batch,
 )
 from probe.organism.log import append_log_entry, enumerate_with_progress
-from probe.organism.network import (
-    CLIP_STAGE_LAYERS,
-    get_token_ids,
-    make_network,
-    save_checkpoint,
-)
+from probe.organism.network import make_network, save_checkpoint
 from probe.organism.optimisers import (
     Optimisers,
     collect_moments,
@@ -47,6 +41,8 @@ from probe.organism.optimisers import (
     take_step,
 )
 from probe.organism.recipe import CutShares, Recipe
+from probe.organism.shapes import SHAPES
+from probe.organism.tokens import get_token_ids
 from probe.organism.tower_pretraining import (
     TagReader,
     embed_videos,
@@ -55,7 +51,7 @@ from probe.organism.tower_pretraining import (
     train_on_frames,
 )
 from probe.organism.training_decoder import add_to_scores, autocast_where_faster, run_layers
-from probe.organism.world import ACTIONS
+from probe.organism.worlds import World
 
 QUESTION_CLIPS_SEED = 2_000_003
 """Added to the recipe's seed, so that other clips are asked about than were tagged."""
@@ -64,7 +60,7 @@ OPTIMISER_PREFIX = "optimiser."
 """Start of the names of the optimisers' tensors in a state file."""
 
 
-def train(folder: Path, recipe: Recipe, device: str = "cpu") -> None:
+def train(folder: Path, recipe: Recipe, device: str = "cpu", world: World = SHAPES) -> None:
     """Train an organism in a folder, from where an earlier run of the same recipe stopped.
 
     The run leaves `checkpoint/` (a Hugging Face folder), `log.jsonl`, `recipe.json`, and a file of
@@ -74,6 +70,7 @@ def train(folder: Path, recipe: Recipe, device: str = "cpu") -> None:
         folder: Folder of the run; made if it is missing.
         recipe: Length and rates.
         device: Device to train on: cpu, cuda, cuda:1 ...
+        world: The world that is learned.
 
     Raises:
         ValueError: if the folder contains a run of another recipe, or a file that is damaged.
@@ -81,23 +78,24 @@ def train(folder: Path, recipe: Recipe, device: str = "cpu") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
     _check_recipe(folder / "recipe.json", recipe)
-    network: Any = make_network(recipe.seed)
+    world = world.leave_out(recipe.without)
+    network: Any = make_network(recipe.seed, world)
     network.to(device)
     for name, train_stage in PRETRAINING_STAGES.items():
         weights = folder / f"{name}.safetensors"
         if not weights.exists():
-            train_stage(network, recipe, folder)
+            train_stage(network, recipe, folder, world)
             write_tensors(weights, network.state_dict(), {"stage": name})
         # Read back even right after writing, so that a continued run does exactly the same.
         network.load_state_dict(read_tensors(weights)[0])
-    train_on_questions(network, recipe, folder)
+    train_on_questions(network, recipe, folder, world)
     append_log_entry(folder, stage="end", peak_mb=getrusage(RUSAGE_SELF).ru_maxrss / 1024)
-    save_checkpoint(network.cpu(), folder / "checkpoint")
+    save_checkpoint(network.cpu(), folder / "checkpoint", world)
 
 
-def _train_on_frames(network: Any, recipe: Recipe, folder: Path) -> None:
-    train_on_frames(network, recipe, folder)
-    rescale_embeddings(network)
+def _train_on_frames(network: Any, recipe: Recipe, folder: Path, world: World) -> None:
+    train_on_frames(network, recipe, folder, world)
+    rescale_embeddings(network, world)
 
 
 PRETRAINING_STAGES: Mapping[str, Any] = MappingProxyType(
@@ -122,7 +120,10 @@ def _to_json(recipe: Recipe) -> dict[str, Any]:
 
 
 def train_on_questions(
-    network: LlavaNextVideoForConditionalGeneration, recipe: Recipe, folder: Path
+    network: LlavaNextVideoForConditionalGeneration,
+    recipe: Recipe,
+    folder: Path,
+    world: World = SHAPES,
 ) -> None:
     """Train the language model to answer questions, while the tower is fixed (stage three).
 
@@ -130,6 +131,7 @@ def train_on_questions(
         network: The organism after stage two, changed in place.
         recipe: Length, rates and cuts.
         folder: Folder of the run, for its log and its states.
+        world: The world that is learned.
     """
     inner = network.model
     inner.vision_tower.requires_grad_(False)
@@ -137,7 +139,7 @@ def train_on_questions(
     quick = [*list_other_parameters(decoder.layers), decoder.norm.weight, network.lm_head.weight]
     slow = [*inner.multi_modal_projector.parameters(), words.weight]
     torch.manual_seed(recipe.seed)
-    reader = TagReader(decoder.config.hidden_size, ACTIONS).to(network.device)
+    reader = TagReader(decoder.config.hidden_size, world.clip_tags, world).to(network.device)
     groups = [
         {"params": quick, "rate_scale": 1.0},
         {"params": slow, "rate_scale": recipe.slow},
@@ -149,7 +151,7 @@ def train_on_questions(
     done = _load_state(folder / "words.safetensors", learners, optimisers)
     generator = torch.Generator()
     seed = recipe.seed + QUESTION_CLIPS_SEED
-    batches = make_question_batches(seed, done, recipe.steps, recipe.clips, recipe.without)
+    batches = make_question_batches(seed, done, recipe.steps, recipe.clips, world)
     network.train()
     for step, batch in enumerate_with_progress(batches, recipe.steps, "words", done):
         set_rate(optimisers, recipe.rate, step, recipe.steps, warm=200)
@@ -158,7 +160,7 @@ def train_on_questions(
         batch: QuestionBatch = move_batch(batch, network.device)
         shares = _interpolate_shares(recipe, step)
         with autocast_where_faster(network.device):
-            logits, watched = forward_batch(network, batch, shares, generator)
+            logits, watched = forward_batch(network, batch, shares, generator, world)
         counted = batch.labels != IGNORED_LABEL
         loss = cross_entropy(logits[counted].float(), batch.labels[counted])
         # The tags of clips are rehearsed: without them, the lowest layers forgot within 300 steps
@@ -167,7 +169,7 @@ def train_on_questions(
         rehearsed, f1 = reader(seen, seen, words.weight, batch.tags)
         take_step(optimisers, loss + recipe.rehearsal * rehearsed)
         if step % 25 == 0:
-            scores = {**_measure_accuracies(logits, batch), **f1}
+            scores = {**_measure_accuracies(logits, batch, world), **f1}
             append_log_entry(folder, stage="words", step=step, loss=loss.item(), **scores)
         if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
             _save_state(folder / "words.safetensors", learners, optimisers, step + 1)
@@ -179,9 +181,10 @@ def compute_answer_logits(
     batch: QuestionBatch,
     shares: CutShares,
     generator: torch.Generator,
+    world: World = SHAPES,
 ) -> Float[Tensor, "clip token word"]:
     """Compute the next-token logits of the text after each clip; arguments as `forward_batch`."""
-    return forward_batch(network, batch, shares, generator)[0]
+    return forward_batch(network, batch, shares, generator, world)[0]
 
 
 def forward_batch(
@@ -189,6 +192,7 @@ def forward_batch(
     batch: QuestionBatch,
     shares: CutShares,
     generator: torch.Generator,
+    world: World = SHAPES,
 ) -> tuple[Float[Tensor, "clip token word"], Float[Tensor, "clip visual hidden"]]:
     """Run the network on clips and their packed questions.
 
@@ -197,29 +201,32 @@ def forward_batch(
         batch: Clips and questions.
         shares: How often edges of the attention are cut.
         generator: Generator of the random choices of cuts.
+        world: The world of the clips.
 
     Returns:
         Next-token logits of the text, and the visual tokens after the layers of stage two.
     """
     clips, device = len(batch.videos), network.device
     inner = network.model
-    visual = embed_videos(batch.videos, network)
+    visual = embed_videos(batch.videos, network, world)
     words = inner.language_model.embed_tokens
-    first = torch.tensor(get_token_ids(TOKENS_BEFORE_VIDEO), device=device)
+    start = world.text_start
+    first = torch.tensor(get_token_ids(world.body.before_video, world), device=device)
     before = words(first).expand(clips, -1, -1)
     text = words(batch.ids)
-    places = torch.arange(TEXT_START, device=device).expand(clips, -1)
-    mask = make_attention_mask(batch, shares, generator)
+    places = torch.arange(start, device=device).expand(clips, -1)
+    mask = make_attention_mask(batch, shares, generator, world)
     # The language model is run without the class around it, which would run the tower with a graph,
     # and the head on visual tokens, from which nothing is predicted.
     last, lower = run_layers(
         inner.language_model,
         torch.cat([before, visual.to(text.dtype), text], dim=1),
-        torch.cat([places, TEXT_START + batch.places], dim=1),
+        torch.cat([places, start + batch.places], dim=1),
         add_to_scores(mask, device),
-        CLIP_STAGE_LAYERS,
+        world.body.clip_stage_layers,
+        start,
     )
-    return network.lm_head(last), lower[:, len(TOKENS_BEFORE_VIDEO) : TEXT_START]
+    return network.lm_head(last), lower[:, len(first) : start]
 
 
 def _interpolate_shares(recipe: Recipe, step: int) -> CutShares:
@@ -230,9 +237,9 @@ def _interpolate_shares(recipe: Recipe, step: int) -> CutShares:
     return CutShares(**{name: (1 - done) * first[name] + done * last[name] for name in first})
 
 
-def _measure_accuracies(logits: Tensor, batch: QuestionBatch) -> dict[str, float]:
+def _measure_accuracies(logits: Tensor, batch: QuestionBatch, world: World) -> dict[str, float]:
     """Compute the share of yes/no answers that are right, and of the other answer tokens."""
-    yes, no = get_token_ids(["Yes", "No"])
+    yes, no = get_token_ids(["Yes", "No"], world)
     polar = (batch.labels == yes) | (batch.labels == no)
     said = torch.where(logits[..., yes] > logits[..., no], yes, no)
     other = (batch.labels != IGNORED_LABEL) & ~polar

@@ -16,8 +16,6 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.models.llama.modeling_llama import rotate_half
 
-from probe.organism.attention_masks import TEXT_START
-
 Hidden = Float[Tensor, "clip token hidden"]
 Heads = Float[Tensor, "clip head token width"]
 Added = Float[Tensor, "#clip 1 token token"]
@@ -40,16 +38,22 @@ def add_to_scores(mask: Bool[Tensor, "#clip token token"], device: torch.device)
 
 
 def run_layers(
-    decoder: Any, hidden: Hidden, positions: Int[Tensor, "#clip token"], edges: Added, watched: int
+    decoder: Any,
+    hidden: Hidden,
+    positions: Int[Tensor, "#clip token"],
+    edges: Added,
+    watched: int,
+    text_start: int,
 ) -> tuple[Float[Tensor, "clip row hidden"], Hidden]:
     """Run all layers of a decoder on videos and the text after them.
 
     Args:
         decoder: A Llama decoder.
-        hidden: Embeddings of `TEXT_START` tokens up to the video's end, and of the text.
+        hidden: Embeddings of the tokens up to the video's end, and of the text.
         positions: Position of each token.
         edges: Term of the scores.
         watched: Number of the lowest layers whose states are returned as well.
+        text_start: Place of the first text token after the video.
 
     Returns:
         The normalised last states of the text, and all tokens' states after `watched` layers.
@@ -58,13 +62,18 @@ def run_layers(
     *lower, last = decoder.layers
     states = [hidden]
     for layer in lower:
-        states.append(run_layer(layer, states[-1], rotary, edges))
-    text = run_layer(last, states[-1], rotary, edges, first=TEXT_START)
+        states.append(run_layer(layer, states[-1], rotary, edges, text_start))
+    text = run_layer(last, states[-1], rotary, edges, text_start, first=text_start)
     return decoder.norm(text), states[watched]
 
 
 def run_layer(
-    layer: Any, hidden: Hidden, rotary: tuple[Tensor, Tensor], edges: Added, first: int = 0
+    layer: Any,
+    hidden: Hidden,
+    rotary: tuple[Tensor, Tensor],
+    edges: Added,
+    text_start: int,
+    first: int = 0,
 ) -> Float[Tensor, "clip row hidden"]:
     """Run one decoder layer.
 
@@ -73,6 +82,7 @@ def run_layer(
         hidden: States that enter the layer.
         rotary: Cosines and sines of the tokens' positions.
         edges: Term of the scores.
+        text_start: Place of the first text token after the video.
         first: First token whose next state is computed; the ones before it only give keys and
             values.
 
@@ -88,13 +98,17 @@ def run_layer(
         for project in (attention.k_proj, attention.v_proj)
     )
     query = _rotate(query, cos[:, :, first:], sin[:, :, first:])
-    read = attend_video_then_text(query, _rotate(key, cos, sin), value, edges)
+    read = attend_video_then_text(query, _rotate(key, cos, sin), value, edges, text_start)
     after = hidden[:, first:] + attention.o_proj(read.transpose(1, 2).flatten(2))
     return after + layer.mlp(layer.post_attention_layernorm(after))
 
 
 def attend_video_then_text(
-    query: Float[Tensor, "clip head row width"], key: Heads, value: Heads, edges: Added
+    query: Float[Tensor, "clip head row width"],
+    key: Heads,
+    value: Heads,
+    edges: Added,
+    text_start: int,
 ) -> Float[Tensor, "clip head row width"]:
     """Compute attention of the last rows, of which those up to the video's end see no text.
 
@@ -103,9 +117,11 @@ def attend_video_then_text(
         key: Keys of all tokens.
         value: Values of all tokens.
         edges: Term of the scores.
+        text_start: Place of the first text token after the video.
     """
     first = key.shape[2] - query.shape[2]
-    blocks = (first, TEXT_START, TEXT_START), (max(first, TEXT_START), key.shape[2], key.shape[2])
+    length = key.shape[2]
+    blocks = (first, text_start, text_start), (max(first, text_start), length, length)
     return torch.cat(
         [
             scaled_dot_product_attention(

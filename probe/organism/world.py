@@ -6,7 +6,7 @@ are on a varied background. Each does one thing during a known span. They share 
 actions, so that a query can only be answered by binding its words to one thing.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -129,6 +129,11 @@ class Thing:
         """
         return f"the {self.attribute} that {self.action}"
 
+    @property
+    def words(self) -> Mapping[str, str]:
+        """The words of its query by their use, for tables of what tokens look at."""
+        return {"COLOUR": self.colour, "SHAPE": self.shape, "ACTION": self.action}
+
     def pose(self, frame: int) -> Pose:
         """Compute the thing's pose in a source frame."""
         rest = Pose(self.x, self.y, self.radius)
@@ -195,6 +200,11 @@ class Clip:
     things: tuple[Thing, ...]
     background: Background
     seed: int
+
+    @property
+    def asked(self) -> tuple[Thing, ...]:
+        """The things whose query is true of them alone: here all."""
+        return self.things
 
     def frame(self, index: int, *, scale: int = 1) -> UInt8[np.ndarray, "height width 3"]:
         """Draw one source frame, `scale` times as large."""

@@ -18,7 +18,7 @@ from probe.grounding.queries import (
     find_noun,
 )
 from probe.grounding.statements import MOST_WORDS, as_statement
-from probe.organism.network import SENTENCE_WORDS
+from probe.organism.shapes import SENTENCE_WORDS
 from probe.organism.world import ACTIONS, COLOURS, SHAPES
 
 THINGS = [(colour, shape, action) for colour in COLOURS for shape in SHAPES for action in ACTIONS]

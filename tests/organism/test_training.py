@@ -10,7 +10,6 @@ from tolerances import assert_equal_up_to_rounding
 from probe.engine.model import load
 from probe.organism import training
 from probe.organism.attention_masks import (
-    TEXT_START,
     make_attention_mask,
     make_neighbourhood_mask,
     make_text_to_video_mask,
@@ -23,18 +22,21 @@ from probe.organism.batches import (
     QuestionBatch,
     QuestionDataset,
     collate_questions,
-    encode,
     make_clip_questions,
     pack_questions,
 )
 from probe.organism.benchmark import SHAPES_TEST
 from probe.organism.exam import examine, format_exam
-from probe.organism.network import CELLS, make_network, make_processor, save_checkpoint
+from probe.organism.network import make_network, make_processor, save_checkpoint
 from probe.organism.recipe import CutShares, Recipe
 from probe.organism.scores import measure_answers
+from probe.organism.shapes import SHAPES
+from probe.organism.tokens import encode
 from probe.organism.tower_pretraining import normalise_frames
 from probe.organism.training import train
 from probe.organism.world import make_clip
+
+CELLS, TEXT_START = SHAPES.cells, SHAPES.text_start
 
 SHORT = replace(
     Recipe(),
@@ -197,4 +199,4 @@ def test_scores_name_the_questions_that_were_asked(organism):
         )
         for number, question in enumerate(asked):
             words = batch.ids[0][(batch.questions[0] == number) & (batch.parts[0] == QUESTION_PART)]
-            assert words.tolist() == encode(question.text)
+            assert tuple(words.tolist()) == encode(question.text)

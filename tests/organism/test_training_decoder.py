@@ -2,11 +2,12 @@ import pytest
 import torch
 from tolerances import assert_equal_up_to_rounding
 
-from probe.organism.attention_masks import TEXT_START
-from probe.organism.network import CLIP_STAGE_LAYERS, make_network
+from probe.organism.network import make_network
+from probe.organism.shapes import SHAPES
 from probe.organism.training_decoder import add_to_scores, run_layers
 
 CPU = torch.device("cpu")
+TEXT_START, CLIP_STAGE_LAYERS = SHAPES.text_start, SHAPES.body.clip_stage_layers
 
 
 def draw_mask(text):
@@ -26,7 +27,7 @@ def test_states_and_gradients_are_those_of_the_decoder_itself(text):
     edges = add_to_scores(mask, CPU)
 
     def ours():
-        return run_layers(decoder, hidden, positions, edges, CLIP_STAGE_LAYERS)
+        return run_layers(decoder, hidden, positions, edges, CLIP_STAGE_LAYERS, TEXT_START)
 
     def theirs():
         whole = decoder(

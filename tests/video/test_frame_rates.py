@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
+from probe.datasets.drawn import SHAPES_VAL, DrawnVideo
 from probe.datasets.footage import StoredVideo
-from probe.datasets.shapes import SHAPES_VAL, DrawnVideo
 from probe.video import FrameRate, Span, count_frames, read_video
 from probe.video.encoding import write_video
 
@@ -63,7 +63,7 @@ def test_a_short_video_warns_of_a_number_that_was_asked_for_and_of_no_rate():
 
 def test_a_drawn_clip_is_sampled_at_a_rate():
     case = SHAPES_VAL.case(0)
-    drawn = DrawnVideo(case.name, case.clip)
+    drawn = DrawnVideo(case.name, case.clip, case.world)
     seconds = drawn.read(8).video.time_at(72)
     assert len(drawn.read(FrameRate(2.0)).video) == round(2 * seconds)
 

@@ -1,4 +1,4 @@
-"""The shapes benchmark as data sets: clips drawn from a seed, so that nothing is stored."""
+"""The drawn worlds' benchmarks as data sets: clips drawn from seeds, so that nothing is stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,21 +9,18 @@ from types import MappingProxyType
 from probe.datasets.entries import DatasetEntry
 from probe.datasets.footage import Footage
 from probe.datasets.samples import DataSet, Sample
-from probe.organism.absent import ABSENT_VERSION
-from probe.organism.benchmark import (
-    SHAPES_REPORT_2,
-    SHAPES_TEST,
-    SHAPES_VAL,
-    SHAPES_VERSION,
-    Benchmark,
-)
-from probe.organism.world import LENGTH, RATE, SIDE, Clip
+from probe.organism.benchmark import SHAPES_REPORT_2, SHAPES_TEST, SHAPES_VAL, Benchmark
+from probe.organism.things.benchmarks import THINGS_REPORT, THINGS_VAL
+from probe.organism.worlds import Clip, World
 from probe.video import Sampling, count_frames
 
-SHAPES_PROTOCOL = "hcstvg-official"
+DRAWN_PROTOCOL = "hcstvg-official"
 
-SHAPES_BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
-    {benchmark.name: benchmark for benchmark in (SHAPES_VAL, SHAPES_TEST, SHAPES_REPORT_2)}
+BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
+    {
+        benchmark.name: benchmark
+        for benchmark in (SHAPES_VAL, SHAPES_TEST, SHAPES_REPORT_2, THINGS_VAL, THINGS_REPORT)
+    }
 )
 """The benchmarks by name."""
 
@@ -34,48 +31,51 @@ class DrawnVideo:
 
     name: str
     clip: Clip
+    world: World
     remark: str = ""
 
     def read(self, frames: Sampling) -> Footage:
         """Draw this many frames of the clip, evenly in time."""
-        count = count_frames(frames, LENGTH / RATE, LENGTH)
-        return Footage(self.clip.video(count), 0, LENGTH)
+        length = self.world.length
+        count = count_frames(frames, length / self.world.rate, length)
+        return Footage(self.clip.video(count), 0, length)
 
 
-def read_shapes(
+def read_benchmark(
     benchmark: Benchmark,
     root: Path | None = None,  # noqa: ARG001  every reader takes the same arguments
     annotations: Path | None = None,  # noqa: ARG001
 ) -> DataSet:
     """Give the cases of a benchmark as a data set; they need no folder."""
+    world = benchmark.world
 
     def make(index: int) -> Sample:
         case = benchmark.case(index)
         return Sample(
             id=case.name,
             query=case.query,
-            recording=DrawnVideo(case.name, case.clip),
+            recording=DrawnVideo(case.name, case.clip, world),
             truth=case.truth,
             video_name=f"{index:04d}",
-            size=(SIDE, SIDE),
-            length=LENGTH,
-            fps=RATE,
+            size=(world.side, world.side),
+            length=world.length,
+            fps=world.rate,
             tracks=case.tracks,
             absent=case.absent,
         )
 
     return DataSet(
         name=benchmark.name,
-        version=f"{benchmark.name}-v{SHAPES_VERSION}",
-        protocol=SHAPES_PROTOCOL,
+        version=benchmark.version,
+        protocol=DRAWN_PROTOCOL,
         ids=tuple(benchmark.case_name(index) for index in range(benchmark.size)),
         make=make,
-        absent_version=f"{benchmark.name}-v{SHAPES_VERSION}-absent-v{ABSENT_VERSION}",
+        absent_version=f"{benchmark.version}-absent-v{world.absent_version}",
         pictures=benchmark.case_name,  # each has a clip of its own, which takes time to draw
     )
 
 
 DATASETS = tuple(
-    DatasetEntry(name, partial(read_shapes, benchmark), needs_root=False)
-    for name, benchmark in SHAPES_BENCHMARKS.items()
+    DatasetEntry(name, partial(read_benchmark, benchmark), needs_root=False)
+    for name, benchmark in BENCHMARKS.items()
 )

@@ -1,0 +1,222 @@
+"""A world as a value: all that training, exam and benchmarks need to know of it.
+
+Two worlds are shipped: the shapes (`probe.organism.shapes.SHAPES`) and the things
+(`probe.organism.things.world.THINGS`). Nothing in this room asks which of them it has.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from transformers import PreTrainedTokenizerFast
+
+from probe.video import Span, Tube, Video
+
+Tag: TypeAlias = tuple[str, ...]
+"""A phrase for each axis of a world's tags, such as ("red", "circle", "glows")."""
+
+Pair: TypeAlias = tuple[str, str]
+"""Two words that a thing may have together, a colour and a shape or a kind."""
+
+RESTS = "rests"
+"""Phrase of a tag for a thing that does nothing that could be seen."""
+
+
+@runtime_checkable
+class Thing(Protocol):
+    """One thing in a clip, with the truth about it."""
+
+    @property
+    def attribute(self) -> str:
+        """The part of a query that says which thing is meant, without an article."""
+        ...
+
+    @property
+    def action(self) -> str:
+        """Its action, in the words of a query."""
+        ...
+
+    @property
+    def query(self) -> str:
+        """The sentence that says which thing is meant and what it does."""
+        ...
+
+    @property
+    def span(self) -> Span:
+        """The source frames in which it acts."""
+        ...
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """The words of its query by their use, for tables of what tokens look at."""
+        ...
+
+    def track(self) -> Tube:
+        """Return its box in every frame of the clip."""
+        ...
+
+    def tube(self) -> Tube:
+        """Return its box in the frames in which it acts."""
+        ...
+
+
+@runtime_checkable
+class Clip(Protocol):
+    """A few things, drawn when their pictures are needed."""
+
+    @property
+    def things(self) -> tuple[Any, ...]:
+        """All things in it."""
+        ...
+
+    @property
+    def asked(self) -> tuple[Any, ...]:
+        """The things whose query is true of them alone."""
+        ...
+
+    def frame(self, index: int, *, scale: int = 1) -> UInt8[np.ndarray, "height width 3"]:
+        """Draw one source frame, `scale` times as large."""
+        ...
+
+    def frames(self, indices: Sequence[int]) -> UInt8[np.ndarray, "frame height width 3"]:
+        """Draw several source frames."""
+        ...
+
+    def mask(self, thing: Any, index: int) -> Bool[np.ndarray, "height width"]:
+        """Return True for each pixel of a source frame in which a thing is seen."""
+        ...
+
+    def video(self, frames: int = ...) -> Video:
+        """Draw frames of the clip, sampled as `read_video` samples a file."""
+        ...
+
+    def write(self, path: Path, *, scale: int = ...) -> None:
+        """Write the whole clip as an MP4 file, enlarged so that people can see it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a transformer."""
+
+    width: int
+    hidden: int
+    layers: int
+    heads: int
+
+
+@dataclass(frozen=True)
+class Body:
+    """The network that learns a world: its sizes, its words and its chat template."""
+
+    patch: int
+    """Side of a patch in pixels, and of a visual token, since patches are not pooled."""
+
+    tower: Sizes
+    decoder: Sizes
+    make_tokenizer: Callable[[], PreTrainedTokenizerFast]
+    chat_template: str
+    before_video: tuple[str, ...]
+    """The tokens before the video."""
+
+    before_answer: tuple[str, ...]
+    """The tokens between a question and its answer: the role tokens."""
+
+    begin: str
+    end: str
+    """The tokens at the begin of a text and at the end of an answer."""
+
+    clip_stage_layers: int = 2
+    """Number of decoder layers, from the lowest, that learn from tags of clips before there are
+    questions."""
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Tags of frames or clips: a phrase from each axis, never a place or a time."""
+
+    axes: tuple[tuple[str, ...], ...]
+    """The phrases of each axis; every combination is a tag. Questions are asked in their words."""
+
+    @property
+    def all(self) -> tuple[Tag, ...]:
+        """Every tag, in the order of the numbers that `mark` returns."""
+        return tuple(product(*self.axes))
+
+    def mark(self, shown: set[Tag]) -> Float[np.ndarray, " tag"]:
+        """Return 1 for every tag that is shown, else 0."""
+        return np.array([tag in shown for tag in self.all], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class World:
+    """A world of clips that are drawn from seeds, with its questions, tags and network."""
+
+    name: str
+    side: int
+    """Width and height of a frame, in pixels."""
+
+    length: int
+    """Source frames in a clip."""
+
+    rate: float
+    """Source frames in a second."""
+
+    sampled_frames: int
+    """Frames of a clip that the organism sees."""
+
+    make_clip: Callable[..., Any]
+    """Makes the clip of a seed; in no thing of it are any of the pairs of words together that a
+    second argument, `without`, may have."""
+
+    make_questions: Callable[[Any, np.random.Generator, float], list[Any]]
+    """Makes questions about a clip; the number is the share of hard ones among those to be denied.
+    They are `QuestionAnswer`s."""
+
+    make_absent_queries: Callable[[Any, Any, tuple[int, int]], dict[str, str]]
+    """Makes queries by kind that are true of nothing in a clip, from a thing in it and a seed."""
+
+    frame_tags: Tags
+    list_frame_tags: Callable[[Any, int], set[Tag]]
+    """Lists the tags that a source frame of a clip shows."""
+
+    clip_tags: Tags
+    list_clip_tags: Callable[[Any], set[Tag]]
+    """Lists the tags that a clip shows."""
+
+    body: Body
+    version: int
+    """Raised whenever clips or queries change: scores compare within a version."""
+
+    absent_version: int
+    """Raised whenever the absent queries change, on which the other figures do not depend."""
+
+    group: Callable[[Any], Mapping[str, str]]
+    """Names the groups of clips that a clip belongs to, such as those of its brightness."""
+
+    frames_a_clip: int = 3
+    """Frames taken from each clip to learn tags of frames."""
+
+    def leave_out(self, pairs: Collection[Pair]) -> "World":
+        """Return the world in which no clip has a thing with both words of one of the pairs."""
+        return replace(self, make_clip=partial(self.make_clip, without=pairs)) if pairs else self
+
+    @property
+    def cells(self) -> int:
+        """Rows and columns of the visual grid."""
+        return self.side // self.body.patch
+
+    @property
+    def visual_tokens(self) -> int:
+        """Visual tokens of a clip."""
+        return self.sampled_frames * self.cells**2
+
+    @property
+    def text_start(self) -> int:
+        """Position of the first text token after the video."""
+        return len(self.body.before_video) + self.visual_tokens
