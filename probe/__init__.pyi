@@ -90,6 +90,12 @@ from probe.interpret.baseline_maps import gradient_attention as gradient_attenti
 from probe.interpret.logit_lens import LogitLens as LogitLens
 from probe.interpret.reading_diffs import diff as diff
 from probe.interpret.reading_diffs import ReadingDiff as ReadingDiff
+from probe.interpret.object_states import object_states as object_states
+from probe.interpret.object_states import ObjectStates as ObjectStates
+from probe.metrics.zero_shot import zero_shot_report as zero_shot_report
+from probe.metrics.zero_shot import ZeroShotReport as ZeroShotReport
+from probe.trained.concepts.concept_probe import ConceptProbe as ConceptProbe
+from probe.trained.concepts.attributes import ClassAttributes as ClassAttributes
 from probe.interpret.tower_maps import tower_attention as tower_attention
 from probe.interpret.tower_maps import tower_rollout as tower_rollout
 from probe.grounding.reattention import Absolute as Absolute
