@@ -41,7 +41,7 @@ SCALE = 10
 MANY, STEPS = 500, 5
 """Queries after which memory is measured last, and how often it is measured until then."""
 
-QUICK_MANY = 10
+QUICK_MANY = STEPS
 
 KIB = 2**10
 
@@ -126,11 +126,13 @@ def compare_sharing(
 ) -> Numbers:
     """Measure queries a second with shared videos and with one of its own for each query."""
     alone = copy_videos(shared, folder)
+    # The first round warms up, which a quick run has no need of.
+    warm, timed = (0, 1) if options.quick else (1, min(options.repeats, LONG_RUN_REPEATS))
     seconds: dict[str, list[float]] = {"shared": [], "alone": []}
     used: dict[str, list[float]] = {"shared": [], "alone": []}
     found: dict[str, list[QueryResult]] = {}
-    # The first round warms up. Taking turns spreads slow moments of the machine over both.
-    for _ in range(1 + (1 if options.quick else min(options.repeats, LONG_RUN_REPEATS))):
+    # Taking turns spreads slow moments of the machine over both.
+    for _ in range(warm + timed):
         for name, samples in (("shared", shared), ("alone", alone)):
             evaluator = open_evaluator(model, frames, method, samples)
             gc.collect()
@@ -138,12 +140,12 @@ def compare_sharing(
             found[name] = list(evaluator.answer_all(range(len(samples))))
             seconds[name].append(time.perf_counter() - start)
             used[name].append(time.process_time() - worked)
-    speed = {name: len(shared) / median(runs[1:]) for name, runs in seconds.items()}
+    speed = {name: len(shared) / median(runs[warm:]) for name, runs in seconds.items()}
     return {
         **{f"{name}_per_second": round(value, 3) for name, value in speed.items()},
         "ratio": round(speed["shared"] / speed["alone"], 3),
         # Of seconds of the CPU, which do not grow when others use the machine, too.
-        "cpu_ratio": round(median(used["alone"][1:]) / median(used["shared"][1:]), 3),
+        "cpu_ratio": round(median(used["alone"][warm:]) / median(used["shared"][warm:]), 3),
         "same_results": describe(found["shared"]) == describe(found["alone"]),
         "failed": sum(one.error is not None for one in found["shared"]),
         # A model of random weights may say no to a query, of which then no candidate is asked.
