@@ -23,6 +23,7 @@ from probe.cli.looking import MakePage, RankTokens
 from probe.cli.option_help import make_registry
 from probe.cli.pretraining import Pretrain
 from probe.cli.reporting import Report
+from probe.cli.responses import TrainResponses
 from probe.cli.serving import Serve
 from probe.cli.training import TrainOrganism
 from probe.cli.versions import format_versions
@@ -39,6 +40,7 @@ Command: TypeAlias = (
     | Annotated[Serve, subcommand("serve")]
     | Annotated[CheckModel, subcommand("check-model")]
     | Annotated[Concepts, subcommand("concepts")]
+    | Annotated[TrainResponses, subcommand("responses")]
     | Annotated[TrainOrganism, subcommand("train-organism")]
     | Annotated[Pretrain, subcommand("pretrain")]
 )

@@ -1,0 +1,156 @@
+"""`probe responses train`: learn where things are from sentences alone, on a frozen model."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from probe.cli.console import keep_for_json, show, show_json, silence_libraries
+from probe.cli.model_options import ModelOptions, load_model
+from probe.cli.outputs import check_writable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from probe.engine.model import VideoLM
+    from probe.trained.responses.examples import Described
+    from probe.trained.responses.responses import Responses
+    from probe.trained.responses.training import ResponseRecipe
+
+SHAPES = "shapes"
+
+SHAPES_CLIPS = 600
+"""Clips of the shapes that are trained on, unless another number is given."""
+
+
+@dataclass(frozen=True)
+class TrainResponses:
+    """Learn where things are from sentences alone, on a frozen model (PCNet)."""
+
+    action: Annotated[Positional[str], arg(metavar="train")] = ""
+    """The one thing to do: train."""
+
+    options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
+
+    data: Annotated[str, arg(metavar="{shapes,FILE.jsonl,NAME}")] = SHAPES
+    """Videos with sentences about them: clips of shapes drawn from a seed, a file of your own with
+    one query a line, or a data set by its name. Boxes in it are not used."""
+
+    root: Annotated[Path | None, arg(metavar="DIR")] = None
+    """The folder of the videos, where the data needs one."""
+
+    out: Annotated[Path, arg(metavar="FILE")] = Path("responses.safetensors")
+    """The file to write; the folders FILE.states and FILE.run next to it keep the states of all
+    videos and the run, which goes on where it was stopped."""
+
+    states: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Another folder for the states, such as one that several trainings share."""
+
+    layer: Annotated[int, arg(metavar="N")] = 4
+    """The decoder layer whose states are read, where they enter it."""
+
+    cues: Annotated[str, arg(metavar="{rules,whole,FILE.json}")] = "rules"
+    """The phrases that a thing is found by, stage by stage: the parts of the sentence by rules of
+    grammar, the whole sentence each time, or a file of phrases by sentence."""
+
+    text: Literal["embeddings", "states"] = "embeddings"
+    """Read texts as the embeddings of their tokens, or as their states entering the layer."""
+
+    stages: Annotated[int | None, arg(metavar="N")] = None
+    """Number of stages; by default 3."""
+
+    any_frame: bool = False
+    """Train on all frames, not on those in which a sentence holds: then its time is no label."""
+
+    steps: Annotated[int | None, arg(metavar="N")] = None
+    """Number of steps; by default 1500."""
+
+    limit: Annotated[int | None, arg(metavar="N")] = None
+    """The most videos to train on; by default all, and 600 clips of the shapes."""
+
+    seed: int = 0
+    """Seed of the weights and of the draws."""
+
+    json: bool = False
+    """Print one JSON object and nothing else on the standard output."""
+
+    @property
+    def debug(self) -> bool:
+        """True if the traceback of an error is to be shown."""
+        return self.options.debug
+
+    def run(self) -> None:
+        """Train, write the file, and print how the loss fell."""
+        self._check()
+        from probe.trained.responses.responses import Responses
+        from probe.trained.responses.training import train_responses
+
+        silence_libraries()
+        with keep_for_json(self.json):
+            recipe = self._make_recipe()
+            model = load_model(self.options.model, self.options)
+            videos = self._describe(model)
+            states = self.states or Path(f"{self.out}.states")
+            run = Path(f"{self.out}.run")
+            learned = train_responses(
+                model, videos, recipe, states=states, run=run, data=Path(self.data).name
+            )
+            learned.save(self.out)
+        self._tell(Responses.of(learned, self.out))
+
+    def _check(self) -> None:
+        """Refuse options of no use before torch is loaded."""
+        if self.action != "train":
+            raise ValueError(f"{self.action or 'what'}? Give `probe responses train`")
+        for name in ("stages", "steps", "limit"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"--{name} {value}: give at least 1")
+        if self.data == SHAPES and self.root is not None:
+            raise ValueError("shapes are drawn from a seed; leave out --root")
+        if self.out.suffix != ".safetensors":
+            raise ValueError(f"--out {self.out}: give a name that ends in .safetensors")
+        self.options.check()
+        check_writable(self.out.parent)
+
+    def _make_recipe(self) -> "ResponseRecipe":
+        from probe.grounding.cues import split_cues
+        from probe.trained.responses.examples import any_frame, frames_of_span
+        from probe.trained.responses.presets import VIDEO, VIDEO_SCHEDULE
+        from probe.trained.responses.texts import Phrases, TextStates, embed_texts, no_cues
+        from probe.trained.responses.training import ResponseRecipe
+
+        known = {"rules": split_cues, "whole": no_cues}
+        network = VIDEO.network
+        stages = network.stages if self.stages is None else self.stages
+        steps = VIDEO_SCHEDULE.steps if self.steps is None else self.steps
+        return ResponseRecipe(
+            self.layer,
+            replace(VIDEO, network=replace(network, stages=stages)),
+            replace(VIDEO_SCHEDULE, steps=steps),
+            cues=known[self.cues] if self.cues in known else Phrases.load(self.cues),
+            text=TextStates(self.layer) if self.text == "states" else embed_texts,
+            frames=any_frame if self.any_frame else frames_of_span,
+            seed=self.seed,
+        )
+
+    def _describe(self, model: "VideoLM") -> "Sequence[Described]":
+        if self.data == SHAPES:
+            from probe.trained.responses.shapes import describe_shapes
+
+            return describe_shapes(SHAPES_CLIPS if self.limit is None else self.limit)
+        from probe.datasets import load_dataset
+        from probe.evaluation.described import describe_dataset
+
+        frames = self.options.frames or model.preferred_frames
+        return describe_dataset(load_dataset(self.data, self.root), frames)[: self.limit]
+
+    def _tell(self, found: "Responses") -> None:
+        about = found.about
+        (_, first), (last_step, last) = about["curve"][0], about["curve"][-1]
+        if self.json:
+            show_json({"out": str(self.out), "content": found.content, **about})
+            return
+        show(f"trained on {about['videos']} videos and {about['sentences']} sentences")
+        show(f"loss {first:.3f} at the first step, {last:.3f} at step {last_step}")
+        show(f"written {self.out}; read maps with: probe ground VIDEO QUERY --maps {self.out}")
