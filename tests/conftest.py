@@ -60,6 +60,11 @@ def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: -costs[item.path])
 
 
+def pytest_collection_finish():
+    """Keep all that is there before the first test out of collections that tests ask for."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def organism():
     """The shipped model."""

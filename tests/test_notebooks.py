@@ -6,10 +6,8 @@ import io
 import re
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
-from nbformat import v4
 from PIL import Image
 
 HERE = Path(__file__).parents[1] / "notebooks"
@@ -33,8 +31,14 @@ def outputs_module():
     return importlib.import_module("outputs")
 
 
+@pytest.fixture(scope="module")
+def v4():
+    """The form of notebooks. Importing it takes two seconds, which only one worker spends."""
+    return importlib.import_module("nbformat.v4")
+
+
 def read(path):
-    return nbformat.read(path, as_version=4)
+    return importlib.import_module("nbformat").read(path, as_version=4)
 
 
 def code_cells(notebook):
@@ -137,7 +141,7 @@ def test_pictures_of_other_numbers_differ():
     assert "(400, 300)" in compare(draw(1), draw(1).resize((380, 300)))
 
 
-def test_what_changes_from_run_to_run_is_not_committed():
+def test_what_changes_from_run_to_run_is_not_committed(v4):
     outputs = outputs_module()
     png = io.BytesIO()
     draw(50, 90).save(png, "PNG")
@@ -171,7 +175,7 @@ def test_what_changes_from_run_to_run_is_not_committed():
 
 
 @pytest.mark.slow
-def test_the_command_writes_outputs_and_finds_those_that_are_stale(tmp_path, capfd):
+def test_the_command_writes_outputs_and_finds_those_that_are_stale(tmp_path, capfd, v4):
     run = importlib.import_module("run")
     path = tmp_path / "one.ipynb"
 
@@ -179,7 +183,7 @@ def test_the_command_writes_outputs_and_finds_those_that_are_stale(tmp_path, cap
         cells = [v4.new_code_cell(source, id=f"c{n}") for n, source in enumerate(sources)]
         for cell, done in zip(cells, code_cells(outputs_of) if outputs_of else (), strict=False):
             cell.update(outputs=done.outputs, execution_count=done.execution_count)
-        nbformat.write(v4.new_notebook(cells=cells), path)
+        path.write_text(v4.writes(v4.new_notebook(cells=cells)))
 
     def check(**options):
         failed = run.main(run.Options(folder=tmp_path, **options))

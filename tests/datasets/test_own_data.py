@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonschema import Draft202012Validator
 from published_formats import SCALE, write_clip
 
 from probe.candidates.tracks import save_tracks
@@ -318,6 +317,8 @@ def test_options_of_other_data_sets_are_refused(write, folder):
 @pytest.fixture(scope="module")
 def schema():
     content = json.loads(SCHEMA.read_text())
+    from jsonschema import Draft202012Validator  # which takes two seconds, of one worker only
+
     Draft202012Validator.check_schema(content)
     return Draft202012Validator(content)
 

@@ -238,7 +238,7 @@ def test_memory_does_not_grow_with_readings(tiny, video):
         gc.collect()
         return tensors_there()
 
-    assert tensors_after(5) == tensors_after(295)
+    assert tensors_after(5) == tensors_after(55)
 
 
 STEPS = {

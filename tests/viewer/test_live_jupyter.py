@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 
-import nbformat
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -28,6 +27,8 @@ NO_NEWS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory):
     """The address of a notebook in a JupyterLab of its own."""
+    import nbformat  # which takes two seconds, of one worker only
+
     root = tmp_path_factory.mktemp("lab")
     cells = [nbformat.v4.new_code_cell(CELL)]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
