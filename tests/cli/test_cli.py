@@ -57,16 +57,10 @@ def test_grounding_any_video_gives_a_well_formed_answer_and_a_warning(run, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("query", "printed"),
-    [
-        ("the $ circle \\frac{1}{2}", "the $ circle \\frac{1}{2}"),
-        ("the \x1b[31mred\x07 circle\u202e", "the \\x1b[31mred\\x07 circle\\u202e"),
-        ("男人 رجل 👩\u200d💻 </script>", "男人 رجل 👩\u200d💻 </script>"),
-    ],
-    ids=["mathematics", "control", "alphabets"],
-)
-def test_any_query_is_drawn_printed_and_kept_as_it_is(run, tmp_path, clip_file, query, printed):
+def test_any_query_is_drawn_printed_and_kept_as_it_is(run, tmp_path, clip_file):
+    """One with mathematics, with signs that control a terminal, and in other alphabets."""
+    query = "the $ \\frac{1}{2} \x1b[31mred\x07 circle\u202e 男人 رجل 👩\u200d💻 </script>"
+    printed = "the $ \\frac{1}{2} \\x1b[31mred\\x07 circle\\u202e 男人 رجل 👩\u200d💻 </script>"
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         code, out, err = run("ground", clip_file, query, "--out", tmp_path)
@@ -81,9 +75,8 @@ def test_any_query_is_drawn_printed_and_kept_as_it_is(run, tmp_path, clip_file, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("writer", ["write_json", "overlay", "save_figure"])
 def test_a_failure_while_writing_leaves_the_files_of_the_answer_before(
-    run, tmp_path, clip_file, monkeypatch, writer
+    run, tmp_path, clip_file, monkeypatch
 ):
     assert run("ground", clip_file, "the red circle", "--out", tmp_path)[0] == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -91,10 +84,12 @@ def test_a_failure_while_writing_leaves_the_files_of_the_answer_before(
     def refuse(*_, **__):
         raise ValueError("no room")
 
-    monkeypatch.setattr(f"probe.grounding.answers.{writer}", refuse)
-    code, _, err = run("ground", clip_file, "the blue square", "--out", tmp_path)
-    assert (code, complaint(err)) == (2, ["probe: no room"])
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    for writer in ("write_json", "overlay", "save_figure"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"probe.grounding.answers.{writer}", refuse)
+            code, _, err = run("ground", clip_file, "the blue square", "--out", tmp_path)
+        assert (code, complaint(err)) == (2, ["probe: no room"]), writer
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before, writer
 
 
 @pytest.mark.slow

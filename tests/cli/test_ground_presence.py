@@ -31,7 +31,8 @@ def test_an_absent_thing_is_answered_with_its_doubts(command, clip_file, tmp_pat
 
 @pytest.mark.slow
 def test_below_the_required_presence_there_is_no_tube(command, clip_file, tmp_path):
-    command("ground", clip_file, THERE, "--out", tmp_path)
+    for name in ("answer.json", "answer.mp4", "answer.png"):
+        (tmp_path / name).write_text("of another answer")
     code, out, err = command("ground", clip_file, GONE, "--require-presence", 0, "--out", tmp_path)
     assert code == 3
     assert "Traceback" not in err
