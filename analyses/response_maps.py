@@ -163,11 +163,7 @@ def measure_in(options: ResponsesOptions, keep: Path) -> Numbers:
     trained[BANKLESS] = [one.without_bank() for one in trained[FULL]]
 
     def measure_kept(model: VideoLM, case: Case) -> Numbers:
-        path = keep / "clips" / f"{case.name.replace('/', '-')}.json"
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            write_json(path, measure_case(model, case, trained))
-        return read_json(path)
+        return measure_case(model, case, trained, keep / "clips" / case.name.replace("/", "-"))
 
     return summarise(measurement, measurement.measure_cases(measure_kept), options.seeds)
 
@@ -193,26 +189,45 @@ def train(model: VideoLM, name: str, seed: int, keep: Path) -> Responses:
     return Responses.of(Learned.load(path), path)
 
 
-def measure_case(model: VideoLM, case: Case, trained: Mapping[str, list[Responses]]) -> Numbers:
-    """Measure all rows and rivals on one clip."""
-    view = model.watch(case.video)
-    frame = choose_frame(case)
-    return {
-        "rows": {
-            name: [
-                [point(view, case, one[frame]) for one in maps.score(view, case.query)]
-                for maps in seeds
-            ]
-            for name, seeds in trained.items()
-        },
-        "rivals": measure_rivals(view, case, frame),
-        "methods": score_methods(
-            model,
-            case,
-            {**METHOD_ROWS, **dict(_list_methods(trained[FULL]))},
-            "hcstvg-official",
-        ),
+def measure_case(
+    model: VideoLM, case: Case, trained: Mapping[str, list[Responses]], keep: Path
+) -> Numbers:
+    """Measure all rows and rivals on one clip, but for those that a folder keeps."""
+    keep.mkdir(parents=True, exist_ok=True)
+    view, frame = model.watch(case.video), choose_frame(case)
+    methods = {**METHOD_ROWS, **dict(_list_methods(trained[FULL]))}
+    rows = {
+        name: [
+            _keep_or(
+                keep / f"{name} {seed}.json",
+                lambda maps=maps: [
+                    point(view, case, one[frame]) for one in maps.score(view, case.query)
+                ],
+            )
+            for seed, maps in enumerate(seeds)
+        ]
+        for name, seeds in trained.items()
     }
+    return {
+        "rows": rows,
+        "rivals": _keep_or(keep / "rivals.json", lambda: measure_rivals(view, case, frame)),
+        "methods": {
+            name: _keep_or(
+                keep / f"method {name}.json",
+                lambda name=name, one=one: score_methods(
+                    model, case, {name: one}, "hcstvg-official"
+                )[name],
+            )
+            for name, one in methods.items()
+        },
+    }
+
+
+def _keep_or(path: Path, compute: Callable[[], Any]) -> Any:
+    """Return what is kept in a file, or compute it and keep it."""
+    if not path.exists():
+        write_json(path, compute())
+    return read_json(path)
 
 
 def _list_methods(seeds: list[Responses]) -> Iterator[tuple[str, Method]]:
