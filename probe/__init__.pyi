@@ -98,6 +98,7 @@ from probe.trained.concepts.concept_probe import ConceptProbe as ConceptProbe
 from probe.trained.concepts.attributes import ClassAttributes as ClassAttributes
 from probe.interpret.tower_maps import tower_attention as tower_attention
 from probe.interpret.tower_maps import tower_rollout as tower_rollout
+from probe.trained.responses.responses import Responses as Responses
 from probe.grounding.reattention import Absolute as Absolute
 from probe.grounding.reattention import Relative as Relative
 from probe.grounding.box_steering import steer_to as steer_to

@@ -92,6 +92,7 @@ ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("trained.concepts.concept_probe", ("ConceptProbe",)),
     ("trained.concepts.attributes", ("ClassAttributes",)),
     ("interpret.tower_maps", ("tower_attention", "tower_rollout")),
+    ("trained.responses.responses", ("Responses",)),
     ("grounding.reattention", ("Absolute", "Relative")),
     ("grounding.box_steering", ("steer_to", "Steering")),
     ("interpret.regions", ("weigh_cells",)),
