@@ -1,5 +1,6 @@
 """`probe concepts`: learn which concepts states hold, and name classes that were never taught."""
 
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -189,15 +190,19 @@ class Concepts:
         from probe.trained.concepts.attributes import ClassAttributes
 
         data = read_zero_shot(name, self.root or Path())
-        show(*(() if self.json else data.notes))
+        for note in data.notes:
+            warnings.warn(note, stacklevel=2)
         table = ClassAttributes(data.names, torch.from_numpy(data.attributes), f"those of {name}")
         seen = torch.zeros(len(table), dtype=torch.bool)
         seen[torch.from_numpy(data.seen)] = True
         features = torch.from_numpy(data.features)
         if self.pictures is not None:
             features = self._tune(data, table)
-        elif not self.json:
-            show("features as given: a linear map takes the place of tuning the ResNet-101")
+        else:
+            warnings.warn(
+                "features as given: a linear map takes the place of tuning the ResNet-101",
+                stacklevel=2,
+            )
         labels = torch.from_numpy(data.classes)
         test = torch.cat(
             [torch.from_numpy(data.parts[part]) for part in ("test_seen_loc", "test_unseen_loc")]

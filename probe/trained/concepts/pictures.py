@@ -155,9 +155,8 @@ def tune_on_pictures(
     learned = [*network.parameters(), *to_attributes.parameters()]
     optimiser = stage.optimiser(learned, stage.rate, stage.decay)
     network.train()
-    for pictures, (places, drawn) in make_bar(
-        zip(_start_with(first, batches), episodes, strict=True), "tune", len(episodes)
-    ):
+    shown = zip(_start_with(first, batches), episodes, strict=True)
+    for pictures, (places, drawn) in make_bar(shown, desc="tune", total=len(episodes)):
         said = normalize(to_attributes(network(pictures.to(device))), dim=-1)
         targets = torch.searchsorted(names, drawn).repeat(len(places)).to(device)
         loss = cross_entropy(FIRST_SCALE * said @ wanted.T, targets)
@@ -184,6 +183,5 @@ def encode_pictures(
         batch_size=recipe.batch,
         num_workers=recipe.workers,
     )
-    return torch.cat(
-        [network(some.to(device)).float().cpu() for some in make_bar(loader, "encode", len(loader))]
-    )
+    bar = make_bar(loader, desc="encode", total=len(loader))
+    return torch.cat([network(some.to(device)).float().cpu() for some in bar])

@@ -1,0 +1,63 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from probe.trained.concepts.concept_probe import ConceptProbe
+
+
+@pytest.fixture
+def xlsa17(tmp_path, monkeypatch):
+    """A small data set in the published form."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "datasets")
+    from test_zero_shot import write_xlsa17
+
+    write_xlsa17(tmp_path / "AWA2")
+    yield tmp_path
+    sys.modules.pop("test_zero_shot")
+
+
+@pytest.mark.slow
+def test_concepts_of_the_shapes_are_read_at_one_layer(command, tmp_path):
+    words = ("--data", "shapes", "--layer", 2, "--clips", 30, "--mixing", "none", "--calibrate")
+    code, out, _ = command("concepts", *words, "--out", tmp_path / "probe.safetensors")
+    assert code == 0
+    assert "24 classes, 6 of them never taught; one-hot factors" in out
+    rows = [line for line in out.splitlines() if line.startswith("layer 2, ")]
+    assert [row.split("T1")[0].strip() for row in rows] == [
+        "layer 2, attributes alone",
+        "layer 2, none",
+    ]
+    assert "AUSUC" in rows[1]
+    found = ConceptProbe.load(tmp_path / "probe.safetensors")
+    assert found.about["layer"] == 2
+    assert found.about["model"]["name"] == "organism"
+
+
+@pytest.mark.slow
+def test_published_features_are_read_and_what_stands_for_the_tuning_is_said(command, xlsa17):
+    # Seconds, where the recipe of AWA2 has 10,000 steps.
+    code, out, err = command("concepts", "awa2", "--root", xlsa17, "--recipe", "states", "--json")
+    assert code == 0
+    rows = json.loads(out)["rows"]
+    assert set(rows) == {"attributes alone", "placeholders"}
+    assert all(0 <= row[name] <= 1 for row in rows.values() for name in ("t1", "unseen", "seen"))
+    assert "awa2: 24 images, where 37322 are reported" in err
+    assert "a linear map takes the place of tuning the ResNet-101" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("awa2",), "awa2: give --root its folder"),
+        (("shapes", "--root", "."), "leave out --root"),
+        (("awa2", "--data", "cub", "--root", "."), "give one of them"),
+        (("--data", "awa"), "did you mean awa2"),
+    ],
+)
+def test_wrong_use_is_one_line(command, words, problem):
+    code, _, err = command("concepts", *words)
+    assert code == 2
+    assert problem in err
+    assert len(err.splitlines()) == 1
