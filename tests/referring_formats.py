@@ -8,10 +8,14 @@ from PIL import Image, ImageDraw
 
 from probe.video.masks import Mask
 
-WIDTH, HEIGHT = 96, 64
-COLOURS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (50, 80, 230), "white": (250,) * 3}
+WIDTH, HEIGHT = 104, 64
+COLOURS = {
+    "red": (220, 30, 30), "green": (30, 170, 50), "blue": (40, 60, 230), "white": (250, 250, 250),
+    "yellow": (240, 220, 30), "black": (10, 10, 10), "purple": (150, 40, 190), "cyan": (40, 220, 230),
+}  # fmt: skip
 FORMS = ("square", "circle")
-RADIUS = 14
+RADIUS = 19
+"""Half of a thing's width, so that a circle has more than the 1,000 pixels of a proposal."""
 
 
 def draw_thing(draw, colour, form, x, y):
@@ -29,14 +33,15 @@ def make_polygon(form, x, y):
     return corners.round(2).ravel().tolist()
 
 
-def list_things(seed):
-    """Two things of different colours, one on the left and one on the right."""
-    rng = np.random.default_rng(seed)
-    names = rng.permutation(list(COLOURS))[:2]
-    forms = rng.choice(FORMS, 2)
+def list_things(number):
+    """Two things, on the left and on the right; those of eight pictures are all different."""
+    kinds = [(colour, form) for colour in COLOURS for form in FORMS]
+    # 7 has no factor in common with 16, so that each kind comes once in eight pictures.
+    chosen = [kinds[7 * (2 * number + side) % len(kinds)] for side in (0, 1)]
+    rng = np.random.default_rng(number)
     return [
-        (str(name), str(form), int(24 + 46 * side + rng.integers(-6, 7)), int(rng.integers(20, 44)))
-        for side, (name, form) in enumerate(zip(names, forms, strict=True))
+        (*kind, int(24 + 54 * side + rng.integers(-4, 5)), int(rng.integers(20, 44)))
+        for side, kind in enumerate(chosen)
     ]
 
 
@@ -61,7 +66,7 @@ def write_refer(root, name="refcoco+", split="unc", parts=("train", "val"), pict
                     "segmentation": [polygon], "area": 1.0, "iscrowd": 0,
                 }
             )  # fmt: skip
-            texts = (f"the {colour} {form}", f"{colour} thing on the {('left', 'right')[side]}")
+            texts = (f"the {colour} {form}", f"{form} in {colour}")
             refs.append(
                 {
                     "ref_id": 500 + thing, "ann_id": thing, "image_id": number, "category_id": 1,

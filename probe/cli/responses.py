@@ -1,4 +1,7 @@
-"""`probe responses train`: learn where things are from sentences alone, on a frozen model."""
+"""`probe responses`: learn where things are from sentences alone, on a frozen model or on pictures.
+
+Of pictures, in the data sets that the method was published on, `referring` has the rest.
+"""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +12,8 @@ from tyro.conf import Positional, arg
 from probe.cli.console import keep_for_json, show, show_json, silence_libraries
 from probe.cli.model_options import ModelOptions, load_model
 from probe.cli.outputs import check_writable
+from probe.cli.referring import PICTURE_SETS, PictureOptions, PictureRun, run_on_pictures
+from probe.spelling import explain_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +33,12 @@ SHAPES_CLIPS = 600
 class TrainResponses:
     """Learn where things are from sentences alone, on a frozen model (PCNet)."""
 
-    action: Annotated[Positional[str], arg(metavar="train")] = ""
-    """The one thing to do: train."""
+    action: Annotated[Positional[str], arg(metavar="{train,evaluate}")] = ""
+    """Train; or evaluate what was trained on pictures (videos: `probe evaluate --method
+    responses`)."""
+
+    pictures: Annotated[Positional[str], arg(metavar="{refcoco,refcoco+,refcocog}")] = ""
+    """Pictures with sentences, in place of --data: a CLIP is tuned on them, as published."""
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 
@@ -60,6 +69,10 @@ class TrainResponses:
     stages: Annotated[int | None, arg(metavar="N")] = None
     """Number of stages; by default 3."""
 
+    disambiguate: bool = False
+    """Also train with the loss that tells two sentences about one video apart, as the paper does.
+    It takes twice as long."""
+
     any_frame: bool = False
     """Train on all frames, not on those in which a sentence holds: then its time is no label."""
 
@@ -75,6 +88,8 @@ class TrainResponses:
     json: bool = False
     """Print one JSON object and nothing else on the standard output."""
 
+    published: Annotated[PictureOptions, arg(name="")] = field(default_factory=PictureOptions)
+
     @property
     def debug(self) -> bool:
         """True if the traceback of an error is to be shown."""
@@ -82,6 +97,9 @@ class TrainResponses:
 
     def run(self) -> None:
         """Train, write the file, and print how the loss fell."""
+        if self.pictures:
+            self._run_on_pictures()
+            return
         self._check()
         from probe.trained.responses.responses import Responses
         from probe.trained.responses.training import train_responses
@@ -103,9 +121,7 @@ class TrainResponses:
         """Refuse options of no use before torch is loaded."""
         if self.action != "train":
             raise ValueError(f"{self.action or 'what'}? Give `probe responses train`")
-        for name in ("stages", "steps", "limit"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"--{name} {value}: give at least 1")
+        self._check_numbers()
         if self.data == SHAPES and self.root is not None:
             raise ValueError("shapes are drawn from a seed; leave out --root")
         if self.out.suffix != ".safetensors":
@@ -113,10 +129,36 @@ class TrainResponses:
         self.options.check()
         check_writable(self.out.parent)
 
+    def _check_numbers(self) -> None:
+        for name in ("stages", "steps", "limit"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"--{name} {value}: give at least 1")
+
+    def _run_on_pictures(self) -> None:
+        """Train or evaluate on a published data set of pictures."""
+        if self.pictures not in PICTURE_SETS:
+            raise ValueError(explain_unknown("data set of pictures", self.pictures, PICTURE_SETS))
+        if self.action not in ("train", "evaluate"):
+            raise ValueError(f"{self.action}? Give `probe responses train` or `evaluate`")
+        self._check_numbers()
+        usual = Path("responses.safetensors" if self.action == "train" else "scores.json")
+        silence_libraries()
+        run = PictureRun(
+            self.pictures,
+            self.root,
+            self.published,
+            self.cues,
+            self.limit,
+            self.options.device,
+            self.seed,
+        )
+        out = usual if self.out == Path("responses.safetensors") else self.out
+        run_on_pictures(self.action, run, out, json=self.json)
+
     def _make_recipe(self) -> "ResponseRecipe":
         from probe.grounding.cues import split_cues
         from probe.trained.responses.examples import any_frame, frames_of_span
-        from probe.trained.responses.presets import VIDEO, VIDEO_SCHEDULE
+        from probe.trained.responses.presets import PAPER, VIDEO, VIDEO_SCHEDULE
         from probe.trained.responses.texts import Phrases, TextStates, embed_texts, no_cues
         from probe.trained.responses.training import ResponseRecipe
 
@@ -126,7 +168,11 @@ class TrainResponses:
         steps = VIDEO_SCHEDULE.steps if self.steps is None else self.steps
         return ResponseRecipe(
             self.layer,
-            replace(VIDEO, network=replace(network, stages=stages)),
+            replace(
+                VIDEO,
+                network=replace(network, stages=stages),
+                terms=PAPER.terms if self.disambiguate else VIDEO.terms,
+            ),
             replace(VIDEO_SCHEDULE, steps=steps),
             cues=known[self.cues] if self.cues in known else Phrases.load(self.cues),
             text=TextStates(self.layer) if self.text == "states" else embed_texts,
