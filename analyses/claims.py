@@ -20,6 +20,7 @@ from common import (
     GREEN,
     GREY,
     ORANGE,
+    PURPLE,
     Claim,
     Numbers,
     apply_holm,
@@ -38,6 +39,7 @@ from organism_runs import (
     EARLIER,
     FROZEN,
     ORGANISMS,
+    SHORT,
     ClaimsOptions,
     measure_organisms,
     observations_folder,
@@ -45,7 +47,7 @@ from organism_runs import (
 
 from probe.files import read_json
 
-COLOURS = {FROZEN: BLUE, ABLATED: ORANGE, EARLIER: GREEN, CONTROL: GREY}
+COLOURS = {FROZEN: BLUE, ABLATED: ORANGE, SHORT: PURPLE, EARLIER: GREEN, CONTROL: GREY}
 
 DRAWS = 1000
 

@@ -27,17 +27,21 @@ from probe.engine.model import ORGANISM
 from probe.files import read_json, write_json
 from probe.organism.network import make_network, save_checkpoint
 
-FROZEN, ABLATED, EARLIER, CONTROL = "frozen", "ablated", "earlier", "control"
+FROZEN, ABLATED, SHORT, EARLIER, CONTROL = "frozen", "ablated", "short", "earlier", "control"
 
 ORGANISMS = {
     "shipped": EARLIER,
     **{f"seed-{seed}": FROZEN for seed in range(4)},
     **{f"ablated-{seed}": ABLATED for seed in range(2)},
+    "short-0": SHORT,
     "fd3ab77": EARLIER,
     "942180f": EARLIER,
     "untrained": CONTROL,
 }
 """Kind of recipe by name of the organism; two names are commits of this repository."""
+
+TRAINED_HERE = (FROZEN, ABLATED, SHORT)
+"""Recipes whose organisms lie in `WEIGHTS`."""
 
 WEIGHTS = HERE / "organisms"
 """Folder of the organisms that were trained and are not shipped with the package."""
@@ -60,7 +64,7 @@ def find_organism(name: str, folder: Path) -> str:
     """
     if name == "shipped":
         return ORGANISM
-    if ORGANISMS[name] in (FROZEN, ABLATED):
+    if ORGANISMS[name] in TRAINED_HERE:
         place = WEIGHTS / name
         if not place.is_dir():
             raise ValueError(f"{place}: no such organism; `probe train-organism` trains it")
@@ -110,7 +114,7 @@ class ClaimsOptions(ClaimOptions):
         """
         if unknown := [name for name in self.only if name not in ORGANISMS]:
             raise ValueError(f"no organism {unknown[0]!r}; there are {', '.join(ORGANISMS)}")
-        trained = [name for name, recipe in ORGANISMS.items() if recipe in (FROZEN, ABLATED)]
+        trained = [name for name, recipe in ORGANISMS.items() if recipe in TRAINED_HERE]
         missing = [name for name in trained if not (WEIGHTS / name).is_dir()]
         if missing and not self.only:
             tqdm.write(f"not trained yet, so left out: {', '.join(missing)} (protocol.md)")

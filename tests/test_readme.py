@@ -215,3 +215,14 @@ def test_rank_within_a_token_is_that_of_its_numbers():
     test = load_numbers("claims")["statements"]["rank-within-token"]["organisms"]["shipped"]
     low, high = test["interval"]
     assert f"{test['mean']:.3f} [{low:.3f}, {high:.3f}]" in FINDINGS
+
+
+def test_the_shorter_recipe_is_as_good_as_measured():
+    numbers = load_numbers("recipe_quality")
+    words, card = " ".join(FINDINGS.split()), " ".join(CARD.split())
+    for name in ("shipped", "short-0"):
+        found = numbers["organisms"][name]
+        assert all(write(found[kind]) in words for kind in ("yes or no", "open"))
+        assert f"{found['yes or no']['mean']:.3f} and {found['open']['mean']:.3f}" in card
+    assert numbers["verdict"]["equally_good"]["short"] is False
+    assert numbers["verdict"]["ships"] == "shipped"
