@@ -11,6 +11,10 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+# Also for those who train with these optimisers.
+from probe.pretraining.moments import collect_moments as collect_moments
+from probe.pretraining.moments import restore_moments as restore_moments
+
 MUON_RATE_SCALE = 3.0
 """Learning rate of Muon relative to AdamW's; its updates are scaled to AdamW's usual size."""
 
@@ -79,25 +83,3 @@ def take_step(optimisers: Optimisers, loss: Tensor) -> None:
     nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 1.0)
     for optimiser in optimisers:
         optimiser.step()
-
-
-def collect_moments(optimisers: Optimisers) -> dict[str, Tensor]:
-    """Collect the state of the optimisers as tensors, named `optimiser.parameter.moment`."""
-    # Names and tensors, not the optimisers' own nested dicts: safetensors holds nothing else.
-    return {
-        f"{which}.{index}.{name}": torch.as_tensor(value)
-        for which, optimiser in enumerate(optimisers)
-        for index, state in optimiser.state_dict()["state"].items()
-        for name, value in state.items()
-    }
-
-
-def restore_moments(optimisers: Optimisers, moments: dict[str, Tensor]) -> None:
-    """Put a state that `collect_moments` returned back into the optimisers."""
-    for which, optimiser in enumerate(optimisers):
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in moments.items():
-            owner, index, moment = name.split(".")
-            if int(owner) == which:
-                state.setdefault(int(index), {})[moment] = value
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

@@ -68,11 +68,18 @@ def train_on_frames(
         folder: Folder of the run, for its log.
         world: The world that is learned.
     """
+    # A tower that has learned from pairs is kept: its way to see is what an experiment is about.
+    from_tags = recipe.seeing == "tags"
+    if not from_tags:
+        # Seeded again, since a continued run comes here without having drawn what pairs draw.
+        torch.manual_seed(recipe.seed)
     inner = network.model
     width = inner.vision_tower.config.hidden_size
     reader = TagReader(width, world.frame_tags, world).to(network.device)
     words = inner.language_model.embed_tokens
-    seeing = (inner.vision_tower, inner.multi_modal_projector)
+    inner.vision_tower.requires_grad_(from_tags)
+    projector = inner.multi_modal_projector
+    seeing = (inner.vision_tower, projector) if from_tags else (projector,)
     matrices = [matrix for part in seeing for matrix in list_matrices(part)]
     plain = [parameter for part in seeing for parameter in list_other_parameters(part)]
     groups = [{"params": [*plain, words.weight], "rate_scale": 1.0}, *reader.make_groups()]

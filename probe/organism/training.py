@@ -6,7 +6,6 @@ answer packed questions, while the tower is fixed and edges are cut as `attentio
 No stage is given a box, a mask, a place or a time.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import LlavaNextVideoForConditionalGeneration
 
-from probe.files import read_json, read_tensors, remove_partials, write_json, write_tensors
+from probe.files import read_tensors, remove_partials, write_tensors
 from probe.organism.attention_masks import make_attention_mask
 from probe.organism.batches import (
     IGNORED_LABEL,
@@ -40,6 +39,7 @@ from probe.organism.optimisers import (
     set_rate,
     take_step,
 )
+from probe.organism.pair_pretraining import train_on_pairs
 from probe.organism.recipe import CutShares, Recipe
 from probe.organism.shapes import SHAPES
 from probe.organism.tokens import get_token_ids
@@ -52,6 +52,7 @@ from probe.organism.tower_pretraining import (
 )
 from probe.organism.training_decoder import add_to_scores, autocast_where_faster, run_layers
 from probe.organism.worlds import World
+from probe.pretraining.runs import check_same_recipe
 
 QUESTION_CLIPS_SEED = 2_000_003
 """Added to the recipe's seed, so that other clips are asked about than were tagged."""
@@ -77,11 +78,11 @@ def train(folder: Path, recipe: Recipe, device: str = "cpu", world: World = SHAP
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
-    _check_recipe(folder / "recipe.json", recipe)
+    check_same_recipe(folder / "recipe.json", recipe)
     world = world.leave_out(recipe.without)
     network: Any = make_network(recipe.seed, world)
     network.to(device)
-    for name, train_stage in PRETRAINING_STAGES.items():
+    for name, train_stage in list_stages(recipe).items():
         weights = folder / f"{name}.safetensors"
         if not weights.exists():
             train_stage(network, recipe, folder, world)
@@ -104,19 +105,10 @@ PRETRAINING_STAGES: Mapping[str, Any] = MappingProxyType(
 """The stages before the last, by the names of their files of weights."""
 
 
-def _check_recipe(path: Path, recipe: Recipe) -> None:
-    """Write the recipe of a new run, or check that a run to be continued has the same."""
-    content = _to_json(recipe)
-    if not path.exists():
-        write_json(path, content)
-    # A run of an earlier version lacks fields that were added since, and had their defaults.
-    elif {**_to_json(Recipe()), **read_json(path)} != content:
-        raise ValueError(f"{path}: a run of another recipe; give another folder or the same recipe")
-
-
-def _to_json(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe with lists for tuples, as it is read from its file."""
-    return json.loads(json.dumps(asdict(recipe)))
+def list_stages(recipe: Recipe) -> Mapping[str, Any]:
+    """List the stages before the last; pairs, if they teach the tower, come before all others."""
+    pairs = {} if recipe.seeing == "tags" else {"seeing": train_on_pairs}
+    return {**pairs, **PRETRAINING_STAGES}
 
 
 def train_on_questions(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ FEATURE_BATCH = 256
 """Pairs whose features are computed at once; no gradient is kept of them."""
 
 
+@runtime_checkable
 class Pairs(Protocol):
     """Pairs of a picture and a sentence, ready for the towers."""
 
