@@ -18,7 +18,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "view": "probe view probe-demo --truth probe-demo/truth.json",
         "serve": "probe serve probe-demo/clip.mp4 --port 0",
         "check-model": "probe check-model organism",
-        "concepts": "probe concepts --data shapes --layer 4 --clips 60",
+        "concepts": "probe concepts --data shapes --layer 4 --clips 30",
         "responses": "probe responses train --data shapes --limit 20 --steps 5",
         "train-organism": "probe train-organism --quick --out quick-run",
         "pretrain": "probe pretrain --pairs pairs.csv --image-tower RN50 --device cuda",
