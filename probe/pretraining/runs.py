@@ -79,6 +79,8 @@ def learn_pairs(learner: PairLearner, pairs: Pairs, recipe: PairRecipe, run: Pai
         log.append(entry)
         save_state(run.folder / STATE, learner, optimisers, log)
         write_json(run.folder / "log.json", log)
+    # Here, too: a run that had ended already has passed through no episode.
+    learner.eval()
     return log
 
 
