@@ -60,6 +60,8 @@ def generate(  # noqa: PLR0913  each is an option of its own for whoever generat
         words = _write(view, question, draw, max_new_tokens)
         return view.read(question, answer=words or None, **options)[0]
     writing = _Writing(view, question, draw, max_new_tokens)
+    # A view that was asked nothing yet reads its video first, which is not to be recorded.
+    view.cache.past(view.checkpoint.depth)
     recorder = AttentionRecorder(view.decoder)
     with recorder.recording():
         words = writing.write()

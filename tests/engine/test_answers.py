@@ -99,6 +99,13 @@ def test_the_attention_of_some_tokens_layers_and_heads_of_what_is_written_is_kep
     assert_equal_up_to_rounding(part.attention, whole.attention[-1:, 1:2][:, :, said])
 
 
+def test_the_first_thing_a_view_writes_has_the_look_of_what_is_read(model):
+    view = model.watch(moving())
+    written = generate(view, QUESTION, max_new_tokens=3)
+    (read,) = view.read(QUESTION, answer=written.prompt.answer_ids or None)
+    assert_equal_up_to_rounding(written.attention, read.attention)
+
+
 def chosen(reading):
     """The most likely token at each place of the answer."""
     return reading.answer_logits.argmax(-1).tolist()
