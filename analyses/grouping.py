@@ -58,7 +58,7 @@ from tyro.conf import arg
 
 import probe
 from probe.files import read_json, read_tensors, write_json
-from probe.organism.network import get_token_ids
+from probe.organism.tokens import get_token_ids
 from probe.organism.world import COLOURS, SHAPES, STATES, Clip, Thing, make_clip
 from probe.pretraining.learner import PairLearner, Towers
 from probe.pretraining.losses import compute_gap, reduce_teacher
@@ -493,6 +493,8 @@ def main() -> None:
     """Train and measure if the command line asks for it, and draw."""
     with errors_in_one_line(CLAIM.name):
         options = read_command_line(GroupingOptions(CLAIM.config), CLAIM.name)
+        if not CLAIM.accepts(options.config):
+            raise ValueError(f"{CLAIM.only_shapes}; leave out --data and what belongs to it")
         if options.measure:
             torch.set_num_threads(1)  # CPU seconds of several threads would count waiting
             CLAIM.store(measure_rows(options.runs, options.seeds), options.out)
