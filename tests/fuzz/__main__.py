@@ -36,11 +36,14 @@ def main():
     options.add_argument("--count", type=int, default=900, help="cases of all kinds together")
     options.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     options.add_argument("--here", action="store_true", help="in one process, which a crash ends")
+    options.add_argument("--seeds", type=Path, help="folder of good files; made if not given")
     given = options.parse_args()
     start = run_here if given.here else run
     wrong = 0
-    with tempfile.TemporaryDirectory() as seeds:
-        make_seeds(Path(seeds))
+    with tempfile.TemporaryDirectory() as made:
+        if given.seeds is None:
+            make_seeds(Path(made))
+        seeds = given.seeds or made
         for place, kind in enumerate(given.kinds):
             # Those that are left over go to the first kinds.
             count = (given.count + len(given.kinds) - 1 - place) // len(given.kinds)

@@ -3,7 +3,10 @@
 Chat templates and marks are those of the published checkpoints; sizes are as small as they get.
 """
 
+import shutil
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -43,9 +46,18 @@ PICTURE_ZOO = tuple(PICTURES)
 
 def save_tiny(family: str, folder: Path) -> None:
     """Write weights, configuration and processor as any checkpoint has them."""
+    shutil.copytree(_build(family).name, folder, dirs_exist_ok=True)
+    torch.manual_seed(0)  # what a test draws from here on is the same each time
+
+
+@cache  # many tests ask for the same
+def _build(family: str) -> "TemporaryDirectory[str]":
+    """Return a folder with the checkpoint, which lasts as long as this process."""
+    kept = TemporaryDirectory()
+    folder = Path(kept.name)
     if family == "llava_next_video":
         save_tiny_llava(folder)
-        return
+        return kept
     torch.manual_seed(0)
     kind, config, processor = BUILDERS[family]()
     model = getattr(hf, kind)(config)
@@ -56,6 +68,7 @@ def save_tiny(family: str, folder: Path) -> None:
     processor.save_pretrained(folder)
     if family == "qwen2_5_omni":  # transformers opens none without its speakers' voices
         torch.save({}, folder / "spk_dict.pt")
+    return kept
 
 
 def moving(frames: int = 5, size: tuple[int, int] = (48, 80)) -> Video:
