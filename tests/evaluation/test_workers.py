@@ -106,7 +106,7 @@ def test_workers_pass_on_margins_of_absent_things_and_a_fault_of_their_machine(
     plain = {"method": "method_for_workers:Plain", "candidates": Oracle()}
     shapes = replace(config, dataset="shapes-val", root=None, **plain)
     evaluate(Evaluator(shapes, shapes.load_dataset(), organism), tmp_path / "alone", limit=3)
-    with start_workers(shapes, "local", 2) as pool:
+    with start_workers(shapes, "local", 1) as pool:
         evaluate(pool, tmp_path / "pool", limit=3)
         alone, together = (
             (tmp_path / folder / "results.jsonl").read_bytes() for folder in ("alone", "pool")
