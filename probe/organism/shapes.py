@@ -1,9 +1,7 @@
 """The world of shapes as a value: its words, its tags, and the network that learns it."""
 
 from collections.abc import Mapping
-
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+from typing import Any
 
 from probe.organism.absent import ABSENT_VERSION, make_absent_queries
 from probe.organism.questions import make_questions
@@ -59,8 +57,12 @@ def make_vocabulary() -> dict[str, int]:
     return {token: index for index, token in enumerate(dict.fromkeys(tokens))}
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
+def make_tokenizer() -> Any:
     """Make a tokenizer of whole words, with the role name in pieces and `<unk>` for other words."""
+    # Imported here: transformers takes seconds, for which who only draws clips need not wait.
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer = Tokenizer(models.WordPiece(make_vocabulary(), unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]

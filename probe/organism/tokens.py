@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-
-from transformers import PreTrainedTokenizerFast
+from typing import Any
 
 from probe.organism.shapes import SHAPES
 from probe.organism.worlds import World
@@ -11,7 +10,7 @@ from probe.organism.worlds import World
 
 # One tokenizer for each world, since the same texts are encoded again and again.
 @lru_cache(maxsize=8)
-def open_tokenizer(world: World) -> PreTrainedTokenizerFast:
+def open_tokenizer(world: World) -> Any:
     """Return the tokenizer of a world's organism."""
     return world.body.make_tokenizer()
 

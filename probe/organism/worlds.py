@@ -13,7 +13,6 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from transformers import PreTrainedTokenizerFast
 
 from probe.video import Span, Tube, Video
 
@@ -119,7 +118,9 @@ class Body:
 
     tower: Sizes
     decoder: Sizes
-    make_tokenizer: Callable[[], PreTrainedTokenizerFast]
+    make_tokenizer: Callable[[], Any]
+    """Makes a fast tokenizer of transformers, which takes seconds to import: no type names it."""
+
     chat_template: str
     before_video: tuple[str, ...]
     """The tokens before the video."""

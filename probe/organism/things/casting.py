@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from probe.organism.things.acting import (
     CHANGE,
+    DELAY,
     FOLLOWS,
     GROWN,
     HOP,
@@ -47,8 +48,8 @@ RESTING = 0.25
 TWO_ACTS = 0.15
 """Share of acting things that do two things, one after the other."""
 
-FOLLOWING = 0.3
-"""Share of clips with something that moves in which something follows it."""
+FOLLOWING = 0.2
+"""Share of clips in which something follows another thing, if there is room."""
 
 COLOURFUL = 0.3
 """Share of things that are of a kind which comes in several colours, before these are shared."""
@@ -56,13 +57,16 @@ COLOURFUL = 0.3
 ALIKE, SAME_ACTION = 0.3, 0.4
 """Share of things of the same kind as an earlier one, and of those that do what another does."""
 
-PAIRED = 0.45
+ROUND = ("ball", "fish")
+"""Kinds that look nearly the same upside down."""
+
+PAIRED = 0.6
 """Share of things that are placed next to a thing, or so that one covers a part of the other."""
 
-MOST_SHARED, MOST_COVERED = 0.25, 0.5
+MOST_SHARED, MOST_COVERED = 0.35, 0.55
 """Largest share of a thing's square that another may cover by chance, and on purpose."""
 
-TRIES = 40
+TRIES = 60
 """Places that are tried for a thing before it is left out."""
 
 T = TypeVar("T")
@@ -171,7 +175,7 @@ def choose_cast(rng: np.random.Generator) -> list[Role]:
             kind,
             colour if kind in PAINTED else "",
             size,
-            choose_acts(rng, cast),
+            choose_acts(rng, kind, cast),
             int(rng.integers(low, high + 1)),
             bool(rng.random() < 0.5),
         )
@@ -188,29 +192,30 @@ def _choose_side(role: Role) -> bool:
     return role.flipped
 
 
-def choose_acts(rng: np.random.Generator, cast: Sequence[Role]) -> tuple[Act, ...]:
+def choose_acts(rng: np.random.Generator, kind: str, cast: Sequence[Role]) -> tuple[Act, ...]:
     """Choose what a thing does, and when."""
     if rng.random() < RESTING:
         return ()
-    done = [act.name for role in cast for act in role.acts]
-    first = _pick(rng, done) if done and rng.random() < SAME_ACTION else choose_action(rng)
+    possible = [name for name in (*STATES, *MOTIONS) if can_be_seen(name, kind)]
+    done = [name for role in cast for name in (a.name for a in role.acts) if name in possible]
+    first = _pick(rng, done if done and rng.random() < SAME_ACTION else possible)
     if rng.random() >= TWO_ACTS:
         length = choose_length(rng, first, LENGTH // 2)
         start = int(rng.integers(0, LENGTH - length + 1))
         return (Act(first, Span(start, start + length)),)
-    second = choose_action(rng)
+    second = _pick(rng, possible)
     # A thing that comes back up and goes down again, or grows to shrink, would look like one act.
     while second == first or {first, second} in ({"shrinks", "grows"}, {"spins", "rolls"}):
-        second = choose_action(rng)
+        second = _pick(rng, possible)
     lengths = [choose_length(rng, name, LENGTH // 3) for name in (first, second)]
     start = int(rng.integers(0, LENGTH - sum(lengths) + 1))
     middle, end = start + lengths[0], start + sum(lengths)
     return Act(first, Span(start, middle)), Act(second, Span(middle, end))
 
 
-def choose_action(rng: np.random.Generator) -> str:
-    """Choose any action but following, which needs something to follow."""
-    return _pick(rng, (*STATES, *MOTIONS))
+def can_be_seen(name: str, kind: str) -> bool:
+    """Return whether an action can be seen: a ball that is upside down looks as before."""
+    return not (name == "turns upside down" and kind in ROUND)
 
 
 def choose_length(rng: np.random.Generator, name: str, most: int) -> int:
@@ -223,25 +228,21 @@ def choose_length(rng: np.random.Generator, name: str, most: int) -> int:
 def place_cast(rng: np.random.Generator, cast: Sequence[Role]) -> list[Placed]:
     """Place things in the frame; one for which there is no place is left out."""
     placed: list[Placed] = []
-    for role in cast:
+    rest = cast
+    if rng.random() < FOLLOWING:
+        # First, as the two of them need most of the width.
+        placed, rest = _place_followed(rng, cast[0]), cast[1:]
+    for role in rest:
         for _ in range(TRIES):
             place = _choose_place(rng, role, placed)
             if place is not None and _fits(place, placed):
                 placed.append(place)
                 break
-    leaders = [i for i, one in enumerate(placed) if _moves_once(one.role)]
-    if leaders and rng.random() < FOLLOWING:
-        follower = _place_follower(rng, placed, _pick(rng, leaders))
-        placed += [follower] if follower else []
     return placed[: COUNTS[-1]]
 
 
 def _moves(role: Role) -> bool:
     return any(act.name in MOVING for act in role.acts)
-
-
-def _moves_once(role: Role) -> bool:
-    return len(role.acts) == 1 and role.acts[0].name in MOVING
 
 
 def _choose_place(rng: np.random.Generator, role: Role, placed: list[Placed]) -> Placed | None:
@@ -252,11 +253,11 @@ def _choose_place(rng: np.random.Generator, role: Role, placed: list[Placed]) ->
         other = _pick(rng, placed)
         apart = (role.side + other.role.side) / 2
         aside = _pick(rng, (-1, 1))
-        if rng.random() < 0.5:  # next to it, on the same ground
+        if rng.random() < 0.4:  # next to it, on the same ground
             x = other.x + aside * (apart + rng.uniform(0, 4))
             y = other.y + (other.role.side - role.side) / 2 + rng.uniform(-2, 2)
         else:  # so that the nearer one covers a part of the other
-            x = other.x + aside * apart * rng.uniform(0.4, 0.7)
+            x = other.x + aside * apart * rng.uniform(0.4, 0.65)
             y = other.y + (other.role.side - role.side) / 2 + _pick(rng, (-1, 1)) * 4
     else:
         low, high = DRIFT - left, SIDE - DRIFT - right
@@ -269,39 +270,43 @@ def _choose_place(rng: np.random.Generator, role: Role, placed: list[Placed]) ->
     return Placed(role, round(x), round(y), partner=other if stay else None)
 
 
-def _place_follower(rng: np.random.Generator, placed: list[Placed], leader: int) -> Placed | None:
-    """Place something after a thing that moves, on the same ground."""
-    led = placed[leader]
-    way = measure_way(led.role.acts, not led.role.flipped)
-    sign = 1 if way[-1] > 0 else -1
-    span = led.role.acts[0].span
-    if span.stop + 8 > LENGTH:
-        return None
-    kind = _pick(rng, KINDS)
+def _place_followed(rng: np.random.Generator, role: Role) -> list[Placed]:
+    """Place a thing that moves and one that follows it; none of them if there is no room."""
+    name = _pick(rng, MOVING)
+    length = choose_length(rng, name, LENGTH // 2)
+    start = int(rng.integers(0, LENGTH - length - DELAY + 1))
+    leader = replace(role, acts=(Act(name, Span(start, start + length)),))
+    leader = replace(leader, flipped=_choose_side(leader))
+    for _ in range(TRIES):
+        led = _choose_place(rng, leader, [])
+        if led is not None and _fits(led, []):
+            follower = _choose_follower(rng, led)
+            if _fits(follower, []):
+                return [led, follower]
+    return []
+
+
+def _choose_follower(rng: np.random.Generator, led: Placed) -> Placed:
+    """Choose something, and a place for it after a thing that moves, on the same ground."""
+    kind = _pick(rng, [kind for kind in KINDS if kind != led.role.kind])
     low, high = SIZES[""]
+    span = led.role.acts[0].span
     # It acts when its leader does, a moment later.
-    act = Act(FOLLOWS, Span(span.start + 8, span.stop + 8))
-    role = Role(
-        kind,
-        _pick(rng, COLOURS) if kind in PAINTED else "",
-        "",
-        (act,),
-        int(rng.integers(low, high + 1)),
-        sign > 0,
-    )
-    apart = (role.side + led.role.side) / 2 + rng.uniform(1, 5)
-    y = led.y + (led.role.side - role.side) / 2
-    found = Placed(role, round(led.x - sign * apart), round(y), leader)
-    return found if _fits(found, [one for one in placed if one is not led]) else None
+    act = Act(FOLLOWS, Span(span.start + DELAY, span.stop + DELAY))
+    colour = _pick(rng, COLOURS) if kind in PAINTED else ""
+    side = int(rng.integers(low, high + 1))
+    role = Role(kind, colour, "", (act,), side, led.role.flipped)
+    apart = (side + led.role.side) / 2 + rng.uniform(1, 5)
+    x = led.x - apart if led.role.flipped else led.x + apart
+    return Placed(role, round(x), round(led.y + (led.role.side - side) / 2), leader=0)
 
 
 def _fits(one: Placed, placed: Sequence[Placed]) -> bool:
     """Return whether a thing stays inside the frame and covers little of the others."""
     box = one.reach
     if one.leader >= 0:  # it goes as far as its leader
-        box = box[0] - WAY, box[1], box[2] + WAY, box[3]
-        box = (box[0], box[1], box[2] - WAY, box[3]) if not one.role.flipped else (
-            box[0] + WAY, *box[1:])  # fmt: skip
+        left, top, right, bottom = box
+        box = (left, top, right + WAY, bottom) if one.role.flipped else (left - WAY, *box[1:])
     if min(box[:2]) < DRIFT or max(box[2:]) > SIDE - DRIFT:
         return False
     return all(_shares_little(box, one, other) for other in placed)

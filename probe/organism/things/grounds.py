@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 
 SIDE = 112
@@ -98,7 +98,8 @@ def _compress(
     tall = Image.fromarray(pixels.reshape(-1, *pixels.shape[2:]))
     tall.save(buffer, "JPEG", quality=quality, subsampling=0)
     with Image.open(buffer) as picture:
-        return np.asarray(picture).reshape(pixels.shape)
+        # A copy, since PIL's own memory cannot be written to, of which torch warns.
+        return np.array(picture).reshape(pixels.shape)
 
 
 def choose_ground(rng: np.random.Generator) -> Ground:
@@ -132,13 +133,13 @@ def _draw_clouds(rng: np.random.Generator, side: int, roughness: float = 0.6) ->
     return level
 
 
-def _mix(level: Level, first: np.ndarray, second: np.ndarray) -> Pixels:
+def _mix(level: Float[np.ndarray, "row column"], first: np.ndarray, second: np.ndarray) -> Pixels:
     """Blend two colours by a level from 0 to 1."""
     share = np.clip(level, 0, 1)[..., None]
     return (first * (1 - share) + second * share).astype(np.float32)
 
 
-def _vary(rng: np.random.Generator, colour: tuple[int, int, int], by: float = 22) -> np.ndarray:
+def _vary(rng: np.random.Generator, colour: tuple[int, int, int], by: float = 22.0) -> np.ndarray:
     return np.clip(np.array(colour) + rng.uniform(-by, by, 3), 0, 255)
 
 
@@ -210,7 +211,7 @@ def _draw_tiles(rng: np.random.Generator, side: int) -> Pixels:
     joint = np.abs(place % 1 - 0.5) > 0.5 - 0.01 * count
     level = tone + chess + _draw_clouds(rng, side, 0.7) * 0.05 + 0.4
     level = np.where(joint[:, None] | joint, level - 0.3, level)
-    base = _vary(rng, (170, 165, 160), 55)
+    base = _vary(rng, (170, 165, 160), 55.0)
     return _mix(level, base * 0.6, np.minimum(base * 1.25, 250))
 
 

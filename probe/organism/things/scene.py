@@ -23,7 +23,7 @@ VISIBLE = 0.3
 """Share of a thing's pixels from which on it counts as visible in a frame."""
 
 
-FILLED = 0.92
+FILLED = 0.85
 """Share of the side of its square that a picture usually fills."""
 
 
@@ -140,9 +140,12 @@ class Thing:
         """
         path = self.path
         raster = self._raster(int(path.side[frame]), int(path.angle[frame]), scale)
-        height = raster.solid.shape[0]
         top = int(np.floor(path.y[frame] * scale)) + raster.top
         left = int(np.floor(path.x[frame] * scale)) + raster.left
+        if not path.sunk[frame]:
+            return raster, top, left, raster.solid.shape[0]
+        # The ground is at its lowest solid row, below which the soft edge of a picture may go on.
+        height = raster.bounds[3] - raster.top
         sunk = int(np.ceil(path.sunk[frame] * height))
         return raster, top + sunk, left, height - sunk
 

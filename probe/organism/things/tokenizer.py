@@ -6,9 +6,7 @@ the cells of the video can be compared with it.
 """
 
 from pathlib import Path
-
-from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerFast
+from typing import Any
 
 TOKENIZER = Path(__file__).parent / "tokenizer.json"
 
@@ -33,8 +31,12 @@ BEFORE_ANSWER = (END_OF_TURN, TURN, "assistant")
 """The role tokens. Line ends of the template are between words, and no tokens."""
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
+def make_tokenizer() -> Any:
     """Open the tokenizer that was trained on the world's sentences."""
+    # Imported here: transformers takes seconds, for which who only draws clips need not wait.
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_file(str(TOKENIZER)),
         pad_token=PAD,
