@@ -29,12 +29,13 @@ KeyLine: TypeAlias = tuple[str, str, bool]
 """The name of a kind of box, the colour of its line, and True if it is dashed."""
 
 
-def draw_key(part: SubFigure, lines: Sequence[KeyLine]) -> None:
-    """Draw the names of lines, and next to them the colours from weak to strong attention.
+def draw_key(part: SubFigure, lines: Sequence[KeyLine], heat: str = "attention") -> None:
+    """Draw the names of lines, and next to them the colours from weak to strong heat.
 
     Args:
         part: A part of a figure, `KEY_HEIGHT` inches high.
         lines: The kinds of box that the figure shows.
+        heat: The name of what the heat shows.
     """
     named, bar = part.subplots(1, 2, width_ratios=(1 - BAR_SHARE, BAR_SHARE))
     named.set_axis_off()
@@ -49,15 +50,15 @@ def draw_key(part: SubFigure, lines: Sequence[KeyLine]) -> None:
         fontsize=TEXT_SIZE,
         frameon=False,
     )
-    draw_heat_bar(bar)
+    draw_heat_bar(bar, heat)
 
 
-def draw_heat_bar(ax: Axes) -> None:
+def draw_heat_bar(ax: Axes, heat: str = "attention") -> None:
     """Draw the colours of heat, from the weaker part of a map to its strongest cells."""
     colours = colour_heat(np.linspace(0, 1, LEVELS))
     opacity = colours[:, 3:]
     ax.imshow(((1 - opacity) * GROUND + opacity * colours[:, :3])[None], aspect="auto")
-    words = f"attention: weaker {COLD_PERCENTILE:.0f} %"
+    words = f"{heat}: weaker {COLD_PERCENTILE:.0f} %"
     ax.set_yticks([0], [words], fontsize=TEXT_SIZE)
     right = ax.secondary_yaxis("right")
     right.set_yticks([0], ["strongest"], fontsize=TEXT_SIZE)

@@ -47,7 +47,7 @@ def draw_answer(answer: "Answer", title: str, truth: Tube | None, agreement: str
     above, words, key, *parts = stack_rows(figure, heights)
     heading.write(above)
     _draw_tokens(words, answer, looks)
-    draw_key(key, _list_lines(answer, truth))
+    draw_key(key, _list_lines(answer, truth), "attention" if answer.config.maps is None else "map")
     for part, (name, look) in zip(parts, looks.items(), strict=False):
         _draw_look(part, answer, name, look, truth)
     for part in parts[len(looks) :]:
@@ -90,13 +90,14 @@ def _draw_look(
         answer.candidates,
         others=[other.tube if timed else other.track for other in others],
         truth=truth,
-        title=f"{name}: {look.question} {_name_tokens(look)}",
+        title=f"{name}: {look.question} {_name_source(answer, look)}",
     )
 
 
-def _name_tokens(look: Look) -> str:
-    if not look.tokens:
-        return "(a map of no token)"
+def _name_source(answer: "Answer", look: Look) -> str:
+    """Name the tokens that a map was read through, or the rule that made it."""
+    if (rule := answer.config.maps) is not None:
+        return f"(no attention: {getattr(rule, '__name__', type(rule).__name__)})"
     if len(look.tokens) > MOST_NAMED:
         return f"(the mean look of {len(look.tokens)} tokens)"
     names = " and ".join(repr(look.token_texts[token].strip()) for token in look.tokens)
