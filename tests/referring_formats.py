@@ -11,7 +11,8 @@ from probe.video.masks import Mask
 WIDTH, HEIGHT = 104, 64
 COLOURS = {
     "red": (220, 30, 30), "green": (30, 170, 50), "blue": (40, 60, 230), "white": (250, 250, 250),
-    "yellow": (240, 220, 30), "black": (10, 10, 10), "purple": (150, 40, 190), "cyan": (40, 220, 230),
+    "yellow": (240, 220, 30), "black": (10, 10, 10), "purple": (150, 40, 190),
+    "cyan": (40, 220, 230),
 }  # fmt: skip
 FORMS = ("square", "circle")
 RADIUS = 19

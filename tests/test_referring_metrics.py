@@ -66,6 +66,13 @@ def test_an_empty_map_points_at_nothing_even_where_the_thing_is_in_the_corner():
     assert not score.in_mask
 
 
+def test_of_equal_pixels_the_middle_one_is_the_peak_and_not_the_edge():
+    response = np.zeros((6, 8))
+    response[:3, :5] = 1.0  # what a strongest cell in the corner is, enlarged
+    assert find_peak(response) == (1, 2)
+    assert find_peak(response[::-1, ::-1]) == (4, 5)
+
+
 def test_means_are_over_sentences_and_the_overall_iou_is_over_pixels():
     small, large = np.zeros((2, 40, 40), dtype=bool)
     small[:2, :2], large[:30, :30] = True, True

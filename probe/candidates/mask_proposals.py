@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -46,6 +46,7 @@ class ProposalConfig:
     """Number of the largest masks that are kept."""
 
 
+@runtime_checkable
 class ProposalSource(Protocol):
     """Gives the masks of everything that may be meant in a picture, before the choice."""
 

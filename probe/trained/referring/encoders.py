@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,9 +69,12 @@ class ClipEncoders(nn.Module):
         self.clip.visual.attnpool = None
         self.architecture = dict(architecture)
         self.inputs = inputs
+        self.train()
 
     @classmethod
-    def make(cls, architecture: Mapping[str, Any], inputs: InputConfig | None = None) -> Self:
+    def make(
+        cls, architecture: Mapping[str, Any], inputs: InputConfig | None = None
+    ) -> "ClipEncoders":
         """Make encoders with random weights.
 
         Raises:
@@ -96,7 +99,7 @@ class ClipEncoders(nn.Module):
         """Rows and columns of cells: a cell is 32 pixels wide."""
         return self.inputs.side // 32
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "ClipEncoders":
         """Set the mode of training, in which the means of batch normalisation stay CLIP's."""
         super().train(mode)
         # Means over the pictures of one batch would make a map depend on its neighbours, and differ

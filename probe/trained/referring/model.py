@@ -1,6 +1,6 @@
 """The whole model of PCNet: CLIP's encoders and the network of response maps, tuned together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -68,6 +68,10 @@ class ReferringModel(nn.Module):
 @dataclass(frozen=True, eq=False)
 class EnlargedMaps(StageMaps):
     """Maps whose own form is enlarged to the size of proposals, which are finer than cells."""
+
+    proposals: Float[Tensor, "picture proposal pixel"] | None = None
+    others: Callable[[], Tensor] | None = None
+    """Computes the maps for the further sentences, at the size of proposals."""
 
     side: int = 32
     """Rows and columns of the proposals."""
