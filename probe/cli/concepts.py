@@ -153,6 +153,7 @@ class Concepts:
         held = len(classes.names) // 4 if self.unseen is None else self.unseen
         seen = classes.hold_out(held, np.random.default_rng(self.seed))
         model = load_model(self.options.model, self.options)
+        # All layers in one pass of each clip; a probe of each takes a second.
         layers = None if self.layer is None else [self.layer]
         learned, named = (
             collect_shapes(model, (make_clip((start, one)) for one in range(count)), layers)
@@ -203,6 +204,7 @@ class Concepts:
                 "features as given: a linear map takes the place of tuning the ResNet-101",
                 stacklevel=2,
             )
+        # Both test parts together: whether a sample is unseen is what a probe has to find out.
         labels = torch.from_numpy(data.classes)
         test = torch.cat(
             [torch.from_numpy(data.parts[part]) for part in ("test_seen_loc", "test_unseen_loc")]

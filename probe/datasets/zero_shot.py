@@ -104,6 +104,7 @@ def read_zero_shot(name: str, root: str | Path) -> ZeroShotData:
     pictures, splits = folder / "res101.mat", folder / "att_splits.mat"
     samples, classes = _read_mat(pictures), _read_mat(splits)
     features = _get(pictures, samples, "features").T.astype(np.float32)
+    # MATLAB counts from 1, and lays samples out in columns.
     labels = _get(pictures, samples, "labels").astype(np.int64).ravel() - 1
     attributes = _get(splits, classes, "att").T.astype(np.float32)
     names = _read_texts(_get(splits, classes, "allclasses_names"))

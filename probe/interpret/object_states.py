@@ -116,6 +116,7 @@ def find_cells(
     Of cells that are covered alike, as all within a large object are, it is the one nearest to the
     middle of the covered area: the first would lie at its upper edge.
     """
+    # In NumPy, as coverage comes; a clip has few tracks.
     shares = np.stack([cells.coverage(track) for track in tracks])
     _, _, rows, columns = shares.shape
     row, column = np.arange(rows)[:, None], np.arange(columns)
@@ -129,6 +130,7 @@ def find_cells(
     flat = among.reshape(*shares.shape[:2], -1).argmin(-1)
     places = np.stack(np.divmod(flat, columns), axis=-1)
     coverage = best[..., 0, 0]
+    # A place outside the grid, so that a cell which was not looked up is not taken for one.
     places[coverage == 0] = -1
     return torch.from_numpy(places), torch.from_numpy(coverage).float()
 
@@ -138,6 +140,7 @@ def _gather(
     states: Float[Tensor, "visual hidden"],
     places: Int[Tensor, "track frame 2"],
 ) -> Float[Tensor, "track frame hidden"]:
+    # In float32: the readers that learn from them do.
     folded = states.float().unflatten(0, shape)
     frames = torch.arange(shape[0]).expand(places.shape[:2])
     found = folded[frames, places[..., 0], places[..., 1]]

@@ -32,7 +32,7 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class ZeroShotReport:
-    """How well samples of seen and unseen classes are named; every figure from 0 to 1."""
+    """Accuracies of naming samples of seen and unseen classes; every figure from 0 to 1."""
 
     t1: float
     """T1: samples of unseen classes, named among unseen classes."""
@@ -149,6 +149,7 @@ class _Curve:
         for kind, some in (("seen", ~unseen), ("unseen", unseen)):
             if not some.any():
                 raise ValueError(f"no sample is of a class that was {kind}; give some of both")
+        # All constants follow from the best class of each kind, so scores are gone through once.
         lowest = -torch.inf
         best_seen, seen_class = scores.masked_fill(~seen, lowest).max(-1)
         best_unseen, unseen_class = scores.masked_fill(seen, lowest).max(-1)
@@ -178,6 +179,7 @@ class _Curve:
 
 
 def _mean_by_class(right: Bool[Tensor, " some"], classes: Int[Tensor, " some"]) -> float:
+    # Classes without samples are left out: they have no accuracy.
     _, place = classes.unique(return_inverse=True)
     count = place.bincount().double()
     return float((place.bincount(weights=right.double()) / count).mean())

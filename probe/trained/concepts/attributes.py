@@ -21,7 +21,7 @@ from probe.interpret.word_lens import embed_words
 
 @dataclass(frozen=True, eq=False)
 class ClassAttributes:
-    """What is said of each class, in numbers: all that is known of a class that was never seen."""
+    """Numbers that describe each class: all that is known of a class that was never seen."""
 
     names: tuple[str, ...]
     """The classes."""

@@ -126,6 +126,7 @@ class ConceptProbe:
             raise ValueError(
                 "samples without labels belong to a recipe with a transduction, and to no other"
             )
+        # Before anything is measured: scaling must not see samples of unseen classes either.
         own = known[classes]
         states, classes = states[own].detach(), classes[own]
         check_learnable(classes, known)
@@ -142,9 +143,11 @@ class ConceptProbe:
             )
             network = ConceptNetwork(sizes, recipe.prototypes.start)
         rng = np.random.default_rng(recipe.seed)
+        # All draws are of one generator, so that a recipe and its samples give one probe.
         samples = Samples(scaling(states), classes, table.values)
         learn_attributes(network, samples, recipe.semantic, rng)
         with torch.no_grad():
+            # Encoded once: stage B changes the map to prototypes alone, as published.
             features = replace(samples, vectors=network.encode(samples.vectors))
         guessing = None
         if transduction is not None and unlabelled is not None:
@@ -229,6 +232,7 @@ class ConceptProbe:
             "versions": dict(self.versions),
         }
         tensors = {NETWORK + name: one for name, one in self.network.state_dict().items()}
+        # Attributes are kept, so that prototypes can be made of them, and other classes added.
         own = {"values": self.attributes.values, "seen": self.seen}
         scaling = {"mean": self.scaling.mean, "deviation": self.scaling.deviation}
         write_tensors(path, {**tensors, **own, **scaling}, about)

@@ -16,7 +16,7 @@ from probe.trained.concepts.recipes import PrototypeStage, SemanticStage, Transd
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What a stage learns from: samples of seen classes, and the attributes of all classes."""
+    """Samples of seen classes, and the attributes of all classes."""
 
     vectors: Float[Tensor, "sample width"]
     """Scaled states in the first stage, features of unit length in the second."""
@@ -48,6 +48,8 @@ class ClassSampler:
         self, ways: int, shots: int, rng: np.random.Generator
     ) -> tuple[Int[Tensor, "shot way"], Int[Tensor, " way"]]:
         """Draw places of samples, and the classes that they are of; fewer ways if there are."""
+        # One permutation and one multiplication: a choice for each class would take longer than
+        # the network.
         chosen = rng.permutation(len(self.names))[:ways]
         within = (rng.random((shots, len(chosen))) * self.counts[chosen]).astype(np.int64)
         places = self.order[self.starts[chosen] + within]
@@ -69,6 +71,7 @@ def learn_attributes(
         rng: Generator of the draws.
     """
     sampler = ClassSampler.of(samples.classes)
+    # Over all seen classes, and not those of the episode: unlike stage B, as published.
     names = torch.from_numpy(sampler.names)
     wanted = normalize(samples.attributes[names], dim=-1)
     learned = [*network.encoder.parameters(), *network.to_attributes.parameters()]
@@ -105,6 +108,7 @@ def learn_prototypes(
     sampler, mixing, pool = ClassSampler.of(samples.classes), stage.mixing, samples.vectors
     for epoch in range(stage.epochs):
         if guessing is not None and guessing.is_due(epoch):
+            # Anew each time: an early wrong guess is not kept.
             joining, guessed = guessing.choose(network)
             pool = torch.cat([samples.vectors, joining])
             sampler = ClassSampler.of(torch.cat([samples.classes, guessed]))
@@ -121,6 +125,7 @@ def learn_prototypes(
 def _prototype_loss(network: ConceptNetwork, episode: Episode) -> Tensor:
     """Compute the cross-entropy over an episode's classes of the scaled cosines to prototypes."""
     shots, ways, _ = episode.features.shape
+    # Prototypes of placeholders, which the network makes of mixed attributes alone.
     cosines = episode.features @ network.imagine(episode.attributes).T
     targets = torch.arange(ways, device=cosines.device).repeat(shots)
     return cross_entropy(network.log_scale.exp() * cosines.flatten(0, 1), targets)

@@ -48,6 +48,7 @@ class ConceptNetwork(nn.Module):
         super().__init__()
         self.sizes = sizes
         self.encoder = _make_encoder(sizes)
+        # Without bias, so that a cosine with attributes is one with a direction of the features.
         self.to_attributes = nn.Linear(sizes.features, sizes.attributes, bias=False)
         ending = [nn.ReLU()] if sizes.rectify else []
         self.to_prototypes = nn.Sequential(
@@ -56,6 +57,7 @@ class ConceptNetwork(nn.Module):
             nn.Linear(sizes.hidden, sizes.features),
             *ending,
         )
+        # Its logarithm is learned, so that it stays positive.
         self.log_scale = nn.Parameter(torch.tensor(FIRST_SCALE).log())
         if start is not None:
             _spread_weights(self.to_prototypes, start)

@@ -148,6 +148,7 @@ def tune_on_pictures(
             num_workers=recipe.workers,
         )
     )
+    # The first pictures tell the width of the features, whatever the network.
     first = next(batches).to(device)
     with torch.no_grad():
         width = network.eval()(first).shape[1]

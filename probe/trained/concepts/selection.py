@@ -30,7 +30,7 @@ class Selection:
     recipe: ConceptRecipe
 
     constant: float
-    """What calibrated stacking subtracts from the scores of seen classes."""
+    """The number that calibrated stacking subtracts from the scores of seen classes."""
 
     reports: Mapping[str, ZeroShotReport]
     """The figures of every recipe on validation classes."""
@@ -109,9 +109,11 @@ def select_recipe(
     split = ValidationSplit.draw(classes, find_seen(attributes, seen), held)
     found: dict[str, tuple[ZeroShotReport, float]] = {}
     for name, recipe in recipes.items():
+        # States of unseen classes are left out here, whatever is in them.
         probe = ConceptProbe.learn(
             states[split.learned], classes[split.learned], attributes, split.taught, recipe
         )
+        # Classes that are unseen in truth may not be named: they are no part of the validation.
         scores = probe.scores(states[split.named]).masked_fill(~split.candidates, -1.0)
         shown = scores, classes[split.named], split.taught
         constant = choose_constant(*shown)

@@ -114,6 +114,8 @@ def collect_shapes(
     found: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     numbers: tuple[int, ...] = ()
     for number, clip in enumerate(clips):
+        # Each clip is watched once, and its views are let go: states of one token are a
+        # hundredth of a clip's.
         video = clip.video()
         view = model.watch(video)
         read = states_by_layer(view, [thing.track() for thing in clip.things], layers)
@@ -184,6 +186,7 @@ class ShapeClasses:
         """Return the class of each sample."""
         label = torch.zeros(len(factors), dtype=torch.long)
         for name in self.factors:
+            # As digits of a number, in the order in which `product` counts.
             label = label * len(FACTORS[name]) + factors[:, FACTOR_NAMES.index(name)]
         return label
 
