@@ -43,7 +43,7 @@ class RecipeChanges:
     prototype_weight: float | None = None
     """Weight of the prototype loss; 0 leaves InfoNCE, that is CLIP."""
     translate: Literal["yes", "no"] | None = None
-    """Whether prototypes are translated back to the students' own space."""
+    """Translate prototypes back to the students' own space, as published, or do not."""
     temperature: float | None = None
     """Temperature of the targets; 0 makes each a single cluster."""
     teacher_weight: float | None = None

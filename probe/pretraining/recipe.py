@@ -93,7 +93,7 @@ class PairRecipe:
 
     @property
     def learns_prototypes(self) -> bool:
-        """Whether there is any loss on clusters."""
+        """Presence of any loss on clusters."""
         return self.prototype_weight > 0 or self.teacher_weight > 0
 
     def clusters_in(self, episode: int) -> bool:

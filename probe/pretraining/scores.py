@@ -38,7 +38,7 @@ class LinearProbe:
     best_epoch: int
     """That epoch, counted from 1; the first one if several are as good."""
     right: Bool[Tensor, " item"]
-    """Whether each test item is right after the last epoch."""
+    """True for each test item that is right after the last epoch."""
 
 
 def probe_linearly(

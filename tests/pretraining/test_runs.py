@@ -111,9 +111,10 @@ def test_a_batch_learns_what_its_losses_add_up_to():
     images = pairs.images
     tokens = torch.stack([pairs.read(index, (0,))[1] for index in range(12)])
     image, text = learner.embed_images(images), learner.embed_texts(tokens)
-    students = [side.detach() for side in learner.project(image, text)]
+    pictures, sentences = (side.detach() for side in learner.project(image, text))
+    students = (pictures, sentences)
     recipe = replace(SMALL, prototype_weight=2.0, teacher_weight=0.0)
-    tasks = make_tasks(*students, None, recipe, 0)
+    tasks = make_tasks(pictures, sentences, None, recipe, 0)
     places = torch.tensor([3, 1, 4])
     found = learner.compute_loss(images[places], tokens[places], tasks, places)
     alone = learner.compute_loss(images[places], tokens[places], type(tasks)(), places)
