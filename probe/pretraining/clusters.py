@@ -13,8 +13,8 @@ from probe.pretraining.losses import compute_targets, translate_back
 from probe.pretraining.recipe import PairRecipe
 
 FAISS_FROM = 4_000_000
-"""Points times clusters from which faiss is used if it is installed. The published 0.2 million points
-and 20,000 clusters are 1e14 operations an episode: seconds on a GPU, and far longer on a CPU."""
+"""Points times clusters from which faiss is used if it is installed. As published, 200,000 points
+and 20,000 clusters are 1e14 operations an episode: seconds on a GPU, far longer on a CPU."""
 
 
 @dataclass(frozen=True)
