@@ -49,7 +49,7 @@ class Concepts:
     """The decoder layer that the states enter; by default each of them, one after the other."""
 
     classes: FewFactors = "colour+shape"
-    """What makes a class of the shapes."""
+    """The factors whose combinations are the classes of the shapes."""
 
     unseen: Annotated[int | None, arg(metavar="N")] = None
     """Classes of the shapes that are not taught; by default a quarter."""
@@ -58,7 +58,7 @@ class Concepts:
     """Clips of the shapes to learn from; half as many others are named."""
 
     attributes: Annotated[str, arg(metavar="{one-hot,words,FILE.csv}")] = "one-hot"
-    """What is said of each class of the shapes: one-hot factors, the model's own embeddings of
+    """The description of each class of the shapes: one-hot factors, the model's own embeddings of
     words, or a table with the class in its first column."""
 
     recipe: RecipeName | None = None
@@ -66,7 +66,7 @@ class Concepts:
     those that have none)."""
 
     mixing: MixingName = "placeholders"
-    """How classes are mixed while prototypes are learned."""
+    """The way classes are mixed while prototypes are learned."""
 
     calibrate: bool = False
     """Also show calibrated stacking and AUSUC; the constant is chosen on validation classes."""
