@@ -61,7 +61,7 @@ class Evaluate:
     rules: Annotated[RuleOptions, arg(name="")] = DEFAULT_RULES
 
     root: Annotated[Path | None, arg(metavar="DIR")] = None
-    """The data set's folder; the shapes need none. For a file of your own it is the folder of the
+    """The data set's folder; drawn ones need none. For a file of your own it is the folder of the
     videos, by default that of the file."""
 
     annotations: Annotated[Path | None, arg(metavar="FILE")] = None

@@ -13,6 +13,8 @@ DATASETS = (
     "shapes-val",
     "shapes-test",
     "shapes-report-2",
+    "things-val",
+    "things-report",
     "hcstvg1",
     "hcstvg2",
     "vidstg",
