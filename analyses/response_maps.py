@@ -384,7 +384,7 @@ def draw(numbers: Numbers) -> Figure:
         tests,
         {f"{one['figure']}: over {one['under']}": one for one in numbers["tests"]},
     )
-    tests.set_xlabel(describe_tests(numbers["tests"]))
+    tests.set_xlabel(describe_tests(numbers["tests"]).replace(" (", "\n("))
     return finish_figure(figure, numbers)
 
 

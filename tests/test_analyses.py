@@ -29,6 +29,7 @@ OF_SHAPES_ONLY = (
     "organism",
     "presence",
     "recipe_quality",
+    "response_maps",
     "training",
 )
 
@@ -108,7 +109,7 @@ def test_only_training_curves_and_the_page_of_several_models_are_not_measured_wi
     unmeasured = [script for script in SCRIPTS if claim(script).measure is None]
     assert unmeasured == [
         *("causal_on_organisms", "claims", "grouping", "looks_by_layer", "recipe_quality"),
-        "training",
+        *("response_maps", "training"),
     ]
 
 

@@ -126,6 +126,7 @@ def test_maps_are_saved_with_all_they_belong_to_and_named_by_file_and_content(
     assert maps.about["curve"][0][0] == 0
     config = replace(PLAIN, maps=maps, ask_whole=True)
     again = GrounderConfig.from_dict(config.to_dict()).maps
+    assert isinstance(again, Responses)
     assert (again.heatmap(view, QUERY).values == heat.values).all()
     assert probe.ground(model, view.video, QUERY, config=config).where.heatmap == heat
     # Another file under the same name is not taken for it.
