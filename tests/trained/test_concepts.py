@@ -6,6 +6,7 @@ import torch
 from tolerances import assert_equal_up_to_rounding
 
 import probe
+from probe.files import read_tensors, write_tensors
 from probe.metrics.zero_shot import zero_shot_report
 from probe.trained.concepts.attributes import (
     ClassAttributes,
@@ -101,6 +102,18 @@ def test_a_saved_probe_is_the_same(learned, composed, tmp_path):
         {"model": "none", "layer": 3},
     )
     assert "24 classes, 18 of them seen" in repr(found)
+
+
+def test_a_file_whose_sizes_are_not_its_tensors_is_refused(learned, tmp_path):
+    path = tmp_path / "probe.safetensors"
+    learned.save(path)
+    tensors, about = read_tensors(path)
+    write_tensors(path, tensors, {**about, "sizes": {**about["sizes"], "hidden": 10**12}})
+    with pytest.raises(ValueError, match=r"probe.safetensors: .*concept probe"):
+        ConceptProbe.load(path)
+    write_tensors(path, tensors, {"format": "another"})
+    with pytest.raises(ValueError, match=r"not a concept probe; give a file that ConceptProbe.sa"):
+        ConceptProbe.load(path)
 
 
 def test_published_recipes_differ_where_the_papers_code_does():

@@ -251,14 +251,11 @@ class ConceptProbe:
             recipe, sizes = from_plain(record["recipe"]), from_plain(record["sizes"])
             if not isinstance(recipe, ConceptRecipe) or not isinstance(sizes, NetworkSizes):
                 raise ValueError("its recipe or its sizes are not those of a concept probe")
-            network = ConceptNetwork(sizes)
-            network.load_state_dict(
-                {
-                    name.removeprefix(NETWORK): one
-                    for name, one in tensors.items()
-                    if name.startswith(NETWORK)
-                }
-            )
+            # Without memory until the file's own tensors are put in: its sizes may be made up.
+            with torch.device("meta"):
+                network = ConceptNetwork(sizes)
+            own = {k.removeprefix(NETWORK): v for k, v in tensors.items() if k.startswith(NETWORK)}
+            network.load_state_dict(own, assign=True)
             table = ClassAttributes(
                 tuple(record["classes"]), tensors["values"], record["attributes"]
             )
