@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from tyro.conf import arg
 
@@ -15,38 +15,42 @@ if TYPE_CHECKING:
     from probe.pretraining.learner import PairLearner
     from probe.pretraining.pair_files import PictureTable
 
+# The parser would name the value of an option that may be left out "{None}|N".
+Whole: TypeAlias = Annotated[int | None, arg(metavar="N")]
+Decimal: TypeAlias = Annotated[float | None, arg(metavar="NUMBER")]
+
 
 @dataclass(frozen=True)
 class RecipeChanges:
     """Settings that differ from the preset's; one that is not given is the preset's."""
 
-    seed: int | None = None
+    seed: Whole = None
     """Seed of the initial weights, of the draws and of the augmentation."""
-    episodes: int | None = None
+    episodes: Whole = None
     """Number of episodes: draws of pairs, each clustered once and learned from in one pass."""
-    episode_pairs: int | None = None
+    episode_pairs: Whole = None
     """Pairs drawn for an episode, with replacement."""
-    batch: int | None = None
+    batch: Whole = None
     """Pairs in a batch."""
-    rate: float | None = None
+    rate: Decimal = None
     """Highest learning rate."""
-    warm_steps: int | None = None
+    warm_steps: Whole = None
     """Steps in which the learning rate rises."""
-    decay: float | None = None
+    decay: Decimal = None
     """Weight decay of the towers' matrices."""
-    warm_episodes: int | None = None
+    warm_episodes: Whole = None
     """Episodes at the start that learn from pairs alone."""
-    locked_episodes: int | None = None
+    locked_episodes: Whole = None
     """Episodes at the end in which the image tower is fixed, and pairs alone teach the texts."""
-    prototypes: int | None = None
+    prototypes: Whole = None
     """Number of clusters of each side."""
-    prototype_weight: float | None = None
+    prototype_weight: Decimal = None
     """Weight of the prototype loss; 0 leaves InfoNCE, that is CLIP."""
-    translate: Literal["yes", "no"] | None = None
+    translate: Annotated[Literal["yes", "no"] | None, arg(metavar="{yes,no}")] = None
     """Translate prototypes back to the students' own space, as published, or do not."""
-    temperature: float | None = None
+    temperature: Decimal = None
     """Temperature of the targets; 0 makes each a single cluster."""
-    teacher_weight: float | None = None
+    teacher_weight: Decimal = None
     """Weight of the loss on the clusters of --teacher; 1 if a teacher is given."""
 
     def apply(self, preset: PairRecipe) -> PairRecipe:
