@@ -10,6 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
+BLOCK = 100_000
+"""Rows of a teacher's features that are worked on at once."""
+
 
 def compute_info_nce(
     images: Float[Tensor, "pair width"], texts: Float[Tensor, "pair width"], scale: Tensor
@@ -46,7 +49,6 @@ def compute_prototype_loss(
     Returns:
         The mean over students; never below the mean entropy of the targets.
     """
-    # torch multiplies a matrix on a GPU in the type of autocast, a log-softmax always in float32.
     return cross_entropy(scale * students @ prototypes.T, targets)
 
 
@@ -95,12 +97,18 @@ def reduce_teacher(
     """
     if width < 1:
         raise ValueError(f"{width} directions of the teacher's features; give 1 or more")
-    unit = normalize(features.double(), dim=-1)
-    centred = unit - unit.mean(dim=0)
-    # Of the small matrix of covariances, not of the features: those of millions of sentences would
-    # not fit in memory a second time.
-    _, directions = torch.linalg.eigh(centred.T @ centred)
-    return (centred @ directions.flip(-1)[:, :width]).to(features.dtype)
+    # Block by block, and of the small matrix of covariances: features of millions of sentences
+    # would not fit in memory a second time in the precision that sums of them need.
+    wide = features.shape[1]
+    total, squares = torch.zeros(wide).double(), torch.zeros(wide, wide).double()
+    for block in features.split(BLOCK):
+        unit = normalize(block.double(), dim=-1)
+        total, squares = total + unit.sum(0), squares + unit.T @ unit
+    mean = total / len(features)
+    _, directions = torch.linalg.eigh(squares - len(features) * torch.outer(mean, mean))
+    kept = directions.flip(-1)[:, :width]
+    parts = [(normalize(one.double(), dim=-1) - mean) @ kept for one in features.split(BLOCK)]
+    return torch.cat([part.to(features.dtype) for part in parts])
 
 
 def compute_gap(

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import asdict, replace
 
 import pytest
@@ -7,8 +8,9 @@ from tolerances import assert_equal_up_to_rounding
 from torch import nn
 
 from probe.pretraining import runs
-from probe.pretraining.clusters import find_clusters, make_tasks
+from probe.pretraining.clusters import EpisodeTasks, find_clusters, make_tasks
 from probe.pretraining.learner import LARGEST_SCALE, PairLearner, Towers
+from probe.pretraining.losses import compute_info_nce
 from probe.pretraining.recipe import EIGHT_CARDS, ONE_CARD, PairRecipe, compute_rate
 from probe.pretraining.runs import STATE, PairRun, check_same_recipe, learn_pairs
 
@@ -129,6 +131,18 @@ def test_a_batch_learns_what_its_losses_add_up_to():
             says = (scale * means @ students[side][place]).log_softmax(0)
             expected -= (target * says).sum() / len(places)  # weight 2, mean of two sides
     assert_equal_up_to_rounding(found - alone, expected)
+
+
+def test_products_of_embeddings_keep_their_digits_where_towers_have_few():
+    learner, pairs = make_learner().eval(), Numbers(12)
+    tokens = torch.stack([pairs.read(index, (0,))[1] for index in range(12)])
+    with torch.no_grad():
+        learner.pair_scale.fill_(math.log(LARGEST_SCALE))
+    with torch.autocast("cpu", torch.bfloat16):
+        sides = learner.embed_images(pairs.images), learner.embed_texts(tokens)
+        found = learner.compute_loss(pairs.images, tokens, EpisodeTasks(), torch.arange(12))
+    units = learner.bring_to_unit(*sides)
+    assert_equal_up_to_rounding(found, compute_info_nce(*units, learner.pair_scale.exp()))
 
 
 def test_the_rate_rises_falls_and_ends_earlier_for_pictures():
