@@ -1,8 +1,8 @@
-"""`probe train-organism`: train a model of moving shapes, as the shipped one was."""
+"""`probe train-organism`: train a model of a drawn world, as the shipped one was."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import arg
 
@@ -16,6 +16,9 @@ class TrainOrganism:
     """Train a model like the shipped one from random weights; a stopped run continues."""
 
     recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
+
+    world: Literal["shapes", "things"] = "shapes"
+    """World whose clips it learns: moving shapes, as the shipped one, or pictures of things."""
 
     out: Annotated[Path, arg(metavar="DIR")] = Path("organism-run")
     """Folder for the run; the finished model is in its folder `checkpoint`."""
@@ -40,10 +43,12 @@ class TrainOrganism:
         # Imported here: torch takes seconds, for which `probe --help` need not wait.
         import torch
 
+        from probe.organism.catalogue import WORLDS
         from probe.organism.training import train
 
         # Checked before the hour of training, not after it.
         check_writable(self.out)
         torch.set_num_threads(self.threads)
-        train(self.out, self.recipe.shorten() if self.quick else self.recipe, self.device)
+        recipe = self.recipe.shorten() if self.quick else self.recipe
+        train(self.out, recipe, self.device, WORLDS[self.world])
         show(f"written {self.out / 'checkpoint'}; open it with --model in any other command")
