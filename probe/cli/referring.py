@@ -206,13 +206,12 @@ def evaluate_on_pictures(run: PictureRun) -> tuple["ReferringResult", dict[str, 
     if options.maps is None:
         raise ValueError("which maps? Give --maps the file that `probe responses train` wrote")
     from probe.candidates.mask_proposals import MaskFolder
-    from probe.engine.opening import find_device
     from probe.trained.referring.evaluation import Judge
     from probe.trained.referring.model import ReferringMaps
 
     data = run.read()
     things = run.convert(data, options.part, truth=True)
-    maps = ReferringMaps.load(options.maps, str(find_device(run.device)))
+    maps = ReferringMaps.load(options.maps, run.device)
     judge = Judge(
         None if options.masks is None else MaskFolder(options.masks),
         None if options.segmenter is None else _open_segmenter(run),

@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from probe.engine.opening import find_device
 from probe.files import FileFormat, read_tensors, write_tensors
 from probe.trained.referring.encoders import ClipEncoders, InputConfig, normalise_picture
 from probe.trained.referring.things import PictureBatch
@@ -170,8 +171,9 @@ class ReferringMaps:
         """Read what `save` wrote.
 
         Raises:
-            ValueError: if the file is missing, or has no response maps of pictures.
+            ValueError: if the file is missing or holds something else, or there is no such device.
         """
+        target = find_device(device)
         tensors, about = read_tensors(path)
         with REFERRING_FORMAT.reading(path):
             record = REFERRING_FORMAT.check(path, about)
@@ -184,6 +186,6 @@ class ReferringMaps:
                     if name.startswith("model.")
                 }
             )
-            model.eval().requires_grad_(False).to(device)
+            model.eval().requires_grad_(False).to(target)
             bank = Bank(tensors["bank.cues"], tensors["bank.sentences"])
             return cls(model, bank, record["about"])
