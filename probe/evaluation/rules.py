@@ -183,5 +183,7 @@ def find_rule(kind: str, name: str) -> Rule:
     known = {rule.__name__: rule for rule in kind_of_rule.shipped}
     if name not in known:
         also = "rules of yours as module:name"
+        if kind_of_rule.read is not None:
+            also = f"a file of `probe responses train` as FILE{FILE_SUFFIX}, {also}"
         raise ValueError(explain_unknown(f"{called} rule", name, kind_of_rule.names, also))
     return make_instance(name, known[name])
