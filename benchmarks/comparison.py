@@ -5,9 +5,9 @@ the process depends on what its heap held before: for the same step it varies by
 """
 
 import gc
-import operator
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,24 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import pandas as pd
 import torch
 import tyro
 from torch.profiler import ProfilerActivity, profile
 
-from probe.files import read_json, write_json
+from probe.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("grounding-probe", "torch", "transformers", "nnsight", "numpy")
 
 MIB = 2**20
+
+MEMORY_EVENT = re.compile(r'"name": "\[memory\]",[^{]*"ts": ([\d.]+)\s*,[^{]*\{([^}]*)\}')
+"""A change of memory in a trace of torch: when, and what is said of it."""
+
+NUMBER = re.compile(r'"([\w ]+)": (-?\d+)')
 
 LONG_RUN_REPEATS = 3
 """Timed runs of benchmarks that would take too long with the usual number."""
@@ -148,12 +153,32 @@ def peak_memory(step: Step, device: torch.device) -> int:
     with TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
         seen.export_chrome_trace(str(trace))
-        events = read_json(trace)["traceEvents"]
-    allocations = [event for event in events if event["name"] == "[memory]"]
-    # The running total needs events in order of time, which the trace does not promise.
-    changes = [event["args"] for event in sorted(allocations, key=operator.itemgetter("ts"))]
-    before = changes[0]["Total Allocated"] - changes[0]["Bytes"]
-    return max(change["Total Allocated"] for change in changes) - before
+        events = read_allocations(trace.read_text(encoding="utf-8"))
+    # The trace does not promise that its events are in order of time.
+    first = min(events, key=lambda one: one.time)
+    return max(one.total for one in events) - (first.total - first.change)
+
+
+class Allocation(NamedTuple):
+    """A change of the memory that tensors hold."""
+
+    time: float
+    total: int
+    """Bytes held after it."""
+    change: int
+    """Bytes that were taken, or given back if negative."""
+
+
+def read_allocations(trace: str) -> list[Allocation]:
+    """Find the changes of memory in the text of a trace."""
+    # To read all of its JSON, of which they are a small part, takes longer than the step.
+    found = []
+    for time_, about in MEMORY_EVENT.findall(trace):
+        numbers = dict(NUMBER.findall(about))
+        found.append(
+            Allocation(float(time_), int(numbers["Total Allocated"]), int(numbers["Bytes"]))
+        )
+    return found
 
 
 def largest_difference(value: torch.Tensor, reference: torch.Tensor) -> float:
