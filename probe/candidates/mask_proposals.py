@@ -121,6 +121,7 @@ class SegmentedPictures:
             warnings.warn(f"{path} {problem}; they are made again", stacklevel=2)
         masks = self.segmenter.find_everything(read_pixels(picture), self.config)
         self.folder.mkdir(parents=True, exist_ok=True)
+        # All of them, before the choice: another choice then needs no segmenter.
         records = [mask.to_dict() for mask in masks]
         write_json(path, {**PROPOSALS_FORMAT.header, "key": key, "masks": records})
         return masks
@@ -132,6 +133,7 @@ def choose_proposals(
     """Choose the masks of a picture that may be meant, the largest first."""
     config = config or ProposalConfig()
     large = [mask for mask in masks if mask.area >= config.area]
+    # The larger of two goes first, so that what overlaps it too much is the smaller one.
     large.sort(key=lambda mask: mask.area, reverse=True)
     kept: list[Mask] = []
     for mask in large:
@@ -156,6 +158,7 @@ def shrink_proposals(
     if not masks:
         return torch.zeros(count, side * side)
     pixels = torch.from_numpy(np.stack([mask.to_pixels() for mask in masks])).float()
+    # Nearest neighbour, as published: a thin mask may vanish, and none becomes grey.
     shrunk = interpolate(pixels[None], (side, side), mode="nearest")[0].flatten(1)
     return torch.cat([shrunk, torch.zeros(count - len(masks), side * side)])
 

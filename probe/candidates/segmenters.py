@@ -75,6 +75,7 @@ class Segmenter:
         """Make the mask of the thing at a pixel: of SAM's three, the one it is surest of."""
         middle = np.array([[column + 0.5, row + 0.5]])  # x before y, and the middle of the pixel
         masks, quality = self._ask(seen, middle)
+        # Without a box, SAM cannot know whether a part or the whole is meant, and makes three.
         best = int(quality[0].argmax())
         return Mask.from_pixels((masks[0, best] > 0).cpu().numpy())
 
@@ -106,6 +107,8 @@ class Segmenter:
     ) -> tuple[Float[Tensor, "point 3 height width"], Float[Tensor, "point 3"]]:
         """Ask for the masks at points (x, y in pixels): logits, and their predicted quality."""
         model, processor = self.opened.model, self.opened.processor.image_processor
+        # As SAM's processor does for points in a picture's pixels; it is not asked for them, since
+        # it would prepare the picture again.
         longest = processor.size["longest_edge"]
         scale = longest / max(seen.size)
         resized = tuple(int(side * scale + 0.5) for side in seen.size)

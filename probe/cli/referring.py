@@ -177,6 +177,7 @@ def train_on_pictures(run: PictureRun, out: Path) -> "ReferringMaps":
     masks = options.masks or _segment(run, taught, Path(f"{out}.masks"))
     forms = {"paper": PAPER, "released-code": RELEASED_CODE}
 
+    # The authors choose an epoch on val, too, and do not say by which score.
     def point(maps: "ReferringMaps") -> float:
         judged = Judge().judge(maps, checked).judged
         return average_scores([one.scores["map"] for one in judged]).point_m

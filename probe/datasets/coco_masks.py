@@ -32,6 +32,7 @@ def read_segmentation(segmentation: Any, size: tuple[int, int]) -> Mask:
         )
     if all(isinstance(part, list) for part in segmentation):
         return _fill_polygons(segmentation, size)
+    # As REFER's own code has it; RefCLEF, of the same toolbox, stores its masks so.
     parts = [read_mask("segmentation", part, size).to_pixels() for part in segmentation]
     return Mask.from_pixels(np.any(parts, axis=0))
 

@@ -213,6 +213,7 @@ def _read_instances(
     images, annotations = (
         _read_list(path, content.get(key), f"the {key}") for key in ("images", "annotations")
     )
+    # Most annotations are of things that no sentence means, and would take a gigabyte.
     meant = {entry.get("ann_id") for entry in entries}
     with reading_entry(str(path)):
         return (

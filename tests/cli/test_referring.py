@@ -34,7 +34,7 @@ def test_maps_are_trained_and_judged_on_a_published_folder(root, tmp_path, capsy
         root=root,
         out=out,
         published=PictureOptions(
-            masks=root / "masks", clip=str(clip), epochs=2, batch=4, readers=1
+            masks=root / "masks", clip=str(clip), epochs=1, batch=4, readers=1
         ),
     ).run()
     said = capsys.readouterr().out

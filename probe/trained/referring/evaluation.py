@@ -156,6 +156,7 @@ class Judge:
             raise ValueError("there are no things to judge maps on; give some")
         if unknown := [one.name for one in things if one.truth is None]:
             raise ValueError(f"{unknown[0]}: its place is not known; give things with a truth")
+        # By picture, since reading it and SAM's look at it cost more than a sentence.
         by_picture: dict[Path, list[DescribedThing]] = defaultdict(list)
         for one in things:
             by_picture[one.picture].append(one)
@@ -186,6 +187,7 @@ class Judge:
     ) -> Iterator[JudgedSentence]:
         stages = maps.model.network.config.stages
         cues = [thing.fit_cues(place, stages) for place in range(len(thing.sentences))]
+        # Both at once: what training had and a single picture lacks is a choice to be measured.
         alone = Bank.empty(maps.model.network.config)
         found = {
             name: enlarge_maps(
@@ -220,6 +222,7 @@ class Judge:
         scores = {
             name: score_response(response, pixels, box) for name, response in responses.items()
         }
+        # A map without a peak prompts no mask, which is then empty and counts as zero.
         nothing = np.zeros_like(pixels)
         if self.segmenter is not None and seen.embedded is not None:
             found = (

@@ -81,6 +81,7 @@ class EnlargedMaps(StageMaps):
     def own(self) -> Float[Tensor, "stage picture cell"]:
         """The map of each picture for its own sentence, 0 to 1, at the size of proposals."""
         scores = torch.diagonal(self.scores, dim1=1, dim2=2).movedim(-1, 1)
+        # Twice: what is negative must not be spread, and the maximum of 1 is lost between cells.
         return normalise_maps(enlarge_maps(normalise_maps(scores), self.side))
 
 
@@ -95,6 +96,7 @@ def compute_losses(
         config: The terms.
         pair: The earlier of the two stages that the released code compares.
     """
+    # One pass of the encoders for both sentences: they are most of the cost.
     own, other = model.read_batch(batch)
     side = int(batch.proposals.shape[-1] ** 0.5)
 

@@ -150,6 +150,7 @@ def train_referring(
     batches = ThingBatches(data.things, encoders, data.proposals, drawing)
     folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
+    # Before the network is made: a run of other choices would fail later, at a tensor's shape.
     _check_recipe(folder / "recipe.json", recipe, encoders, data.things)
     torch.manual_seed(recipe.seed)
     model = ReferringModel(encoders, config).to(find_device(options.device))
@@ -196,6 +197,7 @@ def _train(
         run.done = step + 1
         if run.done % batches.per_epoch == 0:
             yield
+        # At the end of an epoch, the state is saved with its score, so that both are there or none.
         elif run.done % SAVED_STEPS == 0:
             run.save()
 
@@ -219,7 +221,7 @@ def _take_step(
 
 def _finish(run: _Run, last: PictureBatch, recipe: ReferringRecipe, data: str) -> ReferringMaps:
     """Make maps of what has been learned so far."""
-    run.model.eval()
+    run.model.eval()  # the next step of training sets it back
     with torch.no_grad():
         own, _ = run.model.read_batch(last.to(run.model.device))
     about = {
