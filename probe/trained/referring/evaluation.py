@@ -136,7 +136,7 @@ class ReferringResult:
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """What maps are judged with, and compared with."""
+    """The things that maps are judged with, and compared with."""
 
     proposals: ProposalSource | None = None
     """Masks of everything in a picture, for the rows of proposals."""

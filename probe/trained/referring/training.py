@@ -108,7 +108,7 @@ class RunOptions:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """What a model is trained on."""
+    """The data that a model is trained on."""
 
     things: tuple[DescribedThing, ...]
     """Things in pictures and sentences that mean them, without their truth."""
