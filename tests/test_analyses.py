@@ -24,6 +24,7 @@ OF_SHAPES_ONLY = (
     "box_steering",
     "causal_on_organisms",
     "claims",
+    "concepts",
     "grouping",
     "looks_by_layer",
     "organism",
@@ -108,7 +109,14 @@ def test_every_figure_draws_from_its_stored_numbers(script):
 def test_only_training_curves_and_the_page_of_several_models_are_not_measured_with_all():
     unmeasured = [script for script in SCRIPTS if claim(script).measure is None]
     assert unmeasured == [
-        *("causal_on_organisms", "claims", "grouping", "looks_by_layer", "recipe_quality"),
+        *(
+            "causal_on_organisms",
+            "claims",
+            "concepts",
+            "grouping",
+            "looks_by_layer",
+            "recipe_quality",
+        ),
         *("response_maps", "training"),
     ]
 
@@ -169,6 +177,41 @@ def test_models_are_named_by_their_folders_and_share_one_correction(untrained):
     assert list(numbers["models"]) == ["organism", untrained.name]
     assert str(untrained.parent) not in json.dumps(numbers)
     assert organisms.draw(numbers).axes
+
+
+@pytest.mark.slow
+def test_concepts_of_a_few_clips_have_the_form_of_what_is_stored(untrained, tmp_path, monkeypatch):
+    concepts = importlib.import_module("concepts")
+    recipes = importlib.import_module("probe.trained.concepts.recipes")
+    short = replace(
+        recipes.STATES,
+        semantic=replace(recipes.STATES.semantic, steps=2),
+        prototypes=replace(recipes.STATES.prototypes, steps=2),
+    )
+    few = {"LEARNED_CLIPS": 12, "SPLITS": 2, "LAYER_SPLITS": 1, "SEEDS": 1, "STATES": short}
+    few["RECIPES"] = {
+        name: short.with_mixing(one.prototypes.mixing) for name, one in concepts.RECIPES.items()
+    }
+    for name, value in few.items():
+        monkeypatch.setattr(concepts, name, value)
+    settings = replace(concepts.CLAIM.config, clips=10)
+    given = {"held_out": untrained, "rival": untrained, "keep": tmp_path}
+    numbers = concepts.measure_all(concepts.ConceptsOptions(settings, **given))
+    stored = json.loads(concepts.CLAIM.numbers_path().read_text())
+    for part in ("table", "layers", "without"):
+        assert numbers[part].keys() == stored[part].keys()
+    assert numbers.keys() == stored.keys()
+    assert concepts.draw(numbers).axes
+    again = concepts.measure_all(concepts.ConceptsOptions(settings, **given))
+    assert again == numbers  # from the parts that were kept
+
+
+def test_states_name_what_no_probe_was_taught_and_the_controls_do_not():
+    numbers = json.loads(claim("concepts").numbers_path().read_text())
+    found = {name: row["harmonic"]["interval"] for name, row in numbers["table"].items()}
+    for control in ("pixels of the cell", "random weights", "attributes: shuffled"):
+        assert found["placeholders"][0] > 2 * found[control][1]
+    assert not any(test["survives"] and test["mean"] > 0 for test in numbers["differences"])
 
 
 def test_cutting_what_is_looked_at_moves_the_answer_more_than_cutting_random_cells():
