@@ -77,7 +77,7 @@ class TrainResponses:
     """Train on all frames, not on those in which a sentence holds: then its time is no label."""
 
     steps: Annotated[int | None, arg(metavar="N")] = None
-    """Number of steps; by default 1500."""
+    """Number of steps; by default 2000."""
 
     limit: Annotated[int | None, arg(metavar="N")] = None
     """The most videos to train on; by default all, and 600 clips of the shapes."""

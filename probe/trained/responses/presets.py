@@ -77,12 +77,14 @@ are set by hand, and the values of the paper's tables are not published: 1 is th
 terms that need CLIP's picture encoder for masked pictures are not here."""
 
 VIDEO = ResponseConfig(
-    NetworkConfig(channels=64, sentence_update=0.1, cell_update=0.1),
+    NetworkConfig(channels=128, sentence_update=0.1, cell_update=0.1),
     PAPER.terms[:2],
 )
 """A small network for the states of a video model. The cue stays in the attended cue, as in the
 paper; updates have the weight of the released code. Disambiguation is left out: it doubles the
 time, and its gradient is zero where two sentences choose the same proposal (`losses`)."""
 
-VIDEO_SCHEDULE = Schedule(steps=1500, batch=32, rate=3e-3)
-"""The schedule of the small network: some minutes on one core of the shipped model's world."""
+VIDEO_SCHEDULE = Schedule(steps=2000, batch=32, rate=2e-3)
+"""The schedule of the small network: some minutes of one core on clips of the shapes. On 100 clips
+of shapes-val, one seed of it put the strongest cell on the true object in 0.82; 64 channels at a
+rate of 3e-3 for 1,500 steps did so in 0.69."""
