@@ -197,6 +197,14 @@ def test_box_steering_is_measured():
     assert f"{numbers['asked']['box']} of {numbers['cases']} clips" in words
 
 
+def test_concepts_that_were_never_taught_are_named_as_measured():
+    numbers, words = load_numbers("concepts"), " ".join(FINDINGS.split())
+    told = [row["harmonic"] for row in numbers["table"].values()]
+    told += [row["unseen"] for row in numbers["without"].values()]
+    assert [write(one) for one in told if write(one) not in words] == []
+    assert not any(test["survives"] for test in numbers["differences"])
+
+
 CARD = (ROOT / "probe/organism/weights/README.md").read_text(encoding="utf-8")
 
 
