@@ -109,6 +109,7 @@ class TrainResponses:
             recipe = self._make_recipe()
             model = load_model(self.options.model, self.options)
             videos = self._describe(model)
+            # Next to the file, so that whoever finds it finds what it was made of.
             states = self.states or Path(f"{self.out}.states")
             run = Path(f"{self.out}.run")
             learned = train_responses(

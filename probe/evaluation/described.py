@@ -26,6 +26,7 @@ def describe_dataset(
         frames: Frames to sample of each video.
         find_proposals: Finds the things of a video that may be meant.
     """
+    # By recording: two sentences about one video are needed to be told apart.
     groups = group_queries(dataset, range(len(dataset)))
     return [_describe([dataset[i] for i in group], frames, find_proposals) for group in groups]
 

@@ -8,6 +8,8 @@ from probe.grounding.presets import PLAIN
 from probe.interpret.word_lens import word_lens
 from probe.organism.world import make_clip
 
+pytestmark = pytest.mark.slow  # each is quick; what they share takes seconds
+
 QUERY = "the red circle that jumps"
 
 

@@ -154,6 +154,7 @@ def test_each_loss_is_what_a_slow_plain_version_computes(loss, seed):
     assert_equal_up_to_rounding(loss(maps), SLOW[loss](maps))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loss",
     [classification_loss, shrinking_loss, released_shrinking_loss, anchor_loss],

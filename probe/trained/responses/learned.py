@@ -105,6 +105,7 @@ class Learned:
             )
             network = ResponseNetwork(config, len(cells.centre), len(texts.centre))
             prefix = "network."
+            # Strict: a file that lacks a weight would leave a random one in its place.
             network.load_state_dict(
                 {
                     name.removeprefix(prefix): one

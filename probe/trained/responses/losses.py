@@ -93,6 +93,7 @@ def classification_loss(maps: StageMaps) -> Float[Tensor, ""]:
     Binary cross-entropy over all pairs, averaged over stages (TRIS, ICCV 2023).
     """
     target = torch.eye(maps.scores.shape[1], device=maps.scores.device)
+    # Sentences of the batch may be true of other pictures, too; the identity is TRIS's choice.
     losses = [multilabel_soft_margin_loss(pool_scores(one), target) for one in maps.scores]
     return torch.stack(losses).mean()
 
@@ -153,6 +154,7 @@ def released_shrinking_loss(maps: StageMaps) -> Float[Tensor, ""]:
     proposals, own = maps.require_proposals(), maps.own
     if len(own) < 2:
         return own.sum() * 0
+    # Both forms are here for comparison, so this one keeps its lack of a hinge.
     two = own[maps.pair : maps.pair + 2]
     chosen = _choose_foreground(maps, two)
     overlaps = half_dice(*torch.broadcast_tensors(two.unsqueeze(-2), proposals))
@@ -197,6 +199,7 @@ def _align_both(maps: StageMaps) -> tuple[Tensor, Tensor]:
     if maps.others is None:
         raise ValueError("this loss compares two sentences of a picture; give a further sentence")
     proposals = maps.require_proposals()
+    # Computed only now: a second pass through the network, which other losses do not need.
     others = maps.others() if callable(maps.others) else maps.others
     return align(maps.own, proposals), align(normalise_maps(others), proposals)
 
@@ -239,5 +242,6 @@ def _mean_where(
     """Return the mean of the values that count; 0 if none does."""
     if counted is None:
         return values.mean()
+    # Weights in place of a selection, so that a batch in which nothing counts has a graph.
     weights = counted.expand_as(values).to(values)
     return (values * weights).sum() / weights.sum().clamp(min=1)

@@ -113,6 +113,7 @@ class CellProjection(nn.Module):
         """Make it with random weights."""
         super().__init__()
         self.linear = nn.Linear(channels, channels)
+        # Over the cells of one picture: statistics of a batch would tie its pictures together.
         self.norm = nn.InstanceNorm1d(channels, affine=True)
 
     def forward(
@@ -188,6 +189,7 @@ class ResponseNetwork(nn.Module):
         self.modules_by_stage = nn.ModuleList(
             ReferringModule(config.channels) for _ in range(config.stages)
         )
+        # Learned as a logarithm, so that a step changes it by a share and never makes it negative.
         self.log_scale = nn.Parameter(torch.tensor(log(FIRST_SCALE)))
 
     def forward(self, batch: ReferringBatch) -> Float[Tensor, "stage picture text cell"]:
@@ -213,6 +215,7 @@ class ResponseNetwork(nn.Module):
         ]
         return torch.stack(found)
 
+    # Without a graph: a bank is data of a file from here on.
     @torch.no_grad()
     def fill_bank(self, batch: ReferringBatch) -> Bank:
         """Store the texts of a batch as they are read by others in training."""
@@ -274,5 +277,6 @@ def _add_stored(
     texts: Float[Tensor, "picture channel"], stored: Float[Tensor, "other channel"]
 ) -> Float[Tensor, "picture all channel"]:
     """Give every picture its own text and the stored ones."""
+    # The bank is kept on the CPU, wherever the network is.
     others = stored.to(texts).expand(len(texts), -1, -1)
     return torch.cat([texts.unsqueeze(1), others], dim=1)

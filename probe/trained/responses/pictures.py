@@ -33,7 +33,7 @@ class Scaling:
     @classmethod
     def measure(cls, vectors: Float[Tensor, "vector width"]) -> "Scaling":
         """Measure the mean and the standard deviation of each channel."""
-        exact = vectors.double()
+        exact = vectors.double()  # sums of millions of numbers
         spread = exact.std(0, unbiased=False).clamp(min=SMALLEST_SPREAD)
         return cls(exact.mean(0).float(), spread.float())
 
@@ -116,6 +116,7 @@ class Pictures:
         self, rng: np.random.Generator, one: Described
     ) -> tuple[Tensor, Tensor, str, str]:
         """Draw a frame of a video: its states, its proposals, its sentence and a further one."""
+        # Another one each time: one sentence is drawn for each video and pass, as in the paper.
         order = rng.permutation(len(one.sentences))
         kept = self._read(one)
         frame = int(rng.choice(list(self._frames(kept.cells, kept.spans[order[0]]))))

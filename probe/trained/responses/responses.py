@@ -107,6 +107,8 @@ class Responses:
     def stages(self, view: View, query: str) -> tuple[Heatmap, ...]:
         """Compute the map of each stage, first the one of the first cue; see `heatmap`."""
         scores = self.score(view, query)
+        # By the maximum of the whole video, so that frames can be compared: each by its own would
+        # make every frame's strongest cell as bright as that of the thing.
         maps = normalise_maps(scores.flatten(1))
         return tuple(Heatmap(view.grid.fold(one), view.grid.cells) for one in maps)
 

@@ -71,7 +71,7 @@ class StateStore:
         found = cls(folder, layer, fingerprint(model))
         about = {**STATES_FORMAT.header, "layer": layer, "fingerprint": found.fingerprint}
         folder.mkdir(parents=True, exist_ok=True)
-        remove_partials(folder)
+        remove_partials(folder)  # of a run that was killed
         path = folder / ABOUT
         if not path.exists():
             write_json(path, about)
@@ -113,6 +113,7 @@ class StateStore:
         material = one.read_checked()
         view = model.watch(material.video)
         found = read_states(view, self.layer)
+        # Half of the bytes, where that loses nothing that matters: data sets fill disks.
         fits = float(found.abs().max()) < LARGEST_HALF
         cells = view.grid.cells
         masks = [cells.inside(track).flatten(1) for track in material.proposals]
@@ -141,5 +142,6 @@ def read_states(view: View, layer: int) -> Float[Tensor, "frame cell width"]:
     if view.latents:
         raise ValueError("visual tokens are read without latent prompts; give the plain view")
     states = view.states(layer)[view.grid.positions].float().cpu()
+    # Folded by frame alone: the network does not know rows and columns.
     frames = len(view.grid.cells.frames)
     return states.unflatten(0, (frames, len(states) // frames))

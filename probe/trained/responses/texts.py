@@ -121,6 +121,7 @@ class TextStates:
 
     def __call__(self, view: View, texts: Sequence[str]) -> Float[Tensor, "text width"]:
         """Read the texts, each as a question of its own."""
+        # Cut at all layers: else words would carry what the video shows.
         blind = view.under(Cut())
         return torch.stack([self._read(blind, text) for text in texts])
 

@@ -125,6 +125,7 @@ def train_responses(
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=recipe.schedule.rate, weight_decay=recipe.schedule.decay
     )
+    # States come from a model in evaluation mode and are cut off from it, so only this learns.
     going = _Run(network, optimiser, run)
     going.resume()
     scales = (cells, texts)
@@ -170,6 +171,7 @@ def _train(
         going.optimiser.zero_grad()
         total.backward()
         going.optimiser.step()
+        # In the file, too: a curve that comes with the weights cannot be lost.
         if step % LOGGED_STEPS == 0:
             going.curve.append([step, round(float(total.detach()), 4)])
             shown = {name: float(one.detach()) for name, one in losses.items()}
@@ -231,6 +233,7 @@ def _make_rng(recipe: ResponseRecipe, step: int) -> np.random.Generator:
 
 def _check_recipe(path: Path, recipe: ResponseRecipe, videos: Sequence[Described]) -> None:
     """Write the recipe of a new run, or check that a run to be continued has the same."""
+    # The videos, too: with others, a run that goes on would not be one of any recipe.
     names = [[one.name, *one.sentences] for one in videos]
     # With lists for tuples, as it is read.
     content = json.loads(json.dumps({"recipe": to_plain(recipe), "videos": names}))
