@@ -329,6 +329,7 @@ def build_things(placed: Sequence[Placed], camera: Float[np.ndarray, "frame 2"])
     feet = [one.y + one.role.side / 2 for one in placed]
     order = sorted(range(len(placed)), key=lambda i: (feet[i], i))
     things = []
+    # The order of drawing is that of the things at rest, which no jump changes.
     for depth, i in enumerate(order):
         one, role = placed[i], placed[i].role
         led = placed[one.leader] if one.leader >= 0 else None

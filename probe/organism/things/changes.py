@@ -27,6 +27,7 @@ def change_kind(facts: Facts, meant: Description) -> Changes:
 def change_colour(facts: Facts, meant: Description) -> Changes:
     """Yield the description with a colour that no thing of a painted kind has."""
     there = {thing.colour for thing in facts.things}
+    # Also of a kind that was not said to have a colour, if it has one: a wrong word is added.
     wrong = [colour for colour in COLOURS if colour not in there]
     return (replace(meant, colour=colour) for colour in wrong if meant.kind in PAINTED)
 

@@ -40,6 +40,7 @@ def list_doings(thing: Thing) -> frozenset[str]:
     single = {act.name for act in thing.acts if act.name != FOLLOWS}
     led = {f"{FOLLOWS} the {thing.led_by}"} if thing.led_by else set[str]()
     led |= {f"{FOLLOWS} the {thing.led_by.rsplit(' ', 1)[-1]}"} if thing.led_by else set()
+    # A thing that rests has no action at all, not one without a name.
     return frozenset({whole} | single | led) - {""}
 
 
@@ -88,6 +89,7 @@ class Facts:
             return -1
         if meant.action and meant.action not in self.doings[place]:
             return -1
+        # A relation comes last: it is the only part that may be in doubt.
         if meant.other is None:
             return 1
         # The best of all things that the other may be: one that is surely related is enough.
@@ -118,6 +120,7 @@ def relate(
     gap = np.maximum(left2 - right, left - right2)
     rise = np.minimum(bottom, bottom2) - np.maximum(top, top2)
     height = np.minimum(bottom - top, bottom2 - top2)
+    # Not next to each other at different heights: half of the lower one's height must be shared.
     level = rise > 0.5 * height
     apart = (gap > NOT_NEAR) | (rise < -2)
     middle = (left + right - left2 - right2) / 2

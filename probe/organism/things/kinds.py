@@ -37,5 +37,6 @@ def list_looks(kind: str) -> tuple[str, ...]:
     return tuple(f"{colour} {kind}" for colour in COLOURS) if kind in PAINTED else (kind,)
 
 
+# The order is that of the sheet and of the tags: a change needs new pictures and new weights.
 LOOKS = tuple(look for kind in KINDS for look in list_looks(kind))
 """The names of all sprites: of each kind, in each of its colours."""

@@ -136,6 +136,7 @@ def _ask_bindings(interview: Interview) -> Iterator[QuestionAnswer]:
 def _ask_actions(interview: Interview) -> Iterator[QuestionAnswer]:
     thing = interview.pick(interview.clip.asked)
     meant = Description(action=interview.pick(thing.acts).name)
+    # "Is there something that follows?" would need the other thing, which a binding question has.
     if not thing.led_by:
         wrong = list_false(interview.facts, meant, "action")
         yield from interview.ask_pair(meant, wrong, "action", None)
@@ -237,6 +238,7 @@ def _ask_colour(interview: Interview) -> Iterator[QuestionAnswer]:
 def _ask_who_acts(interview: Interview) -> Iterator[QuestionAnswer]:
     facts = interview.facts
     done = sorted({name for doings in facts.doings for name in doings})
+    # A question is asked only where it has one right answer.
     alone = [name for name in done if sum(name in doings for doings in facts.doings) == 1]
     for index in interview.rng.permutation(len(alone))[:2]:
         action = alone[index]

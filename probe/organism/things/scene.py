@@ -103,6 +103,7 @@ class Thing:
     def boxes(self) -> Float[np.ndarray, "frame 4"]:
         """The box around the whole thing in every frame, in pixels, within the frame."""
         poses = np.stack([self.path.side, self.path.angle], axis=1)
+        # A thing has few different poses but 96 frames, and each pose needs its picture.
         kinds, which = np.unique(poses, axis=0, return_inverse=True)
         bounds = np.array([self._raster(int(s), int(a), 1).bounds for s, a in kinds], dtype=float)
         centre = np.floor(np.stack([self.path.x, self.path.y], axis=1))
@@ -186,6 +187,7 @@ class Clip:
             right, down = (int(np.floor(shift * scale)) for shift in self.camera[index])
             top, left = DRIFT * scale - down, DRIFT * scale - right
             picture[:] = canvas[top : top + side, left : left + side]
+            # All shadows first: a shadow lies on the ground and never on a thing.
             for thing in self.things:
                 _cast_shadow(picture, thing, index, scale)
             for thing in self.things:
@@ -195,6 +197,7 @@ class Clip:
     def mask(self, thing: Thing, index: int) -> Bool[np.ndarray, "height width"]:
         """Return True for each pixel of a frame in which a thing is what is seen."""
         seen = np.zeros((SIDE, SIDE), dtype=bool)
+        # In the order of drawing: whatever is drawn after a thing takes pixels from it.
         for other in self.things:
             solid = _place(other, index)
             seen = solid if other is thing else seen & ~solid

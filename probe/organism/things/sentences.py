@@ -171,6 +171,7 @@ def misspell(text: str, rng: np.random.Generator) -> str:
     than chance: words of three letters stay as they are.
     """
     words = text.split()
+    # Short words are the grammar of a sentence: with a wrong letter they would be other words.
     long = [i for i, word in enumerate(words) if len(word.strip("?,.")) > 4]
     if not long:
         return text
