@@ -162,13 +162,15 @@ class Concepts:
         view = model.watch(make_clip((NAMED_SEED, 0)).video())
         table = self._describe_classes(view, classes)
         rows: dict[str, Any] = {}
+        probes: list[ConceptProbe] = []
         for layer in learned.layers:
             samples = learned.at(layer), classes.label(learned.factors)
             others = named.at(layer), classes.label(named.factors)
             about = {"model": dict(model.identity), "layer": layer, "data": SHAPES}
             found, probe = self._learn(samples, others, table, seen, about)
             rows |= {f"layer {layer}, {row}": report for row, report in found.items()}
-        return rows, probe
+            probes.append(probe)
+        return rows, probes[-1]
 
     def _describe_classes(self, view: Any, classes: "ShapeClasses") -> "ClassAttributes":
         from probe.trained.concepts.attributes import (
