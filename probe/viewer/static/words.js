@@ -27,7 +27,9 @@ function modeWords(state) {
   if (state.mode === "answered") {
     const { chosen, use } = state.current;
     const through = chosen.length === tokens.length ? "all tokens" : chosen.map((i) => quoted(tokens[i].text)).join(", ");
-    return `The map of the answer, read through ${through}. ${use}`;
+    // A map of another source than attention is read through no token; `use` names its rule.
+    const source = chosen.length ? `, read through ${through}` : "";
+    return `The map of the answer${source}. ${use}`;
   }
   if (state.extra) return `The map ${quoted(state.extra.name)}, which came with the page. It is of no token, layer or head.`;
   if (state.mode === "relative") {
