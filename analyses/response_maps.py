@@ -56,6 +56,8 @@ from common import (
     errors_in_one_line,
     finish_figure,
     read_command_line,
+    summarise_share,
+    summary,
 )
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -304,7 +306,7 @@ def summarise(measurement: Measurement, records: Records[Any], seeds: int) -> Nu
         "table": {
             figure: {
                 **{row: summarise_seeds(values) for row, values in last[figure].items()},
-                **{name: summarise_seeds(values[None]) for name, values in rivals[figure].items()},
+                **{name: summarise_rival(values) for name, values in rivals[figure].items()},
             }
             for figure in FIGURES
         },
@@ -340,6 +342,14 @@ def summarise_seeds(values: Float[np.ndarray, "seed clip"]) -> Numbers:
         "interval": [float(low), float(high)],
         "by_seed": [float(one) for one in values.mean(1)],
     }
+
+
+def summarise_rival(values: Float[np.ndarray, " clip"]) -> Numbers:
+    """Return the mean of what was not trained, and its interval: Wilson's for shares."""
+    numbers = [float(one) for one in values]
+    share = set(numbers) <= {0.0, 1.0}
+    found = summarise_share(numbers) if share else summary(numbers)
+    return {**found, "by_seed": [found["mean"]]}
 
 
 def _test(last: Any, rivals: Any, methods: Any) -> list[Numbers]:
