@@ -168,10 +168,13 @@ class CaptionTower(nn.Module):
 
     def forward(self, ids: Int[Tensor, "pair token"]) -> Float[Tensor, "pair width"]:
         """Compute the embeddings of captions."""
+        # Captions of a batch are shorter than the longest that may be, often by three quarters.
+        used = (ids != self.padding).any(dim=0).sum().clamp_min(1)
+        ids = ids[:, :used]
         said = ids != self.padding
         # A frame may show nothing that is named; its caption is then one word of padding.
         said[:, 0] = True
-        hidden = self.layers(self.words(ids) + self.places, src_key_padding_mask=~said)
+        hidden = self.layers(self.words(ids) + self.places[:used], src_key_padding_mask=~said)
         return self.out((hidden * said[..., None]).sum(1) / said.sum(1, keepdim=True))
 
 
