@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny_referring import save_tiny_sam
+from torch.nn.functional import interpolate
 from transformers import pipeline
 from transformers.models.sam import image_processing_sam
 
@@ -139,6 +140,10 @@ def test_shrunk_masks_are_the_nearest_pixels_and_the_rest_is_empty():
     # Row 2 of 4 shows row 30 of 60, which the second mask does not have.
     assert shrunk[1].sum(1).tolist() == [0, 0, 0, 4]
     assert not shrunk[2].any()
+    odd = np.random.default_rng(0).random((37, 53)) < 0.5
+    found = shrink_proposals([Mask.from_pixels(odd)], side=32, count=1)
+    nearest = interpolate(torch.from_numpy(odd)[None, None].float(), (32, 32), mode="nearest")
+    assert torch.equal(found, nearest.flatten(2)[0])
     assert shrink_proposals((), side=4, count=3).shape == (3, 16)
 
 

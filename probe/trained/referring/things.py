@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from probe.candidates.mask_proposals import (
@@ -104,7 +104,10 @@ class BatchConfig:
 
 
 class ThingBatches:
-    """The batches of a training run: in each epoch, each thing once, with one of its sentences."""
+    """The batches of a training run: in each epoch, each thing once, with one of its sentences.
+
+    It is mutable: the shrunk proposals of each picture are remembered, in 5 kB.
+    """
 
     def __init__(
         self,
@@ -133,6 +136,7 @@ class ThingBatches:
         self._encoders = encoders
         self._proposals = proposals
         self._config = config
+        self._shrunk: dict[Path, UInt8[np.ndarray, " byte"]] = {}
         by_picture: dict[Path, list[int]] = defaultdict(list)
         for place, one in enumerate(things):
             by_picture[one.picture].append(place)
@@ -196,6 +200,12 @@ class ThingBatches:
 
     def _read_proposals(self, path: Path) -> Float[Tensor, "proposal cell"]:
         config = self._config
-        found = () if self._proposals is None else self._proposals.find(path)
-        kept = choose_proposals(found, config.proposals)
-        return shrink_proposals(kept, config.proposal_side, config.proposals.most)
+        cells, most = config.proposal_side**2, config.proposals.most
+        # To decode 40 masks takes longer than to read the picture, for each thing and epoch.
+        if path not in self._shrunk:
+            found = () if self._proposals is None else self._proposals.find(path)
+            kept = choose_proposals(found, config.proposals)
+            shrunk = shrink_proposals(kept, config.proposal_side, most)
+            self._shrunk[path] = np.packbits(shrunk.numpy().astype(bool))
+        bits = np.unpackbits(self._shrunk[path], count=most * cells)
+        return torch.from_numpy(bits.reshape(most, cells)).float()
