@@ -237,6 +237,13 @@ def test_a_question_means_what_the_look_is_drawn_to_and_less_often_than_what_it_
     assert gains["look set"]["interval"][1] < 0
 
 
+def test_prototypes_end_below_pairs_alone_and_more_pairs_above_as_the_claim_says():
+    numbers = json.loads(claim("grouping").numbers_path().read_text())
+    for test in numbers["differences"]:
+        (low, high), longer = test["interval"], "equal seconds" in test["over"]
+        assert low > 0 if longer else high < 0, test["over"]
+
+
 def test_the_threshold_of_the_package_is_the_one_that_was_measured():
     numbers = json.loads(claim("presence").numbers_path().read_text())
     assert numbers["threshold"]["value"] == CALIBRATED["organism"]
