@@ -26,7 +26,7 @@ The protocol, written before a number of a reported run was looked at:
 - *Statistics*: linear probe after its last epoch, zero-shot by names in two sentences, ARI of
   k-means, modality gap; after every sixth episode. Tested: a row minus InfoNCE at equal pairs, same
   gap, on the same test frames. Expected: above 0. The interval draws seeds, then frames.
-- Chosen beforehand on seed 100, from the curve of InfoNCE alone: image tower and number of episodes.
+- Chosen beforehand on seed 100, from InfoNCE's curve alone: image tower and number of episodes.
   The factor was measured with 40 episodes and 200 prototypes; these became 80 when captions turned
   out to be of 160 kinds, before any score of a row with prototypes was looked at.
 """
