@@ -25,12 +25,9 @@ after:
   both, and for the shipped model, whose recipe is longer; five seeds of the probe, at the input of
   the decoder. One organism each is an anecdote.
 
-Changed afterwards, for want of time on a busy machine: the organism that was raised with all pairs
-is not one of 600 steps but the first stage of `probe train-organism --seed 0`, of 900.
-
 The two organisms, with no decoder that was trained, are those of
 
-    probe train-organism --frame-steps 900 --clip-steps 0 --steps 0 --out RIVAL
+    probe train-organism --frame-steps 600 --clip-steps 0 --steps 0 --out RIVAL
     probe train-organism --frame-steps 600 --clip-steps 0 --steps 0 --out HELD-OUT \
         --without red cross green triangle blue square yellow circle
 """

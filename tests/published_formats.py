@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from scipy.io import savemat
 
 from probe.organism.world import LENGTH, RATE, SIDE, make_clip
 
@@ -129,3 +130,43 @@ def write_vidstg(root, seeds=(7, 8), used=None):
     annotations.parent.mkdir(parents=True)
     annotations.write_text(json.dumps(entries))
     return annotations
+
+
+# xlsa17, the form of the zero-shot data sets
+
+CLASSES, IMAGES = 6, 24
+SEEN, VALIDATION = (0, 1, 3, 4), 3
+
+
+def write_xlsa17(folder, **changes):
+    """Write a small data set in the form of xlsa17: six classes, four pictures of each."""
+    labels = np.arange(IMAGES) % CLASSES
+    numbers = np.arange(IMAGES)
+    is_seen = np.isin(labels, SEEN)
+    held = is_seen & (numbers >= 18)
+    rng = np.random.default_rng(0)
+    cells = np.empty((CLASSES, 1), dtype=object)
+    cells[:, 0] = [f"animal+{one}" for one in range(CLASSES)]
+    files = np.empty((IMAGES, 1), dtype=object)
+    files[:, 0] = [f"/BS/work/data/JPEGImages/animal+{one}/{k}.jpg" for k, one in enumerate(labels)]
+    samples = {
+        "features": rng.normal(size=(5, IMAGES)),
+        "labels": (labels + 1)[:, None].astype(float),
+        "image_files": files,
+    }
+    places = {
+        "trainval_loc": is_seen & ~held,
+        "train_loc": is_seen & ~held & (labels != VALIDATION),
+        "val_loc": is_seen & ~held & (labels == VALIDATION),
+        "test_seen_loc": held,
+        "test_unseen_loc": ~is_seen,
+    }
+    splits = {
+        "att": rng.normal(size=(3, CLASSES)),
+        "allclasses_names": cells,
+        **{name: (numbers[own] + 1)[:, None].astype(float) for name, own in places.items()},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in (("res101.mat", samples), ("att_splits.mat", splits)):
+        savemat(folder / name, {k: v for k, v in {**content, **changes}.items() if k in content})
+    return samples, splits

@@ -22,7 +22,7 @@ def named():
 
 def slow_figures(scores, classes, constant=0.0):
     """U, S and T1 by loops over samples."""
-    right = {"u": {}, "s": {}, "t1": {}}
+    right: dict[str, dict[int, list[bool]]] = {"u": {}, "s": {}, "t1": {}}
     for row, true in zip(scores.tolist(), classes.tolist(), strict=True):
         shown = [one - constant * bool(SEEN[k]) for k, one in enumerate(row)]
         kind = "s" if SEEN[true] else "u"
@@ -37,7 +37,7 @@ def slow_figures(scores, classes, constant=0.0):
 
 
 def test_figures_are_means_over_classes_as_a_plain_version_counts_them(named):
-    found, slow = zero_shot_report(*named, SEEN), slow_figures(*named)
+    found, slow = zero_shot_report(named[0], named[1], SEEN), slow_figures(*named)
     assert found.unseen == pytest.approx(slow["u"])
     assert found.seen == pytest.approx(slow["s"])
     assert found.t1 == pytest.approx(slow["t1"])
@@ -47,17 +47,18 @@ def test_figures_are_means_over_classes_as_a_plain_version_counts_them(named):
 
 def test_calibration_and_its_area_are_those_of_a_sweep_over_constants(named):
     grid = np.linspace(-6, 6, 241) + 1e-5
-    curve = [slow_figures(*named, constant) for constant in grid]
+    curve = [slow_figures(named[0], named[1], constant) for constant in grid]
     # Trapezia over S, from the constant that names all seen to the one that names none.
     area = sum(
         (one["s"] - other["s"]) * (one["u"] + other["u"]) / 2 for one, other in pairwise(curve)
     )
-    constant = choose_constant(*named, SEEN)
-    found = zero_shot_report(*named, SEEN, constant=constant).calibrated
+    constant = choose_constant(named[0], named[1], SEEN)
+    found = zero_shot_report(named[0], named[1], SEEN, constant=constant).calibrated
+    assert found is not None
     assert found.ausuc == pytest.approx(area, abs=2e-2)
     best = max(harmonic_mean(one["u"], one["s"]) for one in curve)
     assert found.harmonic == pytest.approx(best, abs=2e-2)
-    slow = slow_figures(*named, constant)
+    slow = slow_figures(named[0], named[1], constant)
     assert (found.unseen, found.seen) == (pytest.approx(slow["u"]), pytest.approx(slow["s"]))
 
 
@@ -65,7 +66,7 @@ def test_the_order_of_the_classes_changes_no_figure(named):
     scores, classes = named
     order = torch.tensor([3, 0, 4, 1, 2])
     turned = zero_shot_report(scores[:, order], order.argsort()[classes], SEEN[order], constant=0.3)
-    assert turned == zero_shot_report(*named, SEEN, constant=0.3)
+    assert turned == zero_shot_report(named[0], named[1], SEEN, constant=0.3)
 
 
 def test_samples_of_one_kind_alone_are_refused(named):

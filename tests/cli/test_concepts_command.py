@@ -1,21 +1,16 @@
 import json
-import sys
-from pathlib import Path
 
 import pytest
+from published_formats import write_xlsa17
 
 from probe.trained.concepts.concept_probe import ConceptProbe
 
 
 @pytest.fixture
-def xlsa17(tmp_path, monkeypatch):
+def xlsa17(tmp_path):
     """A small data set in the published form."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "datasets")
-    from test_zero_shot import write_xlsa17
-
     write_xlsa17(tmp_path / "AWA2")
-    yield tmp_path
-    sys.modules.pop("test_zero_shot")
+    return tmp_path
 
 
 @pytest.mark.slow

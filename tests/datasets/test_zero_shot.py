@@ -1,45 +1,8 @@
 import numpy as np
 import pytest
-from scipy.io import savemat
+from published_formats import CLASSES, IMAGES, SEEN, VALIDATION, write_xlsa17
 
 from probe.datasets.zero_shot import read_zero_shot
-
-CLASSES, IMAGES = 6, 24
-SEEN, VALIDATION = (0, 1, 3, 4), 3
-
-
-def write_xlsa17(folder, **changes):
-    """Write a small data set in the form of xlsa17: six classes, four pictures of each."""
-    labels = np.arange(IMAGES) % CLASSES
-    numbers = np.arange(IMAGES)
-    is_seen = np.isin(labels, SEEN)
-    held = is_seen & (numbers >= 18)
-    rng = np.random.default_rng(0)
-    cells = np.empty((CLASSES, 1), dtype=object)
-    cells[:, 0] = [f"animal+{one}" for one in range(CLASSES)]
-    files = np.empty((IMAGES, 1), dtype=object)
-    files[:, 0] = [f"/BS/work/data/JPEGImages/animal+{one}/{k}.jpg" for k, one in enumerate(labels)]
-    samples = {
-        "features": rng.normal(size=(5, IMAGES)),
-        "labels": (labels + 1)[:, None].astype(float),
-        "image_files": files,
-    }
-    places = {
-        "trainval_loc": is_seen & ~held,
-        "train_loc": is_seen & ~held & (labels != VALIDATION),
-        "val_loc": is_seen & ~held & (labels == VALIDATION),
-        "test_seen_loc": held,
-        "test_unseen_loc": ~is_seen,
-    }
-    splits = {
-        "att": rng.normal(size=(3, CLASSES)),
-        "allclasses_names": cells,
-        **{name: (numbers[own] + 1)[:, None].astype(float) for name, own in places.items()},
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in (("res101.mat", samples), ("att_splits.mat", splits)):
-        savemat(folder / name, {k: v for k, v in {**content, **changes}.items() if k in content})
-    return samples, splits
 
 
 @pytest.fixture
@@ -54,6 +17,7 @@ def test_files_in_the_published_form_are_read_from_0_and_by_row(tmp_path):
     np.testing.assert_allclose(found.features, samples["features"].T, rtol=1e-6)
     np.testing.assert_allclose(found.attributes, splits["att"].T, rtol=1e-6)
     assert found.classes.tolist() == [k % CLASSES for k in range(IMAGES)]
+    assert found.images is not None
     assert found.names[2] == "animal+2"
     assert found.images[1].endswith("JPEGImages/animal+1/1.jpg")
     assert (tuple(found.seen), tuple(found.validation)) == (SEEN, (VALIDATION,))

@@ -176,7 +176,9 @@ def test_a_recipe_is_chosen_without_a_look_at_unseen_classes(composed):
     recipes = {"one step": useless, "eighty": QUICK}
     found = select_recipe(hidden, composed.classes, TABLE, composed.seen, recipes)
     assert found.name == "eighty"
-    assert found.reports["eighty"].calibrated.constant == found.constant
+    calibrated = found.reports["eighty"].calibrated
+    assert calibrated is not None
+    assert calibrated.constant == found.constant
     split = ValidationSplit.draw(composed.classes, composed.seen)
     assert not (split.learned & split.named).any()
     assert not split.taught[composed.classes[split.named]].all()

@@ -1,7 +1,9 @@
 import math
+from typing import cast
 
 import pytest
 import torch
+from torch import Tensor
 
 from probe.trained.responses.losses import (
     StageMaps,
@@ -176,13 +178,13 @@ def test_a_straight_through_gradient_is_that_of_its_soft_part_with_the_choice_he
         """The loss with the choices of the unmoved maps, and soft parts that move."""
         pairs = []
         for given in (maps, moved):
-            own, other = given.own, normalise_maps(given.others)
-            both = [align(one, maps.proposals) for one in (own, other)]
+            own, other = given.own, normalise_maps(cast(Tensor, given.others))
+            both = [align(one, maps.require_proposals()) for one in (own, other)]
             pairs.append([one.softmax(-1) if released else one for one in both])
         (a0, d0), (a, d) = pairs
         held = [
-            torch.nn.functional.one_hot(align(one, maps.proposals).argmax(-1), PROPOSALS)
-            for one in (maps.own, normalise_maps(maps.others))
+            torch.nn.functional.one_hot(align(one, maps.require_proposals()).argmax(-1), PROPOSALS)
+            for one in (maps.own, normalise_maps(cast(Tensor, maps.others)))
         ]
         apart = (held[0] + a - a0) - (held[1] + d - d0)
         size = apart.abs().sum(-1) / 2 if released else apart.square().sum(-1)
@@ -220,14 +222,14 @@ def test_shrinking_costs_nothing_if_each_stage_is_clearer_than_the_one_before():
     maps = StageMaps(own[:, None, None], torch.stack([thing, rest])[None])
     assert float(shrinking_loss(maps)) == 0
     back = StageMaps(own.flip(0)[:, None, None], maps.proposals)
-    rise = measure_ambiguity(back.own, maps.proposals)[:, 0].diff()
+    rise = measure_ambiguity(back.own, maps.require_proposals())[:, 0].diff()
     assert_equal_up_to_rounding(shrinking_loss(back), rise.mean())
     assert float(shrinking_loss(back)) > 0.1
 
 
 def test_a_given_foreground_takes_the_place_of_the_strongest_proposal():
     maps = make_maps(2)
-    chosen = align(maps.own, maps.proposals).argmax(-1)[1]
+    chosen = align(maps.own, maps.require_proposals()).argmax(-1)[1]
     given = make_maps(2, foreground=chosen)
     alone = StageMaps(maps.scores[1:2], maps.proposals)
     given_alone = StageMaps(given.scores[1:2], given.proposals, foreground=chosen)
