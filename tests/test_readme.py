@@ -234,3 +234,10 @@ def test_the_shorter_recipe_is_as_good_as_measured():
         assert f"{found['yes or no']['mean']:.3f} and {found['open']['mean']:.3f}" in card
     assert numbers["verdict"]["equally_good"]["short"] is False
     assert numbers["verdict"]["ships"] == "shipped"
+
+
+def test_what_prototypes_teach_is_measured():
+    numbers, words = load_numbers("grouping"), " ".join(FINDINGS.split())
+    told = [one for one in numbers["differences"] if "+ prototypes, wider" not in one["over"]]
+    assert len(told) == 10
+    assert [write(one) for one in told if write(one) not in words] == []

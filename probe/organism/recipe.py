@@ -38,9 +38,10 @@ class Recipe:
     seed: int = 0
     """Seed of the initial weights and of the clips; another seed gives another organism."""
     seeing: Literal["tags", "infonce", "protoclip"] = "tags"
-    """How the vision tower learns to see: from tags of frames; or, as many steps before that, from
-    pairs of frames and captions, by InfoNCE alone (as CLIP) or with prototypes, too (as ProtoCLIP).
-    A tower that learned from pairs is fixed when tags align the projector and the words with it."""
+    """Way in which the vision tower learns to see: from tags of frames; or, as many steps before
+    that, from pairs of frames and captions, by InfoNCE alone (as CLIP) or with prototypes, too (as
+    ProtoCLIP). A tower that learned from pairs is fixed when tags align the projector and the words
+    with it."""
     frame_steps: int = 1500
     """Steps of the first stage, which learns what is in a frame."""
     frame_clips: int = 24

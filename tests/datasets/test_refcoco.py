@@ -109,7 +109,8 @@ def test_cues_are_read_by_ref_and_sentence(root, tmp_path):
     assert cues[511][9022] == (f"a {form}", f"a {colour} thing")
     for broken in ([], {"1": ["a"]}, {"1": {"x": ["a"]}}, {"1": {"2": []}}, {"1": {"2": [""]}}):
         (tmp_path / "cues.json").write_text(json.dumps(broken))
-        with pytest.raises(ValueError, match=r"cues\.json"):
+        # Not its ending: the path of a file deep in folders is cut where a line would be too long.
+        with pytest.raises(ValueError, match=r"/cues"):
             read_cues(tmp_path / "cues.json")
 
 

@@ -18,6 +18,7 @@ def test_files_in_the_published_form_are_read_from_0_and_by_row(tmp_path):
     np.testing.assert_allclose(found.attributes, splits["att"].T, rtol=1e-6)
     assert found.classes.tolist() == [k % CLASSES for k in range(IMAGES)]
     assert found.images is not None
+    assert found.validation is not None
     assert found.names[2] == "animal+2"
     assert found.images[1].endswith("JPEGImages/animal+1/1.jpg")
     assert (tuple(found.seen), tuple(found.validation)) == (SEEN, (VALIDATION,))

@@ -204,6 +204,7 @@ def test_rules_of_the_user_take_the_place_of_the_presets(imported):
         token_when=f"{imported}:last_token",
         heads_when=f"{imported}:first_head",
         relevance_when=f"{imported}:halved",
+        maps=f"{imported}:even",
         fuse=f"{imported}:even",
         track=f"{imported}:last_candidate",
         frame_scores=f"{imported}:late_frames",
@@ -215,9 +216,9 @@ def test_rules_of_the_user_take_the_place_of_the_presets(imported):
     config = rules.replace_in(PAPER)
     assert [config.token, config.token_when] == [sys.modules[imported].last_token] * 2
     timed = [config.heads_when, config.relevance_when, config.again]
-    others = [*timed, config.fuse, config.track, config.frames, config.span]
+    others = [*timed, config.maps, config.fuse, config.track, config.frames, config.span]
     names = ["first_head", "halved", "as_before"]
-    names += ["even", "last_candidate", "late_frames", "first_frame"]
+    names += ["even", "even", "last_candidate", "late_frames", "first_frame"]
     assert [getattr(rule, "__name__", None) for rule in others] == names
     for before, after in (
         (PAPER.learn_where, config.learn_where),

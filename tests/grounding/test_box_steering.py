@@ -62,12 +62,13 @@ def test_the_gradient_is_that_of_finite_differences(view, layer):
     assert slope == pytest.approx(float(gradient.norm()), rel=0.01)
 
 
-def test_steering_in_no_steps_is_the_plain_reading_bit_for_bit(view):
+def test_steering_in_no_steps_is_the_plain_reading(view):
     found = probe.steer_to(view, QUESTION, BOX, steps=0, max_new_tokens=2)
     assert found.before == found.after
     (plain,) = view.read(QUESTION, answer=list(found.before.prompt.answer_ids) or None)
-    assert torch.equal(plain.attention, found.after.attention)
-    assert torch.equal(plain.logits, found.after.logits)
+    # Read while it was written, or in one pass: the same but for rounding.
+    assert_equal_up_to_rounding(plain.attention, found.after.attention)
+    assert_equal_up_to_rounding(plain.logits, found.after.logits)
     assert len(found.shares) == 1
     assert not found.latent.vectors.any()
 
@@ -88,7 +89,7 @@ def test_what_was_learned_acts_on_any_view_of_the_video_and_survives_the_disk(
     again = probe.Reattention.load(tmp_path / "steering.safetensors")
     said = list(steering.after.prompt.answer_ids) or None
     (reading,) = view.with_latent(again.latent).read(QUESTION, answer=said)
-    assert torch.equal(reading.attention, steering.after.attention)
+    assert_equal_up_to_rounding(reading.attention, steering.after.attention)
 
 
 def test_a_steering_is_told_in_a_line_in_json_and_in_pictures(view, steering):

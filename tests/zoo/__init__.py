@@ -7,6 +7,7 @@ import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,12 +47,13 @@ PICTURE_ZOO = tuple(PICTURES)
 
 def save_tiny(family: str, folder: Path) -> None:
     """Write weights, configuration and processor as any checkpoint has them."""
-    shutil.copytree(_build(family).name, folder, dirs_exist_ok=True)
+    # By its builder, too: a test may put another in its place.
+    shutil.copytree(_build(family, BUILDERS.get(family)).name, folder, dirs_exist_ok=True)
     torch.manual_seed(0)  # what a test draws from here on is the same each time
 
 
 @cache  # many tests ask for the same
-def _build(family: str) -> "TemporaryDirectory[str]":
+def _build(family: str, build: Any) -> "TemporaryDirectory[str]":
     """Return a folder with the checkpoint, which lasts as long as this process."""
     kept = TemporaryDirectory()
     folder = Path(kept.name)
@@ -59,7 +61,7 @@ def _build(family: str) -> "TemporaryDirectory[str]":
         save_tiny_llava(folder)
         return kept
     torch.manual_seed(0)
-    kind, config, processor = BUILDERS[family]()
+    kind, config, processor = build()
     model = getattr(hf, kind)(config)
     for name, weight in model.named_parameters():
         if name.endswith("mm_input_projection_weight"):  # zero at first: pictures would be alike
