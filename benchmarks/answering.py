@@ -3,7 +3,7 @@
     python benchmarks/answering.py
 
 write      the tokens alone, one after the other, after the cached video
-generate   the same, and rows of attention of all tokens at all layers, from the queries and keys of it
+generate   the same, and rows of attention of all tokens at all layers, from its queries and keys
 """
 
 from comparison import BenchmarkOptions, Numbers, compare, costs, run, setting, table

@@ -51,7 +51,7 @@ def turn_links(_app: Any, name: str, text: list[str]) -> None:
     # of `docs`: pages are named from its top, and notebooks by their names in these pages.
     if name.startswith("notebooks/"):
         turned = text[0].replace("](../docs/", "](/")
-        text[0] = re.sub(r"\[([\w ]+)\]\((\w+)\.ipynb\)", r"{doc}`\1 </notebooks/\2>`", turned)
+        text[0] = re.sub(r"\[([\w -]+)\]\((\w+)\.ipynb\)", r"{doc}`\1 </notebooks/\2>`", turned)
 
 
 def setup(app: Any) -> None:

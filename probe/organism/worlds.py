@@ -177,7 +177,7 @@ class World:
 
     make_questions: Callable[[Any, np.random.Generator, float], list[Any]]
     """Makes questions about a clip; the number is the share of hard ones among those to be denied.
-    They are `QuestionAnswer`s."""
+    Each is a `QuestionAnswer`."""
 
     make_absent_queries: Callable[[Any, Any, tuple[int, int]], dict[str, str]]
     """Makes queries by kind that are true of nothing in a clip, from a thing in it and a seed."""
