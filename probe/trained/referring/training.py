@@ -15,19 +15,18 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from probe.candidates.mask_proposals import ProposalConfig, ProposalSource
 from probe.engine.opening import find_device
 from probe.engine.provenance import library_versions
-from probe.files import read_json, read_tensors, remove_partials, write_json, write_tensors
+from probe.files import read_json, remove_partials, write_json
 from probe.organism.log import append_log_entry, enumerate_with_progress
-from probe.organism.optimisers import collect_moments, restore_moments
 from probe.plain import to_plain
 from probe.trained.referring.encoders import ClipEncoders
 from probe.trained.referring.model import ReferringMaps, ReferringModel, compute_losses
 from probe.trained.referring.things import BatchConfig, DescribedThing, PictureBatch, ThingBatches
 from probe.trained.responses.presets import PAPER, ResponseConfig, Schedule
+from probe.trained.run_state import resume_run, save_run
 
 EPOCHS = 15
 """Epochs of the published schedule."""
@@ -74,23 +73,14 @@ class _Run:
 
     def save(self) -> None:
         """Write all that a stopped run needs to continue."""
-        moments = {f"moments.{k}": v for k, v in collect_moments([self.optimiser]).items()}
-        weights = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         about = {"done": self.done, "curve": self.curve, "scores": self.scores}
-        write_tensors(self.folder / "state.safetensors", {**weights, **moments}, about)
+        save_run(self.folder, self.model, self.optimiser, about)
 
     def resume(self) -> None:
         """Continue from what `save` wrote, if anything."""
-        path = self.folder / "state.safetensors"
-        if not path.exists():
+        about = resume_run(self.folder, self.model, self.optimiser)
+        if about is None:
             return
-        tensors, about = read_tensors(path)
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "moments": {}}
-        for name, one in tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = one
-        self.model.load_state_dict(parts["model"])
-        restore_moments([self.optimiser], parts["moments"])
         self.done, self.curve = int(about["done"]), list(about["curve"])
         self.scores = list(about["scores"])
 

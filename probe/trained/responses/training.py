@@ -16,9 +16,8 @@ from torch import Tensor
 
 from probe.engine.model import VideoLM
 from probe.engine.provenance import library_versions
-from probe.files import read_json, read_tensors, remove_partials, write_json, write_tensors
+from probe.files import read_json, remove_partials, write_json
 from probe.organism.log import append_log_entry, enumerate_with_progress
-from probe.organism.optimisers import collect_moments, restore_moments
 from probe.plain import to_plain
 from probe.trained.responses.examples import Described, FrameRule, frames_of_span
 from probe.trained.responses.learned import Learned
@@ -28,6 +27,7 @@ from probe.trained.responses.pictures import DrawnBatch, Pictures, Scaling
 from probe.trained.responses.presets import VIDEO, VIDEO_SCHEDULE, ResponseConfig, Schedule
 from probe.trained.responses.states import StateStore
 from probe.trained.responses.texts import CueRule, TextRule, embed_texts, fit_cues, no_cues
+from probe.trained.run_state import resume_run, save_run
 
 SCALING_VIDEOS = 200
 """Videos over whose cells the mean and the spread of states are measured."""
@@ -70,23 +70,14 @@ class _Run:
 
     def save(self) -> None:
         """Write all that a stopped run needs to continue."""
-        moments = {f"moments.{k}": v for k, v in collect_moments([self.optimiser]).items()}
-        weights = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         about = {"done": self.done, "curve": self.curve}
-        write_tensors(self.folder / "state.safetensors", {**weights, **moments}, about)
+        save_run(self.folder, self.network, self.optimiser, about)
 
     def resume(self) -> None:
         """Continue from what `save` wrote, if anything."""
-        path = self.folder / "state.safetensors"
-        if not path.exists():
+        about = resume_run(self.folder, self.network, self.optimiser)
+        if about is None:
             return
-        tensors, about = read_tensors(path)
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "moments": {}}
-        for name, one in tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = one
-        self.network.load_state_dict(parts["network"])
-        restore_moments([self.optimiser], parts["moments"])
         self.done, self.curve = int(about["done"]), list(about["curve"])
 
 
