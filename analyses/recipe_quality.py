@@ -39,7 +39,7 @@ from probe.organism.scores import measure_answers
 
 KINDS = ("yes or no", "open")
 WORSE = 0.03
-"""How far below the shipped weights the answers of an equally good recipe may be."""
+"""Greatest share by which an equally good recipe answers fewer questions right."""
 
 TIED = 0.01
 """Difference within which two organisms answer equally well."""

@@ -1,4 +1,4 @@
-"""Where a thing is can be learned from sentences alone on states that attention reads worse.
+"""Sentences alone teach a reader to find the thing in states that attention reads worse.
 
     python analyses/response_maps.py                         draw from the stored numbers (seconds)
     python analyses/response_maps.py --measure --keep DIR    measure again; a stopped run goes on

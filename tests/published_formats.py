@@ -148,7 +148,7 @@ def write_xlsa17(folder, **changes):
     cells = np.empty((CLASSES, 1), dtype=object)
     cells[:, 0] = [f"animal+{one}" for one in range(CLASSES)]
     files = np.empty((IMAGES, 1), dtype=object)
-    files[:, 0] = [f"/BS/work/data/JPEGImages/animal+{one}/{k}.jpg" for k, one in enumerate(labels)]
+    files[:, 0] = [f"/authors/data/JPEGImages/animal+{one}/{k}.jpg" for k, one in enumerate(labels)]
     samples = {
         "features": rng.normal(size=(5, IMAGES)),
         "labels": (labels + 1)[:, None].astype(float),

@@ -39,7 +39,7 @@ class ProposalConfig:
     """Pixels of the smallest mask that is kept, at the size of the picture."""
 
     overlap: float = 0.8
-    """Of two masks with a greater IoU, the smaller one is dropped."""
+    """Greatest IoU of two masks that are kept; above it the smaller one is dropped."""
 
     most: int = 40
     """Number of the largest masks that are kept."""

@@ -39,7 +39,7 @@ class EverythingConfig:
     """The least IoU of a mask with itself when the threshold of its logits moves by 1."""
 
     box_overlap: float = 0.7
-    """Of two masks whose boxes overlap more, SAM's less sure one is left out."""
+    """Greatest IoU of the boxes of two masks; above it SAM's less sure one is left out."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,7 @@ class Concepts:
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 
     data: Annotated[str, arg(metavar="NAME")] = ""
-    """The same as NAME."""
+    """Another way to give NAME."""
 
     layer: Annotated[int | None, arg(metavar="N")] = None
     """The decoder layer that the states enter; by default each of them, one after the other."""

@@ -47,7 +47,7 @@ class ZeroShotReport:
     """H: harmonic mean of U and S."""
 
     calibrated: Calibrated | None = None
-    """The same with calibrated stacking, where a constant was given."""
+    """Figures with calibrated stacking; None where no constant was given."""
 
     def __repr__(self) -> str:
         figures = f"T1 {self.t1:.3f}, U {self.unseen:.3f}, S {self.seen:.3f}, H {self.harmonic:.3f}"

@@ -37,7 +37,7 @@ def pictures(tmp_path_factory):
         path = root / "JPEGImages" / f"animal+{number % 4}" / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(path)
-        names.append(f"/BS/work/data/AWA2//JPEGImages/animal+{number % 4}/{number}.jpg")
+        names.append(f"/authors/data/AWA2//JPEGImages/animal+{number % 4}/{number}.jpg")
     return root, names
 
 

@@ -29,7 +29,7 @@ class ClassAttributes:
     values: Float[Tensor, "class attribute"]
 
     kind: str = "given"
-    """Where they come from, for people."""
+    """Source of the attributes, for people."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", as_tensor("attributes", self.values).float())

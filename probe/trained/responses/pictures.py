@@ -48,7 +48,7 @@ class DrawnBatch:
 
     own: ReferringBatch
     other: ReferringBatch
-    """The same frames with the further sentence; with their own where there is none."""
+    """These frames with the further sentence; with their own where there is none."""
 
     has_other: Bool[Tensor, " picture"]
     proposals: Float[Tensor, "picture proposal cell"]
