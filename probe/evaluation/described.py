@@ -46,7 +46,7 @@ def _describe(
             footage.video, tuple(map(_leave_out_empty, shown)), find_proposals(footage.video)
         )
 
-    return Described(told[0].id, tuple(one.query for one in told), read)
+    return Described(told[0].id, tuple(one.query for one in told), read, str(frames))
 
 
 def _leave_out_repeated(samples: Sequence[Sample]) -> list[Sample]:

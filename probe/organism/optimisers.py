@@ -11,10 +11,6 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-# Also for those who train with these optimisers.
-from probe.pretraining.moments import collect_moments as collect_moments
-from probe.pretraining.moments import restore_moments as restore_moments
-
 MUON_RATE_SCALE = 3.0
 """Learning rate of Muon relative to AdamW's; its updates are scaled to AdamW's usual size."""
 

@@ -31,11 +31,9 @@ from probe.organism.log import append_log_entry, enumerate_with_progress
 from probe.organism.network import make_network, save_checkpoint
 from probe.organism.optimisers import (
     Optimisers,
-    collect_moments,
     list_matrices,
     list_other_parameters,
     make_optimisers,
-    restore_moments,
     set_rate,
     take_step,
 )
@@ -52,6 +50,7 @@ from probe.organism.tower_pretraining import (
 )
 from probe.organism.training_decoder import add_to_scores, autocast_where_faster, run_layers
 from probe.organism.worlds import World
+from probe.pretraining.moments import collect_moments, restore_moments
 from probe.pretraining.runs import check_same_recipe
 
 QUESTION_CLIPS_SEED = 2_000_003

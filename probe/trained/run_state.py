@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from probe.files import read_tensors, write_tensors
-from probe.organism.optimisers import collect_moments, restore_moments
+from probe.pretraining.moments import collect_moments, restore_moments
 
 STATE_FILE = "state.safetensors"
 

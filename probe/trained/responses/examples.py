@@ -35,6 +35,10 @@ class Described:
     read: Callable[[], Material]
     """Reads the video; called only if its states are not kept yet."""
 
+    frames: str = ""
+    """The frames that `read` samples, in words; states of other frames are kept apart. Empty where
+    a video has no others."""
+
     def __post_init__(self) -> None:
         if not self.sentences:
             raise ValueError(f"{self.name}: no sentence says anything about it; give at least one")

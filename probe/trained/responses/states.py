@@ -106,7 +106,9 @@ class StateStore:
     def _path(self, one: Described) -> Path:
         # Names of videos may hold any sign, and be longer than a file's may. With the sentences,
         # since the spans in the file are theirs.
-        content = "\0".join((one.name, *one.sentences)).encode()
+        # With the frames: a run that samples others must not take these for its own.
+        frames = (one.frames,) if one.frames else ()
+        content = "\0".join((one.name, *one.sentences, *frames)).encode()
         return self.folder / f"{hashlib.sha256(content).hexdigest()[:24]}.safetensors"
 
     def _compute(self, model: VideoLM, one: Described) -> None:

@@ -225,7 +225,7 @@ def _make_rng(recipe: ResponseRecipe, step: int) -> np.random.Generator:
 def _check_recipe(path: Path, recipe: ResponseRecipe, videos: Sequence[Described]) -> None:
     """Write the recipe of a new run, or check that a run to be continued has the same."""
     # The videos, too: with others, a run that goes on would not be one of any recipe.
-    names = [[one.name, *one.sentences] for one in videos]
+    names = [[one.name, one.frames, *one.sentences] for one in videos]
     # With lists for tuples, as it is read.
     content = json.loads(json.dumps({"recipe": to_plain(recipe), "videos": names}))
     if not path.exists():
