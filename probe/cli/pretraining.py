@@ -1,5 +1,6 @@
 """`probe pretrain`: two towers learn from pairs of pictures and sentences, as CLIP or ProtoCLIP."""
 
+import hashlib
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -195,7 +196,10 @@ class Pretrain:
         if self.teacher is not None:
             teacher = reduce_teacher(read_teacher(self.teacher, table), recipe.teacher_width)
         pairs = PicturePairs(table, clip.tokenise, make_augmentation(clip))
-        learn_pairs(learner, pairs, recipe, PairRun(self.out, self.device, self.workers, teacher))
+        # Of the file, not of its pictures: those are read anew in each episode.
+        source = hashlib.sha256(self.pairs.read_bytes()).hexdigest()
+        run = PairRun(self.out, self.device, self.workers, teacher, source=source)
+        learn_pairs(learner, pairs, recipe, run)
 
     def _score(
         self, learner: "PairLearner", clip: "ClipTowers", tables: "dict[str, PictureTable]"

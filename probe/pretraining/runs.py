@@ -1,7 +1,7 @@
 """A run of learning from pairs: episodes one after the other, stored; a stopped run continues."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -43,6 +43,10 @@ class PairRun:
     """Called after each episode with the learner and the episode's number, from 1; what it returns
     joins the log. It is not called again for episodes before a stop."""
 
+    source: str = ""
+    """A hash of the pairs' file; a run that continues must have the same pairs. Empty to check
+    nothing, for pairs that are drawn from a seed."""
+
 
 def learn_pairs(learner: PairLearner, pairs: Pairs, recipe: PairRecipe, run: PairRun) -> Log:
     """Learn from pairs, from the episode after which an earlier run of the same recipe stopped.
@@ -67,6 +71,7 @@ def learn_pairs(learner: PairLearner, pairs: Pairs, recipe: PairRecipe, run: Pai
     run.folder.mkdir(parents=True, exist_ok=True)
     remove_partials(run.folder)
     check_same_recipe(run.folder / "recipe.json", recipe)
+    _check_same_pairs(run.folder / "pairs.json", {"sha256": run.source, "pairs": len(pairs)})
     learner.to(run.device)
     optimisers = run.make_optimisers(learner, recipe)
     log = load_state(run.folder / STATE, learner, optimisers)
@@ -99,6 +104,14 @@ def _check(pairs: Pairs, recipe: PairRecipe, run: PairRun) -> None:
             f"{len(run.teacher)} rows of the teacher's features for {len(pairs)} pairs; give one "
             "for each pair, in the order of the pairs"
         )
+
+
+def _check_same_pairs(path: Path, found: Mapping[str, Any]) -> None:
+    """Write which pairs a new run learns from, or check that a run to be continued has the same."""
+    if not path.exists():
+        write_json(path, dict(found))
+    elif read_json(path) != found:
+        raise ValueError(f"{path}: a run on other pairs; give another folder or the same pairs")
 
 
 def check_same_recipe(path: Path, recipe: Any) -> None:

@@ -209,3 +209,10 @@ def test_the_shipped_maps_are_of_the_shipped_model_and_find_things(model):
         heat = load_shipped().heatmap(view, case.query)
         found.append(heat.points_at(case.truth))
     assert np.mean(found) > 0.5  # by chance one in twenty
+
+
+def test_states_of_other_frames_are_kept_apart(tmp_path):
+    store = StateStore(tmp_path, 0, "a model")
+    one = Described("clip", ("a red circle",), dict, "8")
+    assert store._path(one) == store._path(replace(one))
+    assert store._path(one) != store._path(replace(one, frames="16"))
