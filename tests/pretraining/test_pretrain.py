@@ -94,6 +94,11 @@ def test_pairs_of_a_user_become_towers_that_open_clip_opens(command, pictures, t
     code, _, err = command(*words, "--seed", 1)
     assert code == 2
     assert "a run of another recipe" in err
+    table = pictures / "pairs.csv"
+    table.write_text(table.read_text().replace("picture, of 3", "picture, of three"))
+    code, _, err = command(*words)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "a run on other pairs" in err
 
 
 @pytest.mark.parametrize(
