@@ -213,6 +213,6 @@ def test_the_shipped_maps_are_of_the_shipped_model_and_find_things(model):
 
 def test_states_of_other_frames_are_kept_apart(tmp_path):
     store = StateStore(tmp_path, 0, "a model")
-    one = Described("clip", ("a red circle",), dict, "8")
+    one = replace(describe_shapes(1)[0], frames="8")
     assert store._path(one) == store._path(replace(one))
     assert store._path(one) != store._path(replace(one, frames="16"))
