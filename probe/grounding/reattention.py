@@ -5,6 +5,7 @@ logits at the first answer position. The model is frozen, no box or time is seen
 never generated: one pass a step, the question and the generic prompt packed together.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 REATTENTION_FORMAT = FileFormat(
     "grounding-probe/reattention", 1, "a learned latent prompt", "Reattention.save"
 )
+
+SMALLEST_SCALED_LOSS = 2.0**-16
+"""Smaller losses are not brought near 1: their gradients are not as small as they are."""
 
 
 @runtime_checkable
@@ -279,7 +283,20 @@ class Learning:
                 checkpointing=self.checkpointing,
             )
             loss = self.loss(asked, base)
-            return back(loss), loss.item(), asked.margin
+            scale = _choose_scale(loss.item())
+            gradient = back(loss * scale).float() / scale
+            return gradient, loss.item(), asked.margin
+
+
+def _choose_scale(loss: float) -> float:
+    """Choose a factor that brings a loss near 1 while its gradient is computed.
+
+    The paper's loss is an exponential: with a margin of 12 logits it is 160,000, and its gradient
+    is beyond the largest number of float16; with -12 it vanishes. A power of two changes no digit.
+    """
+    if not math.isfinite(loss):
+        return 1.0
+    return 2.0 ** -math.frexp(max(abs(loss), SMALLEST_SCALED_LOSS))[1]
 
 
 @torch.no_grad()

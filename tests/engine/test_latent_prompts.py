@@ -142,6 +142,21 @@ def test_reattention_raises_the_yes_margin(view, layer, rate):
     assert learned.steps[1].margin > learned.steps[0].margin
 
 
+@pytest.mark.parametrize("size", [2.0**20, 2.0**-20])
+def test_a_loss_beyond_the_range_of_float16_has_its_gradient(tmp_path, video, size):
+    save_tiny_llava(tmp_path)
+    view = load(tmp_path, dtype="float16").watch(video)
+
+    def resized(asked, generic):
+        return size * contrast(asked, generic)
+
+    plain, scaled = (
+        reattend(view, QUESTION, layer=1, loss=loss).steps[0].gradient_norm
+        for loss in (contrast, resized)
+    )
+    assert scaled == pytest.approx(size * plain, rel=0.02)
+
+
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_each_step_says_how_strongly_the_role_tokens_look_before_it(view, checkpointing):
     learned = reattend(view, QUESTION, layer=1, steps=2, checkpointing=checkpointing)
