@@ -46,6 +46,10 @@ TRAINED_HERE = (FROZEN, ABLATED, SHORT)
 WEIGHTS = HERE / "organisms"
 """Folder of the organisms that were trained and are not shipped with the package."""
 
+NUMBER_TYPE = "float32"
+"""Number type of all organisms, as the shipped one has by default. Their files are in float16, in
+which the gradients of the published loss overflowed on one clip in eight."""
+
 CHOOSING_CLIPS = 120
 PART = 40
 """Clips that are measured and stored at once: so much is lost when a run is stopped."""
@@ -132,7 +136,8 @@ def measure_organisms(options: ClaimsOptions) -> None:
             if (found := read_json(whole)["cases"]) != clips:
                 raise ValueError(f"{whole}: {found} clips were measured; delete it, or give --out")
             continue
-        config = replace(options.config, model=find_organism(name, working))
+        model = find_organism(name, working)
+        config = replace(options.config, model=model, dtype=NUMBER_TYPE)
         chosen_file = working / f"{name}-chosen.json"
         if not chosen_file.exists():
             opened = replace(config.for_choosing(), clips=min(config.clips, CHOOSING_CLIPS)).open()

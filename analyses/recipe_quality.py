@@ -30,7 +30,14 @@ from common import (
 )
 from matplotlib.figure import Figure
 from measurement import MeasurementConfig
-from organism_runs import CONTROL, FROZEN, ORGANISMS, ClaimsOptions, find_organism
+from organism_runs import (
+    CONTROL,
+    FROZEN,
+    NUMBER_TYPE,
+    ORGANISMS,
+    ClaimsOptions,
+    find_organism,
+)
 
 from probe.engine.model import load
 from probe.files import read_json
@@ -50,7 +57,7 @@ def count_answers(name: str, options: ClaimsOptions) -> Numbers:
     torch.set_num_threads(1)
     folder = CLAIM.numbers_path(options.out).parent / ".claims"
     folder.mkdir(parents=True, exist_ok=True)
-    model = load(find_organism(name, folder))
+    model = load(find_organism(name, folder), dtype=NUMBER_TYPE)
     table: Table = measure_answers(model, SHAPES_VAL.seed, options.config.clips)
     polar = table["answer"].isin(["Yes", "No"])
     # A description is right only to the letter, which none is.
