@@ -6,7 +6,7 @@
    carries, while each visual token attends only around its place in the frame before. This takes
    the place of pre-training on videos: what happens over time is seen in no single frame.
 
-Both are multiple-instance learning: the score of a tag is the log-mean-exp over visual tokens, so
+Both are multiple-instance learning: the score of a tag is a soft maximum over visual tokens, so
 that one token is enough. Nothing says which token: there is no box, no mask, no place and no time.
 
 Both come before the first question: words and cells have to be aligned before the decoder learns.
@@ -175,7 +175,8 @@ class TagReader(nn.Module):
             [[] if phrase == RESTS else list(encode(phrase, world)) for phrase in axis]
             for axis in tags.axes
         ]
-        self.head = nn.Linear(width, math.prod(map(len, tags.axes)))
+        self.tags = tags
+        self.head = nn.Linear(width, len(tags.all))
         self.scale = nn.Parameter(torch.tensor(10.0))
         self.bias = nn.Parameter(torch.tensor(-4.0))
 
@@ -205,7 +206,7 @@ class TagReader(nn.Module):
         Returns:
             The sum of both losses, and the F1 of each way.
         """
-        by_head = _pool_tokens(self.head(seen))
+        by_head = self._pool_tokens(self.head(seen))
         cosine = normalize(projected, dim=-1) @ normalize(words, dim=-1).T
         # A tag's words are summed within each token before tokens are pooled: colour, shape and
         # action have to meet in one cell, or nothing would bind them.
@@ -213,12 +214,20 @@ class TagReader(nn.Module):
         summed = first
         for scores in others:
             summed = summed[..., None] + scores.unflatten(-1, [1] * (summed.ndim - 2) + [-1])
-        by_words = _pool_tokens(summed.flatten(2) * self.scale) + self.bias
-        loss = sum(binary_cross_entropy_with_logits(by, tags) for by in (by_head, by_words))
+        by_words = self._pool_tokens(summed.flatten(2) * self.scale) + self.bias
+        weight = torch.tensor(self.tags.positive_weight, device=tags.device)
+        loss = sum(
+            binary_cross_entropy_with_logits(by, tags, pos_weight=weight)
+            for by in (by_head, by_words)
+        )
         return torch.as_tensor(loss), {
             "f1_head": _compute_f1(by_head, tags),
             "f1_words": _compute_f1(by_words, tags),
         }
+
+    def _pool_tokens(self, scores: Float[Tensor, "item token tag"]) -> Float[Tensor, "item tag"]:
+        # Like the maximum a log-sum-exp lets one token decide, but every token gets a gradient.
+        return scores.logsumexp(1) - self.tags.pooling_share * math.log(scores.shape[1])
 
 
 def _compare(
@@ -239,11 +248,6 @@ def _compare(
         return stacked
     # No question contains a word for resting, so the vocabulary has none.
     return torch.cat([-stacked.amax(-1, keepdim=True), stacked], dim=-1)
-
-
-def _pool_tokens(scores: Float[Tensor, "item token tag"]) -> Float[Tensor, "item tag"]:
-    # Log-mean-exp: like the maximum it lets one token decide, but every token gets a gradient.
-    return scores.logsumexp(1) - math.log(scores.shape[1])
 
 
 def _compute_f1(logits: Tensor, tags: Tensor) -> float:

@@ -144,6 +144,15 @@ class Tags:
     axes: tuple[tuple[str, ...], ...]
     """The phrases of each axis; every combination is a tag. Questions are asked in their words."""
 
+    positive_weight: float = 1.0
+    """Weight in the loss of a tag that is shown, relative to one that is not. Where tags are
+    rare, a weight of 1 teaches at first to deny them all."""
+
+    pooling_share: float = 1.0
+    """Share of log n, of n visual tokens, that pooling takes off the log-sum-exp of their scores.
+    At 1 it is the log of their mean exponential, and a single token must outweigh all others; at 0
+    it is their soft maximum, and the scores of an untrained network are log n too high."""
+
     @property
     def all(self) -> tuple[Tag, ...]:
         """Every tag, in the order of the numbers that `mark` returns."""

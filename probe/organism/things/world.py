@@ -61,9 +61,9 @@ THINGS = World(
     make_clip=make_clip,
     make_questions=make_questions,
     make_absent_queries=make_absent_queries,
-    frame_tags=Tags((LOOKS, (RESTS, *STATES))),
+    frame_tags=Tags((LOOKS, (RESTS, *STATES)), positive_weight=10.0, pooling_share=0.5),
     list_frame_tags=list_frame_tags,
-    clip_tags=Tags((LOOKS, (RESTS, *ACTIONS))),
+    clip_tags=Tags((LOOKS, (RESTS, *ACTIONS)), positive_weight=10.0, pooling_share=0.5),
     list_clip_tags=list_clip_tags,
     body=Body(
         patch=14,
