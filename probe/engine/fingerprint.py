@@ -5,20 +5,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from probe.engine.chat_templates import find_template
-from probe.engine.hashes import hash_module, hash_processor
-from probe.engine.model import VideoLM
+from probe.engine.hashes import hash_module, hash_processor, mark_module
 from probe.engine.opening import SMALL_FILES
 
+if TYPE_CHECKING:  # a model knows its fingerprint
+    from probe.engine.model import VideoLM
 
-def fingerprint(model: VideoLM) -> str:
+
+def fingerprint(model: "VideoLM") -> str:
     """Return a hash of all that a model's answers follow from.
 
     Of its weights, its small files (configuration, tokenizer, processor, template), its adapter,
     and the chat template in use, which may be another than its own. For a checkpoint on the hub the
     commit takes the place of the files; of a model in memory, weights, configuration and processor
-    are hashed as they are now.
+    are hashed as they are now. This reads all weights; `VideoLM.known_fingerprint` remembers it.
 
     Raises:
         ValueError: if weights of a model in memory are out of reach.
@@ -37,7 +40,7 @@ def fingerprint(model: VideoLM) -> str:
     return digest.hexdigest()
 
 
-def identify_weights(model: VideoLM) -> str:
+def identify_weights(model: "VideoLM") -> str:
     """Return a hash of the model's weight files if they are in a folder here, else its commit.
 
     Of a model in memory, a hash of the weights as they are now: its name says only where they once
@@ -53,8 +56,34 @@ def identify_weights(model: VideoLM) -> str:
         return str(model.revision) if folder is None else _hash_weights(folder)
 
 
+class KnownFingerprint:
+    """The fingerprint of an open model, computed when it is first asked for.
+
+    It is mutable: of a model in memory it is computed again when weights have changed. Files are
+    read once, since what was read from them stays as it was.
+    """
+
+    def __init__(self, model: "VideoLM") -> None:
+        """Remember nothing yet."""
+        self._model = model
+        self._mark: str | None = None
+        self._found: str | None = None
+
+    def read(self) -> str:
+        """Return the fingerprint of the model as it is now.
+
+        Raises:
+            ValueError: if weights of a model in memory are out of reach.
+        """
+        model = self._model
+        mark = mark_module(model.checkpoint.module) if model.in_memory else None
+        if self._found is None or mark != self._mark:
+            self._found, self._mark = fingerprint(model), mark
+        return self._found
+
+
 @contextmanager
-def _find_files(model: VideoLM) -> Iterator[Path | None]:
+def _find_files(model: "VideoLM") -> Iterator[Path | None]:
     """Give the folder of a model's files; None if it is on the hub or in memory."""
     if model.in_memory:
         yield None

@@ -171,4 +171,7 @@ def keep_views(model: VideoLM, most: int = MOST_VIEWS) -> SharingModel:
         ValueError: if `most` is less than 1.
     """
     own = {one.name: getattr(model, one.name) for one in fields(VideoLM)}
-    return SharingModel(**own, views=KeptViews(most))
+    sharing = SharingModel(**own, views=KeptViews(most))
+    # Where `cached_property` keeps it, so that the same weights are not hashed twice.
+    sharing.__dict__["known_fingerprint"] = model.known_fingerprint
+    return sharing

@@ -3,6 +3,7 @@
 import warnings
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from probe.engine.chunks import divide_video
 from probe.engine.costs import check_length, tell_cost
 from probe.engine.decoder import Decoder
 from probe.engine.description import ModelDescription, describe_checkpoint
+from probe.engine.fingerprint import KnownFingerprint
 from probe.engine.in_memory import describe_quantization, freezing, open_module
 from probe.engine.model_files import ModelFiles, OpeningOptions, find_model
 from probe.engine.model_names import ORGANISM
@@ -74,6 +76,12 @@ class VideoLM:
             "pixels": choose_pixels(self.checkpoint.settings, self.checkpoint.pixels),
         }
 
+    # Not a field: a copy with another adapter has to find its own.
+    @cached_property
+    def known_fingerprint(self) -> KnownFingerprint:
+        """The hash of weights, files and adapter, computed once; `read` returns it."""
+        return KnownFingerprint(self)
+
     def identify_for(self, view: View) -> dict[str, str | int | None]:
         """Return the identity as it is for a view: pictures may keep other pixels than videos."""
         checkpoint = view.checkpoint
@@ -118,7 +126,8 @@ class VideoLM:
         check_length(self.name, checkpoint, video, inputs["input_ids"].shape[1])
         grid = checkpoint.grid(video, inputs)
         tell_cost(checkpoint, grid, stacklevel=2)
-        return View.of(decoder, self.name, video, grid, decoder.read_video(inputs, tail))
+        prefix = decoder.read_video(inputs, tail)
+        return View.of(decoder, self.name, video, grid, prefix, self.known_fingerprint)
 
     def describe(self, video: Video | str | Path | None = None) -> ModelDescription:
         """Describe the model in numbers: class, sizes, devices, and the cost of reading a video.

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from probe.engine.checkpoint import Checkpoint
 from probe.engine.decoder import Decoder
+from probe.engine.fingerprint import KnownFingerprint
 from probe.engine.grids import VisualGrid
 from probe.engine.interventions import Intervention, VideoIntervention, unite_video_cuts
 from probe.engine.latent_prompts import LatentPrompt, sum_latents
@@ -48,6 +49,9 @@ class View:
     cache: PrefixCache
     """The cache of the prefix; it changes, and views of the same prefix share it."""
 
+    known_fingerprint: KnownFingerprint
+    """The fingerprint of the model, which all its views share."""
+
     plain: "View | None" = None
     """This view without latent prompts; None where it has none."""
 
@@ -59,10 +63,25 @@ class View:
 
     @classmethod
     def of(
-        cls, decoder: Decoder, model: str, video: Video, grid: VisualGrid, prefix: Prefix
+        cls,
+        decoder: Decoder,
+        model: str,
+        video: Video,
+        grid: VisualGrid,
+        prefix: Prefix,
+        known: KnownFingerprint,
     ) -> "View":
-        """Make the plain view of a prefix of which nothing has been computed yet."""
-        return cls(decoder, model, video, grid, prefix, PrefixCache(decoder, prefix))
+        """Make the plain view of a prefix of which nothing has been computed yet.
+
+        Args:
+            decoder: The passes through the model.
+            model: The name of the model.
+            video: The video.
+            grid: The places of its visual tokens.
+            prefix: The tokens up to the last visual one.
+            known: The fingerprint of the model.
+        """
+        return cls(decoder, model, video, grid, prefix, PrefixCache(decoder, prefix), known)
 
     def __repr__(self) -> str:
         frames, rows, columns = self.grid.shape
@@ -155,7 +174,7 @@ class View:
         places = self.grid.positions
         prefix = self.prefix.with_tokens_of(self.prefix, places, places[self.grid.reversal()])
         grid = VisualGrid(places, self.grid.cells.reversed())
-        turned = View.of(self.decoder, self.model, self.video, grid, prefix)
+        turned = self._show(grid, prefix)
         turned = turned.under(*(done.reversed() for done in self.interventions))
         for latent in self.latents:
             turned = turned.with_latent(latent.reversed())
@@ -163,11 +182,16 @@ class View:
 
     def with_prefix(self, prefix: Prefix) -> "View":
         """Show other visual tokens in the same places, under the same prompts and interventions."""
-        shown = View.of(self.decoder, self.model, self.video, self.grid, prefix)
+        shown = self._show(self.grid, prefix)
         shown = shown.under(*self.interventions)
         for latent in self.latents:
             shown = shown.with_latent(latent)
         return shown
+
+    def _show(self, grid: VisualGrid, prefix: Prefix) -> "View":
+        """Make the plain view of other tokens of this video."""
+        known = self.known_fingerprint
+        return View.of(self.decoder, self.model, self.video, grid, prefix, known)
 
     def states(self, layer: int) -> Float[Tensor, "token hidden"]:
         """Return the states of the prefix that enter a decoder layer, without latent prompts."""

@@ -31,6 +31,7 @@ from probe.grounding.config import GrounderConfig
 from probe.grounding.presets import CAUSAL, as_config
 from probe.grounding.queries import Queries
 from probe.grounding.sources import ByRules, Splitter
+from probe.trained.responses.shipped import check_maps
 from probe.video import Sampling, Tube, Video
 
 
@@ -98,7 +99,11 @@ class _Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Many queries, a model, and the choices of the grounder; the truth is not looked at."""
+    """Many queries, a model, and the choices of the grounder; the truth is not looked at.
+
+    Raises:
+        ValueError: if the configuration has response maps that were learned on another model.
+    """
 
     dataset: DataSet
     """The queries with their videos."""
@@ -113,6 +118,9 @@ class Batch:
 
     finder: Finder | None = None
     """Finds candidates; None for the grounder's own proposals."""
+
+    def __post_init__(self) -> None:
+        check_maps(self.config.maps, self.model)
 
     def answer_all(self, places: Sequence[int]) -> Generator[Grounded, None, None]:
         """Answer queries, all of one video in a row, while the next one's video is decoded.
@@ -211,7 +219,8 @@ def ground_many(
         frames: Frames to sample from files, or a rate; None for as many as the model wants.
 
     Raises:
-        ValueError: if there is no such preset, or what is given are no pairs.
+        ValueError: if there is no such preset, its maps are of another model, or what is given are
+            no pairs.
         MachineError: if the machine cannot go on: no memory, no room or no device.
     """
     samples = [_as_sample(place, pair) for place, pair in enumerate(asked)]

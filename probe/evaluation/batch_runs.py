@@ -21,7 +21,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
 
-from probe.engine.fingerprint import fingerprint
 from probe.evaluation.batch import Batch, Failure, Grounded
 from probe.evaluation.checksums import check_line, write_line
 from probe.evaluation.faults import explain_failure
@@ -172,7 +171,7 @@ def describe_batch(batch: Batch) -> dict[str, Any]:
     """Describe in plain values all that the answers of a batch follow from, but its queries."""
     # Not the queries: a file may grow, and each line is compared with its own.
     return {
-        "model": {**batch.model.identity, "fingerprint": fingerprint(batch.model)},
+        "model": {**batch.model.identity, "fingerprint": batch.model.known_fingerprint.read()},
         "grounder": to_plain(batch.config),
         "split": batch.splitter.describe(),
         "candidates": None if batch.finder is None else batch.finder.describe(),

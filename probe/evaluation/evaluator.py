@@ -13,7 +13,6 @@ from typing import Any
 
 from probe.datasets import DataSet, Footage, Recording, Sample
 from probe.datasets.footage import read_recording
-from probe.engine.fingerprint import fingerprint
 from probe.engine.kept_views import SharingModel, keep_views
 from probe.engine.model import VideoLM, load
 from probe.evaluation.ahead import prepare_ahead
@@ -32,7 +31,7 @@ from probe.evaluation.results import QueryResult
 from probe.evaluation.scoring import check_margin, make_result, score_prediction
 from probe.grounding.queries import Queries
 from probe.plain import to_plain
-from probe.trained.responses.responses import Responses
+from probe.trained.responses.shipped import check_maps
 from probe.video import Sampling, Tube
 
 
@@ -59,7 +58,8 @@ class Evaluator:
     here with a configuration that says the rest.
 
     Raises:
-        ValueError: if the detector cannot be opened.
+        ValueError: if the detector cannot be opened, or the method has response maps that were
+            learned on another model.
     """
 
     config: EvaluationConfig
@@ -83,8 +83,8 @@ class Evaluator:
         finder = self.config.candidates.open(device=device, dtype=self.config.dtype)
         object.__setattr__(self, "_finder", finder)
         method = self.config.find_method()
-        if isinstance(method, Grounding) and isinstance(maps := method.config.maps, Responses):
-            maps.check_model(self.model)
+        if isinstance(method, Grounding):  # or every query would fail for the same reason
+            check_maps(method.config.maps, self.model)
         object.__setattr__(self, "_method", method)
         object.__setattr__(self, "_shown", keep_views(self.model))
 
@@ -93,7 +93,8 @@ class Evaluator:
         """Load what a configuration names.
 
         Raises:
-            ValueError: if data set, model or detector cannot be opened.
+            ValueError: if data set, model or detector cannot be opened, or the method has response
+                maps that were learned on another model.
         """
         dataset = config.load_dataset()
         model = load(
@@ -141,7 +142,7 @@ class Evaluator:
             },
             "model": {
                 **self.model.identity,
-                "fingerprint": fingerprint(self.model),
+                "fingerprint": self.model.known_fingerprint.read(),
                 "attention": self.config.attention,
             },
             "method": {

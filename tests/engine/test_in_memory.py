@@ -14,7 +14,9 @@ from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_roundin
 from transformers import AutoModelForImageTextToText, AutoModelForMultimodalLM, AutoProcessor
 from zoo import ZOO, moving, save_tiny
 
+from probe.engine import fingerprint as fingerprints
 from probe.engine.fingerprint import fingerprint
+from probe.engine.kept_views import keep_views
 from probe.engine.model import load
 
 QUESTION = "What jumps?"
@@ -223,6 +225,34 @@ def test_the_fingerprint_is_of_the_weights_as_they_are_now(fresh, folder):
     with torch.no_grad():
         weight.copy_(weight.roll(1, 0))  # the same numbers in other places
     assert len({first, changed, fingerprint(model)}) == 3
+
+
+def test_a_fingerprint_is_known_until_weights_change_in_whatever_way(fresh, monkeypatch):
+    hashed, plain = [], fingerprints.fingerprint
+    monkeypatch.setattr(
+        fingerprints, "fingerprint", lambda model: hashed.append(model) or plain(model)
+    )
+    model = load(*fresh)
+    weight = fresh[0].model.language_model.layers[1].mlp.up_proj.weight
+
+    def train():
+        with torch.no_grad():
+            weight[3, 5] += 1e-6
+
+    def merge_an_adapter():
+        weight.data += 1e-3 * torch.randn(weight.shape)  # as peft does; torch counts no change
+
+    def exchange():
+        weight.data = weight.data.clone().roll(1, 0)
+
+    shown, seen = model.watch(moving()), []
+    for change in (train, merge_an_adapter, exchange):
+        seen.append(shown.known_fingerprint.read())
+        assert seen[-1] == keep_views(model).watch(moving()).known_fingerprint.read()
+        assert shown.reversed().known_fingerprint.read() == seen[-1] == plain(model)
+        change()
+    seen.append(shown.known_fingerprint.read())
+    assert len(set(seen)) == len(hashed) == 4
 
 
 def test_the_fingerprint_knows_processor_and_template(held, folder):

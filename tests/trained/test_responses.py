@@ -1,13 +1,20 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from tiny import save_tiny_llava
 from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_rounding
 from zoo import save_tiny
 
 import probe
 from probe.engine.fingerprint import fingerprint
+from probe.engine.kept_views import keep_views
 from probe.engine.model import VideoLM
+from probe.evaluation.config import EvaluationConfig
+from probe.evaluation.evaluator import Evaluator
+from probe.evaluation.rules import RuleNames
+from probe.files import read_tensors, write_tensors
 from probe.grounding.config import GrounderConfig
 from probe.grounding.cues import split_cues
 from probe.grounding.presets import PLAIN
@@ -151,16 +158,48 @@ def test_a_cue_reaches_the_map_and_the_video_of_another_frame_does_not(view, tra
     assert_equal_up_to_rounding(moved[:, 0], scores[:, 0], scale=scores)
 
 
-def test_a_view_of_another_model_and_words_that_say_nothing_are_refused(model, view, trained):
-    maps = Responses.load(trained)
-    with pytest.raises(ValueError, match="learned on 'organism' do not fit 'other'"):
-        maps.heatmap(replace(view, model="other"), QUERY)
+def test_maps_of_other_weights_are_refused_wherever_they_are_used(tmp_path):
+    folder = tmp_path / "model"
+    save_tiny_llava(folder)
+    clips, recipe = describe_shapes(2), replace(SMALL, layer=1, schedule=Schedule(2, batch=2))
+    paths = {"states": tmp_path / "states", "run": tmp_path / "run"}
+    learned = train_responses(probe.load(folder, dtype="float32"), clips, recipe, **paths)
+    learned.save(tmp_path / "maps.safetensors")
+    maps, video = Responses.load(tmp_path / "maps.safetensors"), clips[0].read().video
+    grounder = replace(PLAIN, maps=maps, relative=False, ask_whole=True)
+    evaluation = EvaluationConfig(
+        "shapes-val", method="responses", rules=RuleNames(maps=f"{tmp_path}/maps.safetensors")
+    )
+    uses = {
+        "the map": lambda model: maps.heatmap(model.watch(video), QUERY),
+        "stages": lambda model: maps.stages(model.watch(video).reversed(), QUERY),
+        "scores": lambda model: maps.score(keep_views(model).watch(video), QUERY),
+        "the network": lambda model: learned.score(model.watch(video), QUERY),
+        "a batch": lambda model: learned.prepare(model.watch(video), QUERY),
+        "grounding": lambda model: probe.ground(model, video, QUERY, config=grounder),
+        "many queries": lambda model: probe.ground_many(model, [(video, QUERY)], config=grounder),
+        "evaluation": lambda model: Evaluator(evaluation, evaluation.load_dataset(), model),
+    }
+    moved = probe.load(shutil.copytree(folder, tmp_path / "of another name"), dtype="float32")
+    for use in uses.values():
+        assert use(moved) is not None
+    weights, about = read_tensors(folder / "model.safetensors")
+    next(iter(weights.values())).view(-1)[0] += 1e-6  # of the same name and sizes
+    write_tensors(folder / "model.safetensors", weights, about)
+    other = probe.load(folder, dtype="float32")
+    assert other.identity == {**moved.identity, "name": str(folder)}
+    for name, use in uses.items():
+        with pytest.raises(ValueError, match="with other weights or files; open the model") as told:
+            use(other)
+        assert "\n" not in str(told.value), name
+    shipped = EvaluationConfig("shapes-val", method="responses")
+    with pytest.raises(ValueError, match="learned on 'organism'"):
+        Evaluator(shipped, shipped.load_dataset(), moved)
+
+
+def test_words_that_say_nothing_are_refused(view, trained):
     with pytest.raises(ValueError, match="no word of 'zebra'"):
-        maps.heatmap(view, "zebra")
-    maps.check_model(model)
-    about = {**maps.about, "fingerprint": "another"}
-    with pytest.raises(ValueError, match="with other weights or files"):
-        Responses.of(replace(maps.learned, about=about)).check_model(model)
+        Responses.load(trained).heatmap(view, "zebra")
     with pytest.raises(ValueError, match="no phrases are known"):
         Phrases({"a": ["b"]})(QUERY)
 
@@ -202,7 +241,7 @@ def test_frames_are_those_of_the_span_if_it_is_known_and_shown(view):
 
 
 def test_the_shipped_maps_are_of_the_shipped_model_and_find_things(model):
-    load_shipped().check_model(model)
+    load_shipped().check(model)
     found = []
     for case in SHAPES_VAL.cases(12):
         view = model.watch(case.clip.video())

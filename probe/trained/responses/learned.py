@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probe.engine.model import VideoLM
 from probe.engine.view import View
 from probe.files import FileFormat, read_tensors, write_tensors
 from probe.plain import from_plain, to_plain
@@ -53,8 +54,32 @@ class Learned:
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
+    def check(self, reader: VideoLM | View) -> None:
+        """Refuse a model, or a view of one, other than the one whose states were learned on.
+
+        The only check of this: whatever reads a video for these maps goes through it. Weights are
+        read once for each open model, and again when they were changed in memory.
+
+        Raises:
+            ValueError: if its fingerprint is another.
+        """
+        known, found = str(self.about["fingerprint"]), reader.known_fingerprint.read()
+        if known != found:
+            name = reader.model if isinstance(reader, View) else reader.name
+            raise ValueError(
+                f"response maps learned on {self.about['model']['name']!r} (fingerprint "
+                f"{known[:8]}) do not fit {name!r} ({found[:8]}), with other weights or files; "
+                f"open the model that they were learned on, or train some for this one: probe "
+                f"responses train"
+            )
+
     def prepare(self, view: View, sentence: str) -> ReferringBatch:
-        """Read a video's frames, a sentence and its cues as the network takes them."""
+        """Read a video's frames, a sentence and its cues as the network takes them.
+
+        Raises:
+            ValueError: if the view is of another model than these maps were learned on.
+        """
+        self.check(view)
         stages = self.network.config.stages
         cues = fit_cues(self.cue_rule(sentence), sentence, stages)
         texts = self.texts.apply(self.text_rule(view, (sentence, *cues)))

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.engine.attention import Heatmap
-from probe.engine.fingerprint import fingerprint
 from probe.engine.model import VideoLM
 from probe.engine.view import View
 from probe.trained.responses.learned import Learned
@@ -121,42 +120,17 @@ class Responses:
         Raises:
             ValueError: as `heatmap` says.
         """
-        self.check_view(view)
         return self.learned.score(view, query)
 
-    def check_view(self, view: View) -> None:
-        """Refuse a view of another model than these maps were learned on, by what costs nothing.
+    def check(self, reader: VideoLM | View) -> None:
+        """Refuse a model, or a view of one, other than the one whose states were learned on.
 
-        Raises:
-            ValueError: if it has another name, width or fewer layers.
-        """
-        known = self.about["model"]
-        if known["name"] != view.model:
-            raise ValueError(
-                f"response maps learned on {known['name']!r} do not fit {view.model!r}; train some "
-                f"for it: probe responses train"
-            )
-        layer, depth = self.learned.layer, view.checkpoint.depth
-        width, found = len(self.learned.cells.centre), view.prefix.embeddings.shape[1]
-        if width != found or layer >= depth:
-            raise ValueError(
-                f"response maps of states of {width} numbers entering layer {layer} do not fit "
-                f"{view.model!r}, with states of {found} and {depth} layers"
-            )
-
-    def check_model(self, model: VideoLM) -> None:
-        """Refuse a model with other weights or files than these maps were learned on.
-
-        This reads all weights once. A view is checked by its name and its sizes only.
+        All functions here do this by themselves, view by view; it saves the time until then.
 
         Raises:
             ValueError: if its fingerprint is another.
         """
-        if fingerprint(model) != self.about["fingerprint"]:
-            raise ValueError(
-                f"response maps learned on {self.about['model']['name']!r} with other weights or "
-                f"files than {model.name!r} has; train some for it: probe responses train"
-            )
+        self.learned.check(reader)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the loss of training, step by step.

@@ -4,10 +4,13 @@
 shipped weights they have to be made again.
 """
 
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from probe.engine.attention import Heatmap
+from probe.engine.model import VideoLM
 from probe.engine.view import View
 from probe.trained.responses.responses import Responses
 
@@ -28,3 +31,17 @@ def shipped_responses(view: View, query: str) -> Heatmap:
         ValueError: if the view is of another model, or `Responses.heatmap` refuses it.
     """
     return load_shipped().heatmap(view, query)
+
+
+def check_maps(rule: Callable[..., Any] | None, model: VideoLM) -> None:
+    """Refuse a rule for maps that was learned on another model, before a video is read.
+
+    Any other rule may be of any model.
+
+    Raises:
+        ValueError: if `Responses.check` refuses the model.
+    """
+    if rule is shipped_responses:
+        load_shipped().check(model)
+    elif isinstance(rule, Responses):
+        rule.check(model)

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probe.engine.fingerprint import fingerprint
 from probe.engine.grids import Cells
 from probe.engine.model import VideoLM
 from probe.engine.requests import choose_numbers
@@ -68,7 +67,7 @@ class StateStore:
                 layer.
         """
         (layer,) = choose_numbers("layer", layer, model.depth)
-        found = cls(folder, layer, fingerprint(model))
+        found = cls(folder, layer, model.known_fingerprint.read())
         about = {**STATES_FORMAT.header, "layer": layer, "fingerprint": found.fingerprint}
         folder.mkdir(parents=True, exist_ok=True)
         remove_partials(folder)  # of a run that was killed
