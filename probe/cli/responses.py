@@ -159,7 +159,8 @@ class TrainResponses:
     def _make_recipe(self) -> "ResponseRecipe":
         from probe.grounding.cues import split_cues
         from probe.trained.responses.examples import any_frame, frames_of_span
-        from probe.trained.responses.presets import PAPER, VIDEO, VIDEO_SCHEDULE
+        from probe.trained.responses.losses import disambiguation_loss
+        from probe.trained.responses.presets import VIDEO, VIDEO_SCHEDULE, Term
         from probe.trained.responses.texts import Phrases, TextStates, embed_texts, no_cues
         from probe.trained.responses.training import ResponseRecipe
 
@@ -167,12 +168,13 @@ class TrainResponses:
         network = VIDEO.network
         stages = network.stages if self.stages is None else self.stages
         steps = VIDEO_SCHEDULE.steps if self.steps is None else self.steps
+        further = (Term(1.0, disambiguation_loss),) if self.disambiguate else ()
         return ResponseRecipe(
             self.layer,
             replace(
                 VIDEO,
                 network=replace(network, stages=stages),
-                terms=PAPER.terms if self.disambiguate else VIDEO.terms,
+                terms=(*VIDEO.terms, *further),
             ),
             replace(VIDEO_SCHEDULE, steps=steps),
             cues=known[self.cues] if self.cues in known else Phrases.load(self.cues),
