@@ -12,7 +12,15 @@ import importlib
 from common import HERE, Claim, errors_in_one_line
 from tqdm.auto import tqdm
 
-SHARED_FILES = ("all", "common", "measurement", "observations", "organism_runs", "tables")
+SHARED_FILES = (
+    "all",
+    "common",
+    "grouping_runs",
+    "measurement",
+    "observations",
+    "organism_runs",
+    "tables",
+)
 """Files of this folder that make no claim."""
 
 
