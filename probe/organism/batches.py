@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from probe.organism.questions import HARD_SHARE, QuestionAnswer
 from probe.organism.shapes import SHAPES
@@ -164,33 +164,36 @@ def _append_question(
 
 
 def make_frame_batches(
-    seed: int, batches: int, clips: int, world: World = SHAPES
+    seed: int, first: int, last: int, clips: int, world: World = SHAPES
 ) -> Iterator[TagBatch]:
-    """Yield batches of frames with their tags.
+    """Yield batches `first` to `last` of frames with their tags; `last` is not among them.
 
     Args:
         seed: Seed of the clips.
-        batches: Number of batches.
+        first: Number of the first batch; a continued run leaves out those it has learned from.
+        last: Number of batches of the whole stage.
         clips: Clips in a batch, each with the world's `frames_a_clip` frames.
         world: The world of the clips.
-        world: The world of the clips.
     """
-    for frames, tags in _load(FrameDataset(seed, batches * clips, world), clips, _collate_tags):
+    dataset = FrameDataset(seed, last * clips, world)
+    for frames, tags in _load(dataset, first, last, clips, _collate_tags):
         yield TagBatch(frames, tags)
 
 
 def make_clip_batches(
-    seed: int, batches: int, clips: int, world: World = SHAPES
+    seed: int, first: int, last: int, clips: int, world: World = SHAPES
 ) -> Iterator[TagBatch]:
-    """Yield batches of clips with their tags.
+    """Yield batches `first` to `last` of clips with their tags; `last` is not among them.
 
     Args:
         seed: Seed of the clips.
-        batches: Number of batches.
+        first: Number of the first batch; a continued run leaves out those it has learned from.
+        last: Number of batches of the whole stage.
         clips: Clips in a batch.
         world: The world of the clips.
     """
-    for frames, tags in _load(ClipDataset(seed, batches * clips, world), clips, _collate_tags):
+    dataset = ClipDataset(seed, last * clips, world)
+    for frames, tags in _load(dataset, first, last, clips, _collate_tags):
         yield TagBatch(frames, tags)
 
 
@@ -207,15 +210,17 @@ def make_question_batches(
         world: The world of the clips.
     """
     dataset = QuestionDataset(seed, last * clips, world)
-    wanted = torch.utils.data.Subset(dataset, range(first * clips, last * clips))
-    for tensors in _load(wanted, clips, collate_questions):
+    for tensors in _load(dataset, first, last, clips, collate_questions):
         yield QuestionBatch(**tensors)
 
 
-def _load(dataset: Dataset[Any], clips: int, collate: Any) -> DataLoader[Any]:
+def _load(
+    dataset: Dataset[Any], first: int, last: int, clips: int, collate: Any
+) -> DataLoader[Any]:
+    wanted = Subset(dataset, range(first * clips, last * clips))
     # Clips are drawn in a process of their own, while the network learns from earlier batches.
     return DataLoader(
-        dataset, batch_size=clips, collate_fn=collate, num_workers=1, prefetch_factor=8
+        wanted, batch_size=clips, collate_fn=collate, num_workers=1, prefetch_factor=8
     )
 
 

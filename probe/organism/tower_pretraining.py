@@ -42,6 +42,7 @@ from probe.organism.optimisers import (
 )
 from probe.organism.recipe import Recipe
 from probe.organism.shapes import SHAPES
+from probe.organism.stage_states import StageState, find_state
 from probe.organism.tokens import encode
 from probe.organism.training_decoder import add_to_scores, autocast_where_faster, run_layer
 from probe.organism.worlds import RESTS, Tags, World
@@ -84,17 +85,21 @@ def train_on_frames(
     plain = [parameter for part in seeing for parameter in list_other_parameters(part)]
     groups = [{"params": [*plain, words.weight], "rate_scale": 1.0}, *reader.make_groups()]
     optimisers = make_optimisers(matrices, groups, recipe.frame_rate)
+    learners = nn.ModuleDict({"network": network, "reader": reader})
+    path, steps = find_state(folder, "frames"), recipe.frame_steps
+    state = StageState(path, learners, optimisers, steps, recipe.save_every)
+    done = state.load()
+    # Drawn for all steps at once, so that a continued run makes the choices of the whole run.
     generator = torch.Generator().manual_seed(recipe.seed)
-    batches = make_frame_batches(
-        recipe.seed + FRAME_CLIPS_SEED, recipe.frame_steps, recipe.frame_clips, world
-    )
-    for step, batch in enumerate_with_progress(batches, recipe.frame_steps, "frames"):
-        set_rate(optimisers, recipe.frame_rate, step, recipe.frame_steps, warm=100)
+    local = [bool(torch.rand(1, generator=generator) < LOCAL_TOWER_SHARE) for _ in range(steps)]
+    seed = recipe.seed + FRAME_CLIPS_SEED
+    batches = make_frame_batches(seed, done, steps, recipe.frame_clips, world)
+    for step, batch in enumerate_with_progress(batches, steps, "frames", done):
+        set_rate(optimisers, recipe.frame_rate, step, steps, warm=100)
         batch: TagBatch = move_batch(batch, network.device)
         # In most batches a patch sees only its neighbours, so that what a cell's token says is what
         # lies there; in the others the tower learns to be used without a mask, as it will be.
-        local = bool(torch.rand(1, generator=generator) < LOCAL_TOWER_SHARE)
-        mask = make_tower_mask(local=local, world=world)
+        mask = make_tower_mask(local=local[step], world=world)
         with autocast_where_faster(network.device):
             seen = inner.vision_tower(
                 normalise_frames(batch.frames, network, world),
@@ -105,6 +110,7 @@ def train_on_frames(
         take_step(optimisers, loss)
         if step % 50 == 0:
             append_log_entry(folder, stage="frames", step=step, loss=loss.item(), **scores)
+        state.save_if_due(step + 1)
 
 
 def train_on_clips(
@@ -135,17 +141,20 @@ def train_on_clips(
         *reader.make_groups(),
     ]
     optimisers = make_optimisers(list_matrices(lowest), groups, recipe.clip_rate)
+    learners = nn.ModuleDict({"network": network, "reader": reader})
+    path, steps = find_state(folder, "clips"), recipe.clip_steps
+    state = StageState(path, learners, optimisers, steps, recipe.save_every)
+    done = state.load()
     # Visual tokens that attended to all others would collect the tags of the whole clip in a few
     # background tokens; around a cell, only what moves there can be learned.
     near = make_neighbourhood_mask(world)[None]
     # The positions that the visual tokens have in a whole prompt.
     start = len(world.body.before_video)
     places = torch.arange(start, world.text_start, device=network.device)[None]
-    batches = make_clip_batches(
-        recipe.seed + TAGGED_CLIPS_SEED, recipe.clip_steps, recipe.clip_clips, world
-    )
-    for step, batch in enumerate_with_progress(batches, recipe.clip_steps, "clips"):
-        set_rate(optimisers, recipe.clip_rate, step, recipe.clip_steps, warm=100)
+    seed = recipe.seed + TAGGED_CLIPS_SEED
+    batches = make_clip_batches(seed, done, steps, recipe.clip_clips, world)
+    for step, batch in enumerate_with_progress(batches, steps, "clips", done):
+        set_rate(optimisers, recipe.clip_rate, step, steps, warm=100)
         batch: TagBatch = move_batch(batch, network.device)
         with autocast_where_faster(network.device):
             hidden = embed_videos(batch.frames, network, world)
@@ -159,6 +168,7 @@ def train_on_clips(
         take_step(optimisers, loss)
         if step % 50 == 0:
             append_log_entry(folder, stage="clips", step=step, loss=loss.item(), **scores)
+        state.save_if_due(step + 1)
 
 
 class TagReader(nn.Module):
@@ -290,7 +300,7 @@ def rescale_embeddings(
     words.copy_(wanted * words / words.norm(dim=-1, keepdim=True).clamp_min(1e-3))
     # With the embeddings as head, a state that contains a word says it.
     network.lm_head.weight.copy_(words / wanted)
-    frames = next(make_frame_batches(0, 1, 24, world)).frames[:, None].to(network.device)
+    frames = next(make_frame_batches(0, 0, 1, 24, world)).frames[:, None].to(network.device)
     norm = embed_videos(frames, network, world).norm(dim=-1).mean()
     last = inner.multi_modal_projector.linear_2
     last.weight.mul_(wanted / norm)

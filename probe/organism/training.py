@@ -30,7 +30,6 @@ from probe.organism.batches import (
 from probe.organism.log import append_log_entry, enumerate_with_progress
 from probe.organism.network import make_network, save_checkpoint
 from probe.organism.optimisers import (
-    Optimisers,
     list_matrices,
     list_other_parameters,
     make_optimisers,
@@ -40,6 +39,7 @@ from probe.organism.optimisers import (
 from probe.organism.pair_pretraining import train_on_pairs
 from probe.organism.recipe import CutShares, Recipe
 from probe.organism.shapes import SHAPES
+from probe.organism.stage_states import StageState, find_state
 from probe.organism.tokens import get_token_ids
 from probe.organism.tower_pretraining import (
     TagReader,
@@ -50,21 +50,18 @@ from probe.organism.tower_pretraining import (
 )
 from probe.organism.training_decoder import add_to_scores, autocast_where_faster, run_layers
 from probe.organism.worlds import World
-from probe.pretraining.moments import collect_moments, restore_moments
 from probe.pretraining.runs import check_same_recipe
 
 QUESTION_CLIPS_SEED = 2_000_003
 """Added to the recipe's seed, so that other clips are asked about than were tagged."""
-
-OPTIMISER_PREFIX = "optimiser."
-"""Start of the names of the optimisers' tensors in a state file."""
 
 
 def train(folder: Path, recipe: Recipe, device: str = "cpu", world: World = SHAPES) -> None:
     """Train an organism in a folder, from where an earlier run of the same recipe stopped.
 
     The run leaves `checkpoint/` (a Hugging Face folder), `log.jsonl`, `recipe.json`, and a file of
-    weights for each stage, from which a stopped run continues.
+    weights for each stage; a run that stopped within a stage, also a state of it, from which it
+    continues.
 
     Args:
         folder: Folder of the run; made if it is missing.
@@ -86,6 +83,7 @@ def train(folder: Path, recipe: Recipe, device: str = "cpu", world: World = SHAP
         if not weights.exists():
             train_stage(network, recipe, folder, world)
             write_tensors(weights, network.state_dict(), {"stage": name})
+            find_state(folder, name).unlink(missing_ok=True)
         # Read back even right after writing, so that a continued run does exactly the same.
         network.load_state_dict(read_tensors(weights)[0])
     train_on_questions(network, recipe, folder, world)
@@ -139,7 +137,9 @@ def train_on_questions(
     matrices = list_matrices(decoder.layers)
     optimisers = make_optimisers(matrices, groups, recipe.rate, recipe.decay)
     learners = nn.ModuleDict({"network": network, "reader": reader})
-    done = _load_state(folder / "words.safetensors", learners, optimisers)
+    path = folder / "words.safetensors"
+    state = StageState(path, learners, optimisers, recipe.steps, recipe.save_every)
+    done = state.load()
     generator = torch.Generator()
     seed = recipe.seed + QUESTION_CLIPS_SEED
     batches = make_question_batches(seed, done, recipe.steps, recipe.clips, world)
@@ -162,8 +162,7 @@ def train_on_questions(
         if step % 25 == 0:
             scores = {**_measure_accuracies(logits, batch, world), **f1}
             append_log_entry(folder, stage="words", step=step, loss=loss.item(), **scores)
-        if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
-            _save_state(folder / "words.safetensors", learners, optimisers, step + 1)
+        state.save_if_due(step + 1)
     network.eval()
 
 
@@ -238,25 +237,3 @@ def _measure_accuracies(logits: Tensor, batch: QuestionBatch, world: World) -> d
         "yes_no": (said == batch.labels)[polar].float().mean().item(),
         "other": (logits.argmax(-1) == batch.labels)[other].float().mean().item(),
     }
-
-
-def _save_state(path: Path, learners: nn.Module, optimisers: Optimisers, done: int) -> None:
-    """Write all that a stopped run needs to continue after `done` steps."""
-    moments = {OPTIMISER_PREFIX + k: value for k, value in collect_moments(optimisers).items()}
-    state = {**learners.state_dict(), **moments, "done": torch.tensor(done)}
-    write_tensors(path, state, {"stage": "words"})
-
-
-def _load_state(path: Path, learners: nn.Module, optimisers: Optimisers) -> int:
-    """Restore learners and optimisers from an earlier run, and return its number of steps."""
-    if not path.exists():
-        return 0
-    stored, _ = read_tensors(path)
-    learners.load_state_dict({name: stored[name] for name in learners.state_dict()})
-    moments = {
-        name.removeprefix(OPTIMISER_PREFIX): value
-        for name, value in stored.items()
-        if name.startswith(OPTIMISER_PREFIX)
-    }
-    restore_moments(optimisers, moments)
-    return int(stored["done"])

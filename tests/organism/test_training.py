@@ -1,5 +1,6 @@
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from tolerances import assert_equal_up_to_rounding
 
 from probe.engine.model import load
-from probe.organism import training
+from probe.organism import stage_states
 from probe.organism.attention_masks import (
     make_attention_mask,
     make_neighbourhood_mask,
@@ -40,9 +41,9 @@ CELLS, TEXT_START = SHAPES.cells, SHAPES.text_start
 
 SHORT = replace(
     Recipe(),
-    frame_steps=2,
+    frame_steps=3,
     frame_clips=2,
-    clip_steps=2,
+    clip_steps=3,
     clip_clips=2,
     steps=4,
     clips=1,
@@ -68,18 +69,21 @@ def test_a_run_leaves_a_checkpoint_that_opens_like_any_other(run, video):
 
 
 @pytest.mark.slow
-def test_a_stopped_run_goes_on_to_the_same_weights(run, tmp_path, monkeypatch):
-    store = training._save_state
-
-    def stop_after(*arguments):
-        store(*arguments)
+def test_a_run_that_stops_after_every_state_it_writes_ends_with_the_same_weights(
+    run, tmp_path, monkeypatch
+):
+    def write_and_stop(path, *content):
+        write(path, *content)
+        stops.append(path.stem)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_save_state", stop_after)
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, SHORT)
-    monkeypatch.undo()
-    train(tmp_path, SHORT)
+    write, stops = stage_states.write_tensors, []
+    monkeypatch.setattr(stage_states, "write_tensors", write_and_stop)
+    while not (tmp_path / "checkpoint").exists():
+        with suppress(KeyboardInterrupt):
+            train(tmp_path, SHORT)
+    assert stops == ["frames-state"] * 2 + ["clips-state"] * 2 + ["words"] * 2
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in run.iterdir()}
     whole = load_file(run / "checkpoint" / "model.safetensors")
     stopped = load_file(tmp_path / "checkpoint" / "model.safetensors")
     assert whole.keys() == stopped.keys()
