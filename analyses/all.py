@@ -19,6 +19,7 @@ SHARED_FILES = (
     "measurement",
     "observations",
     "organism_runs",
+    "response_runs",
     "tables",
 )
 """Files of this folder that make no claim."""

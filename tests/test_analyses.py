@@ -25,6 +25,7 @@ SHARED_FILES = (
     "measurement",
     "observations",
     "organism_runs",
+    "response_runs",
     "tables",
 )
 SCRIPTS = sorted(path.stem for path in ANALYSES.glob("*.py") if path.stem not in SHARED_FILES)
