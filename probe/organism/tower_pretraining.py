@@ -181,9 +181,12 @@ class TagReader(nn.Module):
     def __init__(self, width: int, tags: Tags, world: World) -> None:
         super().__init__()
         # The tokens of each phrase of each axis, by which cells are compared with words.
-        self.axes = [
-            [[] if phrase == RESTS else list(encode(phrase, world)) for phrase in axis]
-            for axis in tags.axes
+        self.groups = [
+            [
+                [[] if phrase == RESTS else list(encode(phrase, world)) for phrase in axis]
+                for axis in axes
+            ]
+            for axes in tags.groups
         ]
         self.tags = tags
         self.head = nn.Linear(width, len(tags.all))
@@ -218,13 +221,8 @@ class TagReader(nn.Module):
         """
         by_head = self._pool_tokens(self.head(seen))
         cosine = normalize(projected, dim=-1) @ normalize(words, dim=-1).T
-        # A tag's words are summed within each token before tokens are pooled: colour, shape and
-        # action have to meet in one cell, or nothing would bind them.
-        first, *others = (_compare(cosine, axis) for axis in self.axes)
-        summed = first
-        for scores in others:
-            summed = summed[..., None] + scores.unflatten(-1, [1] * (summed.ndim - 2) + [-1])
-        by_words = self._pool_tokens(summed.flatten(2) * self.scale) + self.bias
+        summed = torch.cat([sum_phrases(cosine, axes) for axes in self.groups], dim=-1)
+        by_words = self._pool_tokens(summed * self.scale) + self.bias
         weight = torch.tensor(self.tags.positive_weight, device=tags.device)
         loss = sum(
             binary_cross_entropy_with_logits(by, tags, pos_weight=weight)
@@ -238,6 +236,24 @@ class TagReader(nn.Module):
     def _pool_tokens(self, scores: Float[Tensor, "item token tag"]) -> Float[Tensor, "item tag"]:
         # Like the maximum a log-sum-exp lets one token decide, but every token gets a gradient.
         return scores.logsumexp(1) - self.tags.pooling_share * math.log(scores.shape[1])
+
+
+def sum_phrases(
+    cosine: Float[Tensor, "item token word"], axes: Sequence[Sequence[Sequence[int]]]
+) -> Float[Tensor, "item token tag"]:
+    """Sum the cosines of the phrases of each tag of a group.
+
+    Args:
+        cosine: Cosine of each visual token with each word.
+        axes: Token ids of each phrase of each axis.
+    """
+    # Summed within each token, before tokens are pooled: colour, shape and action have to meet in
+    # one cell, or nothing would bind them.
+    first, *others = (_compare(cosine, axis) for axis in axes)
+    summed = first
+    for scores in others:
+        summed = summed[..., None] + scores.unflatten(-1, [1] * (summed.ndim - 2) + [-1])
+    return summed.flatten(2)
 
 
 def _compare(

@@ -17,7 +17,11 @@ from jaxtyping import Bool, Float, UInt8
 from probe.video import Span, Tube, Video
 
 Tag: TypeAlias = tuple[str, ...]
-"""A phrase for each axis of a world's tags, such as ("red", "circle", "glows")."""
+"""Phrases that are true of one thing, such as ("red", "circle", "glows"). No phrase is on two axes,
+so that their order says nothing."""
+
+Axes: TypeAlias = tuple[tuple[str, ...], ...]
+"""Phrases by axis, of which a thing has at most one each."""
 
 Pair: TypeAlias = tuple[str, str]
 """Two words that a thing may have together, a colour and a shape or a kind."""
@@ -141,8 +145,13 @@ class Body:
 class Tags:
     """Tags of frames or clips: a phrase from each axis, never a place or a time."""
 
-    axes: tuple[tuple[str, ...], ...]
-    """The phrases of each axis; every combination is a tag. Questions are asked in their words."""
+    groups: tuple[Axes, ...]
+    """Axes whose phrases make tags together: every combination of a group is a tag. Questions are
+    asked in their words.
+
+    A group of many axes teaches that a colour, a shape and an action meet in one cell, but each of
+    its tags is rare: with 63 kinds, a kind and an action that are a tag together are shown too
+    seldom to be learned. Then each is a tag of its own group."""
 
     positive_weight: float = 1.0
     """Weight in the loss of a tag that is shown, relative to one that is not. Where tags are
@@ -156,11 +165,21 @@ class Tags:
     @property
     def all(self) -> tuple[Tag, ...]:
         """Every tag, in the order of the numbers that `mark` returns."""
-        return tuple(product(*self.axes))
+        return tuple(tag for axes in self.groups for tag in product(*axes))
 
-    def mark(self, shown: set[Tag]) -> Float[np.ndarray, " tag"]:
-        """Return 1 for every tag that is shown, else 0."""
-        return np.array([tag in shown for tag in self.all], dtype=np.float32)
+    def mark(self, shown: Collection[Tag]) -> Float[np.ndarray, " tag"]:
+        """Return 1 for every tag that something carries, else 0.
+
+        Args:
+            shown: For each thing, all of its phrases.
+        """
+        carried = {
+            tag
+            for thing in shown
+            for axes in self.groups
+            for tag in product(*([phrase for phrase in axis if phrase in thing] for axis in axes))
+        }
+        return np.array([tag in carried for tag in self.all], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -193,11 +212,11 @@ class World:
 
     frame_tags: Tags
     list_frame_tags: Callable[[Any, int], set[Tag]]
-    """Lists the tags that a source frame of a clip shows."""
+    """Lists the phrases of each thing that a source frame of a clip shows."""
 
     clip_tags: Tags
     list_clip_tags: Callable[[Any], set[Tag]]
-    """Lists the tags that a clip shows."""
+    """Lists the phrases of each thing in a clip; a thing that does two things is listed twice."""
 
     body: Body
     version: int

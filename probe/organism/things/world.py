@@ -1,14 +1,15 @@
 """The world of things as a value: its tags, and the network that learns it."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from probe.organism.things.absent import make_absent_queries
 from probe.organism.things.acting import ACTIONS, LENGTH, RATE, SAMPLED_FRAMES, STATES
 from probe.organism.things.casting import make_clip
 from probe.organism.things.grounds import SIDE
-from probe.organism.things.kinds import LOOKS
+from probe.organism.things.kinds import COLOURS, KINDS, PAINTED
 from probe.organism.things.questions import make_questions
-from probe.organism.things.scene import Clip
+from probe.organism.things.scene import Clip, Thing
 from probe.organism.things.tokenizer import (
     BEFORE_ANSWER,
     BEFORE_VIDEO,
@@ -17,7 +18,7 @@ from probe.organism.things.tokenizer import (
     TURN,
     make_tokenizer,
 )
-from probe.organism.worlds import RESTS, Body, Sizes, Tag, Tags, World
+from probe.organism.worlds import RESTS, Axes, Body, Sizes, Tag, Tags, World
 
 THINGS_VERSION = 1
 """Version of the benchmarks, raised whenever the world or the choice of queries changes."""
@@ -27,30 +28,44 @@ ABSENT_VERSION = 1
 
 
 def list_frame_tags(clip: Clip, frame: int) -> set[Tag]:
-    """List the look and the visible state of each thing in a source frame.
+    """List the phrases of each thing in a source frame, in the order of a caption.
 
-    A thing that is wholly hidden shows nothing, and has no tag.
+    A thing that is wholly hidden shows nothing, and has no phrases.
     """
     return {
-        (thing.look, thing.state(frame) or RESTS)
+        name_phrases(thing, thing.state(frame) or RESTS)
         for thing in clip.things
         if thing.path.sunk[frame] < 1
     }
 
 
 def list_clip_tags(clip: Clip) -> set[Tag]:
-    """List the look and each action of every thing in a clip."""
+    """List the phrases of each thing in a clip, once for each of its actions."""
     return {
-        (thing.look, name)
+        name_phrases(thing, action)
         for thing in clip.things
-        for name in ([act.name for act in thing.acts] or [RESTS])
+        for action in ([act.name for act in thing.acts] or [RESTS])
     }
+
+
+def name_phrases(thing: Thing, action: str) -> Tag:
+    """Return the words for what a thing is, and what it does."""
+    words = (thing.size, thing.colour, thing.kind, action)
+    return tuple(word for word in words if word)
 
 
 def group_clip(clip: Clip) -> Mapping[str, str]:
     """Name the groups of brightness and texture that a clip belongs to."""
     return {"light": clip.ground.light, "texture": clip.ground.texture}
 
+
+LOOKS: tuple[Axes, ...] = ((KINDS,), (COLOURS, PAINTED))
+"""Tags of what a thing is: each kind, and each colour of a kind that comes in several. A colour is
+no tag without its kind, since an apple is red and nobody says so. Sizes are left to questions:
+nearly every frame shows each of them."""
+
+SOFT_TAGS = partial(Tags, positive_weight=3.0, pooling_share=0.5)
+"""Makes tags of which one in fifteen is shown."""
 
 THINGS = World(
     name="things",
@@ -61,9 +76,9 @@ THINGS = World(
     make_clip=make_clip,
     make_questions=make_questions,
     make_absent_queries=make_absent_queries,
-    frame_tags=Tags((LOOKS, (RESTS, *STATES)), positive_weight=10.0, pooling_share=0.5),
+    frame_tags=SOFT_TAGS((*LOOKS, (STATES,))),
     list_frame_tags=list_frame_tags,
-    clip_tags=Tags((LOOKS, (RESTS, *ACTIONS)), positive_weight=10.0, pooling_share=0.5),
+    clip_tags=SOFT_TAGS((*LOOKS, (ACTIONS,))),
     list_clip_tags=list_clip_tags,
     body=Body(
         patch=14,

@@ -1,0 +1,47 @@
+"""Worlds as values: what holds for the tags of each of them."""
+
+from itertools import product
+
+import pytest
+import torch
+from tolerances import assert_equal_up_to_rounding
+
+from probe.organism.catalogue import WORLDS
+from probe.organism.tokens import encode
+from probe.organism.tower_pretraining import TagReader, sum_phrases
+from probe.organism.worlds import RESTS
+
+
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+def test_a_tag_is_marked_if_one_thing_has_all_of_its_phrases(world):
+    for index in range(6):
+        clip = world.make_clip((11, index))
+        for tags, shown in (
+            (world.frame_tags, world.list_frame_tags(clip, 40)),
+            (world.clip_tags, world.list_clip_tags(clip)),
+        ):
+            marked = {tag for tag, one in zip(tags.all, tags.mark(shown), strict=True) if one}
+            assert marked == {tag for tag in tags.all if any(set(tag) <= set(t) for t in shown)}
+            assert len(tags.all) == len(set(tags.all))
+            # Each thing is in some tag, or the tower would learn not to see it.
+            assert all(any(set(tag) <= set(thing) for tag in marked) for thing in shown)
+
+
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+def test_the_score_of_a_tag_is_the_sum_of_its_phrases_by_their_words(world):
+    tags = world.frame_tags
+    reader = TagReader(8, tags, world)
+    cosine = torch.rand(2, 3, 1000, generator=torch.Generator().manual_seed(1))
+    found = torch.cat([sum_phrases(cosine, axes) for axes in reader.groups], dim=-1)
+
+    def score(phrase, axis):
+        if phrase == RESTS:
+            return -torch.stack([score(one, axis) for one in axis if one != RESTS]).amax(0)
+        return torch.stack([cosine[..., token] for token in encode(phrase, world)]).mean(0)
+
+    slow = [
+        torch.stack([score(phrase, axis) for phrase, axis in zip(tag, axes, strict=True)]).sum(0)
+        for axes in tags.groups
+        for tag in product(*axes)
+    ]
+    assert_equal_up_to_rounding(found, torch.stack(slow, dim=-1))
