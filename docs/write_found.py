@@ -1,8 +1,10 @@
-"""Write the page of what was found, from the committed numbers: `python docs/write_found.py`.
+"""Write what was found, from the committed numbers: `python docs/write_found.py`.
 
-The text is `found.md.j2`, which has expressions in the place of figures: none is copied by hand.
+The page is `found.md.j2`, which has expressions in the place of figures: none is copied by hand.
+`PARTS` of other pages are written in the same way, between two marks; the rest is theirs.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,14 @@ from probe.files import read_json
 DOCS = Path(__file__).parent
 NUMBERS = DOCS.parent / "analyses/numbers"
 PAGE = DOCS / "found.md"
+
+PARTS = {
+    DOCS / "how-to/response-maps.md": "found_responses.md.j2",
+    DOCS / "findings.md": "found_responses_line.md.j2",
+}
+"""Pages with a part from the numbers, and its template."""
+
+BEGIN, END = "<!-- begin: python docs/write_found.py -->\n", "<!-- end -->\n"
 
 
 def load(name: str) -> Any:
@@ -55,8 +65,34 @@ def write_right(row: str) -> str:
     return ", ".join(f"{share:.3f}" for share in found)
 
 
-def make_page() -> str:
-    """Make the page: ten findings with a picture each, then every statement with its verdicts."""
+def write_verdict(test: Any) -> str:
+    """Say whether a tested difference survives the correction; its sign is that of the number."""
+    return "shown" if test["survives"] else "not shown"
+
+
+def write_count(number: int, thing: str) -> str:
+    """Write a number of things."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def write_numbers(numbers: Sequence[float]) -> str:
+    """Write some numbers one after the other."""
+    return ", ".join(f"{number:.3f}" for number in numbers)
+
+
+def write_means(summaries: Sequence[Any], figure: str) -> str:
+    """Write the mean of a figure in each of some summaries."""
+    return write_numbers([one[figure]["mean"] for one in summaries])
+
+
+def find_rows(table: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Find all rows of a table of figures, since some rows have not all of them."""
+    # In their order: the first figure has most of them.
+    return list(dict.fromkeys(row for rows in table.values() for row in rows))
+
+
+def open_templates() -> jinja2.Environment:
+    """Open the templates with what they may call."""
     page = jinja2.Environment(
         loader=jinja2.FileSystemLoader(DOCS),
         undefined=jinja2.StrictUndefined,
@@ -74,9 +110,41 @@ def make_page() -> str:
         "difference": write_difference,
         "statement": write_statement,
         "right": write_right,
+        "verdict": write_verdict,
+        "count": write_count,
+        "list_numbers": write_numbers,
+        "list_means": write_means,
+        "rows_of": find_rows,
     }
-    return page.get_template("found.md.j2").render()
+    return page
+
+
+def make_page() -> str:
+    """Make the page: ten findings with a picture each, then every statement with its verdicts."""
+    return open_templates().get_template("found.md.j2").render()
+
+
+def replace_part(page: Path, template: str) -> str:
+    """Make a page whose part between the marks is that of its template.
+
+    Raises:
+        ValueError: if the page does not have both marks, once each.
+    """
+    text = page.read_text(encoding="utf-8")
+    # A mark that was lost in editing would leave old figures on the page, in silence.
+    if (text.count(BEGIN), text.count(END)) != (1, 1):
+        raise ValueError(f"{page}: no place for {template}; give it the lines {BEGIN}{END}")
+    before, _, rest = text.partition(BEGIN)
+    return (
+        before
+        + BEGIN
+        + open_templates().get_template(template).render()
+        + END
+        + rest.partition(END)[2]
+    )
 
 
 if __name__ == "__main__":
     PAGE.write_text(make_page(), encoding="utf-8")
+    for page, template in PARTS.items():
+        page.write_text(replace_part(page, template), encoding="utf-8")

@@ -76,6 +76,37 @@ def test_what_was_found_is_what_the_committed_numbers_say():
     assert re.findall(r"\d\.\d\d", re.sub(r"\{\{.*?\}\}", "", text)) == []
 
 
+def test_parts_of_other_pages_are_what_the_committed_numbers_say_whatever_these_are(monkeypatch):
+    writer = runpy.run_path(str(DOCS / "write_found.py"))
+    for page, template in writer["PARTS"].items():
+        made = writer["replace_part"](page, template)
+        assert page.read_text(encoding="utf-8") == made, (
+            "write it again: python docs/write_found.py"
+        )
+    # Of other seeds, rows and signs all is told as well, since no template says one of its own.
+    found = writer["load"]("response_maps")
+    found["seeds"] = 71
+    for rows in found["table"].values():
+        rows["a row that is new"] = {**rows["preset"], "mean": 0.4321}
+    for test in found["tests"]:
+        test |= {"mean": -test["mean"], "survives": False}
+    render = writer["open_templates"]
+    monkeypatch.setitem(render.__globals__, "load", lambda _: found)
+    for template in writer["PARTS"].values():
+        text = (DOCS / template).read_text(encoding="utf-8")
+        assert re.findall(r"\d\.\d\d|\b(more|less|better|worse) often", text) == []
+        told = render().get_template(template).render()
+        assert "71 seeds" in told
+        gains = [
+            writer["write_gain"](test) for test in found["tests"] if test["figure"] == "m_viou"
+        ]
+        assert gains
+        assert [gain for gain in gains if gain not in told] == []
+    table = render().get_template("found_responses.md.j2").render()
+    assert "| response map, a row that is new | 0.432" in table
+    assert table.count("| not shown |") == len(found["tests"])
+
+
 def test_every_picture_is_shown_and_all_of_them_are_small():
     writer = runpy.run_path(str(DOCS / "write_pictures.py"))
     kept = sorted(path for path in (DOCS / "pictures").iterdir())
