@@ -42,7 +42,7 @@ def survive_holm(p_values: Sequence[float], level: float = 0.05) -> list[bool]:
     [False, True, False]
 
     Args:
-        p_values: That of each test.
+        p_values: One for each test.
         level: Probability, from 0 to 1.
     """
     survivors: set[int] = set()

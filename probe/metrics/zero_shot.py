@@ -83,7 +83,7 @@ def zero_shot_report(
     """Compute T1, U, S and H, without calibration unless a constant is given.
 
     Args:
-        scores: How well each class fits each sample; the highest is the answer.
+        scores: Fit of each class to each sample; the class of the highest score is the answer.
         classes: The true class of each sample.
         seen: True for the classes that were learned from.
         constant: Subtracted from the scores of seen classes for a second set of figures, which
@@ -132,7 +132,7 @@ class _Curve:
     """U and S as functions of the constant."""
 
     margins: Float[Tensor, " sample"]
-    """By how much the best seen class is above the best unseen one: with a larger constant, the
+    """Score of the best seen class minus that of the best unseen one: with a larger constant, the
     answer is unseen."""
 
     right: Bool[Tensor, " sample"]

@@ -38,7 +38,7 @@ def compute_prototype_loss(
     targets: Float[Tensor, "pair cluster"],
     scale: Tensor,
 ) -> Float[Tensor, ""]:
-    """Compute the cross-entropy between targets and what students say about prototypes.
+    """Compute the cross-entropy between targets and the students' choice of a prototype.
 
     Args:
         students: Outputs of a side's head, of unit length.
@@ -89,7 +89,7 @@ def reduce_teacher(
     """Reduce an external teacher's features to their strongest directions (PCA).
 
     Args:
-        features: What the teacher says of each sentence; brought to unit length first.
+        features: The teacher's vector of each sentence; brought to unit length first.
         width: Number of directions to keep; fewer if the features have fewer.
 
     Raises:

@@ -45,7 +45,7 @@ class Scaling:
     mean: Float[Tensor, " width"]
     deviation: Float[Tensor, " width"]
     own: bool = False
-    """True if each state's mean over its own numbers is taken off first."""
+    """True if each state's mean over its own numbers is subtracted first."""
 
     @classmethod
     def fit(cls, states: Float[Tensor, "sample width"], recipe: ConceptRecipe) -> "Scaling":
@@ -105,8 +105,8 @@ class ConceptProbe:
 
         Args:
             states: A vector for each sample: states of a layer, or features of pictures.
-            classes: The class of each sample, as its place among the attributes.
-            attributes: What is known of all classes.
+            classes: The class of each sample, as the number of its row in the attributes.
+            attributes: The attributes of all classes.
             seen: The classes to learn from: names, places, or True for each of them.
             recipe: The choices; see `probe.trained.concepts.recipes`.
             unlabelled: Samples of which nothing is known but that their classes are unseen; only

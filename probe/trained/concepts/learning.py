@@ -47,7 +47,7 @@ class ClassSampler:
     def draw(
         self, ways: int, shots: int, rng: np.random.Generator
     ) -> tuple[Int[Tensor, "shot way"], Int[Tensor, " way"]]:
-        """Draw places of samples, and the classes that they are of; fewer ways if there are."""
+        """Draw places of samples, and their classes; all classes if there are fewer than `ways`."""
         # One permutation and one multiplication: a choice for each class would take longer than
         # the network.
         chosen = rng.permutation(len(self.names))[:ways]

@@ -135,7 +135,7 @@ class Mixup:
 
 @dataclass(frozen=True)
 class Placeholders:
-    """Each class mixed with others that its looks and its attributes choose together."""
+    """Each class mixed with others that are chosen by its features and its attributes together."""
 
     alike: float = 0.2
     """0 to mix with unlike classes, 1 with like ones; the released code's gamma."""

@@ -57,7 +57,7 @@ class SemanticStage:
 
 @dataclass(frozen=True)
 class Transduction:
-    """Test samples of unseen classes that join the learning under the names it gives them.
+    """Test samples of unseen classes that join the learning, with the classes guessed for them.
 
     They have no labels, but it is known that their classes are unseen: an easier task, never to be
     compared with the inductive one.
@@ -113,7 +113,7 @@ class ConceptRecipe:
     prototypes: PrototypeStage = field(default_factory=PrototypeStage)
 
     subtract_own_mean: bool = False
-    """True to take the mean over each state's own numbers off it, as for AWA2."""
+    """True to subtract from each state the mean over its own numbers, as for AWA2."""
 
     standardise: bool = False
     """True to scale each number of a state to mean 0 and deviation 1 over seen samples."""

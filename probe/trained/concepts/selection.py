@@ -96,7 +96,7 @@ def select_recipe(
     Args:
         states: A vector for each sample. Those of unseen classes are not looked at.
         classes: The class of each sample.
-        attributes: What is known of all classes.
+        attributes: The attributes of all classes.
         seen: The classes that may be used, as `ConceptProbe.learn` takes them.
         recipes: The choices by name.
         held: As in `ValidationSplit.draw`.
