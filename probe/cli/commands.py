@@ -4,6 +4,7 @@ import os
 import sys
 from contextlib import redirect_stderr
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from io import StringIO
 from typing import Annotated, Any, TypeAlias, TypeVar, get_args
 
@@ -81,13 +82,7 @@ def parse_command() -> Command:
     try:
         # The parser opens no file: an error of the system is one of printing the help.
         with redirect_stderr(said), tell_output_errors():
-            command = tyro.cli(
-                Command,
-                prog="probe",
-                description=DESCRIPTION,
-                config=(tyro.conf.FlagCreatePairsOff,),
-                registry=make_registry(),
-            )
+            command = _read_options()
     except SystemExit as stop:
         if not stop.code:  # --help exits, too, but has printed what was asked for
             if first in EXAMPLES:
@@ -95,6 +90,22 @@ def parse_command() -> Command:
             raise
         fail(f"{explain_complaint(strip_box(said.getvalue()))} (see --help)")
     return decode_texts(command)
+
+
+def _read_options() -> Command:
+    """Read the command and its options as they were typed."""
+    read = partial(
+        tyro.cli,
+        prog="probe",
+        description=DESCRIPTION,
+        config=(tyro.conf.FlagCreatePairsOff,),
+        registry=make_registry(),
+    )
+    command = read(Command)
+    if not isinstance(command, TrainOrganism):
+        return command
+    # Read again: which lengths are the default depends on the world that was typed.
+    return read(TrainOrganism, args=sys.argv[2:], default=command.use_defaults_of_world())
 
 
 def _ask_for_completion(words: list[str]) -> None:

@@ -18,7 +18,8 @@ class TrainOrganism:
     recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
 
     world: Literal["shapes", "things"] = "shapes"
-    """World whose clips it learns: moving shapes, as the shipped one, or pictures of things."""
+    """World whose clips it learns: moving shapes, as the shipped one, or pictures of things. For
+    things, some lengths and rates that are not given differ from the defaults told here."""
 
     out: Annotated[Path, arg(metavar="DIR")] = Path("organism-run")
     """Folder for the run; the finished model is in its folder `checkpoint`."""
@@ -37,6 +38,12 @@ class TrainOrganism:
 
     debug: bool = False
     """Show the full traceback of an error."""
+
+    def use_defaults_of_world(self) -> "TrainOrganism":
+        """Return options whose lengths and rates are all the world's own."""
+        from probe.organism.catalogue import WORLDS
+
+        return TrainOrganism(WORLDS[self.world].recipe)
 
     def run(self) -> None:
         """Train, and print where the model is."""

@@ -70,12 +70,13 @@ def train(folder: Path, recipe: Recipe, device: str = "cpu", world: World = SHAP
         world: The world that is learned.
 
     Raises:
-        ValueError: if the folder contains a run of another recipe, or a file that is damaged.
+        ValueError: if the folder contains a run of another recipe, or a file that is damaged, or no
+            thing can have the words of a pair that is to be left out.
     """
+    world = world.leave_out(recipe.without)
     folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
     check_same_recipe(folder / "recipe.json", recipe)
-    world = world.leave_out(recipe.without)
     network: Any = make_network(recipe.seed, world)
     network.to(device)
     for name, train_stage in list_stages(recipe).items():

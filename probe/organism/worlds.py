@@ -5,7 +5,7 @@ Two worlds are shipped: the shapes (`probe.organism.shapes.SHAPES`) and the thin
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from probe.organism.recipe import Recipe
 from probe.video import Span, Tube, Video
 
 Tag: TypeAlias = tuple[str, ...]
@@ -231,8 +232,22 @@ class World:
     frames_a_clip: int = 3
     """Frames taken from each clip to learn tags of frames."""
 
+    recipe: Recipe = field(default_factory=Recipe)
+    """The lengths and rates with which a world is learned, unless others are asked for."""
+
     def leave_out(self, pairs: Collection[Pair]) -> "World":
-        """Return the world in which no clip has a thing with both words of one of the pairs."""
+        """Return the world in which no clip has a thing with both words of one of the pairs.
+
+        Raises:
+            ValueError: if no thing can have both words of a pair.
+        """
+        possible = [tag[:2] for tag in self.frame_tags.all if len(tag) > 1]
+        for pair in pairs:
+            if pair not in possible:
+                raise ValueError(
+                    f"there is no {' '.join(pair)} among the {self.name} to leave out; give pairs "
+                    f"such as {' '.join(possible[0])}"
+                )
         return replace(self, make_clip=partial(self.make_clip, without=pairs)) if pairs else self
 
     @property

@@ -45,3 +45,11 @@ def test_the_score_of_a_tag_is_the_sum_of_its_phrases_by_their_words(world):
         for tag in product(*axes)
     ]
     assert_equal_up_to_rounding(found, torch.stack(slow, dim=-1))
+
+
+@pytest.mark.parametrize(("world", "pair"), [("shapes", "red cross"), ("things", "red car")])
+def test_only_a_pair_that_some_thing_may_have_can_be_left_out(world, pair):
+    without = WORLDS[world].leave_out([tuple(pair.split())])
+    assert without.make_clip((5, 1)).things
+    with pytest.raises(ValueError, match=f"no blue dog among the {world} to leave out"):
+        WORLDS[world].leave_out([("blue", "dog")])

@@ -1,8 +1,10 @@
 """The world of things as a value: its tags, and the network that learns it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
+from probe.organism.recipe import Recipe
 from probe.organism.things.absent import make_absent_queries
 from probe.organism.things.acting import ACTIONS, LENGTH, RATE, SAMPLED_FRAMES, STATES
 from probe.organism.things.casting import make_clip
@@ -94,6 +96,8 @@ THINGS = World(
     version=THINGS_VERSION,
     absent_version=ABSENT_VERSION,
     group=group_clip,
-    frames_a_clip=6,
+    # Frames of one clip show the same things: as many frames of other clips teach more.
+    frames_a_clip=1,
+    recipe=replace(Recipe(), frame_steps=2400, frame_clips=48),
 )
 """The world of pictures of things on textured grounds."""

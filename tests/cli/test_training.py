@@ -1,0 +1,24 @@
+"""The options of `probe train-organism`."""
+
+import sys
+
+import pytest
+
+from probe.cli.commands import parse_command
+from probe.cli.training import TrainOrganism
+from probe.organism.catalogue import WORLDS
+from probe.organism.recipe import Recipe
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_what_is_not_given_is_the_default_of_the_world(monkeypatch, world):
+    usual = WORLDS[world].recipe
+    # A default of the other world is kept where it is typed.
+    typed = ["--frame-steps", str(Recipe().frame_steps), "--quiet"]
+    monkeypatch.setattr(sys, "argv", ["probe", "train-organism", "--world", world, *typed])
+    command = parse_command()
+    assert isinstance(command, TrainOrganism)
+    assert (command.world, command.quiet) == (world, True)
+    assert command.recipe.frame_steps == Recipe().frame_steps
+    assert command.recipe.frame_clips == usual.frame_clips
+    assert WORLDS["shapes"].recipe == Recipe()
