@@ -72,7 +72,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     with _explain_writing(path):
-        target = _find_target(path)
+        target = find_target(path)
     temporary = target.with_name(f"{PARTIAL}{uuid.uuid4().hex[:12]}{target.suffix}")
     try:
         with _explain_writing(path, temporary):
@@ -285,8 +285,12 @@ def remove_partials(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _find_target(path: Path) -> Path:
-    """Find the file to replace, after all symbolic links, and check that it may be replaced."""
+def find_target(path: Path) -> Path:
+    """Find the file to replace, after all symbolic links, and check that it may be replaced.
+
+    Raises:
+        ValueError: if it may not, or its folder is not there.
+    """
     # Absolute, so that a block may change the working folder.
     target = Path(os.path.realpath(path))
     folder = target.parent

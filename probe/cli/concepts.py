@@ -9,7 +9,8 @@ from tyro.conf import Positional, arg
 
 from probe.cli.console import keep_for_json, show, show_json, silence_libraries
 from probe.cli.model_options import ModelOptions, load_model
-from probe.cli.outputs import check_writable
+from probe.cli.outputs import check_file_writable, make_folder
+from probe.cli.unused_options import refuse_unused
 from probe.spelling import explain_unknown
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ SHAPES = "shapes"
 
 PUBLISHED = ("awa2", "cub", "sun", "apy", "flo")
 # Repeated here, because the module that reads them imports scipy.
+
+OF_SHAPES = ("layer", "classes", "unseen", "clips", "attributes")
+OF_PUBLISHED = ("root", "pictures", "weights")
+"""Options that serve one kind of samples only."""
 
 LEARNED_SEED, NAMED_SEED = 770_001, 770_002
 """Seeds of the clips; no benchmark has one of them."""
@@ -106,15 +111,21 @@ class Concepts:
         name = self.name or self.data or SHAPES
         if name not in (SHAPES, *PUBLISHED):
             raise ValueError(explain_unknown("data", name, (SHAPES, *PUBLISHED)))
-        if (name == SHAPES) != (self.root is None):
-            wrong = "shapes are drawn from a seed; leave out --root"
-            raise ValueError(wrong if name == SHAPES else f"{name}: give --root its folder")
+        if name == SHAPES:
+            refuse_unused(self, OF_PUBLISHED, "shapes are drawn from a seed; leave it out")
+        else:
+            refuse_unused(self, OF_SHAPES, f"only of shapes, and not of {name}; leave it out")
+            if self.root is None:
+                raise ValueError(f"{name}: give --root its folder")
+        if self.clips < 1:
+            raise ValueError(f"--clips {self.clips}: give at least 1")
         if self.out is not None:
-            check_writable(self.out.absolute().parent)
+            check_file_writable(self.out)
         silence_libraries()
         with keep_for_json(self.json):
             rows, probe = self._read_shapes() if name == SHAPES else self._read_published(name)
         if self.out is not None:
+            make_folder(self.out.absolute().parent)
             probe.save(self.out)
         self._print(name, rows, probe)
 

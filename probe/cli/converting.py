@@ -1,5 +1,6 @@
 """`probe convert`: annotations of other formats to a file of your own, and back."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -7,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from tyro.conf import Positional, arg
 
 from probe.cli.console import show, show_json
-from probe.cli.outputs import check_writable
+from probe.cli.outputs import check_file_writable, make_folder
 
 ReadName: TypeAlias = Literal["own", "hcstvg1", "hcstvg2", "doro-stvg", "answer", "coco", "mot"]
 
@@ -53,15 +54,17 @@ class Convert:
 
         if self.queries is not None and self.read not in ("coco", "mot"):
             raise ValueError(f"--queries: {self.read} has queries of its own; leave it out")
-        check_writable(self.out.parent)
+        check_file_writable(self.out)
         sentences = None if self.queries is None else Sentences.read(self.queries)
         source = Source(self.annotations, self.root, sentences, self.out)
         written = convert(source, self.read, self.write)
+        make_folder(self.out.absolute().parent)
         written.save(self.out)
         if self.json:
             about = {"out": str(self.out), "queries": written.queries, "notes": written.notes}
             show_json(about)
             return
         show(*written.notes)
-        again = f"; check it with: probe evaluate {self.out} --check" if self.write == "own" else ""
+        check = shlex.join(["probe", "evaluate", str(self.out), "--check"])
+        again = f"; check it with: {check}" if self.write == "own" else ""
         show(f"written {self.out} ({written.queries} queries){again}")

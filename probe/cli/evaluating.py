@@ -1,5 +1,6 @@
 """`probe evaluate`: run a method over a benchmark."""
 
+import shlex
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -161,7 +162,7 @@ class Evaluate:
         else:
             show(*format_figures(outcome.summary))
             show(*(() if exam is None else format_exam(exam)))
-            show(f"written {self.out}; see it with: probe report {self.out}")
+            show(f"written {self.out}; see it with: {shlex.join(['probe', 'report', str(self.out)])}")
         end_run(outcome)
 
     def _check(self) -> None:

@@ -8,7 +8,12 @@ from tyro.conf import Positional, arg
 
 from probe.cli.console import ProgressSteps, as_json, keep_for_json, show, show_json, show_progress
 from probe.cli.model_options import VideoOptions, find_files, open_model, open_model_and_video
-from probe.cli.outputs import check_writable, make_folder, write_together
+from probe.cli.outputs import (
+    check_file_writable,
+    check_writable,
+    make_folder,
+    write_together,
+)
 from probe.files import write_text
 
 if TYPE_CHECKING:
@@ -72,6 +77,7 @@ class RankTokens:
                 write_text(folder / "tokens.csv", table.to_csv(index=False, lineterminator="\n"))
                 save_figure(draw_token_figure(video, reading, token), folder / "tokens.png")
             if self.save is not None:
+                make_folder(self.save.absolute().parent)
                 reading.save(self.save)
             step()
         if self.json:
@@ -107,7 +113,7 @@ class RankTokens:
 
         check_source(self.video)
         if self.save is not None:
-            check_writable(self.save.parent)
+            check_file_writable(self.save)
             if self.save.suffix != READING_SUFFIX:
                 raise ValueError(f"--save {self.save}: give a name that ends in {READING_SUFFIX}")
 
@@ -191,7 +197,7 @@ class MakePage:
 
     def run(self) -> None:
         """Read the questions with the model, and write the page."""
-        check_writable(self.html.parent)
+        check_file_writable(self.html)
         self.options.check()
         _check_questions(*self.questions)
         from probe.video.checking import check_source

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from probe.files import write_atomically
+from probe.files import find_target, write_atomically
 
 UNFINISHED = ".unfinished-"
 """Prefix of the folder for files that are being written together."""
@@ -30,6 +30,18 @@ def check_writable(folder: Path) -> None:
         nearest = nearest.parent
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ValueError(f"{folder}: cannot write there ({nearest}); give --out another folder")
+
+
+def check_file_writable(path: Path) -> None:
+    """Check that a file can be written, so that no work is lost; make nothing yet.
+
+    Raises:
+        ValueError: if it cannot.
+    """
+    folder = path.absolute().parent
+    check_writable(folder)
+    if folder.is_dir():
+        find_target(path)
 
 
 def make_folder(folder: Path) -> None:

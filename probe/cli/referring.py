@@ -4,6 +4,7 @@
 each other: what is converted here for training has no truth.
 """
 
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from tyro.conf import arg
 
 from probe.cli.console import keep_for_json, show, show_json
-from probe.cli.outputs import check_writable
+from probe.cli.outputs import check_file_writable, make_folder
 
 if TYPE_CHECKING:
     from probe.candidates.segmenters import Segmenter
@@ -148,7 +149,7 @@ def train_on_pictures(run: PictureRun, out: Path) -> "ReferringMaps":
     Raises:
         ValueError: if data, masks or models are missing or damaged.
     """
-    check_writable(out.absolute().parent)
+    check_file_writable(out)
     run.options.check()
     from probe.candidates.mask_proposals import MaskFolder
     from probe.metrics.referring import average_scores
@@ -243,12 +244,14 @@ def run_on_pictures(action: str, run: PictureRun, out: Path, *, json: bool) -> N
             return
         best = max(range(len(about["scores"])), key=about["scores"].__getitem__)
         show(f"PointM on val {about['scores'][best]:.3f} after epoch {best + 1}, which is kept")
-        again = f"probe responses evaluate {run.name} --root {run.root} --maps {out}"
+        paths = ("--root", str(run.root), "--maps", str(out))
+        again = shlex.join(("probe", "responses", "evaluate", run.name, *paths))
         show(f"written {out}; judge it with: {again}")
         return
-    check_writable(out.absolute().parent)
+    check_file_writable(out)
     with keep_for_json(json):
         result, about = evaluate_on_pictures(run)
+    make_folder(out.absolute().parent)
     result.save(out, about)
     if json:
         rows = result.summarise()

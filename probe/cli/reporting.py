@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from probe.cli.console import show
-from probe.cli.outputs import check_writable, write_together
+from probe.cli.outputs import check_file_writable, write_together
 from probe.cli.rules import add_current_folder
 
 
@@ -37,7 +37,7 @@ class Report:
 
         if not self.runs:
             raise ValueError("there is no run to report on; give folders of `probe evaluate`")
-        check_writable(self.out.parent)
+        check_file_writable(self.out)
         add_current_folder()
         with write_together(self.out.parent) as folder, note_missing_once():
             written = write_report(self.runs, folder / self.out.name, trusted=self.dataset)

@@ -3,7 +3,8 @@
 Of pictures, in the data sets that the method was published on, `referring` has the rest.
 """
 
-from dataclasses import dataclass, field, replace
+import shlex
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,8 +12,9 @@ from tyro.conf import Positional, arg
 
 from probe.cli.console import keep_for_json, show, show_json, silence_libraries
 from probe.cli.model_options import ModelOptions, load_model
-from probe.cli.outputs import check_writable
+from probe.cli.outputs import check_file_writable
 from probe.cli.referring import PICTURE_SETS, PictureOptions, PictureRun, run_on_pictures
+from probe.cli.unused_options import refuse_unused
 from probe.spelling import explain_unknown
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from probe.trained.responses.training import ResponseRecipe
 
 SHAPES = "shapes"
+
+OF_VIDEOS = ("data", "states", "layer", "text", "stages", "disambiguate", "any_frame", "steps")
+"""Options that have no effect on a training run on pictures."""
 
 SHAPES_CLIPS = 600
 """Clips of the shapes that are trained on, unless another number is given."""
@@ -122,13 +127,16 @@ class TrainResponses:
         """Refuse options of no use before torch is loaded."""
         if self.action != "train":
             raise ValueError(f"{self.action or 'what'}? Give `probe responses train`")
+        names = [one.name for one in fields(self.published)]
+        sets = ", ".join(PICTURE_SETS)
+        refuse_unused(self.published, names, f"only of pictures; leave it out, or name {sets}")
         self._check_numbers()
         if self.data == SHAPES and self.root is not None:
             raise ValueError("shapes are drawn from a seed; leave out --root")
         if self.out.suffix != ".safetensors":
             raise ValueError(f"--out {self.out}: give a name that ends in .safetensors")
         self.options.check()
-        check_writable(self.out.parent)
+        check_file_writable(self.out)
 
     def _check_numbers(self) -> None:
         for name in ("stages", "steps", "limit"):
@@ -141,6 +149,7 @@ class TrainResponses:
             raise ValueError(explain_unknown("data set of pictures", self.pictures, PICTURE_SETS))
         if self.action not in ("train", "evaluate"):
             raise ValueError(f"{self.action}? Give `probe responses train` or `evaluate`")
+        refuse_unused(self, OF_VIDEOS, f"only of videos, and not of {self.pictures}; leave it out")
         self._check_numbers()
         usual = Path("responses.safetensors" if self.action == "train" else "scores.json")
         silence_libraries()
@@ -202,4 +211,5 @@ class TrainResponses:
             return
         show(f"trained on {about['videos']} videos and {about['sentences']} sentences")
         show(f"loss {first:.3f} at the first step, {last:.3f} at step {last_step}")
-        show(f"written {self.out}; read maps with: probe ground VIDEO QUERY --maps {self.out}")
+        again = f"probe ground VIDEO QUERY --preset plain --maps {shlex.quote(str(self.out))}"
+        show(f"written {self.out}; read maps with: {again}")

@@ -16,7 +16,7 @@ def xlsa17(tmp_path):
 @pytest.mark.slow
 def test_concepts_of_the_shapes_are_read_at_one_layer(command, tmp_path):
     words = ("--data", "shapes", "--layer", 2, "--clips", 30, "--mixing", "none", "--calibrate")
-    code, out, _ = command("concepts", *words, "--out", tmp_path / "probe.safetensors")
+    code, out, _ = command("concepts", *words, "--out", tmp_path / "new" / "probe.safetensors")
     assert code == 0
     assert "24 classes, 6 of them never taught; one-hot factors" in out
     rows = [line for line in out.splitlines() if line.startswith("layer 2, ")]
@@ -25,7 +25,7 @@ def test_concepts_of_the_shapes_are_read_at_one_layer(command, tmp_path):
         "layer 2, none",
     ]
     assert "AUSUC" in rows[1]
-    found = ConceptProbe.load(tmp_path / "probe.safetensors")
+    found = ConceptProbe.load(tmp_path / "new" / "probe.safetensors")
     assert found.about["layer"] == 2
     assert found.about["model"]["name"] == "organism"
 
@@ -46,9 +46,11 @@ def test_published_features_are_read_and_what_stands_for_the_tuning_is_said(comm
     ("words", "problem"),
     [
         (("awa2",), "awa2: give --root its folder"),
-        (("shapes", "--root", "."), "leave out --root"),
+        (("shapes", "--root", "."), "--root: shapes are drawn from a seed; leave it out"),
+        (("awa2", "--root", ".", "--layer", "4"), "--layer: only of shapes, and not of awa2"),
         (("awa2", "--data", "cub", "--root", "."), "give one of them"),
         (("--data", "awa"), "did you mean awa2"),
+        (("--clips", "0"), "--clips 0: give at least 1"),
     ],
 )
 def test_wrong_use_is_one_line(command, words, problem):

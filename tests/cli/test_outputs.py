@@ -134,3 +134,24 @@ def test_what_a_killed_program_left_is_swept_and_what_another_writes_is_not(tmp_
     with write_together(tmp_path) as folder:
         (folder / "answer.json").write_text("{}")
     assert {path.name for path in tmp_path.iterdir()} == {"answer.json", current.name}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("concepts", "--model", "nowhere", "--out"),
+        ("responses", "train", "--model", "nowhere", "--out"),
+        ("responses", "train", "refcoco", "--root", "nowhere", "--out"),
+        ("responses", "evaluate", "refcoco", "--root", "nowhere", "--maps", "nowhere", "--out"),
+        ("view", "nowhere.mp4", "What jumps?", "--html"),
+        ("convert", "nowhere.json", "--out"),
+    ],
+    ids=" ".join,
+)
+def test_a_folder_in_the_place_of_a_file_is_told_before_any_work(command, tmp_path, words):
+    taken = tmp_path / "taken.safetensors"
+    taken.mkdir()
+    code, _, err = command(*words, taken)
+    assert code == 2
+    assert err == f"probe: {taken}: a folder; give the name of a file\n"
+    assert list(tmp_path.iterdir()) == [taken]

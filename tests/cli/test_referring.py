@@ -81,3 +81,17 @@ def test_missing_pictures_are_told_before_training(tmp_path):
     run = PictureRun("refcoco+", tmp_path, PictureOptions())
     with pytest.raises(ValueError, match=r"1 of 1 pictures: train2014/COCO_train2014_0"):
         run.convert(run.read(), "train", truth=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("refcoco", "--root", ".", "--any-frame"), "--any-frame: only of videos"),
+        (("--epochs", "3"), "--epochs: only of pictures"),
+    ],
+)
+def test_an_option_without_effect_is_refused(command, words, problem):
+    code, _, err = command("responses", "train", *words)
+    assert code == 2
+    assert err.startswith(f"probe: {problem}")
+    assert len(err.splitlines()) == 1

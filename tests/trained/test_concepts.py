@@ -289,5 +289,6 @@ def test_no_colour_or_shape_is_held_out_altogether():
     seen = CLASSES.hold_out(18, np.random.default_rng(0))
     kept = [one for one, own in zip(CLASSES.combinations, seen.tolist(), strict=True) if own]
     assert [len(set(values)) for values in zip(*kept, strict=True)] == [6, 4]
-    with pytest.raises(ValueError, match="19 of 24 classes cannot be held out"):
-        CLASSES.hold_out(19, np.random.default_rng(0))
+    for count in (19, 24, 0, -1):
+        with pytest.raises(ValueError, match=f"{count} of 24 classes cannot be held out"):
+            CLASSES.hold_out(count, np.random.default_rng(0))

@@ -200,13 +200,19 @@ class ShapeClasses:
             ValueError: if so many cannot be held out.
         """
         classes = self.combinations
+        # A slice would take a number below 0 for all but a few.
+        if not 0 < count < len(classes):
+            most = len(classes) - 1
+            raise ValueError(
+                f"{count} of {most + 1} classes cannot be held out; give from 1 to {most}"
+            )
         for _ in range(TRIES):
             held = set(rng.permutation(len(classes))[:count].tolist())
             kept = [one for place, one in enumerate(classes) if place not in held]
             values = [set(own) for own in zip(*kept, strict=True)]
             if all(
                 len(own) == len(FACTORS[name])
-                for own, name in zip(values, self.factors, strict=False)
+                for own, name in zip(values, self.factors, strict=True)
             ):
                 return torch.tensor([place not in held for place in range(len(classes))])
         raise ValueError(
