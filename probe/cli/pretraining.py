@@ -135,18 +135,22 @@ class Pretrain:
         from probe.files import write_json
         from probe.pretraining.clip_towers import make_clip_towers, save_clip_weights
         from probe.pretraining.learner import PairLearner
+        from probe.pretraining.picture_scores import DEFAULT_TEMPLATES, read_templates
 
         check_writable(self.out)
+        if self.templates is not None and self.evaluate is None:
+            raise ValueError("--templates: they name the classes of --evaluate; give it, too")
         recipe = self._choose_recipe()
         # Every file is read before the first step: hours later, a wrong path would be found late.
         tables = self._read_tables()
+        templates = read_templates(self.templates) if self.templates else DEFAULT_TEMPLATES
         clip = make_clip_towers(self.image_tower, recipe.seed)
         learner = PairLearner(clip.towers, recipe)
         make_folder(self.out)
         self._learn(learner, clip, recipe, tables["pairs"])
         towers = self.out / "towers.safetensors"
         save_clip_weights(towers, clip, learner)
-        scores = self._score(learner, clip, tables)
+        scores = self._score(learner, clip, tables, templates)
         write_json(self.out / "scores.json", scores)
         return {"towers": str(towers), "scores": scores, "recipe": asdict(recipe)}
 
@@ -162,6 +166,7 @@ class Pretrain:
         import warnings
 
         from probe.pretraining.pair_files import CLASS_COLUMNS, PAIR_COLUMNS, read_table
+        from probe.pretraining.picture_scores import check_classes
 
         files = {
             "pairs": (self.pairs, PAIR_COLUMNS),
@@ -178,6 +183,8 @@ class Pretrain:
             if table.problems:
                 warnings.warn(f"{table.left_out}; left out", stacklevel=2)
             tables[name] = table
+        if "evaluate" in tables:
+            check_classes(tables["evaluate"])
         return tables
 
     def _learn(
@@ -202,20 +209,19 @@ class Pretrain:
         learn_pairs(learner, pairs, recipe, run)
 
     def _score(
-        self, learner: "PairLearner", clip: "ClipTowers", tables: "dict[str, PictureTable]"
+        self,
+        learner: "PairLearner",
+        clip: "ClipTowers",
+        tables: "dict[str, PictureTable]",
+        templates: tuple[str, ...],
     ) -> dict[str, Any]:
         from probe.pretraining.clip_towers import make_transform
-        from probe.pretraining.picture_scores import (
-            DEFAULT_TEMPLATES,
-            PictureScorer,
-            read_templates,
-        )
+        from probe.pretraining.picture_scores import PictureScorer
         from probe.pretraining.scores import LinearProbeRecipe
 
         scorer = PictureScorer(learner, clip.tokenise, make_transform(clip))
         scores: dict[str, Any] = {}
         if "evaluate" in tables:
-            templates = read_templates(self.templates) if self.templates else DEFAULT_TEMPLATES
             scores |= scorer.score_classes(tables["evaluate"], templates, LinearProbeRecipe())
         if "held_out" in tables:
             scores |= scorer.score_pairs(tables["held_out"])

@@ -49,15 +49,11 @@ class PictureScorer:
             recipe: Settings of the linear probe.
 
         Raises:
-            ValueError: if there is nothing to train or to test on, or a single class.
+            ValueError: as `check_classes` does.
         """
+        check_classes(table)
         names, labels = number_classes(table.rows)
-        if len(names) < 2:
-            raise ValueError(f"{table.path}: one class, {names[0]!r}; give pictures of two or more")
         known = torch.tensor([row["split"] == "train" for row in table.rows])
-        if known.all() or not known.any():
-            lacking = "test" if known.all() else "train"
-            raise ValueError(f"{table.path}: no row of split {lacking}; give some of both")
         images = self._embed_pictures(table, "pictures")
         texts = torch.stack(
             [self._embed_texts([form.format(name) for name in names]) for form in templates]
@@ -118,6 +114,19 @@ class PictureScorer:
             with autocast(self._device):
                 parts.append(self.learner.embed_texts(tokens).float().cpu())
         return torch.cat(parts)
+
+
+def check_classes(table: PictureTable) -> None:
+    """Check that pictures with classes can be scored.
+
+    Raises:
+        ValueError: if there is nothing to train or to test on, or a single class.
+    """
+    if len(names := sorted({row["label"] for row in table.rows})) < 2:
+        raise ValueError(f"{table.path}: one class, {names[0]!r}; give pictures of two or more")
+    splits = {row["split"] for row in table.rows}
+    if lacking := {"train", "test"} - splits:
+        raise ValueError(f"{table.path}: no row of split {min(lacking)}; give some of both")
 
 
 def read_templates(path: Any) -> tuple[str, ...]:

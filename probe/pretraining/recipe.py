@@ -3,6 +3,12 @@
 import math
 from dataclasses import dataclass, replace
 
+NEVER_NEGATIVE = (
+    *("seed", "warm_steps", "decay", "warm_episodes", "locked_episodes"),
+    *("prototype_weight", "teacher_weight"),
+)
+"""Fields of a recipe that are 0 or more."""
+
 
 # The names of the fields are option names of `probe pretrain` and keys of `recipe.json`.
 @dataclass(frozen=True)
@@ -55,11 +61,17 @@ class PairRecipe:
     """Starts of k-means, of which the best is kept."""
 
     def __post_init__(self) -> None:
-        """Refuse lengths that cannot be.
+        """Refuse numbers that cannot be.
 
         Raises:
-            ValueError: if an episode has no batch, or warm and locked episodes overlap.
+            ValueError: if one is negative, an episode has no batch, or warm and locked episodes
+                overlap.
         """
+        for name in NEVER_NEGATIVE:
+            if not getattr(self, name) >= 0:  # as NaN is not, either
+                raise ValueError(f"{name} is {getattr(self, name)}; give 0 or more")
+        if not 0 < self.rate < math.inf:
+            raise ValueError(f"rate is {self.rate}; give a number above 0")
         if self.batch < 2 or self.episode_pairs < self.batch:
             raise ValueError(
                 f"batches of {self.batch} from episodes of {self.episode_pairs} pairs; a batch "

@@ -123,6 +123,21 @@ def test_what_cannot_be_used_is_refused_in_one_line(command, pictures, tmp_path,
     assert not (tmp_path / "run").exists()
 
 
+def test_a_score_that_cannot_be_is_refused_before_anything_is_learned(command, pictures, tmp_path):
+    path = pictures / "one_split.csv"
+    path.write_text("filepath\tlabel\tsplit\n0.png\ta\ttrain\n1.png\tb\ttrain\n")
+    words = ("pretrain", "--pairs", pictures / "pairs.csv", "--out", tmp_path / "run")
+    for scoring, said in (
+        (("--evaluate", path), "no row of split test; give some of both"),
+        (("--templates", path), "--templates: they name the classes of --evaluate"),
+        (("--evaluate", pictures / "classes.csv", "--templates", path), "has not one {}"),
+    ):
+        code, out, err = command(*words, *scoring)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert said in err
+        assert not (tmp_path / "run").exists()
+
+
 def test_rows_that_are_left_out_are_listed_and_the_teacher_keeps_its_order(pictures):
     path = pictures / "some.csv"
     path.write_text("filepath\ttitle\n0.png\ta\ngone.png\tb\n2.png\tc\n")

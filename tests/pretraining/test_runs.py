@@ -180,6 +180,9 @@ def test_a_folder_keeps_to_its_recipe_and_one_of_an_earlier_version_is_understoo
         ({"batch": 25}, "a batch needs 2 pairs"),
         ({"locked_episodes": 4}, "give more episodes"),
         ({"prototypes": 25}, "25 prototypes of 24 pairs"),
+        ({"locked_episodes": -1}, "locked_episodes is -1; give 0 or more"),
+        ({"rate": 0.0}, "rate is 0.0; give a number above 0"),
+        ({"decay": float("nan")}, "decay is nan"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(changes, said):
