@@ -162,7 +162,9 @@ class Evaluate:
         else:
             show(*format_figures(outcome.summary))
             show(*(() if exam is None else format_exam(exam)))
-            show(f"written {self.out}; see it with: {shlex.join(['probe', 'report', str(self.out)])}")
+            show(
+                f"written {self.out}; see it with: {shlex.join(['probe', 'report', str(self.out)])}"
+            )
         end_run(outcome)
 
     def _check(self) -> None:
