@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from tyro.conf import arg
 
 from probe.cli.console import keep_for_json, show, show_json
-from probe.cli.outputs import check_writable, make_folder
+from probe.cli.outputs import check_writable
 from probe.pretraining.recipe import PRESETS, PairRecipe
 
 if TYPE_CHECKING:
@@ -132,21 +132,24 @@ class Pretrain:
         )
 
     def _run(self) -> dict[str, Any]:
+        from probe.engine.opening import find_device
         from probe.files import write_json
         from probe.pretraining.clip_towers import make_clip_towers, save_clip_weights
         from probe.pretraining.learner import PairLearner
         from probe.pretraining.picture_scores import DEFAULT_TEMPLATES, read_templates
 
         check_writable(self.out)
+        if self.workers < 0:
+            raise ValueError(f"--workers {self.workers}: give 0 to read pictures in this process")
         if self.templates is not None and self.evaluate is None:
             raise ValueError("--templates: they name the classes of --evaluate; give it, too")
+        find_device(self.device)
         recipe = self._choose_recipe()
         # Every file is read before the first step: hours later, a wrong path would be found late.
         tables = self._read_tables()
         templates = read_templates(self.templates) if self.templates else DEFAULT_TEMPLATES
         clip = make_clip_towers(self.image_tower, recipe.seed)
         learner = PairLearner(clip.towers, recipe)
-        make_folder(self.out)
         self._learn(learner, clip, recipe, tables["pairs"])
         towers = self.out / "towers.safetensors"
         save_clip_weights(towers, clip, learner)

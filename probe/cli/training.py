@@ -50,12 +50,16 @@ class TrainOrganism:
         # Imported here: torch takes seconds, for which `probe --help` need not wait.
         import torch
 
+        from probe.engine.opening import find_device
         from probe.organism.catalogue import WORLDS
         from probe.organism.training import train
 
         # Checked before the hour of training, not after it.
         check_writable(self.out)
+        if self.threads < 1:
+            raise ValueError(f"--threads {self.threads}: give at least 1")
+        device = str(find_device(self.device))
         torch.set_num_threads(self.threads)
         recipe = self.recipe.shorten() if self.quick else self.recipe
-        train(self.out, recipe, self.device, WORLDS[self.world])
+        train(self.out, recipe, device, WORLDS[self.world])
         show(f"written {self.out / 'checkpoint'}; open it with --model in any other command")

@@ -22,3 +22,17 @@ def test_what_is_not_given_is_the_default_of_the_world(monkeypatch, world):
     assert command.recipe.frame_steps == Recipe().frame_steps
     assert command.recipe.frame_clips == usual.frame_clips
     assert WORLDS["shapes"].recipe == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--device", "cuda:99"), "cannot use device 'cuda:99'"),
+        (("--threads", "0"), "--threads 0: give at least 1"),
+    ],
+)
+def test_what_cannot_train_is_one_line_and_leaves_no_folder(command, tmp_path, words, said):
+    code, _, err = command("train-organism", "--out", tmp_path / "run", *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert said in err
+    assert not (tmp_path / "run").exists()

@@ -123,16 +123,21 @@ def test_what_cannot_be_used_is_refused_in_one_line(command, pictures, tmp_path,
     assert not (tmp_path / "run").exists()
 
 
-def test_a_score_that_cannot_be_is_refused_before_anything_is_learned(command, pictures, tmp_path):
+def test_an_option_that_cannot_be_is_refused_before_anything_is_learned(
+    command, pictures, tiny, tmp_path
+):
     path = pictures / "one_split.csv"
     path.write_text("filepath\tlabel\tsplit\n0.png\ta\ttrain\n1.png\tb\ttrain\n")
     words = ("pretrain", "--pairs", pictures / "pairs.csv", "--out", tmp_path / "run")
-    for scoring, said in (
+    for options, said in (
         (("--evaluate", path), "no row of split test; give some of both"),
+        (("--device", "cuda:99"), "cannot use device 'cuda:99'"),
+        (("--image-tower", tiny, "--teacher", path), "cannot be read as .npy"),
+        (("--workers", -1), "--workers -1: give 0 to read"),
         (("--templates", path), "--templates: they name the classes of --evaluate"),
         (("--evaluate", pictures / "classes.csv", "--templates", path), "has not one {}"),
     ):
-        code, out, err = command(*words, *scoring)
+        code, out, err = command(*words, *options)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert said in err
         assert not (tmp_path / "run").exists()
