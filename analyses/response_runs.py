@@ -31,11 +31,10 @@ from probe.trained.responses.learned import Learned
 from probe.trained.responses.losses import (
     Loss,
     anchor_loss,
-    disambiguation_loss,
     normalise_maps,
     shrinking_loss,
 )
-from probe.trained.responses.presets import RELEASED_CODE, VIDEO, Term
+from probe.trained.responses.presets import RELEASED_CODE, VIDEO, VIDEO_DISAMBIGUATED
 from probe.trained.responses.responses import Responses
 from probe.trained.responses.shapes import describe_shapes, find_proposed, find_true
 from probe.trained.responses.training import ResponseRecipe, train_responses
@@ -57,8 +56,7 @@ def _leave_out(*losses: Loss) -> Change:
 
 
 def _disambiguate(recipe: ResponseRecipe) -> ResponseRecipe:
-    terms = (*VIDEO.terms, Term(1.0, disambiguation_loss))
-    return replace(recipe, config=replace(recipe.config, terms=terms))
+    return replace(recipe, config=VIDEO_DISAMBIGUATED)
 
 
 def _leave_out_cues(recipe: ResponseRecipe) -> ResponseRecipe:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from probe.trained.responses.responses import Responses
     from probe.trained.responses.training import ResponseRecipe
 
+ACTIONS = ("train", "evaluate")
+
 SHAPES = "shapes"
 
 OF_VIDEOS = ("data", "states", "layer", "text", "stages", "disambiguate", "any_frame", "steps")
@@ -102,6 +104,7 @@ class TrainResponses:
 
     def run(self) -> None:
         """Train, write the file, and print how the loss fell."""
+        self._check_action()
         if self.pictures:
             self._run_on_pictures()
             return
@@ -123,10 +126,19 @@ class TrainResponses:
             learned.save(self.out)
         self._tell(Responses.of(learned, self.out))
 
+    def _check_action(self) -> None:
+        if not self.action:
+            raise ValueError(f"responses: give {' or '.join(ACTIONS)}")
+        if self.action not in ACTIONS:
+            raise ValueError(explain_unknown("action", self.action, ACTIONS))
+        if self.action == "evaluate" and not self.pictures:
+            raise ValueError(
+                f"evaluate: name one of {', '.join(PICTURE_SETS)}; maps of videos are judged by "
+                "`probe evaluate DATA --method responses --maps FILE`"
+            )
+
     def _check(self) -> None:
         """Refuse options of no use before torch is loaded."""
-        if self.action != "train":
-            raise ValueError(f"{self.action or 'what'}? Give `probe responses train`")
         names = [one.name for one in fields(self.published)]
         sets = ", ".join(PICTURE_SETS)
         refuse_unused(self.published, names, f"only of pictures; leave it out, or name {sets}")
@@ -147,8 +159,6 @@ class TrainResponses:
         """Train or evaluate on a published data set of pictures."""
         if self.pictures not in PICTURE_SETS:
             raise ValueError(explain_unknown("data set of pictures", self.pictures, PICTURE_SETS))
-        if self.action not in ("train", "evaluate"):
-            raise ValueError(f"{self.action}? Give `probe responses train` or `evaluate`")
         refuse_unused(self, OF_VIDEOS, f"only of videos, and not of {self.pictures}; leave it out")
         self._check_numbers()
         usual = Path("responses.safetensors" if self.action == "train" else "scores.json")
@@ -168,8 +178,7 @@ class TrainResponses:
     def _make_recipe(self) -> "ResponseRecipe":
         from probe.grounding.cues import split_cues
         from probe.trained.responses.examples import any_frame, frames_of_span
-        from probe.trained.responses.losses import disambiguation_loss
-        from probe.trained.responses.presets import VIDEO, VIDEO_SCHEDULE, Term
+        from probe.trained.responses.presets import VIDEO, VIDEO_DISAMBIGUATED, VIDEO_SCHEDULE
         from probe.trained.responses.texts import Phrases, TextStates, embed_texts, no_cues
         from probe.trained.responses.training import ResponseRecipe
 
@@ -177,14 +186,10 @@ class TrainResponses:
         network = VIDEO.network
         stages = network.stages if self.stages is None else self.stages
         steps = VIDEO_SCHEDULE.steps if self.steps is None else self.steps
-        further = (Term(1.0, disambiguation_loss),) if self.disambiguate else ()
+        config = VIDEO_DISAMBIGUATED if self.disambiguate else VIDEO
         return ResponseRecipe(
             self.layer,
-            replace(
-                VIDEO,
-                network=replace(network, stages=stages),
-                terms=(*VIDEO.terms, *further),
-            ),
+            replace(config, network=replace(network, stages=stages)),
             replace(VIDEO_SCHEDULE, steps=steps),
             cues=known[self.cues] if self.cues in known else Phrases.load(self.cues),
             text=TextStates(self.layer) if self.text == "states" else embed_texts,

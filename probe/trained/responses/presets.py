@@ -1,6 +1,6 @@
 """The published choices of response maps: those of the paper, and those of the released code."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from probe.trained.responses.losses import (
@@ -76,9 +76,16 @@ RELEASED_CODE = ResponseConfig(
 are set by hand, and the values of the paper's tables are not published: 1 is the paper's. Its two
 terms that need CLIP's picture encoder for masked pictures are not here."""
 
+PROPOSAL_WEIGHT = 0.05
+"""Weight of the terms that compare maps with proposals, for the states of a video model."""
+
 VIDEO = ResponseConfig(
     NetworkConfig(channels=128, sentence_update=0.1, cell_update=0.1),
-    (Term(1.0, classification_loss), Term(0.05, shrinking_loss), Term(0.05, anchor_loss)),
+    (
+        Term(1.0, classification_loss),
+        Term(PROPOSAL_WEIGHT, shrinking_loss),
+        Term(PROPOSAL_WEIGHT, anchor_loss),
+    ),
 )
 """A small network for the states of a video model. The cue stays in the attended cue, as in the
 paper; updates have the weight of the released code, from which the anchor term is, too: without
@@ -86,6 +93,11 @@ it, the strongest cell often lies next to the thing, since in the model's states
 thing know of it. At a weight of 1, maps covered things best, but no longer told when a thing acts.
 Disambiguation is left out: it doubles the time, and its gradient is zero where
 two sentences choose the same proposal (`losses`)."""
+
+VIDEO_DISAMBIGUATED = replace(
+    VIDEO, terms=(*VIDEO.terms, Term(PROPOSAL_WEIGHT, disambiguation_loss))
+)
+"""`VIDEO` with the disambiguation loss of the paper."""
 
 VIDEO_SCHEDULE = Schedule(steps=2000, batch=32, rate=2e-3)
 """The schedule of the small network: some minutes of one core on clips of the shapes. It was chosen
