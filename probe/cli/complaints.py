@@ -36,6 +36,11 @@ def _explain_type(found: re.Match[str], _: str) -> str:
     return f"{option}: {given!r} is no {KINDS.get(wanted, wanted)}"
 
 
+def _explain_values(found: re.Match[str], _: str) -> str:
+    given = " ".join(re.findall(r"'([^']*)'", found[2]))
+    return f"{found[1]}: {given!r} are not all the values that it takes, or too many"
+
+
 def _explain_choice(found: re.Match[str], complaint: str) -> str:
     # Sorted, since the parser keeps the names of an option that may be left out in no order; and
     # nobody types the value that it has then.
@@ -76,6 +81,10 @@ EXPLANATIONS: Mapping[str, Explain] = MappingProxyType(
         # An option that may be left out is of two types to the parser, and it tells of both.
         r"Error parsing (--\S+): no type matching \{None\}\|(\S+) .*? from \['(.*?)'\]": (
             _explain_type
+        ),
+        # Of pairs of values: one is missing, or one of another kind.
+        r"Error parsing (--\S+): Could not find valid parse for arguments: \[(.*?)\]": (
+            _explain_values
         ),
         r"Error parsing (--\S+): (.*?): '(.*?)'": _explain_type,
         r"invalid choice '(.*)' for argument '--(.*)'\. Expected one of": _explain_choice,

@@ -206,7 +206,7 @@ def evaluate_on_pictures(run: PictureRun) -> tuple["ReferringResult", dict[str, 
     """
     options = run.options
     if options.maps is None:
-        raise ValueError("which maps? Give --maps the file that `probe responses train` wrote")
+        raise ValueError("evaluate: give --maps the file that `probe responses train` wrote")
     from probe.candidates.mask_proposals import MaskFolder
     from probe.trained.referring.evaluation import Judge
     from probe.trained.referring.model import ReferringMaps

@@ -68,6 +68,7 @@ def test_examples_run_one_after_the_other(command, tmp_path, monkeypatch):
         ("train-organism --shift 0.1", "--shift: give 2 values"),
         ("demo --clip 1.5", "--clip: '1.5' is no whole number"),
         ("evaluate shapes-val --limit few", "--limit: 'few' is no whole number"),
+        ("train-organism --without red cross blue", "--without: 'red cross blue' are not all"),
         ("train-organism --rate fast", "--rate: 'fast' is no number"),
         ("ground a.mp4 b --fps x", "--fps: 'x' is no number"),
         ("demo --preset causl", "no --preset is called 'causl'; did you mean causal?"),

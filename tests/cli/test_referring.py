@@ -86,12 +86,15 @@ def test_missing_pictures_are_told_before_training(tmp_path):
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (("refcoco", "--root", ".", "--any-frame"), "--any-frame: only of videos"),
-        (("--epochs", "3"), "--epochs: only of pictures"),
+        (("train", "refcoco", "--root", ".", "--any-frame"), "--any-frame: only of videos"),
+        (("train", "--epochs", "3"), "--epochs: only of pictures"),
+        (("trian",), "no action is called 'trian'; did you mean train?"),
+        (("evaluate",), "evaluate: name one of refcoco,"),
+        ((), "responses: give train or evaluate"),
     ],
 )
-def test_an_option_without_effect_is_refused(command, words, problem):
-    code, _, err = command("responses", "train", *words)
+def test_what_has_no_effect_or_no_meaning_is_refused(command, words, problem):
+    code, _, err = command("responses", *words)
     assert code == 2
     assert err.startswith(f"probe: {problem}")
     assert len(err.splitlines()) == 1
