@@ -6,7 +6,7 @@
    carries, while each visual token attends only around its place in the frame before. This takes
    the place of pre-training on videos: what happens over time is seen in no single frame.
 
-Both are multiple-instance learning: the score of a tag is a soft maximum over visual tokens, so
+Both are multiple-instance learning: the score of a tag is the log-mean-exp over visual tokens, so
 that one token is enough. Nothing says which token: there is no box, no mask, no place and no time.
 
 Both come before the first question: words and cells have to be aligned before the decoder learns.
@@ -70,15 +70,15 @@ def train_on_frames(
         world: The world that is learned.
     """
     # A tower that has learned from pairs is kept: its way to see is what an experiment is about.
+    inner = network.model
     from_tags = recipe.seeing == "tags"
     if not from_tags:
+        inner.vision_tower.requires_grad_(False)
         # Seeded again, since a continued run comes here without having drawn what pairs draw.
         torch.manual_seed(recipe.seed)
-    inner = network.model
     width = inner.vision_tower.config.hidden_size
     reader = TagReader(width, world.frame_tags, world).to(network.device)
     words = inner.language_model.embed_tokens
-    inner.vision_tower.requires_grad_(from_tags)
     projector = inner.multi_modal_projector
     seeing = (inner.vision_tower, projector) if from_tags else (projector,)
     matrices = [matrix for part in seeing for matrix in list_matrices(part)]
@@ -190,8 +190,10 @@ class TagReader(nn.Module):
         ]
         self.tags = tags
         self.head = nn.Linear(width, len(tags.all))
+        with torch.no_grad():
+            self.head.bias.add_(tags.head_bias)
         self.scale = nn.Parameter(torch.tensor(10.0))
-        self.bias = nn.Parameter(torch.tensor(-4.0))
+        self.bias = nn.Parameter(torch.tensor(tags.word_bias))
 
     def make_groups(self) -> list[ParameterGroup]:
         """Return the reader's own parameters with their rates, for an optimiser."""
@@ -219,10 +221,10 @@ class TagReader(nn.Module):
         Returns:
             The sum of both losses, and the F1 of each way.
         """
-        by_head = self._pool_tokens(self.head(seen))
+        by_head = _pool_tokens(self.head(seen))
         cosine = normalize(projected, dim=-1) @ normalize(words, dim=-1).T
         summed = torch.cat([sum_phrases(cosine, axes) for axes in self.groups], dim=-1)
-        by_words = self._pool_tokens(summed * self.scale) + self.bias
+        by_words = _pool_tokens(summed * self.scale) + self.bias
         weight = torch.tensor(self.tags.positive_weight, device=tags.device)
         loss = sum(
             binary_cross_entropy_with_logits(by, tags, pos_weight=weight)
@@ -232,10 +234,6 @@ class TagReader(nn.Module):
             "f1_head": _compute_f1(by_head, tags),
             "f1_words": _compute_f1(by_words, tags),
         }
-
-    def _pool_tokens(self, scores: Float[Tensor, "item token tag"]) -> Float[Tensor, "item tag"]:
-        # Like the maximum a log-sum-exp lets one token decide, but every token gets a gradient.
-        return scores.logsumexp(1) - self.tags.pooling_share * math.log(scores.shape[1])
 
 
 def sum_phrases(
@@ -274,6 +272,11 @@ def _compare(
         return stacked
     # No question contains a word for resting, so the vocabulary has none.
     return torch.cat([-stacked.amax(-1, keepdim=True), stacked], dim=-1)
+
+
+def _pool_tokens(scores: Float[Tensor, "item token tag"]) -> Float[Tensor, "item tag"]:
+    # Log-mean-exp: like the maximum it lets one token decide, but every token gets a gradient.
+    return scores.logsumexp(1) - math.log(scores.shape[1])
 
 
 def _compute_f1(logits: Tensor, tags: Tensor) -> float:

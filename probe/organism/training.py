@@ -37,6 +37,7 @@ from probe.organism.optimisers import (
     take_step,
 )
 from probe.organism.pair_pretraining import train_on_pairs
+from probe.organism.patch_filters import set_patch_filters
 from probe.organism.recipe import CutShares, Recipe
 from probe.organism.shapes import SHAPES
 from probe.organism.stage_states import StageState, find_state
@@ -78,6 +79,7 @@ def train(folder: Path, recipe: Recipe, device: str = "cpu", world: World = SHAP
     remove_partials(folder)
     check_same_recipe(folder / "recipe.json", recipe)
     network: Any = make_network(recipe.seed, world)
+    set_patch_filters(network, world)
     network.to(device)
     for name, train_stage in list_stages(recipe).items():
         weights = folder / f"{name}.safetensors"

@@ -158,10 +158,11 @@ class Tags:
     """Weight in the loss of a tag that is shown, relative to one that is not. Where tags are
     rare, a weight of 1 teaches at first to deny them all."""
 
-    pooling_share: float = 1.0
-    """Share of log n, of n visual tokens, that pooling takes off the log-sum-exp of their scores.
-    At 1 it is the log of their mean exponential, and a single token must outweigh all others; at 0
-    it is their soft maximum, and the scores of an untrained network are log n too high."""
+    head_bias: float = 0.0
+    word_bias: float = -4.0
+    """Scores of all tags before training, in logits, by the head and by words. A bias learns
+    slowly: if the first scores are far from the share of tags that are shown, they are corrected by
+    way of a direction that all visual tokens get in common, and so these become alike."""
 
     @property
     def all(self) -> tuple[Tag, ...]:
@@ -231,6 +232,10 @@ class World:
 
     frames_a_clip: int = 3
     """Frames taken from each clip to learn tags of frames."""
+
+    filter_clips: int = 0
+    """Clips whose patches set the tower's first filters (`patch_filters`); 0 leaves these random,
+    which is enough where grounds are plain."""
 
     recipe: Recipe = field(default_factory=Recipe)
     """The lengths and rates with which a world is learned, unless others are asked for."""

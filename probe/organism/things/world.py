@@ -66,8 +66,8 @@ LOOKS: tuple[Axes, ...] = ((KINDS,), (COLOURS, PAINTED))
 no tag without its kind, since an apple is red and nobody says so. Sizes are left to questions:
 nearly every frame shows each of them."""
 
-SOFT_TAGS = partial(Tags, positive_weight=3.0, pooling_share=0.5)
-"""Makes tags of which one in fifteen is shown."""
+RARE_TAGS = partial(Tags, positive_weight=6.0, head_bias=-1.0, word_bias=-1.0)
+"""Makes tags of which about one in fifteen is shown."""
 
 THINGS = World(
     name="things",
@@ -78,9 +78,9 @@ THINGS = World(
     make_clip=make_clip,
     make_questions=make_questions,
     make_absent_queries=make_absent_queries,
-    frame_tags=SOFT_TAGS((*LOOKS, (STATES,))),
+    frame_tags=RARE_TAGS((*LOOKS, (STATES,))),
     list_frame_tags=list_frame_tags,
-    clip_tags=SOFT_TAGS((*LOOKS, (ACTIONS,))),
+    clip_tags=RARE_TAGS((*LOOKS, (ACTIONS,))),
     list_clip_tags=list_clip_tags,
     body=Body(
         patch=14,
@@ -98,6 +98,8 @@ THINGS = World(
     group=group_clip,
     # Frames of one clip show the same things: as many frames of other clips teach more.
     frames_a_clip=1,
+    # Light and texture of the grounds are nearly all that random filters see.
+    filter_clips=150,
     recipe=replace(Recipe(), frame_steps=2400, frame_clips=48),
 )
 """The world of pictures of things on textured grounds."""
