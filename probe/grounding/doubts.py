@@ -236,6 +236,14 @@ def find_disagreeing_orders(evidence: Evidence) -> Iterator[str]:
             )
 
 
+def find_flat_maps(evidence: Evidence) -> Iterator[str]:
+    """Tell whether a map says nothing, so that the first of equal candidates was chosen."""
+    for name, look in evidence.looks.items():
+        values = look.heatmap.values
+        if values.numel() > 1 and float(values.min()) == float(values.max()):
+            yield f"the map that chose {name} is the same in all cells, so it says nothing of where"
+
+
 CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     find_denied_parts,
     find_other_answers,
@@ -248,6 +256,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     find_busy_picture,
     find_tiles,
     find_disagreeing_orders,
+    find_flat_maps,
 )
 """The checks in the order in which their sentences are told."""
 

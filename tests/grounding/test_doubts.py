@@ -5,15 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from tolerances import assert_equal_up_to_rounding
 
+from probe.engine.attention import Heatmap
 from probe.engine.generation import write_answer
 from probe.grounder import ground
 from probe.grounding.absence import Absence, AbsenceError
 from probe.grounding.answers import Answer
 from probe.grounding.doubts import ask_parts, list_doubts
 from probe.grounding.presence import CALIBRATED, measure_presence, read_margins
-from probe.grounding.presets import BEST, CAUSAL, PRESETS
+from probe.grounding.presets import BEST, CAUSAL, PLAIN, PRESETS
 from probe.grounding.queries import as_question, decompose
 from probe.interpret.knockouts import Cut
 from probe.organism.world import COLOURS, SHAPES, make_clip
@@ -159,6 +161,21 @@ def test_maps_of_both_orders_that_disagree_are_a_doubt(organism, video, clip):
     )
     (doubt,) = list_doubts(evidence)
     assert "that chose the time disagree (correlation -0.20)" in doubt
+
+
+def test_a_map_that_is_the_same_everywhere_is_a_doubt(organism, video, clip):
+    def say_nothing(view, _):
+        return Heatmap(torch.zeros(view.grid.shape), view.grid.cells)
+
+    config = replace(PLAIN, maps=say_nothing, relative=False)
+    answer = ground(organism, video, clip.things[0].query, config=config)
+    assert [one for one in answer.doubts if "the same in all cells" in one] == [
+        "the map that chose the track is the same in all cells, so it says nothing of where",
+        "the map that chose the time is the same in all cells, so it says nothing of where",
+    ]
+    assert not find_doubt(
+        ground(organism, video, clip.things[0].query, config=PLAIN), "same in all"
+    )
 
 
 def test_a_yes_below_the_calibrated_threshold_is_a_doubt(organism, video, clip):
