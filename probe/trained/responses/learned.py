@@ -26,9 +26,13 @@ RESPONSES_FORMAT = FileFormat(
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Learned:
-    """A trained network with all that it takes to read a video with it."""
+    """A trained network with all that it takes to read a video with it.
+
+    Raises:
+        ValueError: if one of its tensors is not finite, or not as large as the others say.
+    """
 
     network: ResponseNetwork
     bank: Bank
@@ -43,7 +47,32 @@ class Learned:
     """Model, data, choices and curve of the training, in plain values."""
 
     def __post_init__(self) -> None:
+        self._check_sizes()
+        for name, one in self._tensors().items():
+            # Maps of such numbers would be zeros, or point somewhere, and nobody would know why.
+            if not bool(one.isfinite().all()):
+                raise ValueError(f"{name} of response maps is not finite; train them again")
         object.__setattr__(self, "about", MappingProxyType(dict(self.about)))
+
+    def _check_sizes(self) -> None:
+        network, others = self.network, len(self.bank)
+        bank = (network.config.stages, others, network.config.channels)
+        cells, texts = ((one.in_features,) for one in (network.project_cells, network.project_text))
+        found = self._tensors()
+        # Those of the network are its own; a layer that counts from the end would be another one.
+        for name, size in {
+            **dict.fromkeys(("bank.cues", "bank.sentences"), bank),
+            **dict.fromkeys(("cells.centre", "cells.spread"), cells),
+            **dict.fromkeys(("texts.centre", "texts.spread"), texts),
+        }.items():
+            if tuple(found[name].shape) != size or not found[name].is_floating_point():
+                raise ValueError(f"{name} of response maps is not of {size} decimal numbers")
+        if self.layer < 0 or min(float(one.spread.min()) for one in (self.cells, self.texts)) <= 0:
+            raise ValueError("response maps have a layer below 0, or a spread that is not above 0")
+
+    def __repr__(self) -> str:
+        stages, width = self.network.config.stages, len(self.cells.centre)
+        return f"Learned({stages} stages, states of {width} numbers entering layer {self.layer})"
 
     @property
     def content(self) -> str:
@@ -123,7 +152,7 @@ class Learned:
         tensors, about = read_tensors(path)
         with RESPONSES_FORMAT.reading(path):
             record = RESPONSES_FORMAT.check(path, about)
-            config = NetworkConfig(**record["network"])
+            config = _read_config(record["network"])
             cells, texts = (
                 Scaling(tensors[f"{name}.centre"], tensors[f"{name}.spread"])
                 for name in ("cells", "texts")
@@ -138,18 +167,35 @@ class Learned:
                     if name.startswith(prefix)
                 }
             )
+            rules = from_plain(record["cues"]), from_plain(record["text"])
+            if not all(map(callable, rules)):
+                raise ValueError("its cues or its texts are no rule")
             return cls(
                 network.eval().requires_grad_(False),
                 Bank(tensors["bank.cues"], tensors["bank.sentences"]),
                 cells,
                 texts,
                 int(record["layer"]),
-                from_plain(record["cues"]),
-                from_plain(record["text"]),
-                record["about"],
+                *rules,
+                _read_about(record["about"]),
             )
 
     @torch.no_grad()
     def score(self, view: View, sentence: str) -> Float[Tensor, "stage frame cell"]:
         """Score all cells of a video for a sentence, stage by stage, any sign."""
         return self.network.respond(self.prepare(view, sentence), self.bank)
+
+
+def _read_config(record: Mapping[str, Any]) -> NetworkConfig:
+    # Every entry by name, so that one that is missing is not taken for the usual value.
+    weights = ("cue_residual", "sentence_update", "cell_update", "look_again")
+    channels, stages = int(record["channels"]), int(record["stages"])
+    return NetworkConfig(channels, stages, **{name: float(record[name]) for name in weights})
+
+
+def _read_about(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is known of a training, if it names its model."""
+    known = record["model"]["name"], record["fingerprint"], record["data"]
+    if not all(isinstance(one, str) for one in known) or not isinstance(record["videos"], int):
+        raise ValueError("it does not say by names which model and data it is of")
+    return record

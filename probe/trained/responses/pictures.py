@@ -1,6 +1,7 @@
 """Batches of single frames with their sentences, cues and proposals, drawn from kept states."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,10 @@ KEPT_BYTES = 4 * 2**30
 SMALLEST_SPREAD = 1e-6
 """Least spread that a channel is divided by: one that never changes says nothing."""
 
+SMALLEST_SHARE = 2**-10
+"""The same as a share of the channel's mean: numbers of 16 bits, in which states are kept, differ
+by as much from what they stand for. A smaller spread would make their rounding loud."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
@@ -31,11 +36,20 @@ class Scaling:
     spread: Float[Tensor, " width"]
 
     @classmethod
-    def measure(cls, vectors: Float[Tensor, "vector width"]) -> "Scaling":
-        """Measure the mean and the standard deviation of each channel."""
-        exact = vectors.double()  # sums of millions of numbers
-        spread = exact.std(0, unbiased=False).clamp(min=SMALLEST_SPREAD)
-        return cls(exact.mean(0).float(), spread.float())
+    def measure(cls, parts: Iterable[Float[Tensor, "_ width"]]) -> "Scaling":
+        """Measure the mean and the standard deviation of each channel, part by part.
+
+        Parts are read once, since all states of a large model do not fit in memory.
+        """
+        count, sums, squares = 0, 0.0, 0.0
+        for vectors in parts:
+            exact = vectors.double()  # sums of millions of numbers
+            count += len(exact)
+            sums, squares = sums + exact.sum(0), squares + exact.square().sum(0)
+        centre = torch.as_tensor(sums / count)
+        spread = (torch.as_tensor(squares / count) - centre.square()).clamp(min=0).sqrt()
+        least = (centre.abs() * SMALLEST_SHARE).clamp(min=SMALLEST_SPREAD)
+        return cls(centre.float(), spread.maximum(least).float())
 
     def apply(self, vectors: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """Standardise vectors, in float32."""
@@ -78,6 +92,9 @@ class Pictures:
             cues: The cues of each sentence, one a stage.
             frames: The rule for the frames that are trained on.
             most_proposals: The largest proposals that are kept of each frame.
+
+        Raises:
+            ValueError: if no two videos have one grid.
         """
         self._store = store
         self._videos = videos
@@ -89,10 +106,22 @@ class Pictures:
         self._bytes = 0
         sizes = [self._read(one).cells.shape[1:] for one in videos]
         # A batch holds pictures of one size; videos of other shapes are in batches of their own.
-        self._groups = [
+        groups = [
             [place for place, size in enumerate(sizes) if size == one]
             for one in dict.fromkeys(sizes)
         ]
+        # Alone in a batch, a sentence would be told from none, and learn nothing.
+        self._groups = [group for group in groups if len(group) > 1]
+        if not self._groups:
+            raise ValueError(
+                f"no two of {len(videos)} videos have frames of as many rows and columns of cells, "
+                f"and sentences are told apart in frames of one size; give videos of equal sizes"
+            )
+        if alone := len(groups) - len(self._groups):
+            warnings.warn(
+                f"{alone} of {len(videos)} videos are left out: no other has frames of their size",
+                stacklevel=3,
+            )
 
     def draw(self, rng: np.random.Generator, count: int) -> DrawnBatch:
         """Draw pictures of different videos, each with a sentence and a frame in which it holds.
@@ -106,11 +135,11 @@ class Pictures:
         places = rng.choice(group, min(count, len(group)), replace=False)
         return self._collate([self._draw_one(rng, self._videos[place]) for place in places])
 
-    def sample_states(self, count: int) -> Float[Tensor, "cell width"]:
-        """Return the states of all cells of some videos, evenly spread over the set."""
-        step = max(1, len(self._videos) // count)
-        found = [self._read(one).states.flatten(0, 1) for one in self._videos[::step]]
-        return torch.cat(found).float()
+    def sample_states(self, count: int) -> Iterator[Float[Tensor, "_ width"]]:
+        """Yield the states of all cells of at most `count` videos, evenly spread over the set."""
+        step = -(-len(self._videos) // count)
+        for one in self._videos[::step]:
+            yield self._read(one).states.flatten(0, 1)
 
     def _draw_one(
         self, rng: np.random.Generator, one: Described
@@ -119,7 +148,10 @@ class Pictures:
         # Another one each time: one sentence is drawn for each video and pass, as in the paper.
         order = rng.permutation(len(one.sentences))
         kept = self._read(one)
-        frame = int(rng.choice(list(self._frames(kept.cells, kept.spans[order[0]]))))
+        frames = list(self._frames(kept.cells, kept.spans[order[0]]))
+        if not frames:
+            raise ValueError(f"{one.name}: the rule for frames gave none; give one at least")
+        frame = int(rng.choice(frames))
         masks = kept.proposals[:, frame]
         largest = masks.sum(-1).argsort(descending=True, stable=True)[: self._most_proposals]
         own, other = (one.sentences[order[place % len(order)]] for place in (0, 1))

@@ -138,11 +138,18 @@ def read_states(view: View, layer: int) -> Float[Tensor, "frame cell width"]:
     """Read the states of a video's visual tokens as they enter a layer, in float32.
 
     Raises:
-        ValueError: if the view has latent prompts, which states leave out.
+        ValueError: if the view has latent prompts, which states leave out, or a state is not a
+            finite number.
     """
     if view.latents:
         raise ValueError("visual tokens are read without latent prompts; give the plain view")
     states = view.states(layer)[view.grid.positions].float().cpu()
+    # Comparisons with "not a number" are false, so that maps of them would point somewhere.
+    if not bool(states.isfinite().all()):
+        raise ValueError(
+            f"{view.model}: states entering layer {layer} are not finite, as in float16 where they "
+            f"grow too large; load it with another number type, such as --dtype bfloat16"
+        )
     # Folded by frame alone: the network does not know rows and columns.
     frames = len(view.grid.cells.frames)
     return states.unflatten(0, (frames, len(states) // frames))

@@ -34,13 +34,16 @@ class Phrases:
     """Phrases that were prepared for sentences, such as by a language model.
 
     Raises:
-        ValueError: if it is asked for a sentence that it does not have.
+        ValueError: if phrases are no list of texts, or it is asked for a sentence that it does not
+            have.
     """
 
     known: Mapping[str, Sequence[str]]
     """Phrases by sentence."""
 
     def __post_init__(self) -> None:
+        for sentence, phrases in self.known.items():
+            _check_phrases(phrases, sentence)
         copied = {sentence: tuple(phrases) for sentence, phrases in self.known.items()}
         object.__setattr__(self, "known", MappingProxyType(copied))
 
@@ -84,9 +87,22 @@ def fit_cues(phrases: Sequence[str], sentence: str, stages: int) -> tuple[str, .
     ('the red circle', 'the circle that jumps', 'the red circle that jumps')
     >>> fit_cues(["the circle"], "the red circle", 4)
     ('the circle', 'the circle', 'the circle', 'the red circle')
+
+    Raises:
+        ValueError: if the phrases are one text in place of a list, or one of them is blank.
     """
+    _check_phrases(phrases, sentence)
     given = tuple(phrases) or (sentence,)
     return (*(given[place % len(given)] for place in range(stages - 1)), sentence)
+
+
+def _check_phrases(phrases: Sequence[str], sentence: str) -> None:
+    # A text is a sequence of its letters, each of which would become a cue.
+    if isinstance(phrases, str) or not all(isinstance(one, str) and one.strip() for one in phrases):
+        raise ValueError(
+            f"the phrases of {shorten(sentence)!r} are {shorten(repr(phrases))}; give a list of "
+            f"texts, or an empty one"
+        )
 
 
 def embed_texts(view: View, texts: Sequence[str]) -> Float[Tensor, "text width"]:
@@ -104,7 +120,10 @@ def _embed(view: View, text: str) -> Float[Tensor, " width"]:
     unknown = view.writer.tokenizer.unk_token_id
     ids = [one for one in find_token_ids(view.writer, text) if one != unknown]
     if not ids:
-        raise ValueError(f"no word of {shorten(text)!r} is known to this model's tokenizer")
+        raise ValueError(
+            f"no word of {shorten(text)!r} is known to this model's tokenizer; say it in other "
+            f"words, or leave the sentence out"
+        )
     return view.checkpoint.embed(ids).float().mean(0).cpu()
 
 

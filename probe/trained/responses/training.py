@@ -5,6 +5,7 @@ time of a sentence is used only if the frame rule does.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,16 +102,22 @@ def train_responses(
         data: The name of the data, for the file.
 
     Raises:
-        ValueError: if there are fewer than two videos, or a folder holds what belongs to another
-            model, layer or recipe.
+        ValueError: if there are fewer than two videos, two of one name or none of one size, the
+            schedule has no step or a batch of one, a text has no known word, states are not finite,
+            or a folder holds what belongs to another model, layer or recipe.
+        RuntimeError: if the loss is no finite number any more.
     """
-    if len(videos) < 2:
-        raise ValueError(f"{len(videos)} videos: sentences are told apart; give two at least")
+    _check_choices(videos, recipe)
     run.mkdir(parents=True, exist_ok=True)
     remove_partials(run)
-    _check_recipe(run / "recipe.json", recipe, videos)
-    store = StateStore.open(states, model, recipe.layer).collect(model, videos)
-    pictures, cells, texts = _prepare(model, videos, recipe, store)
+    store = StateStore.open(states, model, recipe.layer)
+    _check_recipe(run / "recipe.json", recipe, videos, store)
+    # Texts before states, which may take hours: one of them may be of no use.
+    cues, vectors = _read_texts(model, videos, recipe)
+    store.collect(model, videos)
+    pictures = Pictures(store, videos, vectors, cues, recipe.frames, recipe.most_proposals)
+    cells = Scaling.measure(pictures.sample_states(SCALING_VIDEOS))
+    texts = Scaling.measure([torch.stack(list(vectors.values()))])
     torch.manual_seed(recipe.seed)
     network = ResponseNetwork(recipe.config.network, len(cells.centre), len(texts.centre))
     optimiser = torch.optim.AdamW(
@@ -157,6 +164,11 @@ def _train(
         drawn = pictures.draw(rng, schedule.batch)
         losses = _compute_losses(going.network, drawn, scales, recipe.config, rng)
         total = torch.stack(list(losses.values())).sum()
+        if not bool(total.isfinite()):
+            raise RuntimeError(
+                f"{going.folder}: the loss is {float(total.detach())} at step {step}; give another "
+                f"folder and a lower rate than {schedule.rate:g}"
+            )
         for group in going.optimiser.param_groups:
             group["lr"] = schedule.rate * (1 - step / schedule.steps) ** schedule.power
         going.optimiser.zero_grad()
@@ -195,10 +207,10 @@ def _compute_losses(
     return {term.loss.__name__: term.weight * term.loss(maps) for term in config.terms}
 
 
-def _prepare(
-    model: VideoLM, videos: Sequence[Described], recipe: ResponseRecipe, store: StateStore
-) -> tuple[Pictures, Scaling, Scaling]:
-    """Read all texts as vectors, and measure the scales of states and of texts."""
+def _read_texts(
+    model: VideoLM, videos: Sequence[Described], recipe: ResponseRecipe
+) -> tuple[dict[str, tuple[str, ...]], dict[str, Tensor]]:
+    """Read the cues of each sentence, and all texts as vectors."""
     stages = recipe.config.network.stages
     sentences = dict.fromkeys(text for one in videos for text in one.sentences)
     cues = {one: fit_cues(recipe.cues(one), one, stages) for one in sentences}
@@ -206,10 +218,7 @@ def _prepare(
     # Texts need a view for the tokens that are written after a video; any video does.
     with torch.no_grad():
         vectors = recipe.text(model.watch(videos[0].read().video), texts)
-    known = dict(zip(texts, vectors, strict=True))
-    pictures = Pictures(store, videos, known, cues, recipe.frames, recipe.most_proposals)
-    cells = Scaling.measure(pictures.sample_states(SCALING_VIDEOS))
-    return pictures, cells, Scaling.measure(vectors)
+    return cues, dict(zip(texts, vectors, strict=True))
 
 
 def _scale(batch: ReferringBatch, cells: Scaling, texts: Scaling) -> ReferringBatch:
@@ -222,15 +231,36 @@ def _make_rng(recipe: ResponseRecipe, step: int) -> np.random.Generator:
     return np.random.default_rng((recipe.seed, step))
 
 
-def _check_recipe(path: Path, recipe: ResponseRecipe, videos: Sequence[Described]) -> None:
+def _check_choices(videos: Sequence[Described], recipe: ResponseRecipe) -> None:
+    """Refuse what would train without an error, and teach nothing or another thing."""
+    if len(videos) < 2:
+        raise ValueError(
+            f"{len(videos)} video{'' if len(videos) == 1 else 's'}: sentences are told from those "
+            f"of other videos; give two at least"
+        )
+    name, count = Counter(one.name for one in videos).most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"{name}: {count} videos have this name; give each one of its own")
+    schedule = recipe.schedule
+    if schedule.steps < 1 or schedule.batch < 2:
+        raise ValueError(
+            f"{schedule.steps} steps of {schedule.batch} pictures teach nothing; give one step and "
+            f"two pictures at least"
+        )
+
+
+def _check_recipe(
+    path: Path, recipe: ResponseRecipe, videos: Sequence[Described], store: StateStore
+) -> None:
     """Write the recipe of a new run, or check that a run to be continued has the same."""
-    # The videos, too: with others, a run that goes on would not be one of any recipe.
+    # The videos and the model, too: with others, a run that goes on would not be one of any recipe.
     names = [[one.name, one.frames, *one.sentences] for one in videos]
-    # With lists for tuples, as it is read.
-    content = json.loads(json.dumps({"recipe": to_plain(recipe), "videos": names}))
+    content = {"recipe": to_plain(recipe), "videos": names, "fingerprint": store.fingerprint}
     if not path.exists():
         write_json(path, content)
-    elif read_json(path) != content:
+    # With lists for tuples, as it is read.
+    elif read_json(path) != json.loads(json.dumps(content)):
         raise ValueError(
-            f"{path.parent}: a run of other choices or videos; give another folder, or the same"
+            f"{path.parent}: a run of another model, or of other choices or videos; give another "
+            f"folder, or the same"
         )
