@@ -18,8 +18,12 @@ ABANDONED = 24 * 3600
 to it, and no command writes one answer for a day."""
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, option: str = "--out") -> None:
     """Check that a folder can be written to; make nothing yet.
+
+    Args:
+        folder: The folder; it need not exist.
+        option: The option that gives another one.
 
     Raises:
         ValueError: if it cannot.
@@ -29,7 +33,7 @@ def check_writable(folder: Path) -> None:
     while not nearest.exists():
         nearest = nearest.parent
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise ValueError(f"{folder}: cannot write there ({nearest}); give --out another folder")
+        raise ValueError(f"{folder}: cannot write there ({nearest}); give {option} another folder")
 
 
 def check_file_writable(path: Path) -> None:
@@ -38,9 +42,8 @@ def check_file_writable(path: Path) -> None:
     Raises:
         ValueError: if it cannot.
     """
-    folder = path.absolute().parent
-    check_writable(folder)
-    if folder.is_dir():
+    check_writable(path.parent)
+    if path.parent.is_dir():
         find_target(path)
 
 

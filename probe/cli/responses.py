@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 
 from probe.cli.console import keep_for_json, show, show_json, silence_libraries
 from probe.cli.model_options import ModelOptions, load_model
-from probe.cli.outputs import check_file_writable
+from probe.cli.outputs import check_file_writable, check_writable
 from probe.cli.referring import PICTURE_SETS, PictureOptions, PictureRun, run_on_pictures
 from probe.cli.unused_options import refuse_unused
 from probe.spelling import explain_unknown
@@ -149,6 +149,8 @@ class TrainResponses:
             raise ValueError(f"--out {self.out}: give a name that ends in .safetensors")
         self.options.check()
         check_file_writable(self.out)
+        if self.states is not None:
+            check_writable(self.states, "--states")
 
     def _check_numbers(self) -> None:
         for name in ("stages", "steps", "limit"):
