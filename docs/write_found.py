@@ -4,6 +4,7 @@ The page is `found.md.j2`, which has expressions in the place of figures: none i
 `PARTS` of other pages are written in the same way, between two marks; the rest is theirs.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ PARTS = {
     DOCS / "findings.md": "found_responses_line.md.j2",
 }
 """Pages with a part from the numbers, and its template."""
+
+VERDICTS = ("holds", "not shown", "opposite")
+"""Verdicts on a statement, from above 0 to below."""
 
 BEGIN, END = "<!-- begin: python docs/write_found.py -->\n", "<!-- end -->\n"
 
@@ -55,6 +59,21 @@ def write_difference(numbers: Any, over: str, under: str, figure: str) -> str:
 def write_statement(name: str, digits: int = 3) -> str:
     """Write the difference of a statement on the shipped organism."""
     return write_gain(load("claims")["statements"][name]["organisms"]["shipped"], digits)
+
+
+def write_elsewhere(*names: str) -> str:
+    """Say of statements how often each verdict falls on the trained organisms not shipped."""
+    claims = load("claims")
+    recipes = {name: one["recipe"] for name, one in claims["organisms"].items()}
+    others = [name for name in recipes if name != "shipped" and recipes[name] != "control"]
+    said = []
+    for name in names:
+        found = claims["statements"][name]["organisms"]
+        counts = Counter(found[other]["verdict"] for other in others)
+        # In one order, so that lines of the page can be compared.
+        kinds = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
+        said.append(f"`{name}` {', '.join(kinds)} (shipped: {found['shipped']['verdict']})")
+    return f"*On {write_count(len(others), 'other organism')}*: {'; '.join(said)}."
 
 
 def write_right(row: str) -> str:
@@ -109,6 +128,7 @@ def open_templates() -> jinja2.Environment:
         "gain": write_gain,
         "difference": write_difference,
         "statement": write_statement,
+        "elsewhere": write_elsewhere,
         "right": write_right,
         "verdict": write_verdict,
         "count": write_count,
