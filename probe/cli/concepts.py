@@ -119,6 +119,8 @@ class Concepts:
                 raise ValueError(f"{name}: give --root its folder")
         if self.clips < 1:
             raise ValueError(f"--clips {self.clips}: give at least 1")
+        if self.seed < 0:
+            raise ValueError(f"--seed {self.seed}: give 0 or more")
         if self.out is not None:
             check_file_writable(self.out)
         silence_libraries()

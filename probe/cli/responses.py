@@ -156,6 +156,8 @@ class TrainResponses:
         for name in ("stages", "steps", "limit"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"--{name} {value}: give at least 1")
+        if self.seed < 0:
+            raise ValueError(f"--seed {self.seed}: give 0 or more")
 
     def _run_on_pictures(self) -> None:
         """Train or evaluate on a published data set of pictures."""

@@ -51,6 +51,7 @@ def test_published_features_are_read_and_what_stands_for_the_tuning_is_said(comm
         (("awa2", "--data", "cub", "--root", "."), "give one of them"),
         (("--data", "awa"), "did you mean awa2"),
         (("--clips", "0"), "--clips 0: give at least 1"),
+        (("--seed", "-1"), "--seed -1: give 0 or more"),
     ],
 )
 def test_wrong_use_is_one_line(command, words, problem):

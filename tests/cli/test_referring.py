@@ -89,6 +89,7 @@ def test_missing_pictures_are_told_before_training(tmp_path):
         (("train", "refcoco", "--root", ".", "--any-frame"), "--any-frame: only of videos"),
         (("train", "--epochs", "3"), "--epochs: only of pictures"),
         (("train", "--states", __file__), f"{__file__}: cannot write there"),
+        (("train", "--seed", "-1"), "--seed -1: give 0 or more"),
         (("trian",), "no action is called 'trian'; did you mean train?"),
         (("evaluate",), "evaluate: name one of refcoco,"),
         ((), "responses: give train or evaluate"),
