@@ -15,6 +15,7 @@ from tolerances import assert_equal_up_to_rounding
 from zoo import save_tiny
 
 import probe
+from probe.engine.grids import VisualGrid
 from probe.files import read_json, read_tensors, write_json, write_tensors
 from probe.trained.responses.examples import Described, Material
 from probe.trained.responses.pictures import Scaling
@@ -111,6 +112,15 @@ def test_states_that_are_not_finite_are_refused(tmp_path):
         layer.weight.fill_(6e4)  # the largest numbers that float16 has
     with pytest.raises(ValueError, match="entering layer 1 are not finite, as in float16"):
         read_states(model.watch(one), 1)
+
+
+def test_frames_of_a_single_cell_are_refused(model, clips, trained):
+    view = model.watch(clips[0].read().video)
+    frames = len(view.grid.cells.frames)
+    cells = replace(view.grid.cells, rows=1, columns=1)
+    small = replace(view, grid=VisualGrid(view.grid.positions[:frames], cells))
+    with pytest.raises(ValueError, match="sees each frame as a single cell"):
+        Responses.load(trained).heatmap(small, "the red circle")
 
 
 def test_a_run_is_continued_only_from_a_state_and_a_model_of_its_own(

@@ -138,11 +138,16 @@ def read_states(view: View, layer: int) -> Float[Tensor, "frame cell width"]:
     """Read the states of a video's visual tokens as they enter a layer, in float32.
 
     Raises:
-        ValueError: if the view has latent prompts, which states leave out, or a state is not a
-            finite number.
+        ValueError: if the view has latent prompts, which states leave out, a frame has a single
+            cell, or a state is not a finite number.
     """
     if view.latents:
         raise ValueError("visual tokens are read without latent prompts; give the plain view")
+    if len(view.grid.positions) < 2 * len(view.grid.cells.frames):
+        raise ValueError(
+            f"{view.model} sees each frame as a single cell, which has no place in it; give larger "
+            f"frames"
+        )
     states = view.states(layer)[view.grid.positions].float().cpu()
     # Comparisons with "not a number" are false, so that maps of them would point somewhere.
     if not bool(states.isfinite().all()):
