@@ -106,9 +106,20 @@ class Concepts:
 
     def run(self) -> None:
         """Learn, name the samples of other clips or pictures, and print the figures."""
+        name = self.name or self.data or SHAPES
+        self._check(name)
+        silence_libraries()
+        with keep_for_json(self.json):
+            rows, probe = self._read_shapes() if name == SHAPES else self._read_published(name)
+        if self.out is not None:
+            make_folder(self.out.absolute().parent)
+            probe.save(self.out)
+        self._print(name, rows, probe)
+
+    def _check(self, name: str) -> None:
+        """Refuse options of no use before torch is loaded."""
         if self.name and self.data and self.name != self.data:
             raise ValueError(f"{self.name} and --data {self.data}: give one of them")
-        name = self.name or self.data or SHAPES
         if name not in (SHAPES, *PUBLISHED):
             raise ValueError(explain_unknown("data", name, (SHAPES, *PUBLISHED)))
         if name == SHAPES:
@@ -123,13 +134,6 @@ class Concepts:
             raise ValueError(f"--seed {self.seed}: give 0 or more")
         if self.out is not None:
             check_file_writable(self.out)
-        silence_libraries()
-        with keep_for_json(self.json):
-            rows, probe = self._read_shapes() if name == SHAPES else self._read_published(name)
-        if self.out is not None:
-            make_folder(self.out.absolute().parent)
-            probe.save(self.out)
-        self._print(name, rows, probe)
 
     def _print(self, name: str, rows: dict[str, Any], probe: "ConceptProbe") -> None:
         if self.json:
