@@ -1,4 +1,4 @@
-"""On frames of shapes, prototypes teach a tower less than pairs alone, however wide the gap.
+"""On frames of shapes, prototypes teach a tower less than pairs alone, with either modality gap.
 
     python analyses/grouping.py                       draw from the stored numbers (seconds)
     python analyses/grouping.py --measure --runs DIR  train what is missing in DIR, and measure

@@ -1,9 +1,22 @@
 """Settings of the organism's training: how long, how fast, and how often attention is cut."""
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from probe.organism.world import Pair
+
+COUNTS = (
+    *("frame_steps", "frame_clips", "clip_steps", "clip_clips"),
+    *("steps", "clips", "save_every"),
+)
+
+LEAST_NUMBERS = {
+    **dict.fromkeys(COUNTS, (1, "1 or more")),
+    **dict.fromkeys(("seed", "slow", "rehearsal", "decay"), (0, "0 or more")),
+    **dict.fromkeys(("frame_rate", "clip_rate", "rate"), (math.ulp(0.0), "a number above 0")),
+}
+"""The least that each number of a recipe may be, and this in words."""
 
 
 # The names of the fields are option names of `probe train-organism` and keys of `recipe.json`:
@@ -81,6 +94,25 @@ class Recipe:
     without: tuple[Pair, ...] = ()
     """Colours with shapes that no training clip shows together, such as `red cross blue square`.
     Each is still a tag and a question, which are always denied."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            ValueError: if a count, a rate, a weight, a share or a seed is out of its range.
+        """
+        for name, (least, words) in LEAST_NUMBERS.items():
+            if not least <= getattr(self, name) < math.inf:  # as NaN is not, either
+                raise ValueError(f"{name} is {getattr(self, name)}; give {words}")
+        cuts = {"cut_first": self.cut_first, "cut_last": self.cut_last}
+        shares = {
+            f"{at}.{kind}": one for at, cut in cuts.items() for kind, one in asdict(cut).items()
+        }
+        if wrong := [name for name, share in shares.items() if not 0 <= share <= 1]:
+            raise ValueError(f"{wrong[0]} is {shares[wrong[0]]}; give a share from 0 to 1")
+        begin, end = self.shift
+        if not 0 <= begin < end <= 1:
+            raise ValueError(f"shift is {begin} {end}; give two shares of the steps that increase")
 
     def shorten(self) -> "Recipe":
         """Return a recipe of about a minute: it checks that every stage runs, and is of no use."""

@@ -29,6 +29,11 @@ def test_what_is_not_given_is_the_default_of_the_world(monkeypatch, world):
     [
         (("--device", "cuda:99"), "cannot use device 'cuda:99'"),
         (("--threads", "0"), "--threads 0: give at least 1"),
+        (("--steps", "0"), "steps is 0; give 1 or more"),
+        (("--slow", "nan"), "slow is nan; give 0 or more"),
+        (("--rate", "0"), "rate is 0.0; give a number above 0"),
+        (("--cut-last.role", "2"), "cut_last.role is 2.0; give a share from 0 to 1"),
+        (("--shift", "0.8", "0.2"), "shift is 0.8 0.2; give two shares of the steps that increase"),
     ],
 )
 def test_what_cannot_train_is_one_line_and_leaves_no_folder(command, tmp_path, words, said):
