@@ -46,7 +46,6 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from common import (
-    BLUE,
     GREY,
     ORANGE,
     Claim,
@@ -97,6 +96,9 @@ FIGURES = {
     "right": "true object chosen",
     "iou": "IoU at half the peak",
 }
+
+SHORT = {"on_object": "on object", "right": "right object", "m_viou": "m_vIoU"}
+"""What the figures of tests are called where there is little room."""
 
 RIVALS = {"word lens": tuple(FIGURES), "attention": tuple(FIGURES), "cause": ("right",)}
 """The rivals, and the figures that they have."""
@@ -258,26 +260,20 @@ def draw(numbers: Numbers) -> Figure:
     whole.set(xlim=(0, 1), xlabel="m_vIoU of whole clips")
     draw_tests(
         tests,
-        {f"{one['figure']}: over {one['under']}": one for one in numbers["tests"]},
+        {f"{SHORT[one['figure']]}: less {one['under']}": one for one in numbers["tests"]},
     )
     tests.set_xlabel(describe_tests(numbers["tests"]).replace(" (", "\n("))
     return finish_figure(figure, numbers)
 
 
 def _draw_rows(ax: Axes, rows: Mapping[str, Numbers]) -> None:
-    """Draw trained rows blue with a dot for each seed, and rivals orange."""
+    """Draw rows, and below those that were trained a dot for each seed."""
     draw_dots(ax, rows)
     for place, one in enumerate(rows.values()):
-        single = len(one["by_seed"]) == 1
-        ax.plot(
-            one["by_seed"],
-            [place + 0.25] * len(one["by_seed"]),
-            ls="",
-            marker=".",
-            ms=3,
-            color=ORANGE if single else BLUE,
-            clip_on=False,
-        )
+        # Of a rival there is one, which the row itself shows.
+        if len(one["by_seed"]) > 1:
+            places = [place + 0.25] * len(one["by_seed"])
+            ax.plot(one["by_seed"], places, ls="", marker=".", ms=3, color=ORANGE, clip_on=False)
 
 
 CLAIM = Claim(
