@@ -98,7 +98,7 @@ FIGURES = {
 }
 
 SHORT = {"on_object": "on object", "right": "right object", "m_viou": "m_vIoU"}
-"""What the figures of tests are called where there is little room."""
+"""Short names of the tested figures."""
 
 RIVALS = {"word lens": tuple(FIGURES), "attention": tuple(FIGURES), "cause": ("right",)}
 """The rivals, and the figures that they have."""

@@ -18,17 +18,9 @@ from probe.grounding.track_rules import score_tracks
 from probe.organism.network import make_network, save_checkpoint
 
 ANALYSES = Path(__file__).parent.parent / "analyses"
-SHARED_FILES = (
-    "all",
-    "common",
-    "grouping_runs",
-    "measurement",
-    "observations",
-    "organism_runs",
-    "response_runs",
-    "tables",
+SCRIPTS = sorted(
+    path.stem for path in ANALYSES.glob("*.py") if "\nCLAIM = Claim(" in path.read_text()
 )
-SCRIPTS = sorted(path.stem for path in ANALYSES.glob("*.py") if path.stem not in SHARED_FILES)
 OF_SHAPES_ONLY = (
     "box_steering",
     "causal_on_organisms",

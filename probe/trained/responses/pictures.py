@@ -20,8 +20,8 @@ SMALLEST_SPREAD = 1e-6
 """Least spread that a channel is divided by: one that never changes says nothing."""
 
 SMALLEST_SHARE = 2**-10
-"""The same as a share of the channel's mean: numbers of 16 bits, in which states are kept, differ
-by as much from what they stand for. A smaller spread would make their rounding loud."""
+"""Least spread as a share of the channel's mean. States are kept in 16 bits, which round a number
+by about as much: divided by less, their rounding would become loud."""
 
 
 @dataclass(frozen=True, eq=False)
