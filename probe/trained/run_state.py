@@ -12,9 +12,7 @@ from probe.pretraining.moments import collect_moments, restore_moments
 
 STATE_FILE = "state.safetensors"
 
-STATE_FORMAT = FileFormat(
-    "grounding-probe/run-state", 1, "the state of a run", "the same run"
-)
+STATE_FORMAT = FileFormat("grounding-probe/run-state", 1, "the state of a run", "the same run")
 
 
 def save_run(

@@ -138,8 +138,11 @@ def test_a_run_is_continued_only_from_a_state_and_a_model_of_its_own(
                 train_responses(model, **given, run=damaged)
             assert "\n" not in str(failure.value)
     write_json(about, {**read_json(about), "fingerprint": "another"})
-    with pytest.raises(ValueError, match="a run of another model"):
+    with pytest.raises(ValueError, match="a run of another model; give"):
         train_responses(model, **given, run=tmp_path / "my run")
+    state.unlink()  # as if it had failed before its first state, from which nothing can go on
+    learned = train_responses(model, **given, run=tmp_path / "my run")
+    assert learned.content == Responses.load(trained).learned.content
 
 
 def test_a_video_whose_frames_are_of_no_others_size_is_left_out_and_told(tmp_path):

@@ -98,7 +98,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
         assert_equal_up_to_rounding(one, tensors(whole)[name])
     assert found.content == whole.content
     other = replace(SMALL, seed=1)
-    with pytest.raises(ValueError, match="or of other choices"):
+    with pytest.raises(ValueError, match="a run of other choices; give"):
         train_responses(model, describe_shapes(6), other, states=states, run=tmp_path)
 
 

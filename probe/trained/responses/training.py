@@ -28,10 +28,13 @@ from probe.trained.responses.pictures import DrawnBatch, Pictures, Scaling
 from probe.trained.responses.presets import VIDEO, VIDEO_SCHEDULE, ResponseConfig, Schedule
 from probe.trained.responses.states import StateStore
 from probe.trained.responses.texts import CueRule, TextRule, embed_texts, fit_cues, no_cues
-from probe.trained.run_state import resume_run, save_run
+from probe.trained.run_state import STATE_FILE, resume_run, save_run
 
 SCALING_VIDEOS = 200
 """Videos over whose cells the mean and the spread of states are measured."""
+
+PARTS_OF_RUN = {"fingerprint": "another model", "recipe": "other choices", "videos": "other videos"}
+"""Entries of a run's `recipe.json`, and how a run is called that differs in one."""
 
 LOGGED_STEPS = 25
 """Steps between two lines of the log."""
@@ -256,11 +259,13 @@ def _check_recipe(
     # The videos and the model, too: with others, a run that goes on would not be one of any recipe.
     names = [[one.name, one.frames, *one.sentences] for one in videos]
     content = {"recipe": to_plain(recipe), "videos": names, "fingerprint": store.fingerprint}
-    if not path.exists():
+    # A run that failed before its first state has nothing to go on from, and binds nobody.
+    if not path.with_name(STATE_FILE).exists():
         write_json(path, content)
+        return
     # With lists for tuples, as it is read.
-    elif read_json(path) != json.loads(json.dumps(content)):
+    before, now = read_json(path), json.loads(json.dumps(content))
+    if wrong := [word for key, word in PARTS_OF_RUN.items() if before.get(key) != now[key]]:
         raise ValueError(
-            f"{path.parent}: a run of another model, or of other choices or videos; give another "
-            f"folder, or the same"
+            f"{path.parent}: a run of {' and '.join(wrong)}; give another folder, or the same"
         )
