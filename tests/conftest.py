@@ -1,6 +1,7 @@
 """What tests share. The package is imported in fixtures, for which parallel runs need not wait."""
 
 import gc
+import signal
 import sys
 from collections import Counter
 
@@ -12,6 +13,11 @@ import probe  # noqa: F401  before transformers: torchvision may need its operat
 # Torch, transformers and the tests themselves are two million objects that stay, through which the
 # collector would search again and again: after every 700 new ones, if nothing else is said.
 gc.set_threshold(100_000, *gc.get_threshold()[1:])
+
+# A shell that starts tests in the background has them ignore Ctrl-C, which some of them send. The
+# processes that they start would ignore it, too, and go on for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOW = 50
 """How many usual tests a slow one lasts, roughly."""
