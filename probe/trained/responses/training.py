@@ -6,7 +6,8 @@ time of a sentence is used only if the frame rule does.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,10 @@ from probe.trained.run_state import STATE_FILE, resume_run, save_run
 
 SCALING_VIDEOS = 200
 """Videos over whose cells the mean and the spread of states are measured."""
+
+SMALL_CHANNELS = 256
+"""Width of a network up to which it learns on one CPU thread: two gained nothing on idle cores, and
+took twenty times as long where one of the cores had other work, for which they waited."""
 
 PARTS_OF_RUN = {"fingerprint": "another model", "recipe": "other choices", "videos": "other videos"}
 """Entries of a run's `recipe.json`, and how a run is called that differs in one."""
@@ -130,7 +135,9 @@ def train_responses(
     going = _Run(network, optimiser, run)
     going.resume()
     scales = (cells, texts)
-    _train(going, pictures, scales, recipe)
+    small = recipe.config.network.channels <= SMALL_CHANNELS
+    with _use_threads(1 if small else torch.get_num_threads()):
+        _train(going, pictures, scales, recipe)
     # The bank is of a batch that no step has seen in this order.
     last = pictures.draw(_make_rng(recipe, recipe.schedule.steps), recipe.schedule.batch)
     return Learned(
@@ -152,6 +159,17 @@ def train_responses(
             "versions": dict(library_versions()),
         },
     )
+
+
+@contextmanager
+def _use_threads(count: int) -> Iterator[None]:
+    """Let torch use a number of CPU threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _train(
