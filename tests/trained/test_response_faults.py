@@ -143,6 +143,16 @@ def test_a_run_is_continued_only_from_a_state_and_a_model_of_its_own(
     state.unlink()  # as if it had failed before its first state, from which nothing can go on
     learned = train_responses(model, **given, run=tmp_path / "my run")
     assert learned.content == Responses.load(trained).learned.content
+    # Its log begins anew, too: the lines of two runs would be taken for those of one.
+    logs = (one / "log.jsonl" for one in (trained.parent / "my run", tmp_path / "my run"))
+    assert len({len(log.read_text().splitlines()) for log in logs}) == 1
+
+
+def test_a_layer_that_there_is_not_leaves_no_folder(model, clips, tmp_path):
+    recipe = replace(SMALL, layer=99)
+    with pytest.raises(ValueError, match=r"no layer \[99\]"):
+        train_responses(model, clips, recipe, states=tmp_path / "states", run=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_video_whose_frames_are_of_no_others_size_is_left_out_and_told(tmp_path):

@@ -116,9 +116,10 @@ def train_responses(
         RuntimeError: if the loss is no finite number any more.
     """
     _check_choices(videos, recipe)
+    # First, since it refuses a layer that there is not, before a folder is made.
+    store = StateStore.open(states, model, recipe.layer)
     run.mkdir(parents=True, exist_ok=True)
     remove_partials(run)
-    store = StateStore.open(states, model, recipe.layer)
     _check_recipe(run / "recipe.json", recipe, videos, store)
     # Texts before states, which may take hours: one of them may be of no use.
     cues, vectors = _read_texts(model, videos, recipe)
@@ -279,6 +280,7 @@ def _check_recipe(
     content = {"recipe": to_plain(recipe), "videos": names, "fingerprint": store.fingerprint}
     # A run that failed before its first state has nothing to go on from, and binds nobody.
     if not path.with_name(STATE_FILE).exists():
+        path.with_name("log.jsonl").unlink(missing_ok=True)
         write_json(path, content)
         return
     # With lists for tuples, as it is read.
