@@ -42,6 +42,9 @@ class QuestionAnswer:
     style: str = "plain"
     """Its way to be worded, in the tables of results; the shapes know one way."""
 
+    wordings: tuple[str, ...] = ()
+    """Other ways to ask the same, in correct spelling."""
+
 
 def ask_existence(subject: str, article: str = "a") -> str:
     """Ask whether something is in the video, in the words of the method.

@@ -18,10 +18,11 @@ from probe.organism.batches import (
     pack_questions,
 )
 from probe.organism.benchmark import Case
+from probe.organism.questions import QuestionAnswer
 from probe.organism.recipe import CutShares
 from probe.organism.shapes import SHAPES
 from probe.organism.training import compute_answer_logits
-from probe.organism.worlds import World
+from probe.organism.worlds import Clip, World
 from probe.progress import make_bar
 
 Window: TypeAlias = tuple[int, ...]
@@ -118,29 +119,43 @@ def measure_answers(model: VideoLM, seed: int, clips: int, world: World = SHAPES
         One row for each question: `clip`, `kind`, `style`, `answer`, `action` and `right`, and the
         world's groups of clips.
     """
-    network = model.checkpoint.module
     rows = []
     for index in make_bar(range(clips), desc="answers", unit="clip", leave=False):
         questions = make_clip_questions(seed, index, world=world)
         clip = world.make_clip((seed, index))
-        batch = QuestionBatch(**collate_questions([pack_questions(clip, questions, world)]))
-        with torch.no_grad():
-            logits = compute_answer_logits(network, batch, NO_CUTS, torch.Generator(), world)
-        # Each word is compared with the first choice after the right words before it. If all are
-        # equal, the model would have written this answer by first choices; if one is not, another.
-        counted = batch.labels[0] != IGNORED_LABEL
-        right = logits[0].argmax(-1) == batch.labels[0]
-        for number, question in enumerate(questions):
-            words = counted & (batch.questions[0] == number)
-            rows.append(
-                {
-                    "clip": index,
-                    "kind": question.kind,
-                    "style": question.style,
-                    "answer": question.answer,
-                    "action": question.about.action if question.about else None,
-                    "right": bool(right[words].all()),
-                    **world.group(clip),
-                }
+        rows += [
+            {
+                "clip": index,
+                "kind": question.kind,
+                "style": question.style,
+                "answer": question.answer,
+                "action": question.about.action if question.about else None,
+                "right": right,
+                **world.group(clip),
+            }
+            for question, right in zip(
+                questions, check_answers(model, clip, questions, world), strict=True
             )
+        ]
     return pd.DataFrame(rows)
+
+
+def check_answers(
+    model: VideoLM, clip: Clip, questions: Sequence[QuestionAnswer], world: World = SHAPES
+) -> list[bool]:
+    """Tell for each question whether an organism's answer is right, to the letter.
+
+    Args:
+        model: The organism.
+        clip: The clip that it is shown.
+        questions: Questions and the right answers; all are asked in one pass.
+        world: The world of the clip.
+    """
+    batch = QuestionBatch(**collate_questions([pack_questions(clip, questions, world)]))
+    network, generator = model.checkpoint.module, torch.Generator()
+    with torch.no_grad():
+        logits = compute_answer_logits(network, batch, NO_CUTS, generator, world)
+    # Each word is compared with the first choice after the right words before it. If all are
+    # equal, the model would have written this answer by first choices; if one is not, another.
+    right = (logits[0].argmax(-1) == batch.labels[0]) | (batch.labels[0] == IGNORED_LABEL)
+    return [bool(right[batch.questions[0] == number].all()) for number in range(len(questions))]

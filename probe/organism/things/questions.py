@@ -64,11 +64,14 @@ class Interview:
         """Choose one of several."""
         return options[int(self.rng.integers(len(options)))]
 
-    def word(self, plain: str, others: Sequence[str] = ()) -> tuple[str, str]:
-        """Choose a form of a question: its plain one, or another and perhaps misspelt one."""
-        if self.rng.random() >= self.paraphrased:
-            return plain, PLAIN
-        return respell(self.pick(others) if others else plain, self.rng), PARAPHRASE
+    def ask(
+        self, plain: str, others: Sequence[str], answer: str, kind: str, about: Thing | None = None
+    ) -> QuestionAnswer:
+        """Ask in the plain form, or in another and perhaps misspelt one."""
+        text, style = plain, PLAIN
+        if self.rng.random() < self.paraphrased:
+            text, style = respell(self.pick(others), self.rng), PARAPHRASE
+        return QuestionAnswer(text, answer, kind, about, style, tuple(others))
 
     def ask_pair(
         self, meant: Description, wrong: Sequence[Description], kind: str, about: Thing | None
@@ -80,11 +83,12 @@ class Interview:
         form = int(self.rng.integers(1_000)) if self.rng.random() < self.paraphrased else -1
         for said, answer in ((meant, "Yes"), (self.pick(wrong), "No")):
             text, style = ask_whether(said, definite=definite), PLAIN
+            forms = tuple(list_paraphrases(said))
             if form >= 0:
                 # The same form for both, so that it says nothing of the answer.
-                forms = list(list_paraphrases(said))
                 text, style = respell(forms[form % len(forms)], self.rng), PARAPHRASE
-            yield QuestionAnswer(text, answer, kind, about if answer == "Yes" else None, style)
+            meant_thing = about if answer == "Yes" else None
+            yield QuestionAnswer(text, answer, kind, meant_thing, style, forms)
 
     def choose_wrong(self, meant: Description, *easy: str) -> list[Description]:
         """List changes to be denied: swapped words, or by the share of easy ones new words."""
@@ -181,8 +185,7 @@ def _ask_order(interview: Interview) -> Iterator[QuestionAnswer]:
             f"Is it true that {does} before {then}?",
             f"Before {then}, does {do}?",
         )
-        text, style = interview.word(plain, others)
-        yield QuestionAnswer(text, answer, "order", None, style)
+        yield interview.ask(plain, others, answer, "order")
 
 
 def _ask_which_first(interview: Interview) -> Iterator[QuestionAnswer]:
@@ -198,12 +201,12 @@ def _ask_which_first(interview: Interview) -> Iterator[QuestionAnswer]:
     if pairs:
         first, second = interview.pick(pairs)
         one, two = (first, second) if interview.rng.random() < 0.5 else (second, first)
-        text, style = interview.word(
+        yield interview.ask(
             f"Which acts first, the {one.look} or the {two.look}?",
             (f"Does the {one.look} or the {two.look} act first?",
              f"Of the {one.look} and the {two.look}, which acts first?"),
+            first.look, "which first", first,
         )  # fmt: skip
-        yield QuestionAnswer(text, first.look, "which first", first, style)
 
 
 def _ask_what_it_does(interview: Interview) -> Iterator[QuestionAnswer]:
@@ -214,12 +217,12 @@ def _ask_what_it_does(interview: Interview) -> Iterator[QuestionAnswer]:
         if not names:
             continue
         name = interview.pick(names).attribute
-        text, style = interview.word(
+        yield interview.ask(
             f"What does the {name} do?",
             (f"What is the {name} doing?", f"In this video, what does the {name} do?",
              f"Tell me what the {name} does.", f"What happens to the {name}?"),
+            thing.action or "nothing", "what does it do", thing,
         )  # fmt: skip
-        yield QuestionAnswer(text, thing.action or "nothing", "what does it do", thing, style)
 
 
 def _ask_colour(interview: Interview) -> Iterator[QuestionAnswer]:
@@ -227,12 +230,12 @@ def _ask_colour(interview: Interview) -> Iterator[QuestionAnswer]:
     painted = [one for one in interview.clip.things if one.colour and kinds.count(one.kind) == 1]
     if painted:
         thing = interview.pick(painted)
-        text, style = interview.word(
+        yield interview.ask(
             f"What color is the {thing.kind}?",
             (f"What colour is the {thing.kind}?", f"Which color does the {thing.kind} have?",
              f"The {thing.kind} has what color?"),
+            thing.colour, "what colour", thing,
         )  # fmt: skip
-        yield QuestionAnswer(text, thing.colour, "what colour", thing, style)
 
 
 def _ask_who_acts(interview: Interview) -> Iterator[QuestionAnswer]:
@@ -244,13 +247,13 @@ def _ask_who_acts(interview: Interview) -> Iterator[QuestionAnswer]:
         action = alone[index]
         (place,) = facts.find(Description(action=action))
         thing = facts.things[place]
-        text, style = interview.word(
+        # The answer has no article: with "a" as its first word, no role token had to look.
+        yield interview.ask(
             f"What {action}?",
             (f"Which thing {action}?", f"What is it that {action} in this video?",
              f"Name the thing that {action}."),
+            thing.look, "what acts", thing,
         )  # fmt: skip
-        # The answer has no article: with "a" as its first word, no role token had to look.
-        yield QuestionAnswer(text, thing.look, "what acts", thing, style)
 
 
 def _ask_what_is_there(interview: Interview) -> Iterator[QuestionAnswer]:
@@ -264,11 +267,8 @@ def _ask_what_is_there(interview: Interview) -> Iterator[QuestionAnswer]:
                 options.append((f"{relation} the {thing.look}", facts.things[int(rows.argmax())]))
     if options:
         place, thing = interview.pick(options)
-        text, style = interview.word(
-            f"What is {place}?",
-            (f"Which thing is {place}?", f"{place.capitalize()}, what is there?"),
-        )
-        yield QuestionAnswer(text, thing.look, "what is there", thing, style)
+        others = (f"Which thing is {place}?", f"{place.capitalize()}, what is there?")
+        yield interview.ask(f"What is {place}?", others, thing.look, "what is there", thing)
 
 
 def _ask_numbers(interview: Interview) -> Iterator[QuestionAnswer]:
@@ -286,8 +286,7 @@ def _ask_numbers(interview: Interview) -> Iterator[QuestionAnswer]:
         plain = f"How many things {to_base(action)}?"
         others = (f"How many of the things {to_base(action)}?",
                   f"In this video, how many things {to_base(action)}?")  # fmt: skip
-    text, style = interview.word(plain, others)
-    yield QuestionAnswer(text, NUMBERS[count], "how many", None, style)
+    yield interview.ask(plain, others, NUMBERS[count], "how many")
 
 
 def _ask_caption(interview: Interview) -> Iterator[QuestionAnswer]:
