@@ -19,6 +19,7 @@ SHARED_FILES = (
     "measurement",
     "observations",
     "organism_runs",
+    "parts",
     "response_runs",
     "tables",
 )

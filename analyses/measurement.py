@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from tyro.conf import arg
 
 from probe.datasets import DataSet, Footage, Recording, Sample, load_dataset
+from probe.datasets.drawn import BENCHMARKS
 from probe.datasets.footage import read_recording
 from probe.engine.fingerprint import identify_weights
 from probe.engine.grids import VisualGrid
@@ -45,7 +46,7 @@ class MeasurementConfig:
     """Name of a data set, as in `probe evaluate`."""
 
     root: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Folder of the data set; none for the shapes, which are drawn from a seed."""
+    """Folder of the data set; none for drawn worlds, whose clips follow from a seed."""
 
     annotations: Annotated[Path | None, arg(metavar="FILE")] = None
     """Annotation file of the data set, if it is not under --root by its published name."""
@@ -92,10 +93,11 @@ class MeasurementConfig:
     def for_choosing(self) -> "MeasurementConfig":
         """Return a configuration with other clips, to choose on them what these clips report.
 
-        For the shapes those are the clips of shapes-val, for any other data set the next ones.
+        For a benchmark of a drawn world those are the clips that it is chosen on, such as
+        shapes-val; for any other data set the next ones.
         """
-        if self.data in ("shapes-test", "shapes-report-2"):
-            return replace(self, data="shapes-val")
+        if self.data in BENCHMARKS and (other := BENCHMARKS[self.data].chosen_on) is not None:
+            return replace(self, data=other.name)
         return replace(self, first=self.first + self.clips)
 
 

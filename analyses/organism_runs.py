@@ -1,25 +1,19 @@
-"""The organisms of `protocol.md`, and their observations: measured part by part, and stored.
-
-A run that is stopped goes on where it was: an organism's clips are measured in parts, each in a
-process of its own and stored when it is done. What is stored is enough for all statistics.
-"""
+"""The organisms of `protocol.md`, and their observations: measured part by part, and stored."""
 
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from io import BytesIO
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
 import torch
-from common import HERE, ClaimOptions, Numbers
+from common import HERE, ClaimOptions
 from measurement import MeasurementConfig
 from observations import Chosen, choose, observe
+from parts import measure_in_parts, write_records
 from tqdm.auto import tqdm
 from tyro.conf import UseAppendAction, arg
 
@@ -51,8 +45,6 @@ NUMBER_TYPE = "float32"
 which the gradients of the published loss overflowed on one clip in eight."""
 
 CHOOSING_CLIPS = 120
-PART = 40
-"""Clips that are measured and stored at once: so much is lost when a run is stopped."""
 
 
 def observations_folder(out: Path | None) -> Path:
@@ -142,14 +134,9 @@ def measure_organisms(options: ClaimsOptions) -> None:
         if not chosen_file.exists():
             opened = replace(config.for_choosing(), clips=min(config.clips, CHOOSING_CLIPS)).open()
             write_json(chosen_file, asdict(choose(opened)))
-        parts = _divide(config, working / name)
-        missing = [(file, part) for file, part in parts.items() if not file.exists()]
-        with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-            begun = [pool.submit(_measure_part, part, chosen_file, file) for file, part in missing]
-            for done in tqdm(as_completed(begun), desc=name, total=len(begun), unit="part"):
-                done.result()
+        measure = partial(_measure_part, chosen_file=chosen_file)
+        joined = measure_in_parts(config, working / name, measure, options.workers)
         stored.mkdir(parents=True, exist_ok=True)
-        joined = _join_parts([read_json(file) for file in parts])
         about = {"recipe": ORGANISMS[name], "chosen": read_json(chosen_file)}
         # The folder's name only: where it was on this machine tells nobody else anything.
         model = {**joined["model"], "name": name}
@@ -158,42 +145,16 @@ def measure_organisms(options: ClaimsOptions) -> None:
         shutil.rmtree(working.parent, ignore_errors=True)
 
 
-def _divide(config: MeasurementConfig, stem: Path) -> dict[Path, MeasurementConfig]:
-    """Divide the clips into parts, by the file of each."""
-    return {
-        stem.with_name(f"{stem.name}-{start:04d}.json"): replace(
-            config, first=config.first + start, clips=min(PART, config.clips - start)
-        )
-        for start in range(0, config.clips, PART)
-    }
-
-
 def _measure_part(config: MeasurementConfig, chosen_file: Path, file: Path) -> None:
     """Measure some clips, in a process of its own, and store what was observed."""
     torch.set_num_threads(1)
     measurement = config.open()
     chosen, protocol = _read_chosen(chosen_file), measurement.dataset.protocol
     records = measurement.measure_cases(partial(observe, chosen=chosen, protocol=protocol))
-    # A failed clip is zero in everything.
-    rows = [*records, *[dict.fromkeys(records.values[0], 0.0)] * len(records.failed)]
-    values = {key: [round(float(row[key]), 4) for row in rows] for key in rows[0]}
-    write_json(file, {**measurement.provenance(records), "values": values})
+    write_records(measurement, records, file)
 
 
 def _read_chosen(path: Path) -> Chosen:
     stored = read_json(path)
     shares = {int(token): share for token, share in stored["shares"].items()}
     return Chosen(stored["token"], stored["layer"], shares)
-
-
-def _join_parts(parts: Sequence[Numbers]) -> Numbers:
-    """Join the parts of an organism: values in the order of the clips."""
-    return {
-        **parts[0],
-        "cases": sum(part["cases"] for part in parts),
-        "failed": {clip: why for part in parts for clip, why in part["failed"].items()},
-        "values": {
-            key: [value for part in parts for value in part["values"][key]]
-            for key in parts[0]["values"]
-        },
-    }

@@ -97,7 +97,8 @@ def test_a_recipe_that_changes_nothing_is_not_told_apart(claims):
 
 @pytest.mark.slow
 def test_a_stopped_run_measures_only_what_is_missing(claims, runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "PART", 1)
+    parts = importlib.import_module("parts")
+    monkeypatch.setattr(parts, "PART", 1)
     settings = replace(claims.CLAIM.config, clips=2)
     options = runs.ClaimsOptions(settings, measure=True, out=tmp_path, only=("untrained",))
     working = tmp_path / ".claims" / "2"
@@ -106,7 +107,7 @@ def test_a_stopped_run_measures_only_what_is_missing(claims, runs, tmp_path, mon
     chosen = working / "untrained-chosen.json"
     roles = {str(-place): 0.5 for place in range(1, 6)}
     chosen.write_text(json.dumps({"token": -1, "layer": 0, "shares": roles}))
-    first, *_ = runs._divide(config, working / "untrained").items()
+    first, *_ = parts.divide(config, working / "untrained").items()
     file, part = first
     runs._measure_part(part, chosen, file)  # the run that was stopped got so far
     marked = json.loads(file.read_text()) | {"failed": {"it": "was not measured again"}}
