@@ -201,6 +201,7 @@ class Pretrain:
         from probe.pretraining.losses import reduce_teacher
         from probe.pretraining.pair_files import PicturePairs, read_teacher
         from probe.pretraining.runs import PairRun, learn_pairs
+        from probe.pretraining.threads import use_few_threads
 
         teacher = None
         if self.teacher is not None:
@@ -209,7 +210,8 @@ class Pretrain:
         # Of the file, not of its pictures: those are read anew in each episode.
         source = hashlib.sha256(self.pairs.read_bytes()).hexdigest()
         run = PairRun(self.out, self.device, self.workers, teacher, source=source)
-        learn_pairs(learner, pairs, recipe, run)
+        with use_few_threads(learner):
+            learn_pairs(learner, pairs, recipe, run)
 
     def _score(
         self,

@@ -8,13 +8,10 @@ step's number.
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from probe.files import read_tensors, write_tensors
 from probe.organism.optimisers import Optimisers
-from probe.pretraining.moments import collect_moments, restore_moments
-from probe.pretraining.runs import OPTIMISER_PREFIX
+from probe.pretraining.run_states import load_state, save_state
 
 
 @dataclass(frozen=True)
@@ -31,25 +28,14 @@ class StageState:
 
     def load(self) -> int:
         """Restore learners and optimisers from an earlier run, and return its number of steps."""
-        if not self.path.exists():
-            return 0
-        stored, _ = read_tensors(self.path)
-        self.learners.load_state_dict({name: stored[name] for name in self.learners.state_dict()})
-        moments = {
-            name.removeprefix(OPTIMISER_PREFIX): value
-            for name, value in stored.items()
-            if name.startswith(OPTIMISER_PREFIX)
-        }
-        restore_moments(self.optimisers, moments)
-        return int(stored["done"])
+        notes = load_state(self.path, self.learners, self.optimisers)
+        return 0 if notes is None else int(notes["done"])
 
     def save_if_due(self, done: int) -> None:
         """Write the state after `done` steps, if that is a step after which states are written."""
         if done % self.save_every == 0 or done == self.steps:
-            moments = collect_moments(self.optimisers)
-            optimisers = {OPTIMISER_PREFIX + name: value for name, value in moments.items()}
-            state = {**self.learners.state_dict(), **optimisers, "done": torch.tensor(done)}
-            write_tensors(self.path, state, {"stage": self.path.stem})
+            notes = {"stage": self.path.stem, "done": done}
+            save_state(self.path, self.learners, self.optimisers, notes)
 
 
 def find_state(folder: Path, stage: str) -> Path:

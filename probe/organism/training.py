@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import LlavaNextVideoForConditionalGeneration
 
-from probe.files import read_tensors, remove_partials, write_tensors
+from probe.files import read_tensors, write_tensors
 from probe.organism.attention_masks import make_attention_mask
 from probe.organism.batches import (
     IGNORED_LABEL,
@@ -51,7 +51,7 @@ from probe.organism.tower_pretraining import (
 )
 from probe.organism.training_decoder import add_to_scores, autocast_where_faster, run_layers
 from probe.organism.worlds import World
-from probe.pretraining.runs import check_same_recipe
+from probe.pretraining.run_folders import Claim, claim_folder
 
 QUESTION_CLIPS_SEED = 2_000_003
 """Added to the recipe's seed, so that other clips are asked about than were tagged."""
@@ -75,23 +75,21 @@ def train(folder: Path, recipe: Recipe, device: str = "cpu", world: World = SHAP
             thing can have the words of a pair that is to be left out.
     """
     world = world.leave_out(recipe.without)
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_partials(folder)
-    check_same_recipe(folder / "recipe.json", recipe)
-    network: Any = make_network(recipe.seed, world)
-    set_patch_filters(network, world)
-    network.to(device)
-    for name, train_stage in list_stages(recipe).items():
-        weights = folder / f"{name}.safetensors"
-        if not weights.exists():
-            train_stage(network, recipe, folder, world)
-            write_tensors(weights, network.state_dict(), {"stage": name})
-            find_state(folder, name).unlink(missing_ok=True)
-        # Read back even right after writing, so that a continued run does exactly the same.
-        network.load_state_dict(read_tensors(weights)[0])
-    train_on_questions(network, recipe, folder, world)
-    append_log_entry(folder, stage="end", peak_mb=getrusage(RUSAGE_SELF).ru_maxrss / 1024)
-    save_checkpoint(network.cpu(), folder / "checkpoint", world)
+    with claim_folder(folder, Claim.of_recipe(recipe)):
+        network: Any = make_network(recipe.seed, world)
+        set_patch_filters(network, world)
+        network.to(device)
+        for name, train_stage in list_stages(recipe).items():
+            weights = folder / f"{name}.safetensors"
+            if not weights.exists():
+                train_stage(network, recipe, folder, world)
+                write_tensors(weights, network.state_dict(), {"stage": name})
+                find_state(folder, name).unlink(missing_ok=True)
+            # Read back even right after writing, so that a continued run does exactly the same.
+            network.load_state_dict(read_tensors(weights)[0])
+        train_on_questions(network, recipe, folder, world)
+        append_log_entry(folder, stage="end", peak_mb=getrusage(RUSAGE_SELF).ru_maxrss / 1024)
+        save_checkpoint(network.cpu(), folder / "checkpoint", world)
 
 
 def _train_on_frames(network: Any, recipe: Recipe, folder: Path, world: World) -> None:

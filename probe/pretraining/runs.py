@@ -1,8 +1,7 @@
 """A run of learning from pairs: episodes one after the other, stored; a stopped run continues."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -10,17 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probe.files import read_json, read_tensors, remove_partials, write_json, write_tensors
+from probe.files import write_json
 from probe.pretraining.episodes import Learning, Pairs
 from probe.pretraining.learner import PairLearner, make_adamw
-from probe.pretraining.moments import collect_moments, restore_moments
 from probe.pretraining.recipe import PairRecipe
-
-OPTIMISER_PREFIX = "optimiser."
-"""Start of the names of the optimisers' tensors in a state file."""
-
-STATE = "state.safetensors"
-"""File of a run from which it continues."""
+from probe.pretraining.run_folders import Claim, claim_folder
+from probe.pretraining.run_states import STATE_FILE, load_state, save_state
 
 Log: TypeAlias = list[dict[str, Any]]
 """One entry for each episode."""
@@ -64,26 +58,29 @@ def learn_pairs(learner: PairLearner, pairs: Pairs, recipe: PairRecipe, run: Pai
         The log: an entry for each episode.
 
     Raises:
-        ValueError: if the folder contains a run of another recipe, there are no pairs, or the
-            teacher's features fit neither them nor the recipe.
+        ValueError: if the folder contains a run of another recipe, other pairs or other towers,
+            there are no pairs, or the teacher's features fit neither them nor the recipe.
     """
     _check(pairs, recipe, run)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    remove_partials(run.folder)
-    check_same_recipe(run.folder / "recipe.json", recipe)
-    _check_same_pairs(run.folder / "pairs.json", {"sha256": run.source, "pairs": len(pairs)})
-    learner.to(run.device)
-    optimisers = run.make_optimisers(learner, recipe)
-    log = load_state(run.folder / STATE, learner, optimisers)
-    learning = Learning(learner, optimisers, recipe, pairs, run.teacher, run.workers)
-    for episode in range(len(log), recipe.episodes):
-        entry = learning.learn_episode(episode)
-        learner.eval()
-        if run.after_episode is not None:
-            entry |= run.after_episode(learner, episode + 1)
-        log.append(entry)
-        save_state(run.folder / STATE, learner, optimisers, log)
-        write_json(run.folder / "log.json", log)
+    counted = {"sha256": run.source, "pairs": len(pairs)}
+    names = dict.fromkeys(counted, "other pairs")
+    claims = Claim.of_recipe(recipe), Claim(counted, names, "pairs.json")
+    with claim_folder(run.folder, *claims):
+        learner.to(run.device)
+        optimisers = run.make_optimisers(learner, recipe)
+        state = run.folder / STATE_FILE
+        notes = load_state(state, learner, optimisers)
+        log: Log = [] if notes is None else notes["log"]
+        learning = Learning(learner, optimisers, recipe, pairs, run.teacher, run.workers)
+        for episode in range(len(log), recipe.episodes):
+            entry = learning.learn_episode(episode)
+            learner.eval()
+            if run.after_episode is not None:
+                entry |= run.after_episode(learner, episode + 1)
+            log.append(entry)
+            # The log lies in the state, too: after a stop between two files, it fits the weights.
+            save_state(state, learner, optimisers, {"log": log})
+            write_json(run.folder / "log.json", log)
     # Here, too: a run that had ended already has passed through no episode.
     learner.eval()
     return log
@@ -104,69 +101,3 @@ def _check(pairs: Pairs, recipe: PairRecipe, run: PairRun) -> None:
             f"{len(run.teacher)} rows of the teacher's features for {len(pairs)} pairs; give one "
             "for each pair, in the order of the pairs"
         )
-
-
-def _check_same_pairs(path: Path, found: Mapping[str, Any]) -> None:
-    """Write which pairs a new run learns from, or check that a run to be continued has the same."""
-    if not path.exists():
-        write_json(path, dict(found))
-    elif read_json(path) != found:
-        raise ValueError(f"{path}: a run on other pairs; give another folder or the same pairs")
-
-
-def check_same_recipe(path: Path, recipe: Any) -> None:
-    """Write the recipe of a new run, or check that a run to be continued has the same.
-
-    A field that the stored recipe lacks counts as the default: such a field was added later, with a
-    default that does what was done before.
-
-    Raises:
-        ValueError: if the run is one of another recipe.
-    """
-    content = _to_plain(recipe)
-    if not path.exists():
-        write_json(path, content)
-        return
-    stored = read_json(path)
-    if not isinstance(stored, dict) or {**_to_plain(type(recipe)()), **stored} != content:
-        raise ValueError(f"{path}: a run of another recipe; give another folder or the same recipe")
-
-
-def _to_plain(recipe: Any) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(recipe)))  # with lists for tuples, as it is read
-
-
-def save_state(
-    path: Path, learner: PairLearner, optimisers: Sequence[torch.optim.Optimizer], log: Log
-) -> None:
-    """Write all that a stopped run needs to continue."""
-    moments = {OPTIMISER_PREFIX + k: value for k, value in collect_moments(optimisers).items()}
-    # The log lies in the state, too: after a stop between two files, it fits the weights.
-    write_tensors(path, {**learner.state_dict(), **moments}, {"log": log})
-
-
-def load_state(
-    path: Path, learner: PairLearner, optimisers: Sequence[torch.optim.Optimizer]
-) -> Log:
-    """Restore learner and optimisers from an earlier run, and return its log.
-
-    Raises:
-        ValueError: if the file is damaged, or of other towers.
-    """
-    if not path.exists():
-        return []
-    stored, about = read_tensors(path)
-    moments = {
-        name.removeprefix(OPTIMISER_PREFIX): value
-        for name, value in stored.items()
-        if name.startswith(OPTIMISER_PREFIX)
-    }
-    weights = {k: v for k, v in stored.items() if not k.startswith(OPTIMISER_PREFIX)}
-    try:
-        learner.load_state_dict(weights)
-    except RuntimeError as failure:
-        raise ValueError(
-            f"{path}: a run of other towers; give another folder or the same towers"
-        ) from failure
-    restore_moments(optimisers, moments)
-    return about["log"]

@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 from tolerances import assert_equal_up_to_rounding
 
 from probe.engine.model import load
-from probe.organism import stage_states
 from probe.organism.attention_masks import (
     make_attention_mask,
     make_neighbourhood_mask,
@@ -36,6 +35,7 @@ from probe.organism.tokens import encode
 from probe.organism.tower_pretraining import normalise_frames
 from probe.organism.training import train
 from probe.organism.world import make_clip
+from probe.pretraining import run_states
 
 CELLS, TEXT_START = SHAPES.cells, SHAPES.text_start
 
@@ -77,8 +77,8 @@ def test_a_run_that_stops_after_every_state_it_writes_ends_with_the_same_weights
         stops.append(path.stem)
         raise KeyboardInterrupt
 
-    write, stops = stage_states.write_tensors, []
-    monkeypatch.setattr(stage_states, "write_tensors", write_and_stop)
+    write, stops = run_states.write_tensors, []
+    monkeypatch.setattr(run_states, "write_tensors", write_and_stop)
     while not (tmp_path / "checkpoint").exists():
         with suppress(KeyboardInterrupt):
             train(tmp_path, SHORT)

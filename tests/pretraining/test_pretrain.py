@@ -84,10 +84,11 @@ def test_pairs_of_a_user_become_towers_that_open_clip_opens(command, pictures, t
     # open_clip's own reader and class give the learned weights back.
     model = open_clip.create_model(tiny, pretrained=str(tmp_path / "towers.safetensors"))
     stored = load_file(tmp_path / "state.safetensors")
-    learned = stored["towers.image.attnpool.c_proj.weight"]
+    learned = stored["learner.towers.image.attnpool.c_proj.weight"]
     assert torch.equal(model.state_dict()["visual.attnpool.c_proj.weight"], learned)
     assert torch.equal(
-        model.state_dict()["token_embedding.weight"], stored["towers.text.token_embedding.weight"]
+        model.state_dict()["token_embedding.weight"],
+        stored["learner.towers.text.token_embedding.weight"],
     )
     # A run that has ended is scored again, and learns nothing more.
     assert command(*words, "--json")[1] == out
@@ -98,7 +99,7 @@ def test_pairs_of_a_user_become_towers_that_open_clip_opens(command, pictures, t
     table.write_text(table.read_text().replace("picture, of 3", "picture, of three"))
     code, _, err = command(*words)
     assert (code, len(err.splitlines())) == (2, 1)
-    assert "a run on other pairs" in err
+    assert "a run of other pairs" in err
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_a_stopped_run_ends_as_the_whole_one(recipe, taught, clip, root, tmp_pat
     best = train(tmp_path / "judged", judge=lambda _: next(scores))
     assert best.about["steps"] == 2 * 2
     assert best.about["scores"] == [0.2, 0.9, 0.4]
-    with pytest.raises(ValueError, match="a run of other choices or data"):
+    with pytest.raises(ValueError, match="a run of other things; give another folder"):
         train_referring(
             open_clip_encoders(str(clip), inputs=SMALL),
             TrainingSet(taught[1:]),

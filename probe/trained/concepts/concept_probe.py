@@ -16,6 +16,7 @@ from probe.engine.content import as_tensor
 from probe.engine.provenance import library_versions
 from probe.files import FileFormat, read_tensors, write_tensors
 from probe.plain import from_plain, to_plain
+from probe.pretraining.threads import use_few_threads
 from probe.trained.concepts.attributes import ClassAttributes
 from probe.trained.concepts.learning import (
     Guessing,
@@ -142,20 +143,10 @@ class ConceptProbe:
                 recipe.prototypes.rectify,
             )
             network = ConceptNetwork(sizes, recipe.prototypes.start)
-        rng = np.random.default_rng(recipe.seed)
-        # All draws are of one generator, so that a recipe and its samples give one probe.
         samples = Samples(scaling(states), classes, table.values)
-        learn_attributes(network, samples, recipe.semantic, rng)
-        with torch.no_grad():
-            # Encoded once: stage B changes the map to prototypes alone, as published.
-            features = replace(samples, vectors=network.encode(samples.vectors))
-        guessing = None
-        if transduction is not None and unlabelled is not None:
-            with torch.no_grad():
-                also = network.encode(scaling(as_tensor("states", unlabelled)))
-            shown = _scale_attributes(table.values, recipe)
-            guessing = Guessing(also, shown, known, transduction)
-        learn_prototypes(network, features, recipe.prototypes, rng, guessing)
+        others = None if unlabelled is None else scaling(as_tensor("states", unlabelled))
+        with use_few_threads(network):
+            _learn_both_stages(network, samples, recipe, known, others)
         return cls(table, known, scaling, network, recipe, about or {})
 
     @property
@@ -262,6 +253,27 @@ class ConceptProbe:
             scaling = Scaling(tensors["mean"], tensors["deviation"], record["own_mean"])
             seen = find_seen(table, tensors["seen"])
             return cls(table, seen, scaling, network, recipe, record["about"], record["versions"])
+
+
+def _learn_both_stages(
+    network: ConceptNetwork,
+    samples: Samples,
+    recipe: ConceptRecipe,
+    known: Bool[Tensor, " class"],
+    others: Float[Tensor, "some width"] | None,
+) -> None:
+    """Learn attributes, then prototypes; `others` are samples of unseen classes without labels."""
+    # All draws are of one generator, so that a recipe and its samples give one probe.
+    rng = np.random.default_rng(recipe.seed)
+    learn_attributes(network, samples, recipe.semantic, rng)
+    transduction, guessing = recipe.prototypes.transduction, None
+    with torch.no_grad():
+        # Encoded once: stage B changes the map to prototypes alone, as published.
+        features = replace(samples, vectors=network.encode(samples.vectors))
+        if transduction is not None and others is not None:
+            shown = _scale_attributes(samples.attributes, recipe)
+            guessing = Guessing(network.encode(others), shown, known, transduction)
+    learn_prototypes(network, features, recipe.prototypes, rng, guessing)
 
 
 def as_attributes(attributes: Any) -> ClassAttributes:

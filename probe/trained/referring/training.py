@@ -19,14 +19,14 @@ import torch
 from probe.candidates.mask_proposals import ProposalConfig, ProposalSource
 from probe.engine.opening import find_device
 from probe.engine.provenance import library_versions
-from probe.files import read_json, remove_partials, write_json
 from probe.organism.log import append_log_entry, enumerate_with_progress
 from probe.plain import to_plain
+from probe.pretraining.run_folders import Claim, claim_folder
+from probe.pretraining.run_states import STATE_FILE, load_state, save_state
 from probe.trained.referring.encoders import ClipEncoders
 from probe.trained.referring.model import ReferringMaps, ReferringModel, compute_losses
 from probe.trained.referring.things import BatchConfig, DescribedThing, PictureBatch, ThingBatches
 from probe.trained.responses.presets import PAPER, ResponseConfig, Schedule
-from probe.trained.run_state import resume_run, save_run
 
 EPOCHS = 15
 """Epochs of the published schedule."""
@@ -36,6 +36,14 @@ LOGGED_STEPS = 25
 
 SAVED_STEPS = 500
 """Steps between two states of a run, each of which is three times the size of the model."""
+
+PARTS_OF_RUN = {
+    "recipe": "other choices",
+    "clip": "another CLIP",
+    "inputs": "other sizes of pictures and texts",
+    "things": "other things",
+}
+"""Entries of a run's `recipe.json`, and the way to call a run that differs in one."""
 
 EpochRule: TypeAlias = Callable[[ReferringMaps], float]
 """Gives a model a score on things that are not trained on; the epoch of the highest is kept."""
@@ -74,11 +82,11 @@ class _Run:
     def save(self) -> None:
         """Write all that a stopped run needs to continue."""
         about = {"done": self.done, "curve": self.curve, "scores": self.scores}
-        save_run(self.folder, self.model, self.optimiser, about)
+        save_state(self.folder / STATE_FILE, self.model, [self.optimiser], about)
 
     def resume(self) -> None:
         """Continue from what `save` wrote, if anything."""
-        about = resume_run(self.folder, self.model, self.optimiser)
+        about = load_state(self.folder / STATE_FILE, self.model, [self.optimiser])
         if about is None:
             return
         self.done, self.curve = int(about["done"]), list(about["curve"])
@@ -135,27 +143,25 @@ def train_referring(
             cannot be read, or the folder holds a run of other choices or things.
     """
     options = options or RunOptions()
+    device = find_device(options.device)
     config = recipe.config.network
     drawing = BatchConfig(recipe.batch, config.stages, recipe.seed, recipe.proposals)
     batches = ThingBatches(data.things, encoders, data.proposals, drawing)
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_partials(folder)
-    # Before the network is made: a run of other choices would fail later, at a tensor's shape.
-    _check_recipe(folder / "recipe.json", recipe, encoders, data.things)
-    torch.manual_seed(recipe.seed)
-    model = ReferringModel(encoders, config).to(find_device(options.device))
-    run = _Run(model, make_optimiser(model, recipe), folder)
-    run.resume()
-    schedule = recipe.make_schedule(batches.per_epoch)
-    for _ in _train(run, batches, recipe, schedule, options.readers):
-        # The bank is of a batch that no step has seen.
-        found = _finish(run, batches.load(schedule.steps), recipe, data.name)
-        score = 0.0 if judge is None else judge(found)
-        if judge is None or score > max(run.scores, default=-1.0):
-            found.save(folder / "best.safetensors")
-        run.scores.append(score)
-        append_log_entry(folder, step=run.done, score=score)
-        run.save()
+    with claim_folder(folder, _make_claim(recipe, encoders, data.things)):
+        torch.manual_seed(recipe.seed)
+        model = ReferringModel(encoders, config).to(device)
+        run = _Run(model, make_optimiser(model, recipe), folder)
+        run.resume()
+        schedule = recipe.make_schedule(batches.per_epoch)
+        for _ in _train(run, batches, recipe, schedule, options.readers):
+            # The bank is of a batch that no step has seen.
+            found = _finish(run, batches.load(schedule.steps), recipe, data.name)
+            score = 0.0 if judge is None else judge(found)
+            if judge is None or score > max(run.scores, default=-1.0):
+                found.save(folder / "best.safetensors")
+            run.scores.append(score)
+            append_log_entry(folder, step=run.done, score=score)
+            run.save()
     best = ReferringMaps.load(folder / "best.safetensors", options.device)
     # The file was written before its own epoch had a score, and knows nothing of those after it.
     return replace(best, about={**best.about, "curve": run.curve, "scores": run.scores})
@@ -242,10 +248,10 @@ def read_ahead(
                 one.cancel()
 
 
-def _check_recipe(
-    path: Path, recipe: ReferringRecipe, encoders: ClipEncoders, things: Sequence[DescribedThing]
-) -> None:
-    """Write the recipe of a new run, or check that a run to be continued has the same."""
+def _make_claim(
+    recipe: ReferringRecipe, encoders: ClipEncoders, things: Sequence[DescribedThing]
+) -> Claim:
+    """Make the claim of a run to its folder."""
     digest = hashlib.sha256()
     for one in things:
         digest.update(json.dumps([one.name, one.sentences, one.cues]).encode())
@@ -255,10 +261,4 @@ def _check_recipe(
         "inputs": to_plain(encoders.inputs),
         "things": [len(things), digest.hexdigest()],
     }
-    content = json.loads(json.dumps(content))  # with lists for tuples, as it is read
-    if not path.exists():
-        write_json(path, content)
-    elif read_json(path) != content:
-        raise ValueError(
-            f"{path.parent}: a run of other choices or data; give another folder, or the same"
-        )
+    return Claim(content, PARTS_OF_RUN)

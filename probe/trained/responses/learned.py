@@ -97,8 +97,8 @@ class Learned:
             name = reader.model if isinstance(reader, View) else reader.name
             raise ValueError(
                 f"response maps learned on {self.about['model']['name']!r} (fingerprint "
-                f"{known[:8]}) do not fit {name!r} ({found[:8]}), with other weights or files; "
-                f"open the model that they were learned on, or train some for this one: probe "
+                f"{known[:8]}) do not fit {name!r} ({found[:8]}), with other weights, files "
+                f"or number format; open the model that they were learned on, or train some for this one: probe "
                 f"responses train"
             )
 

@@ -4,10 +4,8 @@ No box and no mask of what a sentence means is used. Proposals are things that m
 time of a sentence is used only if the frame rule does.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +16,11 @@ from torch import Tensor
 
 from probe.engine.model import VideoLM
 from probe.engine.provenance import library_versions
-from probe.files import read_json, remove_partials, write_json
 from probe.organism.log import append_log_entry, enumerate_with_progress
 from probe.plain import to_plain
+from probe.pretraining.run_folders import Claim, claim_folder
+from probe.pretraining.run_states import STATE_FILE, load_state, save_state
+from probe.pretraining.threads import use_few_threads
 from probe.trained.responses.examples import Described, FrameRule, frames_of_span
 from probe.trained.responses.learned import Learned
 from probe.trained.responses.losses import StageMaps
@@ -29,17 +29,12 @@ from probe.trained.responses.pictures import DrawnBatch, Pictures, Scaling
 from probe.trained.responses.presets import VIDEO, VIDEO_SCHEDULE, ResponseConfig, Schedule
 from probe.trained.responses.states import StateStore
 from probe.trained.responses.texts import CueRule, TextRule, embed_texts, fit_cues, no_cues
-from probe.trained.run_state import STATE_FILE, resume_run, save_run
 
 SCALING_VIDEOS = 200
 """Videos over whose cells the mean and the spread of states are measured."""
 
-SMALL_CHANNELS = 256
-"""Width of a network up to which it learns on one CPU thread: two gained nothing on idle cores, and
-took twenty times as long where one of the cores had other work, for which they waited."""
-
 PARTS_OF_RUN = {"fingerprint": "another model", "recipe": "other choices", "videos": "other videos"}
-"""Entries of a run's `recipe.json`, and how a run is called that differs in one."""
+"""Entries of a run's `recipe.json`, and the way to call a run that differs in one."""
 
 LOGGED_STEPS = 25
 """Steps between two lines of the log."""
@@ -80,11 +75,11 @@ class _Run:
     def save(self) -> None:
         """Write all that a stopped run needs to continue."""
         about = {"done": self.done, "curve": self.curve}
-        save_run(self.folder, self.network, self.optimiser, about)
+        save_state(self.folder / STATE_FILE, self.network, [self.optimiser], about)
 
     def resume(self) -> None:
         """Continue from what `save` wrote, if anything."""
-        about = resume_run(self.folder, self.network, self.optimiser)
+        about = load_state(self.folder / STATE_FILE, self.network, [self.optimiser])
         if about is None:
             return
         self.done, self.curve = int(about["done"]), list(about["curve"])
@@ -118,9 +113,19 @@ def train_responses(
     _check_choices(videos, recipe)
     # First, since it refuses a layer that there is not, before a folder is made.
     store = StateStore.open(states, model, recipe.layer)
-    run.mkdir(parents=True, exist_ok=True)
-    remove_partials(run)
-    _check_recipe(run / "recipe.json", recipe, videos, store)
+    with claim_folder(run, _make_claim(recipe, videos, store)):
+        return _train_in(run, model, videos, recipe, store, data)
+
+
+def _train_in(
+    run: Path,
+    model: VideoLM,
+    videos: Sequence[Described],
+    recipe: ResponseRecipe,
+    store: StateStore,
+    data: str,
+) -> Learned:
+    """Train in a folder that has been claimed; arguments as `train_responses`."""
     # Texts before states, which may take hours: one of them may be of no use.
     cues, vectors = _read_texts(model, videos, recipe)
     store.collect(model, videos)
@@ -136,8 +141,7 @@ def train_responses(
     going = _Run(network, optimiser, run)
     going.resume()
     scales = (cells, texts)
-    small = recipe.config.network.channels <= SMALL_CHANNELS
-    with _use_threads(1 if small else torch.get_num_threads()):
+    with use_few_threads(network):
         _train(going, pictures, scales, recipe)
     # The bank is of a batch that no step has seen in this order.
     last = pictures.draw(_make_rng(recipe, recipe.schedule.steps), recipe.schedule.batch)
@@ -160,17 +164,6 @@ def train_responses(
             "versions": dict(library_versions()),
         },
     )
-
-
-@contextmanager
-def _use_threads(count: int) -> Iterator[None]:
-    """Let torch use a number of CPU threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _train(
@@ -271,21 +264,9 @@ def _check_choices(videos: Sequence[Described], recipe: ResponseRecipe) -> None:
         )
 
 
-def _check_recipe(
-    path: Path, recipe: ResponseRecipe, videos: Sequence[Described], store: StateStore
-) -> None:
-    """Write the recipe of a new run, or check that a run to be continued has the same."""
+def _make_claim(recipe: ResponseRecipe, videos: Sequence[Described], store: StateStore) -> Claim:
+    """Make the claim of a run to its folder."""
     # The videos and the model, too: with others, a run that goes on would not be one of any recipe.
     names = [[one.name, one.frames, *one.sentences] for one in videos]
     content = {"recipe": to_plain(recipe), "videos": names, "fingerprint": store.fingerprint}
-    # A run that failed before its first state has nothing to go on from, and binds nobody.
-    if not path.with_name(STATE_FILE).exists():
-        path.with_name("log.jsonl").unlink(missing_ok=True)
-        write_json(path, content)
-        return
-    # With lists for tuples, as it is read.
-    before, now = read_json(path), json.loads(json.dumps(content))
-    if wrong := [word for key, word in PARTS_OF_RUN.items() if before.get(key) != now[key]]:
-        raise ValueError(
-            f"{path.parent}: a run of {' and '.join(wrong)}; give another folder, or the same"
-        )
+    return Claim(content, PARTS_OF_RUN)
