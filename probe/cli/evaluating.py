@@ -18,7 +18,7 @@ from probe.cli.console import (
     silence_libraries,
 )
 from probe.cli.exams import check_exam, take_exam
-from probe.cli.model_options import DEFAULT_PRESET, ORGANISM_NOTICE, ModelOptions
+from probe.cli.model_options import DEFAULT_PRESET, ModelOptions
 from probe.cli.names import DATASETS, METHODS, check_dataset, check_method
 from probe.cli.outputs import check_writable, make_folder
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
@@ -126,7 +126,7 @@ class Evaluate:
         """Answer the queries that have no result yet, and print the figures."""
         self._check()
         from probe.datasets import is_own
-        from probe.engine.model import ORGANISM
+        from probe.engine.model_names import SHIPPED
         from probe.evaluation.runner import evaluate, format_figures
         from probe.organism.exam import format_exam
 
@@ -145,8 +145,8 @@ class Evaluate:
         with keep_for_json(self.json), self._open_answerer(config) as answerer:
             if self.exam:
                 check_exam(answerer)
-            if config.model == ORGANISM and (self.root is not None or is_own(self.dataset)):
-                warnings.warn(ORGANISM_NOTICE, stacklevel=2)
+            if config.model in SHIPPED and (self.root is not None or is_own(self.dataset)):
+                warnings.warn(SHIPPED[config.model].notice, stacklevel=2)
             make_folder(self.out)
             outcome = evaluate(
                 answerer,
@@ -240,17 +240,17 @@ class Evaluate:
     def _open_answerer(self, config: "EvaluationConfig") -> "AbstractContextManager[Answerer]":
         import torch
 
-        from probe.engine.model import ORGANISM
+        from probe.engine.model_names import SHIPPED
         from probe.evaluation.evaluator import Evaluator
         from probe.evaluation.workers import start_workers
 
         if self.ray is not None:
             return start_workers(config, self.ray, self.workers)
-        threads = 1 if self.threads is None and config.model == ORGANISM else self.threads
+        threads = 1 if self.threads is None and config.model in SHIPPED else self.threads
         if threads is not None:
             torch.set_num_threads(threads)
         evaluator = Evaluator.open(config)
-        if not evaluator.model.is_organism:
+        if not evaluator.model.is_shipped:
             warnings.warn(str(evaluator.model.describe()), stacklevel=2)
         return nullcontext(evaluator)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.cli.console import ExitCode, fail, keep_for_json, show, show_json
-from probe.cli.model_options import ORGANISM_NOTICE, ModelOptions, load_model
+from probe.cli.model_options import ModelOptions, load_model
 from probe.cli.outputs import make_folder
 from probe.cli.sources import Sources
 
@@ -59,13 +59,14 @@ def open_batch(
     Raises:
         ValueError: if an input cannot be used; the message says which and why.
     """
+    from probe.engine.model_names import SHIPPED
     from probe.evaluation.batch import Batch
     from probe.grounding.sources import make_splitter
 
     splitter = make_splitter(sources.split)
     model = load_model(options.model, options)
-    if model.is_organism:
-        warnings.warn(ORGANISM_NOTICE, stacklevel=2)
+    if model.name in SHIPPED:
+        warnings.warn(SHIPPED[model.name].notice, stacklevel=2)
     finder = open_finder(sources, device=str(model.checkpoint.device), dtype=options.dtype)
     return Batch(dataset, model, config, options.frames, splitter, finder)
 

@@ -12,7 +12,6 @@ from tyro.conf import Positional, arg
 from probe.cli.console import ExitCode, keep_for_json, show_json, show_progress
 from probe.cli.model_options import (
     DEFAULT_PRESET,
-    ORGANISM_NOTICE,
     PresetName,
     VideoOptions,
     check_for_many,
@@ -206,13 +205,14 @@ def answer_query(
         options: Which model to load, and how.
         config: The grounder's choices.
         sources: What splits the query and what finds the candidates.
-        notice: Warn of what the shipped model cannot do, if that is the one that looks.
+        notice: Warn of what a shipped model cannot do, if that is the one that looks.
 
     Raises:
         ValueError: if an input cannot be used; the message says which and why.
     """
     from probe.candidates.tracks import load_tracks
     from probe.engine.chunks import divide_video
+    from probe.engine.model_names import SHIPPED
     from probe.grounder import ground
     from probe.grounding.sources import make_splitter
 
@@ -229,8 +229,8 @@ def answer_query(
                 stacklevel=2,
             )
         model = open_model(files, parts[0])
-        if model.is_organism and notice:
-            warnings.warn(ORGANISM_NOTICE, stacklevel=2)
+        if model.name in SHIPPED and notice:
+            warnings.warn(SHIPPED[model.name].notice, stacklevel=2)
         step()
         name = "" if video.path is None else video.path.name
         queries = splitter.split(model, name, query)

@@ -26,12 +26,6 @@ DEFAULT_PRESET: PresetName = "causal"
 """The preset of a command that is given none, whatever the model: nothing in it was chosen for
 one."""
 
-ORGANISM_NOTICE = (
-    "the shipped model knows nothing but coloured shapes on plain backgrounds; expect a wrong "
-    "answer on any other video, or give --model a real checkpoint"
-)
-
-
 MOST_BY_RATE = 100_000
 """Most frames of a rate that was asked for: two days at one frame in two seconds."""
 
@@ -169,11 +163,12 @@ def open_model(files: "ModelFiles", video: "Video | None" = None) -> "VideoLM":
     Raises:
         ValueError: if the video does not fit in the model, or the weights cannot be read.
     """
-    from probe.engine.model import ORGANISM, open_files
+    from probe.engine.model import open_files
+    from probe.engine.model_names import SHIPPED
 
     about = files.describe(video)
-    # The shipped model costs nothing that anybody would want to know before.
-    if files.name != ORGANISM:
+    # A shipped model costs nothing that anybody would want to know before.
+    if files.name not in SHIPPED:
         warnings.warn(str(about), stacklevel=2)
     return open_files(files)
 

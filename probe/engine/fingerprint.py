@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.engine.chat_templates import find_template
 from probe.engine.hashes import hash_module, hash_processor, mark_module
+from probe.engine.model_names import SHIPPED
 from probe.engine.opening import SMALL_FILES
 
 if TYPE_CHECKING:  # a model knows its fingerprint
@@ -19,9 +19,12 @@ def fingerprint(model: "VideoLM") -> str:
     """Return a hash of all that a model's answers follow from.
 
     Of its weights, its small files (configuration, tokenizer, processor, template), its adapter,
-    and the chat template in use, which may be another than its own. For a checkpoint on the hub the
-    commit takes the place of the files; of a model in memory, weights, configuration and processor
-    are hashed as they are now. This reads all weights; `VideoLM.known_fingerprint` remembers it.
+    the chat template in use, which may be another than its own, and the number format that weights
+    were brought to, such as 4 bits; none if they are in the one that the files are meant for.
+
+    For a checkpoint on the hub the commit takes the place of the files; of a model in memory,
+    weights, configuration and processor are hashed as they are now. This reads all weights;
+    `VideoLM.known_fingerprint` remembers it.
 
     Raises:
         ValueError: if weights of a model in memory are out of reach.
@@ -36,6 +39,8 @@ def fingerprint(model: "VideoLM") -> str:
             digest.update(_hash_files(folder, SMALL_FILES).encode())
     if model.adapter is not None:
         digest.update(str(model.adapter.content or model.adapter.name).encode())
+    if model.converted is not None:
+        digest.update(model.converted.encode())
     digest.update(find_template(model.checkpoint.processor).encode(errors="surrogatepass"))
     return digest.hexdigest()
 
@@ -87,9 +92,8 @@ def _find_files(model: "VideoLM") -> Iterator[Path | None]:
     """Give the folder of a model's files; None if it is on the hub or in memory."""
     if model.in_memory:
         yield None
-    elif model.is_organism:
-        with resources.as_file(resources.files("probe.organism") / "weights") as folder:
-            yield folder
+    elif model.is_shipped:
+        yield SHIPPED[model.name].folder
     else:
         yield Path(model.name) if Path(model.name).is_dir() else None
 

@@ -16,7 +16,7 @@ from probe.engine.description import ModelDescription, describe_checkpoint
 from probe.engine.fingerprint import KnownFingerprint
 from probe.engine.in_memory import describe_quantization, freezing, open_module
 from probe.engine.model_files import ModelFiles, OpeningOptions, find_model
-from probe.engine.model_names import ORGANISM
+from probe.engine.model_names import ORGANISM, SHIPPED
 from probe.engine.opening import BEST_DEVICE
 from probe.engine.pixels import choose_pixels
 from probe.engine.view import View
@@ -46,6 +46,10 @@ class VideoLM:
     in_memory: bool = False
     """True if somebody else has loaded it: files by its name may hold other weights."""
 
+    converted: str | None = None
+    """The number format that its weights were brought to when they were read, such as "4bit" or
+    "bfloat16"; None for the one that its files are meant for."""
+
     @property
     def checkpoint(self) -> Checkpoint:
         """The model with its processor."""
@@ -56,9 +60,9 @@ class VideoLM:
         return f"VideoLM({self.name}: {about['family']}, {self.depth} layers, {about['dtype']})"
 
     @property
-    def is_organism(self) -> bool:
-        """True for the shipped model, which knows nothing but coloured shapes."""
-        return self.name == ORGANISM
+    def is_shipped(self) -> bool:
+        """True for a model that comes with the package, which knows one drawn world alone."""
+        return self.name in SHIPPED
 
     @property
     def identity(self) -> dict[str, str | int | None]:
@@ -261,7 +265,14 @@ def open_files(files: ModelFiles) -> VideoLM:
     decoder = Decoder(files.read_weights())
     decoder.check()
     quantized = files.options.quantize or describe_quantization(decoder.checkpoint.module)
-    return VideoLM(files.name, files.revision, decoder, quantized, files.adapter)
+    return VideoLM(
+        files.name,
+        files.revision,
+        decoder,
+        quantized,
+        files.adapter,
+        converted=files.conversion,
+    )
 
 
 def _take_module(name: str, checkpoint: Checkpoint) -> VideoLM:
@@ -277,8 +288,8 @@ def _take_module(name: str, checkpoint: Checkpoint) -> VideoLM:
             stacklevel=3,
         )
     return VideoLM(
-        # Only the shipped model goes by this name.
-        type(module).__name__ if name == ORGANISM else name,
+        # Only a shipped model goes by such a name.
+        type(module).__name__ if name in SHIPPED else name,
         None,
         decoder,
         describe_quantization(module),

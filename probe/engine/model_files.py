@@ -8,7 +8,6 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ from probe.engine.configuration import (
 from probe.engine.description import ModelDescription, describe_checkpoint
 from probe.engine.families import Family, family_of
 from probe.engine.in_memory import refuse_waiting
-from probe.engine.model_names import ORGANISM
+from probe.engine.model_names import SHIPPED
 from probe.engine.opening import (
     ADAPTER,
     BEST_DEVICE,
@@ -62,6 +61,9 @@ SPREAD = "spread"
 """The device that means all there are, layer by layer, and main memory for what is left."""
 
 ATTENTION = ("sdpa", "flash_attention_2", "eager")
+USUAL_OF_SHIPPED = "float32"
+"""The number type of a shipped model, which is stored in half precision to be small."""
+
 QUANTIZE = ("8bit", "4bit")
 
 OF_PROCESSOR = frozenset({"chat_template", "pixels"})
@@ -202,6 +204,16 @@ class ModelFiles:
         """The number of frames to sample for this model, unless there is a reason for another."""
         return self.empty.preferred_frames
 
+    @property
+    def conversion(self) -> str | None:
+        """The number format that weights are brought to; None if it is that of the files."""
+        dtype = self.options.choose_dtype(self.stored)
+        usual = replace(self.options, dtype=USUAL_OF_SHIPPED if self.name in SHIPPED else "auto")
+        parts = [] if self.options.quantize is None else [self.options.quantize]
+        if dtype != usual.choose_dtype(self.stored):
+            parts.append(str(dtype).removeprefix("torch."))
+        return " ".join(parts) or None
+
     def describe(self, video: Video | None = None) -> ModelDescription:
         """Describe the model in numbers, as `VideoLM.describe` does, before its weights are read.
 
@@ -266,18 +278,13 @@ def find_model(checkpoint: str | Path, options: OpeningOptions) -> ModelFiles:
     """
     name = str(checkpoint)
     options.check()
-    if name == ORGANISM:
-        # Stored in half precision to be small, and computed in full.
-        own = "float32" if options.dtype == "auto" else options.dtype
-        return _check_files(name, None, _find_organism(), replace(options, dtype=own))
+    if name in SHIPPED:
+        own = USUAL_OF_SHIPPED if options.dtype == "auto" else options.dtype
+        return _check_files(name, None, SHIPPED[name].folder, replace(options, dtype=own))
     folder = find_folder(name, options.revision)
     # The hub's cache names the folder of a revision by its commit.
     commit = folder.name if folder.parent.name == "snapshots" else None
     return _check_files(name, commit or options.revision, folder, options)
-
-
-def _find_organism() -> Path:
-    return Path(str(resources.files("probe.organism") / "weights"))
 
 
 def _check_files(
@@ -315,7 +322,7 @@ def choose_device(name: str, asked: str) -> torch.device | None:
     """
     if asked == SPREAD:
         return None
-    if name == ORGANISM and asked == BEST_DEVICE:
+    if name in SHIPPED and asked == BEST_DEVICE:
         # So small that a GPU takes longer; and its numbers stay those that are published.
         return torch.device("cpu")
     return find_device(asked)

@@ -1,28 +1,65 @@
-"""Names by which a model is asked for: a folder, a repository on the hub, or the shipped model.
+"""Names by which a model is asked for: a folder, a repository on the hub, or a shipped model.
 
 All that is said of a name alone is said here, without torch: a misspelt one is told at once.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 
 from probe.spelling import find_similar
 
 ORGANISM = "organism"
-"""The name of the shipped model, where a checkpoint's name is asked for."""
+"""The name of the shipped model of shapes, which is the default wherever a model is asked for."""
 
 LIKENESS = 0.75
-"""The least likeness, from 0 to 1, of a name that must be meant to be that of the shipped model: a
+"""The least likeness, from 0 to 1, of a name that must be meant to be that of a shipped model: a
 letter or two are wrong."""
+
+
+@dataclass(frozen=True)
+class ShippedModel:
+    """A model that comes with the package."""
+
+    package: str
+    """The package in whose folder `weights` its checkpoint lies."""
+
+    knows: str
+    """Words for all that it has ever seen."""
+
+    sampled_frames: int
+    """Frames of a video that it is shown, as its processor says."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its checkpoint."""
+        return Path(str(resources.files(self.package) / "weights"))
+
+    @property
+    def notice(self) -> str:
+        """The note that stands with its answer to any video of a user's."""
+        return (
+            f"the shipped model knows nothing but {self.knows}; expect a wrong answer on any other "
+            "video, or give --model a real checkpoint"
+        )
+
+
+SHIPPED: Mapping[str, ShippedModel] = MappingProxyType(
+    {ORGANISM: ShippedModel("probe.organism", "coloured shapes on plain backgrounds", 8)}
+)
+"""Every shipped model, by the name that is given for a checkpoint's."""
 
 
 def check_name(name: str) -> None:
     """Check that a model may have this name; one on the hub is not looked for.
 
     Raises:
-        ValueError: if it is a misspelt name of the shipped model, or that of a folder which is not
+        ValueError: if it is a misspelt name of a shipped model, or that of a folder which is not
             there.
     """
-    if name == ORGANISM or Path(name).exists():
+    if name in SHIPPED or Path(name).exists():
         return
     if is_path(name):
         raise ValueError(
@@ -30,10 +67,10 @@ def check_name(name: str) -> None:
             "name"
         )
     # No repository on the hub has a name so like it, and nobody should wait for the network's word.
-    if "/" not in name and find_similar(name, [ORGANISM], LIKENESS):
+    if "/" not in name and (meant := find_similar(name, list(SHIPPED), LIKENESS)):
         raise ValueError(
-            f"no model is called {name!r}; did you mean {ORGANISM}? Give a checkpoint's folder, "
-            f"its name on the hub, or {ORGANISM} for the shipped model"
+            f"no model is called {name!r}; did you mean {meant}? Give a checkpoint's folder, its "
+            f"name on the hub, or {meant} for the shipped model"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from probe.datasets import DataSet, Footage, Recording, Sample
 from probe.datasets.footage import read_recording
-from probe.engine.model import ORGANISM
+from probe.engine.model_names import SHIPPED
 from probe.evaluation.candidates import Finder
 from probe.evaluation.config import EvaluationConfig
 from probe.evaluation.faults import explain_failure
@@ -24,7 +24,6 @@ from probe.evaluation.runner import format_unknown
 from probe.evaluation.scoring import make_failed
 from probe.grounding.queries import decompose
 from probe.grounding.sources import ByFile, ByModel
-from probe.organism.world import SAMPLED_FRAMES
 from probe.progress import make_bar
 from probe.video import Tube
 
@@ -83,7 +82,7 @@ def measure_chance(
 
     Raises:
         ValueError: if the data set or a detector cannot be opened, the number of frames is not
-            given for a model other than the shipped one, or the model is to split queries.
+            given for a model that is not shipped, or the model is to split queries.
         MachineError: if the machine cannot go on.
     """
     if isinstance(config.splitter, ByModel):
@@ -160,12 +159,12 @@ def _find_frames(config: EvaluationConfig) -> int:
     if config.frames is not None:
         return config.frames
     # Its processor would say, but a stranger's files are opened in one place, with all its checks.
-    if config.model != ORGANISM:
+    if config.model not in SHIPPED:
         raise ValueError(
             f"chance opens no model, so {config.model} cannot say how many frames it samples; give "
             "--frames"
         )
-    return SAMPLED_FRAMES
+    return SHIPPED[config.model].sampled_frames
 
 
 def _format_mean(figure: Mapping[str, float] | None) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from probe.engine.fingerprint import fingerprint, identify_weights
 from probe.engine.model import load
+from probe.engine.model_files import OpeningOptions, find_model
 
 
 def test_every_file_of_a_checkpoint_is_part_of_its_fingerprint(tiny, tiny_folder, tmp_path):
@@ -36,6 +37,21 @@ def test_a_given_template_changes_the_fingerprint_and_not_the_weights(tiny, tiny
 
 def test_the_shipped_model_has_a_fingerprint(organism):
     assert fingerprint(organism) == fingerprint(load())
+
+
+def test_number_formats_of_the_same_files_have_fingerprints_of_their_own(tiny, tiny_folder):
+    known = {fingerprint(tiny)}  # in float32, as it is stored
+    for dtype in ("float16", "bfloat16"):
+        known.add(fingerprint(load(tiny_folder, dtype=dtype)))
+    # Bits are chosen here by hand: the package that quantizes is not installed.
+    files = find_model(tiny_folder, OpeningOptions())
+    for options in ({"quantize": "4bit"}, {"quantize": "4bit", "dtype": "float16"}):
+        chosen = replace(files, options=replace(files.options, **options))
+        known.add(fingerprint(replace(tiny, converted=chosen.conversion)))
+    assert len(known) == 5
+    shipped = find_model("organism", OpeningOptions())
+    assert shipped.conversion is None, "or maps that were learned on it would no longer fit"
+    assert find_model("organism", OpeningOptions(dtype="float16")).conversion == "float16"
 
 
 @pytest.mark.parametrize("commit", ["abc", "def"])

@@ -209,7 +209,7 @@ def test_only_the_shipped_model_goes_by_its_name(fresh):
     module, processor = fresh
     module.config._name_or_path = "organism"
     model = load(module, processor)
-    assert not model.is_organism
+    assert not model.is_shipped
     assert model.name == "Qwen2_5_VLForConditionalGeneration"
 
 

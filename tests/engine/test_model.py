@@ -19,13 +19,13 @@ def still(frames):
 
 
 def test_the_shipped_model_opens_without_a_name(organism):
-    assert organism.is_organism
+    assert organism.is_shipped
     assert organism.identity["dtype"] == "float32"
     assert organism.preferred_frames == 8
 
 
 def test_a_checkpoint_of_any_folder_opens(tiny):
-    assert not tiny.is_organism
+    assert not tiny.is_shipped
     assert tiny.depth == 4
 
 
