@@ -1,10 +1,11 @@
 """Write the page of all commands from what their help says: `python docs/write_commands.py`."""
 
+import io
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 PAGE = Path(__file__).with_name("commands.md")
@@ -19,11 +20,27 @@ order they run in one folder, with nothing but the package."""
 
 
 def read_help(*words: str) -> str:
-    """Read the help of the program or of a command, as a terminal of `COLUMNS` shows it."""
-    environment = {**os.environ, "COLUMNS": str(COLUMNS), "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-m", "probe", *words, "--help"]
-    done = subprocess.run(command, env=environment, capture_output=True, check=True)
-    return done.stdout.decode("utf-8")
+    """Read the help of the program or of a command, as a terminal of `COLUMNS` shows it.
+
+    It is read in this process and through a stream of its own, so that neither the terminal and its
+    colours nor another installed version of the package has a part in it.
+    """
+    from probe.cli.commands import parse_command
+
+    written = io.BytesIO()
+    # Not a StringIO, which has no encoding: the help would have frames of other signs.
+    stream = io.TextIOWrapper(written, encoding="utf-8", write_through=True)
+    typed, width = sys.argv, os.environ.get("COLUMNS")
+    sys.argv, os.environ["COLUMNS"] = ["probe", *words, "--help"], str(COLUMNS)
+    try:
+        with redirect_stdout(stream), suppress(SystemExit):
+            parse_command()
+    finally:
+        sys.argv = typed
+        os.environ.pop("COLUMNS")
+        if width is not None:
+            os.environ["COLUMNS"] = width
+    return written.getvalue().decode("utf-8")
 
 
 def open_boxes(text: str) -> Iterator[str]:
@@ -50,4 +67,6 @@ def make_page() -> str:
 
 
 if __name__ == "__main__":
+    # This checkout before any other: a shell may have a path to another version.
+    sys.path.insert(0, str(PAGE.parents[1]))
     PAGE.write_text(make_page(), encoding="utf-8")

@@ -26,7 +26,7 @@ from probe.cli.pretraining import Pretrain
 from probe.cli.reporting import Report
 from probe.cli.responses import TrainResponses
 from probe.cli.serving import Serve
-from probe.cli.training import TrainOrganism
+from probe.cli.training import TrainOrganism, list_defaults_of_worlds
 from probe.cli.versions import format_versions
 from probe.spelling import explain_unknown
 
@@ -94,12 +94,13 @@ def parse_command() -> Command:
 
 def _read_options() -> Command:
     """Read the command and its options as they were typed."""
+    trains = sys.argv[1:2] == ["train-organism"]
     read = partial(
         tyro.cli,
         prog="probe",
         description=DESCRIPTION,
         config=(tyro.conf.FlagCreatePairsOff,),
-        registry=make_registry(),
+        registry=make_registry(list_defaults_of_worlds() if trains else {}),
     )
     command = read(Command)
     if not isinstance(command, TrainOrganism):

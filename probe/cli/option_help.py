@@ -1,7 +1,8 @@
 """The help of options: words for values, texts without line breaks, defaults that say something."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass, replace
+from functools import partial
 from typing import Annotated, Any, get_args, get_origin
 
 from tyro.conf import arg
@@ -21,8 +22,13 @@ SILENT_DEFAULTS = frozenset({"None", "False", ""})
 """Defaults that mean that an option was not given, which nobody has to read."""
 
 
-def make_registry() -> ConstructorRegistry:
-    """Make the parser's rules for what the help says of values, options and defaults."""
+def make_registry(others: Mapping[str, Mapping[str, Any]]) -> ConstructorRegistry:
+    """Make the parser's rules for what the help says of values, options and defaults.
+
+    Args:
+        others: The names of options whose default depends on another option; for each, the values
+            by the way to call them, such as "of things".
+    """
     registry = ConstructorRegistry()
     asked: list[Any] = []
 
@@ -52,23 +58,27 @@ def make_registry() -> ConstructorRegistry:
             asked.remove(info.type)
         if not isinstance(usual, StructConstructorSpec):
             return None
-        return replace(usual, fields=tuple(_describe(field) for field in usual.fields))
+        return replace(usual, fields=tuple(_describe(field, others) for field in usual.fields))
 
     return registry
 
 
-def _describe(field: StructFieldSpec) -> StructFieldSpec:
+def _describe(field: StructFieldSpec, others: Mapping[str, Mapping[str, Any]]) -> StructFieldSpec:
     """Describe an option in one paragraph, with its default if that says something."""
     # What an option says of its own default comes later, and counts.
     kind: Any = field.type
     own = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
     base = get_args(kind)[0] if own else kind
-    hinted = Annotated[(base, arg(help_behavior_hint=_describe_default), *own)]
+    hint = partial(_describe_default, others.get(field.name, {}))
+    hinted = Annotated[(base, arg(help_behavior_hint=hint), *own)]
     return replace(field, type=hinted, helptext=_join_lines(field.helptext))
 
 
-def _describe_default(default: str) -> str:
-    return "" if default in SILENT_DEFAULTS else f"(default: {default})"
+def _describe_default(others: Mapping[str, Any], default: str) -> str:
+    if default in SILENT_DEFAULTS:
+        return ""
+    further = [f"; {name}: {value}" for name, value in others.items() if str(value) != default]
+    return f"(default: {default}{''.join(further)})"
 
 
 def _join_lines(text: str | Callable[[], str | None] | None) -> Callable[[], str | None]:

@@ -1,8 +1,9 @@
 """`probe train-organism`: train a model of a drawn world, as the shipped one was."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
@@ -18,8 +19,8 @@ class TrainOrganism:
     recipe: Annotated[Recipe, arg(name="")] = field(default_factory=Recipe)
 
     world: Literal["shapes", "things"] = "shapes"
-    """World whose clips it learns: moving shapes, as the shipped one, or pictures of things. For
-    things, some lengths and rates that are not given differ from the defaults told here."""
+    """World whose clips it learns: moving shapes, as the shipped one, or pictures of things. Some
+    lengths have other defaults for things, which are told with them."""
 
     out: Annotated[Path, arg(metavar="DIR")] = Path("organism-run")
     """Folder for the run; the finished model is in its folder `checkpoint`."""
@@ -63,3 +64,16 @@ class TrainOrganism:
         recipe = self.recipe.shorten() if self.quick else self.recipe
         train(self.out, recipe, device, WORLDS[self.world])
         show(f"written {self.out / 'checkpoint'}; open it with --model in any other command")
+
+
+def list_defaults_of_worlds() -> Mapping[str, Mapping[str, Any]]:
+    """List the options whose default differs from world to world, each with all its defaults."""
+    # Imported here: the other commands need no world.
+    from probe.organism.catalogue import WORLDS
+
+    found: dict[str, Mapping[str, Any]] = {}
+    for one in fields(Recipe):
+        defaults = {f"of {name}": getattr(world.recipe, one.name) for name, world in WORLDS.items()}
+        if len({str(value) for value in defaults.values()}) > 1:
+            found[one.name] = defaults
+    return found

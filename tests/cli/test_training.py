@@ -24,6 +24,18 @@ def test_what_is_not_given_is_the_default_of_the_world(monkeypatch, world):
     assert WORLDS["shapes"].recipe == Recipe()
 
 
+def test_the_help_tells_the_defaults_of_each_world(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    shown = " ".join(command("train-organism", "--help")[1].split())
+    for name, option in (("frame_steps", "--frame-steps"), ("frame_clips", "--frame-clips")):
+        usual, things = (getattr(WORLDS[world].recipe, name) for world in ("shapes", "things"))
+        assert usual != things
+        told = f"(default: {usual}; of things: {things})"
+        assert told in shown.partition(option)[2].partition(" --")[0]
+    # All that is the same in both is told once.
+    assert shown.count("of things: ") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

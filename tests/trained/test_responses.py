@@ -189,7 +189,7 @@ def test_maps_of_other_weights_are_refused_wherever_they_are_used(tmp_path):
     other = probe.load(folder, dtype="float32")
     assert other.identity == {**moved.identity, "name": str(folder)}
     for name, use in uses.items():
-        with pytest.raises(ValueError, match="with other weights or files; open the model") as told:
+        with pytest.raises(ValueError, match="other weights, files or number format; open") as told:
             use(other)
         assert "\n" not in str(told.value), name
     shipped = EvaluationConfig("shapes-val", method="responses")

@@ -98,8 +98,8 @@ class Learned:
             raise ValueError(
                 f"response maps learned on {self.about['model']['name']!r} (fingerprint "
                 f"{known[:8]}) do not fit {name!r} ({found[:8]}), with other weights, files "
-                f"or number format; open the model that they were learned on, or train some for this one: probe "
-                f"responses train"
+                f"or number format; open the model that they were learned on, or train some for "
+                f"this one: probe responses train"
             )
 
     def prepare(self, view: View, sentence: str) -> ReferringBatch:
