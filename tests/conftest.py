@@ -7,8 +7,11 @@ from collections import Counter
 
 import beartype  # noqa: F401  before nnsight, which mounts `save` on `object`
 import pytest
+import type_checks
 
-import probe  # noqa: F401  before transformers: torchvision may need its operators declared
+type_checks.install()  # before the package, whose functions are decorated when it is imported
+
+import probe  # noqa: E402, F401  before transformers: torchvision may need its operators declared
 
 # Torch, transformers and the tests themselves are two million objects that stay, through which the
 # collector would search again and again: after every 700 new ones, if nothing else is said.
