@@ -22,6 +22,8 @@ SHARED_FILES = (
     "parts",
     "response_runs",
     "tables",
+    "things_observations",
+    "things_runs",
 )
 """Files of this folder that make no claim."""
 
@@ -39,6 +41,9 @@ def main() -> None:
         options = claim.read_options()
         if not claim.accepts(options.config):
             tqdm.write(f"{claim.name}: left out, {claim.only_shapes}")
+            continue
+        if claim.measure is None and not claim.numbers_path(options.out).is_file():
+            tqdm.write(f"{claim.name}: left out, not measured yet by its own script")
             continue
         # The name of the claim goes into the error: its own script was not what the user called.
         with errors_in_one_line(claim.name):

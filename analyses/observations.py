@@ -3,7 +3,7 @@
 Each observation is a number a clip, by name. A video is watched once for all of them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,20 +89,26 @@ def role_tokens(reading: Reading) -> list[int]:
     return [place - reading.prompt.asked for place in reading.prompt.indices("role")]
 
 
-def list_methods(chosen: Chosen) -> dict[str, Method]:
-    """Return the methods that are compared, by name."""
-    fixed = replace(PLAIN, token=Fixed(chosen.token))
-    learning = Learning()
+def list_grounders(chosen: Chosen) -> dict[str, Method]:
+    """Return the methods whose choice of a track is compared, by name."""
+    fixed = replace(PLAIN, token=Fixed(chosen.token), layers=(chosen.layer,), relative=False)
     return {
         "CAUSAL": Grounding(CAUSAL),
         "NOUN": Grounding(NOUN),
         "PAPER": Grounding(PAPER),
         "word lens": LENS,
         "mean of role tokens": Grounding(replace(PLAIN, token=AllOf(), relative=False)),
-        "fixed": Grounding(replace(fixed, layers=(chosen.layer,), relative=False)),
+        "fixed": Grounding(fixed),
         "random track": METHODS["random-track"],
         "largest track": METHODS["largest-track-middle-half"],
-        # From here on with the layers and maps of `PAPER`: all of them, relative.
+    }
+
+
+def list_parts(chosen: Chosen) -> dict[str, Method]:
+    """Return the fixed token with and without each part of the published method, by name."""
+    # With the layers and maps of `PAPER`: all of them, relative.
+    fixed, learning = replace(PLAIN, token=Fixed(chosen.token)), Learning()
+    return {
         "plain": Grounding(fixed),
         "prompts": Grounding(replace(fixed, learn_where=learning, learn_when=learning)),
         "orders": Grounding(replace(fixed, assembly="mean")),
@@ -113,17 +119,33 @@ def observe(model: VideoLM, case: Case, chosen: Chosen, protocol: str) -> Observ
     """Observe everything on one clip."""
     view = model.watch(case.video)
     (reading,) = view.read(case.question)
-    scores = score_methods(model, case, list_methods(chosen), protocol)
-    lens = list(_read_lens(view, case))
     return {
-        **{f"{name}, right": found["right_track"] for name, found in scores.items()},
-        **{f"{name}, m_vIoU": found["m_viou"] for name, found in scores.items()},
+        **name_figures(score_methods(model, case, list_grounders(chosen), protocol)),
         **observe_presence(model, view, case),
-        **observe_looks(reading, case, chosen, lens),
+        **observe_looks(reading, case, chosen, read_lens(view, case)),
+        **observe_mechanisms(model, case, chosen, protocol),
+    }
+
+
+def observe_mechanisms(model: VideoLM, case: Case, chosen: Chosen, protocol: str) -> Observations:
+    """Observe parts of the published method, and what tokens, cells and layers carry."""
+    view = model.watch(case.video)
+    (reading,) = view.read(case.question)
+    lens = read_lens(view, case)
+    return {
+        **name_figures(score_methods(model, case, list_parts(chosen), protocol)),
         **observe_ranks(reading, case, chosen),
         **observe_knock_outs(view, reading, case, chosen, lens),
         **observe_words_said(view, case),
         **observe_layers(view, reading, case, lens),
+    }
+
+
+def name_figures(scores: Mapping[str, Mapping[str, float]]) -> Observations:
+    """Name what statements compare of each method: the right track, and m_vIoU."""
+    return {
+        **{f"{name}, right": found["right_track"] for name, found in scores.items()},
+        **{f"{name}, m_vIoU": found["m_viou"] for name, found in scores.items()},
     }
 
 
@@ -225,11 +247,10 @@ def observe_layers(view: View, reading: Reading, case: Case, lens: list[Heatmap]
     return found
 
 
-def _read_lens(view: View, case: Case) -> Iterator[Heatmap]:
-    """Yield the lens's map of the thing's words at each layer."""
+def read_lens(view: View, case: Case) -> list[Heatmap]:
+    """Read the lens's map of the thing's words at each layer."""
     words = find_content_words(case.queries.attribute)
-    for layer in range(view.checkpoint.depth):
-        yield word_lens(view, words, layer)
+    return [word_lens(view, words, layer) for layer in range(view.checkpoint.depth)]
 
 
 def _average(maps: list[Heatmap]) -> Heatmap:

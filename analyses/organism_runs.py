@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from io import BytesIO
@@ -65,17 +66,20 @@ def find_organism(name: str, folder: Path) -> str:
         if not place.is_dir():
             raise ValueError(f"{place}: no such organism; `probe train-organism` trains it")
         return str(place)
-    place = folder / name
+    if ORGANISMS[name] == CONTROL:
+        return str(make_whole(folder / name, partial(save_checkpoint, make_network(0))))
+    return str(make_whole(folder / name, partial(_extract_earlier, name)))
+
+
+def make_whole(place: Path, write: Callable[[Path], None]) -> Path:
+    """Write the folder of a model, unless it is there; it has its name when it is whole."""
     if not place.is_dir():
-        # Named when it is whole: one that a stop left half written would be taken for the model.
-        beginning = folder / f".{name}"
+        # One that a stop left half written would be taken for the model.
+        beginning = place.with_name(f".{place.name}")
         shutil.rmtree(beginning, ignore_errors=True)
-        if ORGANISMS[name] == CONTROL:
-            save_checkpoint(make_network(0), beginning)
-        else:
-            _extract_earlier(name, beginning)
+        write(beginning)
         beginning.rename(place)
-    return str(place)
+    return place
 
 
 def _extract_earlier(commit: str, place: Path) -> None:
@@ -131,9 +135,7 @@ def measure_organisms(options: ClaimsOptions) -> None:
         model = find_organism(name, working)
         config = replace(options.config, model=model, dtype=NUMBER_TYPE)
         chosen_file = working / f"{name}-chosen.json"
-        if not chosen_file.exists():
-            opened = replace(config.for_choosing(), clips=min(config.clips, CHOOSING_CLIPS)).open()
-            write_json(chosen_file, asdict(choose(opened)))
+        choose_once(config, chosen_file)
         measure = partial(_measure_part, chosen_file=chosen_file)
         joined = measure_in_parts(config, working / name, measure, options.workers)
         stored.mkdir(parents=True, exist_ok=True)
@@ -149,12 +151,20 @@ def _measure_part(config: MeasurementConfig, chosen_file: Path, file: Path) -> N
     """Measure some clips, in a process of its own, and store what was observed."""
     torch.set_num_threads(1)
     measurement = config.open()
-    chosen, protocol = _read_chosen(chosen_file), measurement.dataset.protocol
+    chosen, protocol = read_chosen(chosen_file), measurement.dataset.protocol
     records = measurement.measure_cases(partial(observe, chosen=chosen, protocol=protocol))
     write_records(measurement, records, file)
 
 
-def _read_chosen(path: Path) -> Chosen:
+def choose_once(config: MeasurementConfig, path: Path) -> None:
+    """Choose the best fixed token on other clips than a configuration's, unless it is stored."""
+    if not path.exists():
+        opened = replace(config.for_choosing(), clips=min(config.clips, CHOOSING_CLIPS)).open()
+        write_json(path, asdict(choose(opened)))
+
+
+def read_chosen(path: Path) -> Chosen:
+    """Read the best fixed token that was stored."""
     stored = read_json(path)
     shares = {int(token): share for token, share in stored["shares"].items()}
     return Chosen(stored["token"], stored["layer"], shares)

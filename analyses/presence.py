@@ -84,7 +84,7 @@ def measure(measurement: Measurement) -> Numbers:
         | threshold,
         "queries": {kind or "present": int((answers.kinds == kind).sum()) for kind in answers.all},
         "auroc": {
-            name: {kind: _measure_auroc(answers, name, kind) for kind in answers.groups}
+            name: {kind: measure_auroc(answers, name, kind) for kind in answers.groups}
             for name in SCORES
         },
         "differences": apply_holm([_compare_scores(answers, rival) for rival in RIVALS]),
@@ -237,7 +237,7 @@ def _measure_accuracy(answers: Answers, limit: float) -> Numbers:
     }
 
 
-def _measure_auroc(answers: Answers, name: str, group: str) -> Numbers:
+def measure_auroc(answers: Answers, name: str, group: str) -> Numbers:
     """Measure the AUROC of one score, with an interval over clips."""
     scores, present, among = answers.scores(name), answers.present, answers.among(group)
     interval = resample_clusters(

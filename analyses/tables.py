@@ -11,7 +11,7 @@ from measurement import SAME_OBJECT_OVERLAP, Case, Records
 
 from probe.candidates.proposals import propose_tracks
 from probe.engine.model import VideoLM
-from probe.evaluation.methods import Method, Task
+from probe.evaluation.methods import Method, Prediction, Task
 from probe.grounder import ground
 from probe.grounding.config import GrounderConfig
 from probe.grounding.reattention import Absolute, Learning, Relative
@@ -23,6 +23,7 @@ from probe.metrics import (
     score,
     score_query,
 )
+from probe.video import Tube
 
 SCORE_NAMES = ("viou", "tiou", "gt_viou")
 NO_SCORE = QueryScore(0.0, 0.0, 0.0)
@@ -57,33 +58,59 @@ def score_methods(
 ) -> dict[str, dict[str, float]]:
     """Answer a clip's query with every method, and score the answers.
 
-    All methods see the same candidates; those of a map may join them, as in `probe evaluate`. A
-    method that cannot answer (it raises ValueError) scores zero.
+    A method that cannot answer (it raises ValueError) scores zero.
     """
     closed = case.candidates is not None
     candidates = case.candidates or propose_tracks(case.video)
-    task = Task(case.name, case.video, case.queries, candidates, closed)
-    found = {}
+    answers = answer_by_methods(model, case, methods, candidates, closed=closed)
+    return {name: score_prediction(case, answer, protocol) for name, answer in answers.items()}
+
+
+def answer_by_methods(
+    model: VideoLM,
+    case: Case,
+    methods: Mapping[str, Method],
+    candidates: Sequence[Tube],
+    *,
+    closed: bool,
+) -> dict[str, Prediction | None]:
+    """Answer a clip's query with every method; None where one cannot (it raises ValueError).
+
+    Args:
+        model: The model that is asked.
+        case: The clip and its query.
+        methods: Methods by name.
+        candidates: The tracks that all of them choose from.
+        closed: True if one of the candidates must be the answer; else those of a map may join them,
+            as in `probe evaluate`.
+    """
+    task = Task(case.name, case.video, case.queries, tuple(candidates), closed)
+    found: dict[str, Prediction | None] = {}
     for name, method in methods.items():
         try:
-            answer = method(model, task)
+            found[name] = method(model, task)
         except ValueError:
-            found[name] = dict.fromkeys(METHOD_FIGURES, 0.0)
-            continue
-        # As `Answer.tube` and `Answer.whole_track`, which only the grounder's answers have.
-        span = answer.span
-        tube = answer.track.interpolated(range(span.start, span.stop))
-        track = answer.track.interpolated(range(case.video.source_length))
-        figures = score_query(tube, case.truth, protocol, case.sampled, track=track)
-        assert figures.gt_viou is not None, "the truth of a case is a whole tube"
-        found[name] = {
-            "m_viou": figures.viou,
-            "m_tiou": figures.tiou,
-            "m_gt_viou": figures.gt_viou,
-            "right_track": float(figures.gt_viou > SAME_OBJECT_OVERLAP),
-            "another_track": float(case.is_another(track)),
-        }
+            found[name] = None
     return found
+
+
+def score_prediction(case: Case, answer: Prediction | None, protocol: str) -> dict[str, float]:
+    """Score the answer to a clip's query; no answer scores zero."""
+    if answer is None:
+        return dict.fromkeys(METHOD_FIGURES, 0.0)
+    # As `Answer.tube` and `Answer.whole_track`, which only the grounder's answers have.
+    span = answer.span
+    tube = answer.track.interpolated(range(span.start, span.stop))
+    track = answer.track.interpolated(range(case.video.source_length))
+    figures = score_query(tube, case.truth, protocol, case.sampled, track=track)
+    assert figures.gt_viou is not None, "the truth of a case is a whole tube"
+    return {
+        "m_viou": figures.viou,
+        "m_tiou": figures.tiou,
+        "m_gt_viou": figures.gt_viou,
+        "right_track": float(figures.gt_viou > SAME_OBJECT_OVERLAP),
+        "another_track": float(case.is_another(track)),
+    }
 
 
 def describe_learning(learning: Learning) -> dict[str, Any]:
