@@ -21,6 +21,7 @@ from common import (
     GREY,
     ORANGE,
     PURPLE,
+    SKY,
     Claim,
     Numbers,
     apply_holm,
@@ -39,6 +40,7 @@ from organism_runs import (
     EARLIER,
     FROZEN,
     ORGANISMS,
+    PAIRS,
     SHORT,
     ClaimsOptions,
     measure_organisms,
@@ -47,7 +49,14 @@ from organism_runs import (
 
 from probe.files import read_json
 
-COLOURS = {FROZEN: BLUE, ABLATED: ORANGE, SHORT: PURPLE, EARLIER: GREEN, CONTROL: GREY}
+COLOURS = {
+    FROZEN: BLUE,
+    ABLATED: ORANGE,
+    SHORT: PURPLE,
+    PAIRS: SKY,
+    EARLIER: GREEN,
+    CONTROL: GREY,
+}
 
 DRAWS = 1000
 

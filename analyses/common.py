@@ -26,7 +26,8 @@ HERE = Path(__file__).parent
 DRAWN_FROM = "Drawn from"
 """The entry of a figure's metadata with the hash of what it follows from."""
 
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#9a9a9a"
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
+PURPLE, SKY, GREY = "#CC79A7", "#56B4E9", "#9a9a9a"
 """Colours of the colour-blind safe palette of Okabe and Ito, and a grey."""
 
 TESTING_LEVEL = 0.05

@@ -22,20 +22,22 @@ from probe.engine.model import ORGANISM
 from probe.files import read_json, write_json
 from probe.organism.network import make_network, save_checkpoint
 
-FROZEN, ABLATED, SHORT, EARLIER, CONTROL = "frozen", "ablated", "short", "earlier", "control"
+FROZEN, ABLATED, SHORT, PAIRS = "frozen", "ablated", "short", "pairs"
+EARLIER, CONTROL = "earlier", "control"
 
 ORGANISMS = {
     "shipped": EARLIER,
     **{f"seed-{seed}": FROZEN for seed in range(4)},
     **{f"ablated-{seed}": ABLATED for seed in range(2)},
     "short-0": SHORT,
+    "protoclip-0": PAIRS,
     "fd3ab77": EARLIER,
     "942180f": EARLIER,
     "untrained": CONTROL,
 }
 """Kind of recipe by name of the organism; two names are commits of this repository."""
 
-TRAINED_HERE = (FROZEN, ABLATED, SHORT)
+TRAINED_HERE = (FROZEN, ABLATED, SHORT, PAIRS)
 """Recipes whose organisms lie in `WEIGHTS`."""
 
 WEIGHTS = HERE / "organisms"
