@@ -109,11 +109,11 @@ def summarise(found: Mapping[str, Numbers]) -> Numbers:
     """Test all statements on all organisms, and across the frozen seeds."""
     keys = [(statement, name) for statement in STATEMENTS for name in found]
     tests = apply_holm(
-        [compare_paired(*_get_pair(statement, found[name]["values"])) for statement, name in keys]
+        [compare_paired(*get_pair(statement, found[name]["values"])) for statement, name in keys]
     )
     by_statement: dict[str, Any] = {one.name: {} for one in STATEMENTS}
     for (statement, name), test in zip(keys, tests, strict=True):
-        by_statement[statement.name][name] = {**test, "verdict": _judge(test)}
+        by_statement[statement.name][name] = {**test, "verdict": judge_test(test)}
     shared = ("dataset", "first", "cases", "tracks", "frames", "versions")
     first = next(iter(found.values()))
     trained = [name for name in found if ORGANISMS[name] != CONTROL]
@@ -138,7 +138,7 @@ def summarise(found: Mapping[str, Numbers]) -> Numbers:
                 "frozen": _count(by_statement[statement.name], frozen),
                 "trained": _count(by_statement[statement.name], trained),
                 "across": resample_seeds(
-                    [np.subtract(*_get_pair(statement, found[name]["values"])) for name in frozen]
+                    [np.subtract(*get_pair(statement, found[name]["values"])) for name in frozen]
                 ),
             }
             for statement in STATEMENTS
@@ -150,12 +150,14 @@ def summarise(found: Mapping[str, Numbers]) -> Numbers:
     }
 
 
-def _get_pair(statement: Statement, values: Values) -> tuple[Sequence[float], Sequence[float]]:
+def get_pair(statement: Statement, values: Values) -> tuple[Sequence[float], Sequence[float]]:
+    """Return the values of a statement, clip by clip, and those of its rival."""
     value = values[statement.value]
     return value, values[statement.rival] if statement.rival else [0.0] * len(value)
 
 
-def _judge(test: Numbers) -> str:
+def judge_test(test: Numbers) -> str:
+    """Return the verdict of a test that Holm's correction was applied to."""
     if not test["survives"]:
         return "not shown"
     return "holds" if test["mean"] > 0 else "opposite"

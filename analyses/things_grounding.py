@@ -26,7 +26,6 @@ from common import (
     apply_holm,
     compare_paired,
     create_figure,
-    describe_tests,
     draw_dots,
     draw_legend_below,
     draw_level,
@@ -37,7 +36,7 @@ from common import (
 from matplotlib.figure import Figure
 from measurement import MeasurementConfig
 from presence import ALL_KINDS, PRESENT, Answers, measure_auroc
-from things_observations import ASKED, CEILING, MARGIN, SCORES, TRUE_TRACK, observe_all
+from things_observations import ASKED, CEILING, MARGIN, OBSERVED, SCORES, TRUE_TRACK, observe_all
 from things_runs import (
     NO_SHAPES,
     THINGS_MODEL,
@@ -212,9 +211,10 @@ def draw(numbers: Numbers) -> Figure:
     right.set_ylim(len(ordered) - 0.5, -0.5)
     right.set(xlim=(0, 1), xlabel="right track, share of clips (dotted: wanted)")
     draw_legend_below(right)
-    draw_dots(overlap, {name: row["m_vIoU"] for name, row in table.items()}, BLUE)
-    draw_level(overlap, numbers["ceiling"][CEILING]["mean"], CEILING)
-    draw_level(overlap, numbers["ceiling"][TRUE_TRACK]["mean"], "true track, same time")
+    draw_dots(overlap, {name: row["m_vIoU"] for name, row in ordered.items()}, BLUE)
+    for name, colour in ((CEILING, ORANGE), (TRUE_TRACK, GREEN)):
+        ceiling = numbers["ceiling"][name]["mean"]
+        overlap.axvline(ceiling, color=colour, lw=1, ls="--", label=f"{name}, same time")
     overlap.set(xlim=(0, 1), xlabel="m_vIoU, proposed tracks")
     draw_legend_below(overlap)
     for place, (score, groups) in enumerate(numbers["presence"].items()):
@@ -226,7 +226,6 @@ def draw(numbers: Numbers) -> Figure:
     draw_dots(looks, numbers["looks"], BLUE, label="organism", lower=-0.12)
     draw_dots(looks, numbers["untrained"]["looks"], GREY, label=UNTRAINED, lower=0.12)
     looks.set(xlim=(0, 1), xlabel="strongest cell on the true track, share of clips")
-    looks.set_title(describe_tests(numbers["differences"]), loc="left")
     draw_legend_below(looks)
     return finish_figure(figure, numbers)
 
@@ -243,7 +242,7 @@ def measure_all(options: ThingsOptions) -> Numbers:
     """Measure what is missing of the organism and of random weights, and sum up."""
     runs, config = Runs.of(CLAIM, options), set_number_type(options.config)
     random = runs.make_untrained(config, UNTRAINED_CLIPS)
-    return summarise(observe_all(runs, config, "grounding"), observe_all(runs, random, UNTRAINED))
+    return summarise(observe_all(runs, config, OBSERVED), observe_all(runs, random, UNTRAINED))
 
 
 def main() -> None:

@@ -47,6 +47,9 @@ ASKED = "CAUSAL"
 
 CEILING, TRUE_TRACK = "best proposed track", "true track"
 
+OBSERVED = "grounding"
+"""Beginning of the names of the organism's parts, which another page takes, too."""
+
 MARGIN = "whole query's margin"
 SCORES = (
     MARGIN,

@@ -113,9 +113,17 @@ def run_things(claim: Claim, measure_all: Callable[[ThingsOptions], Numbers]) ->
         options = read_command_line(ThingsOptions(claim.config), claim.name)
         options.check(claim.config)
         if options.measure:
-            # Before the model is opened: hours must not be spent on another world.
-            data = options.config.data
-            if data not in BENCHMARKS or BENCHMARKS[data].world != THINGS:
-                raise ValueError(f"{data}: {NO_SHAPES}; give --data things-val, or leave it out")
+            check_world(options)
             claim.store(measure_all(options), options.out)
         claim.redraw(options.out)
+
+
+def check_world(options: ThingsOptions) -> None:
+    """Refuse another world's data before the model is opened.
+
+    Raises:
+        ValueError: if the data set is none of things.
+    """
+    data = options.config.data
+    if data not in BENCHMARKS or BENCHMARKS[data].world != THINGS:
+        raise ValueError(f"{data}: {NO_SHAPES}; give --data things-val, or leave it out")
