@@ -26,11 +26,11 @@ class ShippedModel:
     package: str
     """The package in whose folder `weights` its checkpoint lies."""
 
+    world: str
+    """The drawn world that it has learned, by its name in `probe.organism.catalogue`."""
+
     knows: str
     """Words for all that it has ever seen."""
-
-    sampled_frames: int
-    """Frames of a video that it is shown, as its processor says."""
 
     @property
     def folder(self) -> Path:
@@ -47,7 +47,7 @@ class ShippedModel:
 
 
 SHIPPED: Mapping[str, ShippedModel] = MappingProxyType(
-    {ORGANISM: ShippedModel("probe.organism", "coloured shapes on plain backgrounds", 8)}
+    {ORGANISM: ShippedModel("probe.organism", "shapes", "coloured shapes on plain backgrounds")}
 )
 """Every shipped model, by the name that is given for a checkpoint's."""
 

@@ -24,6 +24,7 @@ from probe.evaluation.runner import format_unknown
 from probe.evaluation.scoring import make_failed
 from probe.grounding.queries import decompose
 from probe.grounding.sources import ByFile, ByModel
+from probe.organism.catalogue import WORLDS
 from probe.progress import make_bar
 from probe.video import Tube
 
@@ -164,7 +165,7 @@ def _find_frames(config: EvaluationConfig) -> int:
             f"chance opens no model, so {config.model} cannot say how many frames it samples; give "
             "--frames"
         )
-    return SHIPPED[config.model].sampled_frames
+    return WORLDS[SHIPPED[config.model].world].sampled_frames
 
 
 def _format_mean(figure: Mapping[str, float] | None) -> str:
