@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 
 from probe.cli.console import keep_for_json, show, show_json, silence_libraries
 from probe.cli.model_options import ModelOptions, load_model
+from probe.cli.numbers import check_layer, check_numbers
 from probe.cli.outputs import check_file_writable, make_folder
 from probe.cli.unused_options import refuse_unused
 from probe.spelling import explain_unknown
@@ -128,12 +129,10 @@ class Concepts:
             refuse_unused(self, OF_SHAPES, f"only of shapes, and not of {name}; leave it out")
             if self.root is None:
                 raise ValueError(f"{name}: give --root its folder")
-        if self.clips < 1:
-            raise ValueError(f"--clips {self.clips}: give at least 1")
-        if self.seed < 0:
-            raise ValueError(f"--seed {self.seed}: give 0 or more")
+        check_numbers(self, clips=1, unseen=1, seed=0)
+        self.options.check()
         if self.out is not None:
-            check_file_writable(self.out)
+            check_file_writable(self.out, suffix=".safetensors")
 
     def _print(self, name: str, rows: dict[str, Any], probe: "ConceptProbe") -> None:
         if self.json:
@@ -170,6 +169,7 @@ class Concepts:
         held = len(classes.names) // 4 if self.unseen is None else self.unseen
         seen = classes.hold_out(held, np.random.default_rng(self.seed))
         model = load_model(self.options.model, self.options)
+        check_layer("--layer", self.layer, model)
         # All layers in one pass of each clip; a probe of each takes a second.
         layers = None if self.layer is None else [self.layer]
         learned, named = (

@@ -8,6 +8,7 @@ from tyro.conf import arg
 
 from probe.cli.console import show, show_progress
 from probe.cli.model_options import PresetName, VideoOptions, find_model_and_video, open_model
+from probe.cli.numbers import check_numbers
 from probe.cli.outputs import check_writable, write_together
 from probe.cli.telling import print_answer, write_files
 
@@ -56,6 +57,7 @@ class Demo:
         from probe.organism.world import make_clip
 
         check_writable(self.out)
+        check_numbers(self, clip=0)
         clip = make_clip(self.clip)
         thing = clip.things[0]
         # With the clip: the answer to another clip must not lie next to this one.

@@ -20,6 +20,7 @@ from probe.cli.console import (
 from probe.cli.exams import check_exam, take_exam
 from probe.cli.model_options import DEFAULT_PRESET, ModelOptions
 from probe.cli.names import DATASETS, METHODS, check_dataset, check_method
+from probe.cli.numbers import check_numbers
 from probe.cli.outputs import check_writable, make_folder
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
@@ -175,6 +176,7 @@ class Evaluate:
             raise ValueError("--check and --chance: each is done alone; leave out one of them")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"--limit {self.limit}: nothing to do; give at least 1")
+        check_numbers(self, workers=1)
         if self.stop_after_failures < 0:
             raise ValueError(
                 f"--stop-after-failures {self.stop_after_failures}: give at least 1, or 0 for never"

@@ -1,5 +1,6 @@
 """`probe ground`: find the answer to a query, write it and print it."""
 
+import math
 import sys
 import warnings
 from collections.abc import Sequence
@@ -95,6 +96,8 @@ class Ground:
         self.options.check()
         if self.sources.detector is None and self.sources.cache is not None:
             raise ValueError("--cache is of no use without a detector; give --detector too")
+        if self.require_presence is not None and math.isnan(self.require_presence):
+            raise ValueError("--require-presence nan: give a number of logits")
         check_writable(self.out)
         if self.batch is not None:
             self._check_alone()

@@ -8,6 +8,7 @@ from tyro.conf import Positional, arg
 
 from probe.cli.console import ProgressSteps, as_json, keep_for_json, show, show_json, show_progress
 from probe.cli.model_options import VideoOptions, find_files, open_model, open_model_and_video
+from probe.cli.numbers import check_layer, check_numbers
 from probe.cli.outputs import (
     check_file_writable,
     check_writable,
@@ -77,7 +78,7 @@ class RankTokens:
                 write_text(folder / "tokens.csv", table.to_csv(index=False, lineterminator="\n"))
                 save_figure(draw_token_figure(video, reading, token), folder / "tokens.png")
             if self.save is not None:
-                make_folder(self.save.absolute().parent)
+                make_folder(self.save.absolute().parent, "--save")
                 reading.save(self.save)
             step()
         if self.json:
@@ -101,6 +102,7 @@ class RankTokens:
     def _check(self) -> None:
         """Refuse what cannot be read, before torch is imported, which takes seconds."""
         self.options.check()
+        check_numbers(self, generate=1)
         if self._is_saved:
             if self.question or self.generate is not None or self.save is not None:
                 raise ValueError(
@@ -113,9 +115,7 @@ class RankTokens:
 
         check_source(self.video)
         if self.save is not None:
-            check_file_writable(self.save)
-            if self.save.suffix != READING_SUFFIX:
-                raise ValueError(f"--save {self.save}: give a name that ends in {READING_SUFFIX}")
+            check_file_writable(self.save, "--save", READING_SUFFIX)
 
     def _open(self) -> "tuple[Reading, Video]":
         """Open a saved reading, and read the frames again that its figure shows."""
@@ -197,8 +197,9 @@ class MakePage:
 
     def run(self) -> None:
         """Read the questions with the model, and write the page."""
-        check_file_writable(self.html)
+        check_file_writable(self.html, "--html", ".html")
         self.options.check()
+        check_numbers(self, generate=1)
         _check_questions(*self.questions)
         from probe.video.checking import check_source
         from probe.video.paths import find_source
@@ -211,7 +212,7 @@ class MakePage:
         with show_progress("load", "read", "write") as step:
             scene = self._scene(step)
             step()
-            make_folder(self.html.parent)
+            make_folder(self.html.parent, "--html")
             save_page(page(scene), self.html)
             step()
         size = self.html.stat().st_size / 1e6
@@ -238,6 +239,7 @@ class MakePage:
         from probe.viewer import ask_questions
 
         model, video = open_model_and_video(source, self.options)
+        check_layer("--reattend", self.reattend, model)
         step()
         truth = self._load_truth(video)
         learning = None if self.reattend is None else Learning(layer=self.reattend)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from tyro.conf import arg
 
 from probe.cli.console import silence_libraries
+from probe.cli.numbers import check_numbers
 from probe.engine.model_names import check_name
 
 if TYPE_CHECKING:
@@ -79,12 +80,13 @@ class ModelOptions(LoadOptions):
     """Frames to sample; by default as many as the model was made for, else 20."""
 
     def check(self) -> None:
-        """Refuse a misspelt name of a model, before any work is done.
+        """Refuse a misspelt name of a model and numbers that cannot be, before any work is done.
 
         Raises:
-            ValueError: if it is one.
+            ValueError: if there are such.
         """
         check_name(self.model)
+        check_numbers(self, frames=1, max_pixels=1)
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class VideoOptions(ModelOptions):
             raise ValueError("--fps and --frames both say how many frames; leave out one of them")
         if self.fps is not None and not 0 < self.fps < math.inf:
             raise ValueError(f"--fps is {self.fps}; give a number above 0")
+        check_numbers(self, start=0, end=0)
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise ValueError(f"--start {self.start:g} is not before --end {self.end:g}")
 
@@ -135,6 +138,7 @@ def find_files(name: str, options: LoadOptions) -> "ModelFiles":
     None of its weights is read.
     """
     check_name(name)  # at once: torch takes seconds to load
+    check_numbers(options, max_pixels=1)
     from probe.engine.model_files import OpeningOptions, find_model
 
     silence_libraries()

@@ -36,19 +36,30 @@ def check_writable(folder: Path, option: str = "--out") -> None:
         raise ValueError(f"{folder}: cannot write there ({nearest}); give {option} another folder")
 
 
-def check_file_writable(path: Path) -> None:
+def check_file_writable(path: Path, option: str = "--out", suffix: str = "") -> None:
     """Check that a file can be written, so that no work is lost; make nothing yet.
 
+    Args:
+        path: The file; neither it nor its folder need exist.
+        option: The option that gives another one.
+        suffix: The end that its name must have, such as ".json", by which it is known later.
+
     Raises:
-        ValueError: if it cannot.
+        ValueError: if it cannot be written, or has another name.
     """
-    check_writable(path.parent)
+    if not path.name.endswith(suffix):
+        raise ValueError(f"{option} {path}: give a name that ends in {suffix}")
+    check_writable(path.parent, option)
     if path.parent.is_dir():
         find_target(path)
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, option: str = "--out") -> None:
     """Make a folder for results.
+
+    Args:
+        folder: The folder.
+        option: The option that gives another one.
 
     Raises:
         ValueError: if it cannot be made.
@@ -58,7 +69,7 @@ def make_folder(folder: Path) -> None:
     except OSError as failure:
         reason = failure.strerror or type(failure).__name__
         raise ValueError(
-            f"{folder}: cannot write there ({reason}); give --out another folder"
+            f"{folder}: cannot write there ({reason}); give {option} another folder"
         ) from failure
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from tyro.conf import arg
 
 from probe.cli.console import keep_for_json, show, show_json
+from probe.cli.numbers import check_numbers
 from probe.cli.outputs import check_file_writable, make_folder
 
 if TYPE_CHECKING:
@@ -79,9 +80,7 @@ class PictureOptions:
         Raises:
             ValueError: if there are such.
         """
-        for name in ("epochs", "batch", "readers"):
-            if (value := getattr(self, name)) < 1:
-                raise ValueError(f"--{name} {value}: give at least 1")
+        check_numbers(self, epochs=1, batch=1, readers=1)
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def train_on_pictures(run: PictureRun, out: Path) -> "ReferringMaps":
     Raises:
         ValueError: if data, masks or models are missing or damaged.
     """
-    check_file_writable(out)
+    check_file_writable(out, suffix=".safetensors")
     run.options.check()
     from probe.candidates.mask_proposals import MaskFolder
     from probe.metrics.referring import average_scores
@@ -248,7 +247,7 @@ def run_on_pictures(action: str, run: PictureRun, out: Path, *, json: bool) -> N
         again = shlex.join(("probe", "responses", "evaluate", run.name, *paths))
         show(f"written {out}; judge it with: {again}")
         return
-    check_file_writable(out)
+    check_file_writable(out, suffix=".json")
     with keep_for_json(json):
         result, about = evaluate_on_pictures(run)
     make_folder(out.absolute().parent)

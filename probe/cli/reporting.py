@@ -37,7 +37,7 @@ class Report:
 
         if not self.runs:
             raise ValueError("there is no run to report on; give folders of `probe evaluate`")
-        check_file_writable(self.out)
+        check_file_writable(self.out, suffix=".html")
         add_current_folder()
         with write_together(self.out.parent) as folder, note_missing_once():
             written = write_report(self.runs, folder / self.out.name, trusted=self.dataset)

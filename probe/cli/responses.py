@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from probe.cli.console import keep_for_json, show, show_json, silence_libraries
 from probe.cli.model_options import ModelOptions, load_model
+from probe.cli.numbers import check_layer, check_numbers
 from probe.cli.outputs import check_file_writable, check_writable
 from probe.cli.referring import PICTURE_SETS, PictureOptions, PictureRun, run_on_pictures
 from probe.cli.unused_options import refuse_unused
@@ -31,6 +32,9 @@ SHAPES = "shapes"
 
 OF_VIDEOS = ("data", "states", "layer", "text", "stages", "disambiguate", "any_frame", "steps")
 """Options that have no effect on a training run on pictures."""
+
+SMALLEST = {"stages": 1, "steps": 1, "limit": 1, "seed": 0}
+"""The least that numbers may be, by the names of their options."""
 
 SHAPES_CLIPS = 600
 """Clips of the shapes that are trained on, unless another number is given."""
@@ -116,6 +120,7 @@ class TrainResponses:
         with keep_for_json(self.json):
             recipe = self._make_recipe()
             model = load_model(self.options.model, self.options)
+            check_layer("--layer", self.layer, model)
             videos = self._describe(model)
             # Next to the file, so that whoever finds it finds what it was made of.
             states = self.states or Path(f"{self.out}.states")
@@ -142,29 +147,20 @@ class TrainResponses:
         names = [one.name for one in fields(self.published)]
         sets = ", ".join(PICTURE_SETS)
         refuse_unused(self.published, names, f"only of pictures; leave it out, or name {sets}")
-        self._check_numbers()
+        check_numbers(self, **SMALLEST)
         if self.data == SHAPES and self.root is not None:
             raise ValueError("shapes are drawn from a seed; leave out --root")
-        if self.out.suffix != ".safetensors":
-            raise ValueError(f"--out {self.out}: give a name that ends in .safetensors")
         self.options.check()
-        check_file_writable(self.out)
+        check_file_writable(self.out, suffix=".safetensors")
         if self.states is not None:
             check_writable(self.states, "--states")
-
-    def _check_numbers(self) -> None:
-        for name in ("stages", "steps", "limit"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"--{name} {value}: give at least 1")
-        if self.seed < 0:
-            raise ValueError(f"--seed {self.seed}: give 0 or more")
 
     def _run_on_pictures(self) -> None:
         """Train or evaluate on a published data set of pictures."""
         if self.pictures not in PICTURE_SETS:
             raise ValueError(explain_unknown("data set of pictures", self.pictures, PICTURE_SETS))
         refuse_unused(self, OF_VIDEOS, f"only of videos, and not of {self.pictures}; leave it out")
-        self._check_numbers()
+        check_numbers(self, **SMALLEST)
         usual = Path("responses.safetensors" if self.action == "train" else "scores.json")
         silence_libraries()
         run = PictureRun(

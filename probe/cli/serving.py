@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from probe.cli.console import flush_output, show, show_progress
 from probe.cli.model_options import VideoOptions, find_model_and_video, open_model
+from probe.cli.numbers import check_numbers
 
 if TYPE_CHECKING:
     import socket
@@ -57,8 +58,7 @@ class Serve:
 
         check_source(self.video)  # at once: torch takes seconds to load
         _check_packages()
-        if self.generate is not None and self.generate < 1:
-            raise ValueError(f"--generate is {self.generate}; give a whole number from 1")
+        check_numbers(self, generate=1)
         from probe.viewer.live.address import is_loopback, open_socket
 
         # Taken before the weights are read, which may take minutes: a port in use is told at once.

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import arg
 
 from probe.cli.console import show
+from probe.cli.numbers import check_numbers
 from probe.cli.outputs import check_writable
 from probe.organism.recipe import Recipe
 
@@ -57,8 +58,7 @@ class TrainOrganism:
 
         # Checked before the hour of training, not after it.
         check_writable(self.out)
-        if self.threads < 1:
-            raise ValueError(f"--threads {self.threads}: give at least 1")
+        check_numbers(self, threads=1)
         device = str(find_device(self.device))
         torch.set_num_threads(self.threads)
         recipe = self.recipe.shorten() if self.quick else self.recipe

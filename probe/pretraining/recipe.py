@@ -74,8 +74,8 @@ class PairRecipe:
             raise ValueError(f"rate is {self.rate}; give a number above 0")
         if self.batch < 2 or self.episode_pairs < self.batch:
             raise ValueError(
-                f"batches of {self.batch} from episodes of {self.episode_pairs} pairs; a batch "
-                "needs 2 pairs or more, and an episode a batch or more"
+                f"batch is {self.batch} and episode_pairs is {self.episode_pairs}; a batch needs 2 "
+                "pairs or more, and an episode a batch or more"
             )
         if self.warm_episodes + self.locked_episodes > self.episodes:
             raise ValueError(
