@@ -45,7 +45,7 @@ notebooks: $(READY)
 	OMP_NUM_THREADS=1 nice -n 5 $(BIN)/python notebooks/run.py $(NAMES) $(if $(WRITE),--write)
 
 docs: $(READY)
-	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going docs docs/_build
+	nice -n 5 $(BIN)/python -m sphinx -q --fail-on-warning --keep-going docs docs/_build
 
 BENCHMARKS := attention reattention ground scale passes sharing batch answering
 
@@ -67,7 +67,7 @@ lint: $(READY) lint-js
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/pyright
+	nice -n 5 $(BIN)/pyright
 
 # The page's JavaScript; only this needs node, and only its developers need this.
 LINT_JS := .ci/javascript
