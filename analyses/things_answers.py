@@ -1,7 +1,7 @@
 """The organism of things answers questions about fresh clips, in any wording and on any ground.
 
     python analyses/things_answers.py              draw from the stored numbers (seconds)
-    python analyses/things_answers.py --measure    measure what is missing (MINUTES)
+    python analyses/things_answers.py --measure    measure what is missing (5 minutes of a core)
     python analyses/things_answers.py --measure --model FOLDER --out DIR
 
 About 22 questions a clip in their plain form, as many answered "No" as "Yes"; every word of what is

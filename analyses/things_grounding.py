@@ -1,7 +1,7 @@
 """On things, too, the causal grounder finds the right track, and its rivals are told beside it.
 
     python analyses/things_grounding.py              draw from the stored numbers (seconds)
-    python analyses/things_grounding.py --measure    measure what is missing (MINUTES)
+    python analyses/things_grounding.py --measure    measure what is missing (half an hour)
     python analyses/things_grounding.py --measure --model FOLDER --out DIR
 
 Each method answers the query of each clip twice: with tracks that are proposed from the pixels,

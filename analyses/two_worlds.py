@@ -1,7 +1,7 @@
 """Which findings about organisms of shapes hold on the organism of things, statement by statement.
 
     python analyses/two_worlds.py              draw from the stored observations (seconds)
-    python analyses/two_worlds.py --measure    measure what is missing (MINUTES)
+    python analyses/two_worlds.py --measure    measure what is missing (20 minutes of a core)
     python analyses/two_worlds.py --measure --model FOLDER --out DIR
 
 The statements are those of `protocol.md`, each a value over its rival on the same clips. Those on
@@ -158,6 +158,7 @@ def draw(numbers: Numbers) -> Figure:
         for test in one["shapes"].values():
             _draw_test(axes, row - 0.15, test, BLUE)
         _draw_test(axes, row + 0.2, one["things"], ORANGE)
+    # How many organisms of shapes it holds on, and the verdict on that of things.
     labels = [f"{name}: {_describe(one)}" for name, one in statements.items()]
     left.set_yticks(range(len(labels)), labels)
     left.set_ylim(len(labels) - 0.5, -0.5)
@@ -181,7 +182,7 @@ def _draw_test(axes: Any, height: float, test: Numbers, colour: str) -> None:
 
 def _describe(one: Numbers) -> str:
     holds, total = one["verdicts"].get("holds", 0), sum(one["verdicts"].values())
-    return f"holds on {holds} of {total}; {one['things']['verdict']}"
+    return f"shapes {holds} of {total}, things {one['things']['verdict']}"
 
 
 CLAIM = Claim(
