@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import probe
 from probe.cli.demo import DEMO_PRESET, compare, scale_truth
 from probe.files import write_json
+from probe.organism.shapes import SHAPES
 from probe.organism.world import SAMPLED_FRAMES, Clip, make_clip
 
 CLIPS = 200
@@ -45,7 +46,7 @@ def measure(model: probe.VideoLM, seed: int) -> float:
         clip.write(path)
         video = probe.read_video(path, SAMPLED_FRAMES)
         answer = probe.ground(model, video, clip.things[0].query, config=DEMO_PRESET)
-    overlap = compare(answer, scale_truth(clip.things[0], video)).viou
+    overlap = compare(answer, scale_truth(clip.things[0], video, SHAPES)).viou
     assert overlap is not None, "time and boxes of a clip are known"
     return round(overlap, 4)
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 from probe.cli.console import show, show_progress
-from probe.cli.model_options import PresetName, VideoOptions, find_model_and_video, open_model
+from probe.cli.model_options import (
+    LoadOptions,
+    PresetName,
+    VideoOptions,
+    find_files,
+    find_model_and_video,
+    open_model,
+)
 from probe.cli.numbers import check_numbers
 from probe.cli.outputs import check_writable, write_together
 from probe.cli.telling import print_answer, write_files
@@ -15,7 +22,7 @@ from probe.cli.telling import print_answer, write_files
 if TYPE_CHECKING:
     from probe.grounding.answers import Answer
     from probe.metrics import QueryScore
-    from probe.organism.world import Thing
+    from probe.organism.worlds import Thing, World
     from probe.video import Tube, Video
 
 DEMO_CLIP = 179
@@ -42,6 +49,10 @@ class Demo:
     """Seed of the clip; every number is another clip. The usual one has the median overlap of the
     clips whose query needs both of its words."""
 
+    model: Annotated[str, arg(metavar="MODEL")] = "organism"
+    """The model that answers, about a clip of the drawn world that it has learned: organism, or the
+    folder of one that `probe train-organism` wrote."""
+
     preset: Annotated[PresetName, arg(metavar="NAME")] = DEMO_PRESET
     """The choices to follow: causal, noun, best, entropy-gradient, plain, paper, released-code."""
 
@@ -54,18 +65,18 @@ class Demo:
     def run(self) -> None:
         """Make the clip, answer the query, and print answer and truth."""
         from probe.candidates.tracks import save_tracks
-        from probe.organism.world import make_clip
 
         check_writable(self.out)
         check_numbers(self, clip=0)
-        clip = make_clip(self.clip)
-        thing = clip.things[0]
+        world = find_learned_world(self.model)
+        clip = world.make_clip(self.clip)
+        thing = clip.asked[0]
         # With the clip: the answer to another clip must not lie next to this one.
         with write_together(self.out) as folder:
             # Through a file, so that the demo shows what happens to any video.
             clip.write(folder / "clip.mp4")
-            answer, asked = answer_twice(folder / "clip.mp4", thing.query, self.preset)
-            truth = scale_truth(thing, answer.video)
+            answer, asked = answer_twice(folder / "clip.mp4", thing.query, self.preset, self.model)
+            truth = scale_truth(thing, answer.video, world)
             overlap = compare(answer, truth)
             words = f"overlap: {describe_overlap(overlap)}"
             source = self.out / "clip.mp4"
@@ -78,35 +89,53 @@ class Demo:
             print_cause(answer, asked)
 
 
-def answer_twice(path: Path, query: str, preset: PresetName) -> "tuple[Answer, Answer]":
+def find_learned_world(name: str) -> "World":
+    """Find the drawn world that a model has learned.
+
+    Raises:
+        ValueError: if there is no such model, or it has learned none of them.
+    """
+    from probe.organism.catalogue import WORLDS, find_world
+
+    files = find_files(name, LoadOptions())
+    world = find_world(files.empty.processor.tokenizer.get_vocab())
+    if world is None:
+        raise ValueError(
+            f"{name}: has learned none of the drawn worlds ({', '.join(WORLDS)}); give organism, "
+            "or the folder of a model that `probe train-organism` wrote"
+        )
+    return world
+
+
+def answer_twice(path: Path, query: str, preset: PresetName, model: str) -> "tuple[Answer, Answer]":
     """Ground a query in a video by a preset, and again by cause.
 
     Args:
         path: The video.
         query: The sentence that describes the thing.
         preset: The choices of the first answer.
+        model: The name of the model that answers.
     """
     from probe.grounder import ground
     from probe.grounding.presets import CAUSAL, PRESETS
 
     with show_progress("load", "ground", "ask") as step:
-        files, video = find_model_and_video(path, VideoOptions())
-        model = open_model(files, video)
+        files, video = find_model_and_video(path, VideoOptions(model=model))
+        opened = open_model(files, video)
         step()
-        answer = ground(model, video, query, config=PRESETS[preset])
+        answer = ground(opened, video, query, config=PRESETS[preset])
         step()
-        asked = ground(model, video, query, answer.candidates, config=CAUSAL)
+        asked = ground(opened, video, query, answer.candidates, config=CAUSAL)
         step()
     return answer, asked
 
 
-def scale_truth(thing: "Thing", video: "Video") -> "Tube":
+def scale_truth(thing: "Thing", video: "Video", world: "World") -> "Tube":
     """Return the true boxes of a thing in the pixels of a video file of its clip."""
-    from probe.organism.world import SIDE
     from probe.video import Tube
 
     tube = thing.tube()
-    return Tube(tube.frames, tube.boxes * (video.size[0] / SIDE), tube.label)
+    return Tube(tube.frames, tube.boxes * (video.size[0] / world.side), tube.label)
 
 
 def compare(answer: "Answer", truth: "Tube") -> "QueryScore":

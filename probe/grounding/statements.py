@@ -160,6 +160,7 @@ _SHOWN = r"(?:(?:this|the) (?:video|clip)|this (?:image|picture|photo))"
 _OPENINGS = (
     r"(?:and|then|now|suddenly|finally),? (?=\w+ )",
     rf"in {_SHOWN},? (?=\w)",
+    rf"(?:does|did) {_SHOWN} (?:show|contain|have) (?=(?:the|an?|any|some|two|three) )",
     r"(?:please |can you |could you |do you )*(?:find|locate|show(?: me)?|track|detect|segment|"
     r"highlight|ground|i (?:can )?see|see|look for|search for|point (?:at|to))"
     r"(?= (?:the|an?|every|all|any|my) )",

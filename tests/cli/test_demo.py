@@ -9,11 +9,15 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from zoo import save_tiny
 
-from probe.cli.demo import DEMO_CLIP, DEMO_PRESET, scale_truth
+from probe.cli.demo import DEMO_CLIP, DEMO_PRESET, find_learned_world, scale_truth
 from probe.cli.examples import EXAMPLES
 from probe.files import read_json
 from probe.grounding.answers import Answer
+from probe.organism.network import make_network, save_checkpoint
+from probe.organism.shapes import SHAPES
+from probe.organism.things.world import THINGS
 from probe.organism.world import make_clip
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +67,7 @@ def test_terminal_files_and_pictures_tell_one_story(command, tmp_path, monkeypat
     assert names == ["answer.json", "answer.mp4", "answer.png", "clip.mp4", "truth.json"]
     answer = json.loads((tmp_path / "demo/answer.json").read_text(encoding="utf-8"))
     loaded = Answer.load(tmp_path / "demo/answer.json")
-    truth = scale_truth(make_clip(DEMO_CLIP).things[0], loaded.video)
+    truth = scale_truth(make_clip(DEMO_CLIP).things[0], loaded.video, SHAPES)
     assert f"query   {answer['query']}\n" in out
     assert "looked  through 'square' (the noun of the question) for where" in out
     # The same as by hand, as when the clip was chosen, and as in the pictures.
@@ -88,6 +92,26 @@ def test_terminal_files_and_pictures_tell_one_story(command, tmp_path, monkeypat
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"
         assert sum(1 for _ in container.decode(stream)) == 64
+
+
+@pytest.mark.slow
+def test_a_model_of_another_world_is_shown_a_clip_of_that_world(command, tmp_path):
+    folder, out = tmp_path / "things", tmp_path / "demo"
+    save_checkpoint(make_network(0, THINGS), folder, THINGS)
+    code, said, err = command("demo", "--model", folder, "--out", out, "--clip", 5)
+    assert code == 0, err
+    thing = THINGS.make_clip(5).asked[0]
+    assert f"query   {thing.query}\n" in said
+    (truth,) = read_json(out / "truth.json")["tracks"]
+    assert np.array(truth["boxes"])[0] == pytest.approx(2 * thing.tube().boxes[0])
+
+
+@pytest.mark.slow
+def test_a_model_that_has_learned_no_drawn_world_is_told(tmp_path):
+    save_tiny("qwen2_vl", tmp_path / "other")
+    with pytest.raises(ValueError, match=r"learned none of the drawn worlds \(shapes, things\)"):
+        find_learned_world(str(tmp_path / "other"))
+    assert find_learned_world("organism") == SHAPES
 
 
 def named_things(text):

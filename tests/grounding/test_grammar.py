@@ -263,6 +263,7 @@ def test_what_names_nothing_is_asked_whole_in_both_branches(query: str):
         ("Can you find the man in red?", "the man in red"),
         ("show me a red circle", "a red circle"),
         ("In this video, the man runs", "the man runs"),
+        ("Does the video show a dog that jumps?", "a dog that jumps"),
         ("do the men run?", "the men run"),
         ("is the circle red?", "the circle is red"),
         ("whose dog barks?", "someone whose dog barks"),
