@@ -6,6 +6,7 @@ The page is `found.md.j2`, which has expressions in the place of figures: none i
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ NUMBERS = DOCS.parent / "analyses/numbers"
 PAGE = DOCS / "found.md"
 
 PARTS = {
+    DOCS.parent / "README.md": "found_readme.md.j2",
+    DOCS / "how-to/pretrain-on-pairs.md": "found_pairs.md.j2",
     DOCS / "how-to/response-maps.md": "found_responses.md.j2",
     DOCS / "findings.md": "found_responses_line.md.j2",
 }
@@ -63,9 +66,7 @@ def write_statement(name: str, digits: int = 3) -> str:
 
 def write_elsewhere(*names: str) -> str:
     """Say of statements how often each verdict falls on the trained organisms not shipped."""
-    claims = load("claims")
-    recipes = {name: one["recipe"] for name, one in claims["organisms"].items()}
-    others = [name for name in recipes if name != "shipped" and recipes[name] != "control"]
+    claims, others = load("claims"), list_others()
     said = []
     for name in names:
         found = claims["statements"][name]["organisms"]
@@ -74,6 +75,54 @@ def write_elsewhere(*names: str) -> str:
         kinds = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
         said.append(f"`{name}` {', '.join(kinds)} (shipped: {found['shipped']['verdict']})")
     return f"*On {write_count(len(others), 'other organism')}*: {'; '.join(said)}."
+
+
+def list_others() -> list[str]:
+    """List the trained organisms that are not shipped."""
+    organisms = load("claims")["organisms"].items()
+    return [name for name, one in organisms if name != "shipped" and one["recipe"] != "control"]
+
+
+def write_holds(name: str) -> str:
+    """Say on how many of the trained organisms a statement holds."""
+    counts = load("claims")["statements"][name]["trained"]
+    return f"{counts['holds']} of {sum(counts.values())}"
+
+
+def write_agreement(name: str) -> str:
+    """Say on how many statements an organism has the verdict of the shipped one, and list others.
+
+    Args:
+        name: The organism.
+    """
+    found = load("claims")["statements"].items()
+    pairs = {
+        statement: (one["organisms"]["shipped"]["verdict"], one["organisms"][name]["verdict"])
+        for statement, one in found
+    }
+    other = {key: (mine, its) for key, (mine, its) in pairs.items() if mine != its}
+    told = [f"`{key}` ({mine}, here {its})" for key, (mine, its) in other.items()]
+    agreed = f"{len(pairs) - len(other)} of {len(pairs)} statements"
+    return f"It has the shipped organism's verdict on {agreed}; not on {', '.join(told)}."
+
+
+def write_others(name: str) -> str:
+    """Write the differences of a statement on the trained organisms that are not shipped."""
+    found = load("claims")["statements"][name]["organisms"]
+    return ", ".join(f"{found[other]['mean']:.2f}" for other in list_others())
+
+
+def write_size(name: str, sign: int) -> str:
+    """Write a statement's difference on the shipped organism, of which the words say the sign.
+
+    Raises:
+        ValueError: if its sign is the other one, so that the words have to be changed.
+    """
+    one = load("claims")["statements"][name]["organisms"]["shipped"]
+    if one["mean"] * sign < 0:
+        raise ValueError(f"{name}: the words say another sign than {one['mean']:+.2f}; change them")
+    low, high = sorted(sign * end for end in one["interval"])
+    return f"{sign * one['mean']:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def write_right(row: str) -> str:
@@ -129,6 +178,11 @@ def open_templates() -> jinja2.Environment:
         "difference": write_difference,
         "statement": write_statement,
         "elsewhere": write_elsewhere,
+        "holds": write_holds,
+        "others": write_others,
+        "agreement": write_agreement,
+        "raised": partial(write_size, sign=1),
+        "lowered": partial(write_size, sign=-1),
         "right": write_right,
         "verdict": write_verdict,
         "count": write_count,

@@ -83,6 +83,9 @@ def test_parts_of_other_pages_are_what_the_committed_numbers_say_whatever_these_
         assert page.read_text(encoding="utf-8") == made, (
             "write it again: python docs/write_found.py"
         )
+    for template in writer["PARTS"].values():
+        text = (DOCS / template).read_text(encoding="utf-8")
+        assert re.findall(r"\d\.\d\d|\b(more|less|better|worse) often", text) == []
     # Of other seeds, rows and signs all is told as well, since no template says one of its own.
     found = writer["load"]("response_maps")
     found["seeds"] = 71
@@ -92,9 +95,7 @@ def test_parts_of_other_pages_are_what_the_committed_numbers_say_whatever_these_
         test |= {"mean": -test["mean"], "survives": False}
     render = writer["open_templates"]
     monkeypatch.setitem(render.__globals__, "load", lambda _: found)
-    for template in writer["PARTS"].values():
-        text = (DOCS / template).read_text(encoding="utf-8")
-        assert re.findall(r"\d\.\d\d|\b(more|less|better|worse) often", text) == []
+    for template in ("found_responses.md.j2", "found_responses_line.md.j2"):
         told = render().get_template(template).render()
         assert "71 seeds" in told
         gains = [
@@ -105,6 +106,17 @@ def test_parts_of_other_pages_are_what_the_committed_numbers_say_whatever_these_
     table = render().get_template("found_responses.md.j2").render()
     assert "| response map, a row that is new | 0.432" in table
     assert table.count("| not shown |") == len(found["tests"])
+
+
+def test_words_that_say_a_sign_are_refused_when_the_numbers_have_the_other(monkeypatch):
+    writer = runpy.run_path(str(DOCS / "write_found.py"))
+    claims = writer["load"]("claims")
+    hidden = claims["statements"]["role-carries"]["organisms"]["shipped"]
+    assert writer["write_size"]("role-carries", -1).startswith(f"{-hidden['mean']:.2f} [")
+    hidden["mean"] *= -1
+    monkeypatch.setitem(writer["write_size"].__globals__, "load", lambda _: claims)
+    with pytest.raises(ValueError, match="role-carries: the words say another sign"):
+        writer["write_size"]("role-carries", -1)
 
 
 def test_every_picture_is_shown_and_all_of_them_are_small():
