@@ -89,6 +89,36 @@ def write_holds(name: str) -> str:
     return f"{counts['holds']} of {sum(counts.values())}"
 
 
+def write_without_training() -> str:
+    """Say which statements hold on random weights, too, and why; "" if these are not measured."""
+    claims = load("claims")
+    if (means := claims["means"].get("untrained")) is None:
+        return ""
+    found = claims["statements"].items()
+    same = [name for name, one in found if one["organisms"]["untrained"]["verdict"] == "holds"]
+    told = {
+        name: f"{means[key]:.3f}"
+        for name, key in (
+            ("cause", "CAUSAL, right"),
+            ("random", "random track, right"),
+            ("attention", "mean of role tokens, right"),
+            ("lens", "word lens, right"),
+            ("asked", "fixed, on track"),
+            ("other", "fixed, on another"),
+        )
+    }
+    return (
+        f"**A statement that holds on random weights, too, says nothing of learning**: here "
+        f"{', '.join(f'`{name}`' for name in same) or 'none'}. There the right track is found by "
+        f"cause in {told['cause']}, at random in {told['random']}, by attention in "
+        f"{told['attention']}, by the lens in {told['lens']}: a rival below chance is easily "
+        f"beaten, so read `cause-over-chance` first. The strongest cell of the best fixed token "
+        f"lies on the thing asked about in {told['asked']} and on another thing in "
+        f"{told['other']}: things catch the eye without any training, so read "
+        f"`role-looks-at-what-is-asked` and not `role-looks`."
+    )
+
+
 def write_agreement(name: str) -> str:
     """Say on how many statements an organism has the verdict of the shipped one, and list others.
 
@@ -181,6 +211,7 @@ def open_templates() -> jinja2.Environment:
         "holds": write_holds,
         "others": write_others,
         "agreement": write_agreement,
+        "without_training": write_without_training,
         "raised": partial(write_size, sign=1),
         "lowered": partial(write_size, sign=-1),
         "right": write_right,
