@@ -18,18 +18,19 @@ DOCS = Path(__file__).parent
 NUMBERS = DOCS.parent / "analyses/numbers"
 PAGE = DOCS / "found.md"
 
-PARTS = {
-    DOCS.parent / "README.md": "found_readme.md.j2",
-    DOCS / "how-to/pretrain-on-pairs.md": "found_pairs.md.j2",
-    DOCS / "how-to/response-maps.md": "found_responses.md.j2",
-    DOCS / "findings.md": "found_responses_line.md.j2",
-}
+PARTS = (
+    (DOCS.parent / "README.md", "found_readme.md.j2"),
+    (DOCS / "findings.md", "found_models.md.j2"),
+    (DOCS / "findings.md", "found_responses_line.md.j2"),
+    (DOCS / "how-to/pretrain-on-pairs.md", "found_pairs.md.j2"),
+    (DOCS / "how-to/response-maps.md", "found_responses.md.j2"),
+)
 """Pages with a part from the numbers, and its template."""
 
 VERDICTS = ("holds", "not shown", "opposite")
 """Verdicts on a statement, from above 0 to below."""
 
-BEGIN, END = "<!-- begin: python docs/write_found.py -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- begin: {} by python docs/write_found.py -->\n", "<!-- end -->\n"
 
 
 def load(name: str) -> Any:
@@ -155,12 +156,15 @@ def write_size(name: str, sign: int) -> str:
     return f"{sign * one['mean']:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def write_right(row: str) -> str:
+def write_right(key: str) -> str:
     """Write how often a method finds the right track, by organism."""
-    models = load("causal_on_organisms")["models"]
-    names = ("organism", "fd3ab77", "942180f", "untrained")
-    found = (models[name]["table"][row]["right_track"]["mean"] for name in names)
-    return ", ".join(f"{share:.3f}" for share in found)
+    return write_numbers([means[key] for means in load("claims")["means"].values()])
+
+
+def write_each(name: str) -> str:
+    """Write the difference of a statement on each organism, in their order."""
+    found = load("claims")["statements"][name]["organisms"].values()
+    return ", ".join(f"{one['mean']:+.3f}" for one in found)
 
 
 def write_verdict(test: Any) -> str:
@@ -215,6 +219,7 @@ def open_templates() -> jinja2.Environment:
         "raised": partial(write_size, sign=1),
         "lowered": partial(write_size, sign=-1),
         "right": write_right,
+        "each": write_each,
         "verdict": write_verdict,
         "count": write_count,
         "list_numbers": write_numbers,
@@ -230,26 +235,21 @@ def make_page() -> str:
 
 
 def replace_part(page: Path, template: str) -> str:
-    """Make a page whose part between the marks is that of its template.
+    """Make a page whose part between the marks of a template is what this renders.
 
     Raises:
-        ValueError: if the page does not have both marks, once each.
+        ValueError: if the page does not have both marks, the first of them once.
     """
-    text = page.read_text(encoding="utf-8")
+    text, begin = page.read_text(encoding="utf-8"), BEGIN.format(template)
+    before, _, rest = text.partition(begin)
     # A mark that was lost in editing would leave old figures on the page, in silence.
-    if (text.count(BEGIN), text.count(END)) != (1, 1):
-        raise ValueError(f"{page}: no place for {template}; give it the lines {BEGIN}{END}")
-    before, _, rest = text.partition(BEGIN)
-    return (
-        before
-        + BEGIN
-        + open_templates().get_template(template).render()
-        + END
-        + rest.partition(END)[2]
-    )
+    if text.count(begin) != 1 or END not in rest:
+        raise ValueError(f"{page}: no place for {template}; give it the lines {begin}{END}")
+    part = open_templates().get_template(template).render()
+    return before + begin + part + END + rest.partition(END)[2]
 
 
 if __name__ == "__main__":
     PAGE.write_text(make_page(), encoding="utf-8")
-    for page, template in PARTS.items():
+    for page, template in PARTS:
         page.write_text(replace_part(page, template), encoding="utf-8")

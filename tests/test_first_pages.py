@@ -78,12 +78,12 @@ def test_what_was_found_is_what_the_committed_numbers_say():
 
 def test_parts_of_other_pages_are_what_the_committed_numbers_say_whatever_these_are(monkeypatch):
     writer = runpy.run_path(str(DOCS / "write_found.py"))
-    for page, template in writer["PARTS"].items():
+    for page, template in writer["PARTS"]:
         made = writer["replace_part"](page, template)
         assert page.read_text(encoding="utf-8") == made, (
             "write it again: python docs/write_found.py"
         )
-    for template in writer["PARTS"].values():
+    for _, template in writer["PARTS"]:
         text = (DOCS / template).read_text(encoding="utf-8")
         assert re.findall(r"\d\.\d\d|\b(more|less|better|worse) often", text) == []
     # Of other seeds, rows and signs all is told as well, since no template says one of its own.

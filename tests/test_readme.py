@@ -24,14 +24,6 @@ METHODS = {
 }
 """The rows of the table of methods, and their names in the numbers."""
 
-MODELS = {
-    "shipped": "organism",
-    "`fd3ab77`": "fd3ab77",
-    "`942180f`": "942180f",
-    "random weights": "untrained",
-}
-"""The columns of the table of models, and their names in the numbers."""
-
 
 def load_numbers(name):
     return json.loads((ROOT / "analyses/numbers" / f"{name}.json").read_text(encoding="utf-8"))
@@ -48,14 +40,6 @@ def test_the_table_of_methods_is_measured(row):
     figures = load_numbers("causal_grounding")["table"][METHODS[row]]
     cells = [write(figures[name]) for name in ("m_viou", "m_tiou", "right_track")]
     assert f"| {row} | {' | '.join(cells)} |" in FINDINGS
-
-
-@pytest.mark.parametrize("row", ["CAUSAL", "word lens", "NOUN", "BEST"])
-def test_the_table_of_models_is_measured(row):
-    models = load_numbers("causal_on_organisms")["models"]
-    cells = [write(models[name]["table"][row]["right_track"]) for name in MODELS.values()]
-    shown = row if row == "word lens" else f"`{row}`"
-    assert f"| {shown} | {' | '.join(cells)} |" in FINDINGS
 
 
 @pytest.mark.parametrize(
@@ -76,17 +60,6 @@ def test_the_differences_are_measured(over, under, figure):
     ]
     low, high = found[0]["interval"]
     assert f"{found[0]['mean']:+.3f} [{low:.3f}, {high:.3f}]" in " ".join(FINDINGS.split())
-
-
-def test_the_model_on_which_the_rival_wins_is_told():
-    numbers = load_numbers("causal_on_organisms")["models"]["942180f"]["differences"]
-    (found,) = [
-        one
-        for one in numbers
-        if (one["over"], one["under"], one["figure"]) == ("CAUSAL", "word lens", "m_viou")
-    ]
-    low, high = found["interval"]
-    assert f"by {-found['mean']:.3f} [{-high:.3f}, {-low:.3f}]" in " ".join(FINDINGS.split())
 
 
 def test_nested_candidates_are_measured():
