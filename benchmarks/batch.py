@@ -10,9 +10,11 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 from comparison import BenchmarkOptions, Numbers, run, setting, table
 
@@ -20,12 +22,21 @@ from probe.organism.world import make_clip
 
 CLIPS, QUICK_CLIPS = 50, 2
 
+TimeLines: TypeAlias = Callable[[list[str], BenchmarkOptions], list[float]]
+"""Runs `probe ground` with some words, and gives the seconds of `time_process`."""
+
 SINGLES, QUICK_SINGLES = 5, 1
 """Commands of their own that are measured: each costs the same, as each starts anew."""
 
 
-def measure(options: BenchmarkOptions) -> Numbers:
-    """Measure seconds a clip: of a batch after its first, and of a command for each."""
+def measure(options: BenchmarkOptions, time_lines: TimeLines | None = None) -> Numbers:
+    """Measure seconds a clip: of a batch after its first, and of a command for each.
+
+    Args:
+        options: The size of the run.
+        time_lines: Another way to run `probe ground`; a process of its own, if none is given.
+    """
+    time_lines = time_lines or time_process
     count = QUICK_CLIPS if options.quick else CLIPS
     alone = QUICK_SINGLES if options.quick else SINGLES
     with TemporaryDirectory() as name:
@@ -71,7 +82,7 @@ def write_batch(folder: Path, count: int) -> list[tuple[Path, str]]:
     return asked
 
 
-def time_lines(words: list[str], options: BenchmarkOptions) -> list[float]:
+def time_process(words: list[str], options: BenchmarkOptions) -> list[float]:
     """Run `probe ground`, and return the second at which each line is printed, and that of its end.
 
     Raises:
