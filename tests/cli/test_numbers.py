@@ -1,4 +1,4 @@
-"""What is wrong with a number or a name of a file is told by the name of its option."""
+"""Wrong numbers and names of files are told by the names of their options."""
 
 from dataclasses import fields, is_dataclass
 from typing import Annotated, get_args, get_origin, get_type_hints
@@ -17,7 +17,7 @@ GIVEN = {
     "responses": ("train",),
     "pretrain": ("--pairs", "pairs.csv"),
 }
-"""What each command needs, but for its defaults."""
+"""The words that each command needs, but for its defaults."""
 
 LAYERS = [("concepts", "--layer"), ("responses", "--layer"), ("view", "--reattend")]
 """Options that take a layer, which may be negative, to count from the last."""
