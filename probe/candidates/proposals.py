@@ -14,9 +14,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image, ImageFilter
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from probe.candidates.areas import box_areas, label_colours, label_components, pairwise_iou
 from probe.candidates.detections import box_around
 from probe.engine.attention import Heatmap
 from probe.video import Tube, Video
@@ -117,10 +116,10 @@ def propose_tracks(video: Video, *, config: ProposerConfig = ProposerConfig()) -
         The tracks by their area summed over frames, greatest first.
     """
     height, width = video.size
-    pictures = _reduce(video.frames, config.long_side)
+    pictures = reduce_frames(video.frames, config.long_side)
     # The median over time: the still parts of the scene, without objects that move through it.
     usual = np.median(pictures, axis=0)
-    usual_distance = _distance(usual - _fit_background(usual, config), config)
+    usual_distance = _distance(usual - fit_surface(usual, config), config)
     regions = [_find_regions(picture, usual, usual_distance, config) for picture in pictures]
     chains = link_regions(regions, config=config)
     if video.is_still:  # no other frame tells which colours of a region belong together
@@ -132,7 +131,7 @@ def propose_tracks(video: Video, *, config: ProposerConfig = ProposerConfig()) -
         Tube(indices[list(chain)], np.stack([region.box for region in chain.values()]) * scale)
         for chain in chains
     ]
-    tracks.sort(key=lambda track: float(_areas(track.boxes).sum()), reverse=True)
+    tracks.sort(key=lambda track: float(box_areas(track.boxes).sum()), reverse=True)
     whole = np.tile(np.array([0.0, 0.0, width, height]), (len(indices), 1))
     return tuple(tracks[: config.limit]) or (Tube(indices, whole),)
 
@@ -140,8 +139,8 @@ def propose_tracks(video: Video, *, config: ProposerConfig = ProposerConfig()) -
 def measure_noise(picture: UInt8[np.ndarray, "height width 3"]) -> float:
     """Measure how far most of a picture is from a smooth surface, in levels of colour."""
     config = ProposerConfig()
-    (reduced,) = _reduce(picture[None], config.long_side)
-    away = _grid(reduced - _fit_background(reduced, config), config)
+    (reduced,) = reduce_frames(picture[None], config.long_side)
+    away = take_grid(reduced - fit_surface(reduced, config), config)
     return float(MAD_TO_SIGMA * np.median(np.abs(away)))
 
 
@@ -162,7 +161,7 @@ def heatmap_tracks(heatmap: Heatmap, limit: int = 5, *, share: float = 0.5) -> t
     values = heatmap.values.detach().float().cpu().numpy()
     if values.max() <= 0:
         return ()
-    labels = _label_components(values >= share * values.max())
+    labels = label_components(values >= share * values.max())
     peaks = ndimage.maximum(values, labels, range(1, int(labels.max()) + 1))
     # A stable order: of parts that are equally bright, the first comes first on every machine.
     brightest_first = 1 + np.argsort(-np.asarray(peaks), kind="stable")
@@ -229,15 +228,15 @@ def _link_costs(
 ) -> Float[np.ndarray, "old new"]:
     """Compute the cost of each link: move in object sizes, lost overlap, change of colour."""
     old, new = (np.stack([region.box for region in regions]) for regions in (before, now))
-    sizes = np.sqrt(np.maximum(_areas(old)[:, None], _areas(new)))
+    sizes = np.sqrt(np.maximum(box_areas(old)[:, None], box_areas(new)))
     sides = old[:, None] - new
     moves = np.linalg.norm(sides[..., :2] + sides[..., 2:], axis=-1) / 2
     was, became = (np.stack([region.colour for region in regions]) for regions in (before, now))
     changes = np.linalg.norm(was[:, None] - became, axis=-1) / math.sqrt(3)
-    return moves / sizes + 1 - _pairwise_iou(old, new) + changes / config.colour_unit
+    return moves / sizes + 1 - pairwise_iou(old, new) + changes / config.colour_unit
 
 
-def _reduce(
+def reduce_frames(
     frames: UInt8[np.ndarray, "frame height width 3"], long_side: int
 ) -> Float[np.ndarray, "frame row column 3"]:
     """Reduce frames to at most `long_side` pixels, and remove noise of single pixels."""
@@ -249,7 +248,7 @@ def _reduce(
     return np.stack([np.asarray(picture.filter(median), np.float32) for picture in reduced])
 
 
-def _fit_background(
+def fit_surface(
     picture: Float[np.ndarray, "row column 3"], config: ProposerConfig
 ) -> Float[np.ndarray, "row column 3"]:
     """Fit the smooth surface that is nearest to most of the picture.
@@ -263,8 +262,8 @@ def _fit_background(
     powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
     terms = np.stack([y[:, None] ** i * x**j for i, j in powers], axis=-1)
     # The fit is around the median colour, from which the first round starts with weights of 0.
-    usual = np.median(_grid(picture, config), axis=0)
-    design, colours = _grid(terms, config), _grid(picture, config) - usual
+    usual = np.median(take_grid(picture, config), axis=0)
+    design, colours = take_grid(terms, config), take_grid(picture, config) - usual
     weights = np.zeros((len(powers), 3), np.float32)
     kept = max(1, int(config.background_share * len(colours)))
     for _ in range(config.background_rounds):
@@ -273,7 +272,7 @@ def _fit_background(
     return usual + terms @ weights
 
 
-def _grid(
+def take_grid(
     picture: Float[np.ndarray, "row column value"], config: ProposerConfig
 ) -> Float[np.ndarray, "pixel value"]:
     """Return the pixels of an even grid over the picture, about `config.fitted` at most."""
@@ -286,7 +285,7 @@ def _distance(
 ) -> Float[np.ndarray, "row column"]:
     """Compute the length of each pixel's difference, in robust standard deviations."""
     # By the median, which objects do not raise, for each colour on its own.
-    noise = MAD_TO_SIGMA * np.median(np.abs(_grid(difference, config)), axis=0)
+    noise = MAD_TO_SIGMA * np.median(np.abs(take_grid(difference, config)), axis=0)
     return np.linalg.norm(difference / np.maximum(noise, config.noise_floor), axis=-1)
 
 
@@ -301,7 +300,7 @@ def _find_regions(
     Where an object has left its usual place, the frame differs from the usual picture too. There,
     the usual picture is farther from its own surface than the frame is, and this is no region.
     """
-    distance = _distance(picture - _fit_background(picture, config), config)
+    distance = _distance(picture - fit_surface(picture, config), config)
     parts = _find_parts(distance > config.threshold, config)
     for part in _find_parts(_distance(picture - usual, config) > config.threshold, config):
         deserted = distance[part].mean() < usual_distance[part].mean()
@@ -326,18 +325,8 @@ def _divide(
     """
     if not parts:
         return
-    found = np.any(parts, axis=0)
-    # Pixels are the nodes of a graph, and neighbours of like colour are joined in it. All parts are
-    # done at once, since one search for connected components is cheaper than many.
-    number = np.arange(found.size).reshape(found.shape)
-    pairs = []
-    for here, there in (np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]):
-        near = np.linalg.norm(picture[here] - picture[there], axis=-1) < config.colour_step
-        joined = near & found[here] & found[there]
-        pairs.append(np.stack([number[here][joined], number[there][joined]]))
-    one, other = np.concatenate(pairs, axis=1)
-    graph = coo_array((np.ones(len(one)), (one, other)), shape=(number.size, number.size))
-    areas = connected_components(graph, directed=False)[1].reshape(number.shape)
+    # All parts at once: one search for connected components is cheaper than many.
+    areas = label_colours(picture, np.any(parts, axis=0), config.colour_step)
     for whole, part in enumerate(parts):
         names, sizes = np.unique(areas[part], return_counts=True)
         large = names[sizes >= config.smallest * part.size]
@@ -349,7 +338,7 @@ def _find_parts(
     mask: Bool[np.ndarray, "row column"], config: ProposerConfig
 ) -> list[Bool[np.ndarray, "row column"]]:
     """Find the connected parts of a mask that are neither too small nor too large, holes filled."""
-    labels = _label_components(np.asarray(ndimage.binary_fill_holes(mask)))
+    labels = label_components(np.asarray(ndimage.binary_fill_holes(mask)))
     areas = np.bincount(labels.ravel())[1:]
     parts = []
     for index, place in enumerate(ndimage.find_objects(labels)):
@@ -360,32 +349,11 @@ def _find_parts(
     return parts
 
 
-def _label_components(mask: Bool[np.ndarray, "*axes"]) -> Int[np.ndarray, "*axes"]:
-    """Number the parts of a mask that touch along an axis, from 1; 0 is outside the mask."""
-    labels = np.zeros(mask.shape, dtype=np.int32)
-    ndimage.label(mask, output=labels)
-    return labels
-
-
 def _edges(part: Bool[np.ndarray, "row column"]) -> Float[np.ndarray, " 4"]:
     """Return the edges of the box that contains a part, which has at least one pixel."""
     box = box_around(part)
     assert box is not None
     return box
-
-
-def _areas(boxes: Float[np.ndarray, "box 4"]) -> Float[np.ndarray, " box"]:
-    return (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-
-
-def _pairwise_iou(
-    one: Float[np.ndarray, "one 4"], other: Float[np.ndarray, "other 4"]
-) -> Float[np.ndarray, "one other"]:
-    """Compute the IoU of every pair of boxes."""
-    starts = np.maximum(one[:, None, :2], other[:, :2])
-    stops = np.minimum(one[:, None, 2:], other[:, 2:])
-    shared = np.clip(stops - starts, 0, None).prod(axis=-1)
-    return shared / (_areas(one)[:, None] + _areas(other) - shared)
 
 
 def _cells_tube(cells: Bool[np.ndarray, "frame row column"], heatmap: Heatmap) -> Tube:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from probe.candidates import proposals
+from probe.candidates import areas, proposals
 from probe.candidates.proposals import ProposerConfig, propose_tracks
 from probe.candidates.tracks import load_tracks
 from probe.datasets.footage import Footage, leads_out
@@ -287,7 +287,9 @@ def _hash_file(path: Path) -> str:
 @cache
 def _hash_proposer() -> str:
     """Hash the proposer's code: the version of the package does not change with every line."""
-    return hashlib.sha256(Path(proposals.__file__).read_bytes()).hexdigest()
+    files = areas.__file__, proposals.__file__
+    code = b"".join(Path(file).read_bytes() for file in files)
+    return hashlib.sha256(code).hexdigest()
 
 
 def _read_kept(path: Path) -> tuple[Tube, ...] | None:
