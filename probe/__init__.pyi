@@ -128,6 +128,8 @@ from probe.video.parts import read_part as read_part
 from probe.engine.kept_views import keep_views as keep_views
 from probe.evaluation.batch import ground_many as ground_many
 from probe.candidates.proposals import heatmap_tracks as heatmap_tracks
+from probe.candidates.nested_tracks import NestedConfig as NestedConfig
+from probe.candidates.nested_tracks import propose_nested_tracks as propose_nested_tracks
 from probe.candidates.tracks import best_track as best_track
 from probe.candidates.detectors import Detector as Detector
 from probe.candidates.detectors import load_picture_detector as load_picture_detector

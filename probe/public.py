@@ -111,6 +111,7 @@ ALSO: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.kept_views", ("keep_views",)),
     ("evaluation.batch", ("ground_many",)),
     ("candidates.proposals", ("heatmap_tracks",)),
+    ("candidates.nested_tracks", ("NestedConfig", "propose_nested_tracks")),
     ("candidates.tracks", ("best_track",)),
     ("candidates.detectors", ("Detector", "load_picture_detector")),
     ("video.masks", ("Mask",)),

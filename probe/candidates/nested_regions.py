@@ -155,7 +155,8 @@ def _rate(part: _Part, distance: Float[np.ndarray, "row column"]) -> float:
     rows = slice(max(0, top), min(height, top + padded.shape[0]))
     columns = slice(max(0, left), min(width, left + padded.shape[1]))
     outer, inner = (
-        np.asarray(ndimage.binary_dilation(padded, iterations=steps)) for steps in (RING, 1)
+        np.asarray(ndimage.binary_dilation(padded, iterations=steps), dtype=bool)
+        for steps in (RING, 1)
     )
     ring = outer & ~inner
     around = distance[rows, columns][

@@ -1,7 +1,8 @@
 """Candidate tracks without a detector: regions unlike their background, linked over time.
 
 This needs no weights and knows no object names. It suits clips with a plain background or a still
-camera; for real videos in general, give the tracks of a detector (`probe.load_tracks`).
+camera. On textured grounds, or where things touch, `probe.propose_nested_tracks` finds more; for
+real videos in general, give the tracks of a detector (`probe.load_tracks`).
 """
 
 import math
