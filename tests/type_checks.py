@@ -1,42 +1,44 @@
-"""Checks of types that cost little where nothing has a shape.
+"""Checks of types and shapes that cost little in each call.
 
 `--jaxtyping-packages` decorates every function of the package with `jaxtyping.jaxtyped`, whose
-wrapper binds the arguments of each call and checks them twice. Drawing one clip is thousands of
-calls of small functions, and took five times as long. Only arrays need that wrapper, which compares
-the sizes of axes within a call; all other types are checked by the same checker alone.
+wrapper binds the arguments of each call and checks them twice, for a longer message. Drawing one
+clip is thousands of calls of small functions, and took five times as long. Here the checker alone
+decorates them; where arrays have shapes, within a call that compares the sizes of its axes.
 """
 
 import inspect
 from dataclasses import is_dataclass
-from functools import partial
+from functools import partial, wraps
 from types import FunctionType, SimpleNamespace
 from typing import Any, ForwardRef, get_args, get_type_hints
 
 import jaxtyping
 
-CHECK_SHAPES = jaxtyping.jaxtyped
+CHECK_SHAPES: Any = jaxtyping.jaxtyped
+
+CONSTRUCTOR = "__init__"
 
 
 def install():
     """Have modules that are imported from now on checked as `check_types` does."""
-    jaxtyping.jaxtyped = check_types
+    jaxtyping.jaxtyped = check_types  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def check_types(checked=None, *, typechecker):
+def check_types(checked: Any = None, *, typechecker):
     """Decorate a function, or the constructor of a dataclass, in place of `jaxtyping.jaxtyped`."""
     if checked is None:
         return partial(check_types, typechecker=typechecker)
     if isinstance(checked, type):
         # One that is inherited is checked already.
-        if is_dataclass(checked) and "__init__" in vars(checked):
-            checked.__init__ = check_types(checked.__init__, typechecker=typechecker)
+        if is_dataclass(checked) and CONSTRUCTOR in vars(checked):
+            # On the class, as the library does: a subclass would be another type.
+            setattr(checked, CONSTRUCTOR, check_types(checked.__init__, typechecker=typechecker))
         return checked
     if not isinstance(checked, FunctionType) or _returns_later(checked):
         return CHECK_SHAPES(checked, typechecker=typechecker)
     hints = {name: _resolve(hint, checked) for name, hint in checked.__annotations__.items()}
-    if any(map(_has_shape, hints.values())):
-        return CHECK_SHAPES(checked, typechecker=typechecker)
-    return _check_plainly(checked, hints, typechecker)
+    plain = _check_plainly(checked, hints, typechecker)
+    return _compare_sizes(plain) if any(map(_has_shape, hints.values())) else plain
 
 
 def _returns_later(function):
@@ -54,6 +56,18 @@ def _check_plainly(function, hints, typechecker):
         function.__annotations__ = written
     wrapper.__annotations__ = written
     return wrapper
+
+
+def _compare_sizes(function):
+    """Have axes of one name be of one size within a call of a function that checks its types."""
+
+    @wraps(function)
+    def compare(*arguments, **options):
+        __tracebackhide__ = True
+        with CHECK_SHAPES("context"):
+            return function(*arguments, **options)
+
+    return compare
 
 
 def _resolve(hint, function):

@@ -141,14 +141,14 @@ assert tracks[-1] == Tube([9], [[1.5, 2, 30, 39]], "a")
 
 
 @pytest.mark.slow
-def test_hundreds_of_thousands_of_tracks_are_read(tmp_path):
+def test_a_hundred_thousand_tracks_are_read(tmp_path):
     record = {"label": "a", "frames": [9], "boxes": [[1.5, 2.0, 30.0, 39.0]]}
     path = tmp_path / "tracks.json"
-    path.write_text(json.dumps(own([], []) | {"tracks": [record] * 300_000}))
+    path.write_text(json.dumps(own([], []) | {"tracks": [record] * 100_000}))
     # In a process without the checks of types that slow each call down here.
     command = [sys.executable, "-c", READ_MANY, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(done.stdout) == 300_000
+    assert int(done.stdout) == 100_000
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
