@@ -1,4 +1,4 @@
-"""Clips that are measured part by part, each in a process of its own and stored when it is done.
+"""Clips that are measured part by part, each of which is stored when it is done.
 
 A run that is stopped goes on where it was. What is stored is enough for all statistics.
 """
@@ -40,10 +40,19 @@ def measure_in_parts(
     """
     parts = divide(config, stem)
     missing = [(part, file) for file, part in parts.items() if not file.exists()]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        begun = [pool.submit(measure_part, part, file=file) for part, file in missing]
-        for done in tqdm(as_completed(begun), desc=stem.name, total=len(begun), unit="part"):
-            done.result()
+    bar = tqdm(desc=stem.name, total=len(missing), unit="part")
+    if workers == 1:
+        # A process of its own would import torch anew, which takes as long as many clips.
+        for part, file in missing:
+            measure_part(part, file=file)
+            bar.update()
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            begun = [pool.submit(measure_part, part, file=file) for part, file in missing]
+            for done in as_completed(begun):
+                done.result()
+                bar.update()
+    bar.close()
     return join_parts([read_json(file) for file in parts])
 
 

@@ -89,7 +89,7 @@ def measure(measurement: Measurement) -> Numbers:
         },
         "differences": apply_holm([_compare_scores(answers, rival) for rival in RIVALS]),
         "accuracy": {
-            name: _measure_accuracy(answers, limit)
+            name: measure_accuracy(answers, limit)
             for name, limit in (("0", 0.0), ("the threshold", threshold["value"]))
         },
         "risk_coverage": {name: _measure_risk(answers, name) for name in SCORES},
@@ -217,7 +217,7 @@ def _balance(answers: Answers, limit: float) -> float:
     return float(above[present].mean() + (~above[~present]).mean()) / 2
 
 
-def _measure_accuracy(answers: Answers, limit: float) -> Numbers:
+def measure_accuracy(answers: Answers, limit: float) -> Numbers:
     """Measure which queries are told rightly by a limit, by kind, and balanced over both."""
     above, present = answers.scores(PRESENCE) > limit, answers.present
     right = above == present

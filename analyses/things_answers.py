@@ -231,7 +231,10 @@ def share_by_kind(table: Table) -> dict[str, Numbers]:
         },
     }
     return {
-        name: {**summarise_share(table["right"][which]), "questions": int(which.sum())}
+        name: {
+            **summarise_share(table["right"][which].to_numpy(float)),
+            "questions": int(which.sum()),
+        }
         for name, which in chosen.items()
         if which.any()
     }

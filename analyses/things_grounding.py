@@ -1,14 +1,15 @@
-"""On things, too, the causal grounder finds the right track, and its rivals are told beside it.
+"""On things, too, the causal grounder finds the right track; its rivals are told next to it.
 
     python analyses/things_grounding.py              draw from the stored numbers (seconds)
     python analyses/things_grounding.py --measure    measure what is missing (half an hour)
     python analyses/things_grounding.py --measure --model FOLDER --out DIR
 
-Each method answers the query of each clip twice: with tracks that are proposed from the pixels,
-and with the true ones. The ceiling of the proposer is its best track, in the time that `CAUSAL`
-chose. Presence is told by the margin of the whole query, against hard absent queries of each kind.
-The best fixed token is the role token and layer whose strongest cell lies on the true track most
-often on things-val. Nothing else is chosen. Shares have Wilson's intervals, differences are paired.
+Each method answers the query of each clip twice: with tracks that are proposed from the pixels, and
+with the true ones. The ceiling of the proposer is its best track, in the time that `CAUSAL` chose.
+Presence is told by the margin of the whole query, against hard absent queries of each kind. The
+best fixed token is the role token and layer whose strongest cell lies on the true track most often
+on things-val; there, too, the threshold of presence is chosen, and nothing else. Shares have
+Wilson's intervals, differences are paired.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,7 @@ from common import (
 )
 from matplotlib.figure import Figure
 from measurement import MeasurementConfig
-from presence import ALL_KINDS, PRESENT, Answers, measure_auroc
+from presence import ALL_KINDS, PRESENT, Answers, measure_accuracy, measure_auroc
 from things_observations import ASKED, CEILING, MARGIN, OBSERVED, SCORES, TRUE_TRACK, observe_all
 from things_runs import (
     NO_SHAPES,
@@ -86,6 +87,11 @@ def summarise(found: Numbers, untrained: Numbers) -> Numbers:
         "ceiling": {name: summary(values[f"{name}, m_vIoU"]) for name in (CEILING, TRUE_TRACK)}
         | {"right": summarise_share(values[f"{CEILING}, right"])},
         "presence": presence,
+        "threshold": found["threshold"],
+        "accuracy": {
+            name: measure_accuracy(collect_answers(values), limit)
+            for name, limit in (("0", 0.0), ("the threshold", found["threshold"]["value"]))
+        },
         "looks": looks,
         "untrained": {
             "clips": untrained["cases"],

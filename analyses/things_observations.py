@@ -5,6 +5,7 @@ proposer, more maps, and every score of presence of the query and of each absent
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from observations import (
     read_lens,
     role_tokens,
 )
-from organism_runs import choose_once, read_chosen
+from organism_runs import CHOOSING_CLIPS, choose_once, read_chosen
 from parts import write_part
-from presence import PRESENT
+from presence import PRESENT, Answers, choose_threshold
 from tables import answer_by_methods, score_prediction
 from things_runs import Runs
 
@@ -32,7 +33,7 @@ from probe.candidates.proposals import propose_tracks
 from probe.engine.model import VideoLM
 from probe.engine.readings import Reading
 from probe.evaluation.methods import METHODS, Grounding, Method, Prediction
-from probe.files import read_json
+from probe.files import read_json, write_json
 from probe.grounding.noun_rule import Noun
 from probe.grounding.presence import measure_presence
 from probe.grounding.presets import BEST
@@ -171,5 +172,24 @@ def observe_all(runs: Runs, config: MeasurementConfig, name: str) -> Numbers:
     stem = runs.name_parts(config, name)
     chosen_file = stem.with_name(f"{stem.name}-chosen.json")
     choose_once(config, chosen_file)
+    limit_file = stem.with_name(f"{stem.name}-threshold.json")
+    if not limit_file.exists():
+        write_json(limit_file, choose_limit(config))
     found = runs.measure(config, stem, partial(measure_part, chosen_file=chosen_file))
-    return {**found, "chosen": read_json(chosen_file)}
+    return {**found, "chosen": read_json(chosen_file), "threshold": read_json(limit_file)}
+
+
+def choose_limit(config: MeasurementConfig) -> Numbers:
+    """Choose on other clips the margin that tells best what is there from what is not."""
+    opened = replace(config.for_choosing(), clips=min(config.clips, CHOOSING_CLIPS)).open()
+    records = opened.measure_cases(observe_margins)
+    rows = [
+        {kind: {MARGIN: one[f"{MARGIN}: {kind}"]} for kind in (PRESENT, *CHANGES)}
+        for one in records
+    ]
+    # A kind of absence that is impossible in a clip has no margin.
+    known = [
+        {kind: scores for kind, scores in row.items() if scores[MARGIN] is not None} for row in rows
+    ]
+    threshold = choose_threshold(Answers.collect(Records(tuple(known), records.failed)))
+    return {"chosen_on": opened.dataset.version, "clips": len(opened.indices), **threshold}

@@ -1,4 +1,4 @@
-"""Which findings about organisms of shapes hold on the organism of things, statement by statement.
+"""The findings about organisms of shapes, statement by statement, on the organism of things.
 
     python analyses/two_worlds.py              draw from the stored observations (seconds)
     python analyses/two_worlds.py --measure    measure what is missing (20 minutes of a core)
@@ -56,7 +56,7 @@ MIXED = "mixed"
 """The finding of the first world where no verdict is that of more than half of its organisms."""
 
 OUTCOMES = ("the same", "not shown", "opposite", "new")
-"""What becomes of a finding in the second world; "new" is a verdict where the first has none."""
+"""Outcomes of a finding in the second world; "new" is a verdict where the first has none."""
 
 
 def measure_part(config: MeasurementConfig, chosen_file: Path, file: Path) -> None:
@@ -88,6 +88,7 @@ def observe_things(options: ThingsOptions) -> Numbers:
     return {
         **found,
         "chosen": grounding["chosen"],
+        "threshold": grounding["threshold"],
         "values": {name: values[name] for name in sorted(named)},
     }
 

@@ -121,18 +121,22 @@ def test_a_clip_without_an_absent_query_of_a_kind_has_no_score_of_it():
 
 
 @pytest.mark.slow
-def test_pages_are_measured_on_any_organism_of_things_and_drawn(answers, worlds, tmp_path):
+def test_pages_are_measured_on_any_organism_of_things_and_drawn(
+    answers, worlds, tmp_path, monkeypatch
+):
     folder = tmp_path / "random"
     save_checkpoint(make_network(0, THINGS), folder, THINGS)
     given = replace(answers.CLAIM.config, model=str(folder), clips=2)
     options = importlib.import_module("things_runs").ThingsOptions(given, True, tmp_path)
     grounding = importlib.import_module("things_grounding")
     for script in (answers, grounding):
+        monkeypatch.setattr(script, "UNTRAINED_CLIPS", 1)
         numbers = json.loads(json.dumps(script.measure_all(options)))
         assert str(tmp_path) not in json.dumps(numbers), "a place on this machine tells nobody"
         assert numbers["model"]["name"] == "random"
         assert script.draw(numbers).axes
     observed = worlds.observe_things(options)
+    assert observed["threshold"] == numbers["threshold"], "observed once, for both pages"
     first = json.loads((ANALYSES / "numbers/claims.json").read_text())
     compared = json.loads(json.dumps(worlds.compare_worlds(first, observed)))
     assert sum(compared["outcomes"].values()) == len(compared["statements"])
