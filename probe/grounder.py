@@ -13,7 +13,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from probe.candidates.given import as_candidates, list_candidates
+from probe.candidates.given import Given, as_candidates, find_proposer, list_candidates
 from probe.engine.kept_views import make_room
 from probe.engine.model import VideoLM
 from probe.engine.view import View
@@ -46,7 +46,7 @@ def ground(
     model: VideoLM,
     video: Video | str | Path,
     query: str,
-    candidates: Sequence[Tube] | Tube | str | Path | None = None,
+    candidates: Given = None,
     *,
     queries: Queries | None = None,
     config: GrounderConfig | str = CAUSAL,
@@ -61,8 +61,8 @@ def ground(
         video: The video, with as many sampled frames as the model is to see, or a picture
             (`probe.read_image`); or its file, which is sampled as the model prefers.
         query: A phrase, sentence or question that describes one thing and what it does.
-        candidates: Object tracks to choose from, or a file of them; by default those of the
-            weight-free proposer.
+        candidates: Object tracks to choose from, a file of them, or what proposes them, such as
+            `probe.propose_nested_tracks`; by default `probe.propose_tracks`.
         queries: The query's attribute and action parts; by default split by rules.
         config: What the method leaves open: a configuration, or the name of a preset.
 
@@ -109,7 +109,11 @@ def ground(
     )
     watch.mark("choose")
     evidence = replace(
-        evidence, proposed=candidates is None, candidates=found, track=track, looks=looks
+        evidence,
+        proposed=find_proposer(candidates) is not None,
+        candidates=found,
+        track=track,
+        looks=looks,
     )
     answer = Answer(
         video=view.video,
@@ -136,7 +140,7 @@ def ground_chunks(
     video: Video,
     parts: Sequence[Video],
     asked: Queries,
-    candidates: Sequence[Tube] | Tube | str | Path | None,
+    candidates: Given,
     config: GrounderConfig,
 ) -> Answer:
     """Find the tube in a video of more frames than fit in the model's context, part by part.
@@ -183,7 +187,7 @@ def ground_chunks(
     evidence = replace(
         surest.evidence,
         video=video,
-        proposed=candidates is None,
+        proposed=find_proposer(candidates) is not None,
         candidates=found,
         track=track,
         looks={"the track": where, "the time": when},

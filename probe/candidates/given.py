@@ -1,46 +1,56 @@
-"""Candidates in whatever form they are given: tracks, a file of them, or none."""
+"""Candidates in whatever form they are given: tracks, a file, what finds them, or none."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from probe.candidates.proposals import propose_tracks, with_heatmap_tracks
+from probe.candidates.proposers import TrackFinder
 from probe.candidates.tracks import load_tracks
 from probe.engine.attention import Heatmap
 from probe.engine.kept_views import compute_once
 from probe.engine.view import View
 from probe.video import Tube, Video
 
+Given: TypeAlias = Sequence[Tube] | Tube | str | Path | TrackFinder | None
+"""Tracks, one track, a file of tracks, a proposer, or None for the usual one."""
 
-def list_candidates(
-    given: Sequence[Tube] | Tube | str | Path | None, video: Video
-) -> Sequence[Tube]:
-    """Return the given tracks of a video; without any, whatever differs from its background.
+
+def find_proposer(given: Given) -> TrackFinder | None:
+    """Find what proposes the candidates; None if they are given."""
+    if given is None:
+        return propose_tracks
+    return None if isinstance(given, Sequence | Tube | str | Path) else given
+
+
+def list_candidates(given: Given, video: Video) -> Sequence[Tube]:
+    """Return the given tracks of a video, or those that are proposed.
 
     Raises:
         ValueError: if the file cannot be read or holds no track.
     """
     if isinstance(given, str | Path):
         return load_tracks(given, video)
-    if given is None:
-        return propose_tracks(video)
-    return (given,) if isinstance(given, Tube) else given
+    if isinstance(given, Tube):
+        return (given,)
+    if isinstance(given, Sequence):
+        return given
+    return (given or propose_tracks)(video)
 
 
-def as_candidates(
-    given: Sequence[Tube] | Tube | str | Path | None, view: View, heatmap: Heatmap
-) -> Sequence[Tube]:
-    """Return the given tracks; without any, whatever differs from its background.
+def as_candidates(given: Given, view: View, heatmap: Heatmap) -> Sequence[Tube]:
+    """Return the given tracks, or those that are proposed and the bright parts of a map.
 
     Args:
-        given: Tracks, one track, a file of tracks, or None to propose them.
+        given: Tracks, or what proposes them.
         view: The video that they lie in, as the model sees it.
         heatmap: The map for the object: where it is brightest there must be a proposed track.
 
     Raises:
         ValueError: if the file cannot be read or holds no track.
     """
-    if given is None:
+    if (propose := find_proposer(given)) is not None:
         video = view.video
-        proposed = compute_once(view, "proposed tracks", lambda: propose_tracks(video))
+        proposed = compute_once(view, ("proposed tracks", propose), lambda: propose(video))
         return with_heatmap_tracks(proposed, heatmap)
     return list_candidates(given, view.video)

@@ -220,6 +220,7 @@ class Evaluate:
         )
 
     def _make_candidates(self) -> "Candidates":
+        from probe.candidates.proposers import PLAIN
         from probe.evaluation.candidates import (
             Detected,
             Oracle,
@@ -230,14 +231,16 @@ class Evaluate:
 
         cache, tracks = self.sources.cache or default_cache(), self.sources.tracks
         search = self.sources.describe_search(cache)
-        if self.oracle and (tracks is not None or search is not None):
-            other = "--tracks" if search is None else "--detector"
+        proposer = self.sources.proposer
+        given = {"--tracks": tracks, "--detector": search, "--proposer": proposer != PLAIN or None}
+        if self.oracle and (others := [name for name, one in given.items() if one is not None]):
+            other = others[0]
             raise ValueError(f"--oracle and {other} both give candidates; leave out one of them")
         if self.oracle:
             return Oracle()
         if tracks is not None:
             return Stored(tracks)
-        return Proposed(cache) if search is None else Detected(search)
+        return Proposed(cache, proposer) if search is None else Detected(search)
 
     def _open_answerer(self, config: "EvaluationConfig") -> "AbstractContextManager[Answerer]":
         import torch

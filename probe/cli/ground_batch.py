@@ -11,6 +11,7 @@ from probe.cli.outputs import make_folder
 from probe.cli.sources import Sources
 
 if TYPE_CHECKING:
+    from probe.candidates.proposers import TrackFinder
     from probe.cli.grounding import Ground
     from probe.datasets import DataSet
     from probe.evaluation.batch import Batch
@@ -95,18 +96,21 @@ def tell_batch(outcome: "BatchOutcome", out: Path) -> None:
     )
 
 
-def open_finder(sources: Sources, *, device: str, dtype: str) -> "Finder | None":
-    """Open what finds candidates; None for the grounder's own proposals.
+def open_finder(sources: Sources, *, device: str, dtype: str) -> "Finder | TrackFinder":
+    """Open what finds candidates: files, a detector, or a proposer.
 
     Raises:
         ValueError: if the folder of tracks or the detector cannot be opened.
     """
+    from probe.candidates.proposers import PROPOSERS
     from probe.evaluation.candidates import Detected, Stored
 
     if sources.tracks is not None:
         return Stored(sources.tracks).open(device=device, dtype=dtype)
     search = sources.describe_search(sources.cache)
-    return None if search is None else Detected(search).open(device=device, dtype=dtype)
+    if search is not None:
+        return Detected(search).open(device=device, dtype=dtype)
+    return PROPOSERS[sources.proposer].propose
 
 
 def end_batch(outcome: "BatchOutcome") -> None:

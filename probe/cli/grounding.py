@@ -213,6 +213,7 @@ def answer_query(
     Raises:
         ValueError: if an input cannot be used; the message says which and why.
     """
+    from probe.candidates.proposers import PROPOSERS
     from probe.candidates.tracks import load_tracks
     from probe.engine.chunks import divide_video
     from probe.engine.model_names import SHIPPED
@@ -223,7 +224,8 @@ def answer_query(
         files, video = find_model_and_video(source, options)
         # All that costs little comes before the weights.
         splitter = make_splitter(sources.split)
-        tracks = None if sources.tracks is None else load_tracks(sources.tracks, video)
+        propose = PROPOSERS[sources.proposer].propose
+        tracks = propose if sources.tracks is None else load_tracks(sources.tracks, video)
         parts = divide_video(files.empty, video)
         if len(parts) > 1:
             warnings.warn(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
@@ -17,6 +17,10 @@ class Sources:
     tracks: Annotated[Path | None, arg(metavar="PATH")] = None
     """Candidate tracks (JSON; for a benchmark, a folder with a file for each video); by default,
     whatever differs from the background."""
+
+    proposer: Literal["plain", "nested"] = "plain"
+    """What differs from the background: plain for things that lie apart on a plain ground; nested
+    for more candidates, also of things that touch, on grounds with texture."""
 
     detector: Annotated[str | None, arg(metavar="ID")] = None
     """A checkpoint that finds the candidates, such as IDEA-Research/grounding-dino-base; it looks
@@ -43,6 +47,9 @@ class Sources:
         """
         if self.detector is not None and self.tracks is not None:
             raise ValueError("--tracks and --detector both give candidates; leave out one of them")
+        if self.proposer != "plain" and (self.detector is not None or self.tracks is not None):
+            other = "--tracks" if self.detector is None else "--detector"
+            raise ValueError(f"--proposer and {other} both give candidates; leave out one of them")
         if self.detector is None and self.tracker is not None:
             raise ValueError("--tracker is of no use without a detector; give --detector too")
 

@@ -16,6 +16,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from probe.candidates.given import Given
+from probe.candidates.proposers import TrackFinder
 from probe.datasets import DataSet, Footage, Recording, Sample, StoredVideo
 from probe.datasets.footage import read_recording
 from probe.engine.kept_views import keep_views
@@ -32,7 +34,7 @@ from probe.grounding.presets import CAUSAL, as_config
 from probe.grounding.queries import Queries
 from probe.grounding.sources import ByRules, Splitter
 from probe.trained.responses.shipped import check_maps
-from probe.video import Sampling, Tube, Video
+from probe.video import Sampling, Video
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class _Prepared:
     sample: Sample | None = None
     queries: Queries | None = None
     footage: Footage | None = None
-    candidates: Sequence[Tube] | None = None
+    candidates: Given = None
     failure: Failure | None = None
 
 
@@ -116,8 +118,8 @@ class Batch:
     splitter: Splitter = field(default_factory=ByRules)
     """Splits queries into their parts."""
 
-    finder: Finder | None = None
-    """Finds candidates; None for the grounder's own proposals."""
+    finder: Finder | TrackFinder | None = None
+    """Finds candidates, of a query or in a video alone; None for the grounder's own proposals."""
 
     def __post_init__(self) -> None:
         check_maps(self.config.maps, self.model)
@@ -162,9 +164,11 @@ class Batch:
             return asked
         try:
             footage = read(sample.recording, self.frames or self.model.preferred_frames)
-            candidates = None
-            if self.finder is not None:
+            candidates: Given = None
+            if isinstance(self.finder, Finder):
                 candidates = self.finder.find(sample, footage, queries)
+            else:  # the grounder finds them once for all queries about a video
+                candidates = self.finder
         except Exception as failure:  # noqa: BLE001  the others go on; it is handed on
             return replace(asked, failure=self._explain(failure, asked.place))
         return replace(asked, footage=footage, candidates=candidates)

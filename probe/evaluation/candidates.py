@@ -13,8 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from probe.candidates import areas, proposals
-from probe.candidates.proposals import ProposerConfig, propose_tracks
+from probe.candidates.proposers import PLAIN, PROPOSERS, Proposer
 from probe.candidates.tracks import load_tracks
 from probe.datasets.footage import Footage, leads_out
 from probe.datasets.samples import Sample
@@ -185,7 +184,9 @@ class Proposed(ByVideo):
     folder: Path = field(default_factory=default_cache)
     """Folder in which tracks are kept, each file named by a hash of what they follow from."""
 
-    config: ProposerConfig = field(default_factory=ProposerConfig)
+    proposer: str = PLAIN
+    """What proposes them, a name in `PROPOSERS`."""
+
     closed: bool = False
     oracle: bool = False
 
@@ -198,7 +199,7 @@ class Proposed(ByVideo):
         kept = _read_kept(path)
         if kept is not None:
             return kept
-        records = [_to_record(one) for one in propose_tracks(footage.video, config=self.config)]
+        records = [_to_record(one) for one in PROPOSERS[self.proposer].propose(footage.video)]
         self._keep(path, records)
         # From the records, as they are read the next time: the same to the last bit.
         return tuple(Tube.from_dict(record) for record in records)
@@ -212,11 +213,14 @@ class Proposed(ByVideo):
 
     def describe(self) -> dict[str, Any]:
         """Identify the proposer by its numbers."""
-        return {"from": "the proposer", "config": to_plain(self.config)}
+        # The first one had no name when the first runs were made, which still go on.
+        name = "the proposer" if self.proposer == PLAIN else f"the {self.proposer} proposer"
+        return {"from": name, "config": to_plain(PROPOSERS[self.proposer].config)}
 
     def _hash(self, video: Video) -> str:
         """Hash what the proposals follow from: pictures, frames, the proposer and its numbers."""
-        about = [_hash_proposer(), to_plain(self.config), video.frames.shape, video.indices]
+        used = PROPOSERS[self.proposer]
+        about = [_hash_code(used), to_plain(used.config), video.frames.shape, video.indices]
         digest = hashlib.sha256(json.dumps(about).encode())
         digest.update(np.ascontiguousarray(video.frames).data)
         return digest.hexdigest()
@@ -285,10 +289,9 @@ def _hash_file(path: Path) -> str:
 
 
 @cache
-def _hash_proposer() -> str:
-    """Hash the proposer's code: the version of the package does not change with every line."""
-    files = areas.__file__, proposals.__file__
-    code = b"".join(Path(file).read_bytes() for file in files)
+def _hash_code(proposer: Proposer) -> str:
+    """Hash a proposer's code: the version of the package does not change with every line."""
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in proposer.modules)
     return hashlib.sha256(code).hexdigest()
 
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from probe.candidates.proposers import TrackFinder
 from probe.engine.grids import Cells
 from probe.grounding.span_rules import SpanRule, choose_frames
 from probe.video import Span, Tube, Video, box_iou, has_source, sample_stretch
@@ -113,9 +114,6 @@ Reread: TypeAlias = Callable[[Video, Tube], TimedScores]
 
 AgainRule: TypeAlias = Callable[[FirstReading, Reread], SecondReading]
 """Corrects the span and the track, given what was found, and a way to read further frames."""
-
-TrackFinder: TypeAlias = Callable[[Video], Sequence[Tube]]
-"""Finds tracks in a video, such as `probe.propose_tracks`."""
 
 
 @dataclass(frozen=True)
