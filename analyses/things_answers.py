@@ -1,4 +1,4 @@
-"""The organism of things answers questions about fresh clips, in any wording and on any ground.
+"""Which questions the organism of things answers right, by kind, wording and ground.
 
     python analyses/things_answers.py              draw from the stored numbers (seconds)
     python analyses/things_answers.py --measure    measure what is missing (5 minutes of a core)

@@ -1,12 +1,12 @@
-"""On things, too, the causal grounder finds the right track; its rivals are told next to it.
+"""Which method finds the right track of a thing, and which of its tokens look at it.
 
     python analyses/things_grounding.py              draw from the stored numbers (seconds)
     python analyses/things_grounding.py --measure    measure what is missing (half an hour)
     python analyses/things_grounding.py --measure --model FOLDER --out DIR
 
-Each method answers the query of each clip twice: with tracks that are proposed from the pixels (`propose_nested_tracks`), and
-with the true ones. The ceiling of the proposer is its best track, in the time that `CAUSAL` chose.
-Presence is told by the margin of the whole query, against hard absent queries of each kind. The
+Each method answers the query of each clip twice: with tracks that are proposed from the pixels
+(`propose_nested_tracks`), and with the true ones. The ceiling of the proposer is its best track, in
+the time that `CAUSAL` chose. Presence is told by the margin of the whole query, against hard absent queries of each kind. The
 best fixed token is the role token and layer whose strongest cell lies on the true track most often
 on things-val; there, too, the threshold of presence is chosen, and nothing else. Shares have
 Wilson's intervals, differences are paired.
