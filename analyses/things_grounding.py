@@ -6,10 +6,10 @@
 
 Each method answers the query of each clip twice: with tracks that are proposed from the pixels
 (`propose_nested_tracks`), and with the true ones. The ceiling of the proposer is its best track, in
-the time that `CAUSAL` chose. Presence is told by the margin of the whole query, against hard absent queries of each kind. The
-best fixed token is the role token and layer whose strongest cell lies on the true track most often
-on things-val; there, too, the threshold of presence is chosen, and nothing else. Shares have
-Wilson's intervals, differences are paired.
+the time that `CAUSAL` chose. Presence is told by the margin of the whole query, against hard absent
+queries of each kind. The best fixed token is the role token and layer whose strongest cell lies on
+the true track most often on things-val; there, too, the threshold of presence is chosen, and
+nothing else. Shares have Wilson's intervals, differences are paired.
 """
 
 from collections.abc import Mapping, Sequence

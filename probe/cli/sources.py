@@ -19,8 +19,8 @@ class Sources:
     whatever differs from the background."""
 
     proposer: Literal["plain", "nested"] = "plain"
-    """What differs from the background: plain for things that lie apart on a plain ground; nested
-    for more candidates, also of things that touch, on grounds with texture."""
+    """The way to find what differs from the background: plain for things that lie apart on a plain
+    ground; nested for more candidates, also of things that touch, on grounds with texture."""
 
     detector: Annotated[str | None, arg(metavar="ID")] = None
     """A checkpoint that finds the candidates, such as IDEA-Research/grounding-dino-base; it looks

@@ -39,7 +39,7 @@ class ShippedModel:
 
     @property
     def notice(self) -> str:
-        """The note that stands with its answer to any video of a user's."""
+        """The note that is shown with its answer to any video of a user's."""
         return (
             f"the shipped model knows nothing but {self.knows}; expect a wrong answer on any other "
             "video, or give --model a real checkpoint"

@@ -185,7 +185,7 @@ class Proposed(ByVideo):
     """Folder in which tracks are kept, each file named by a hash of what they follow from."""
 
     proposer: str = PLAIN
-    """What proposes them, a name in `PROPOSERS`."""
+    """The proposer that finds them, by its name in `PROPOSERS`."""
 
     closed: bool = False
     oracle: bool = False
