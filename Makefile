@@ -44,8 +44,10 @@ coverage: $(READY)
 notebooks: $(READY)
 	OMP_NUM_THREADS=1 nice -n 5 $(BIN)/python notebooks/run.py $(NAMES) $(if $(WRITE),--write)
 
+# In a folder of its own within _build: the notebooks that it reads are written next to it, where the
+# linters, which may run at the same time, do not look.
 docs: $(READY)
-	nice -n 5 $(BIN)/python -m sphinx -q --fail-on-warning --keep-going docs docs/_build
+	nice -n 5 $(BIN)/python -m sphinx -q --fail-on-warning --keep-going docs docs/_build/html
 
 BENCHMARKS := attention reattention ground scale passes sharing batch answering
 
