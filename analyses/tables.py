@@ -104,6 +104,8 @@ def score_prediction(case: Case, answer: Prediction | None, protocol: str) -> di
     track = answer.track.interpolated(range(case.video.source_length))
     figures = score_query(tube, case.truth, protocol, case.sampled, track=track)
     assert figures.gt_viou is not None, "the truth of a case is a whole tube"
+    assert figures.viou is not None, "the truth of a case is a whole tube"
+    assert figures.tiou is not None, "the truth of a case is a whole tube"
     return {
         "m_viou": figures.viou,
         "m_tiou": figures.tiou,

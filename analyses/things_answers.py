@@ -191,7 +191,12 @@ def summarise(found: Numbers, untrained: Numbers, constants: Mapping[str, str]) 
         ORGANISM: plain,
         OTHER_VIDEO: rows[rows["form"] == OTHER_VIDEO],
         UNTRAINED: random,
-        CONSTANT: plain.assign(right=plain["answer"].eq(plain["kind"].map(dict(constants)))),
+        CONSTANT: plain.assign(
+            right=[
+                answer == constants.get(kind)
+                for kind, answer in zip(plain["kind"], plain["answer"], strict=True)
+            ]
+        ),
     }
     forms = {
         form: compare_forms(rows, form)

@@ -24,7 +24,7 @@ def install():
     jaxtyping.jaxtyped = check_types  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def check_types(checked: Any = None, *, typechecker):
+def check_types(checked: Any = None, *, typechecker) -> Any:
     """Decorate a function, or the constructor of a dataclass, in place of `jaxtyping.jaxtyped`."""
     if checked is None:
         return partial(check_types, typechecker=typechecker)

@@ -96,13 +96,13 @@ def tell_batch(outcome: "BatchOutcome", out: Path) -> None:
     )
 
 
-def open_finder(sources: Sources, *, device: str, dtype: str) -> "Finder | TrackFinder":
-    """Open what finds candidates: files, a detector, or a proposer.
+def open_finder(sources: Sources, *, device: str, dtype: str) -> "Finder | TrackFinder | None":
+    """Open what finds candidates: files, a detector, or a proposer; None for the usual one.
 
     Raises:
         ValueError: if the folder of tracks or the detector cannot be opened.
     """
-    from probe.candidates.proposers import PROPOSERS
+    from probe.candidates.proposers import PLAIN, PROPOSERS
     from probe.evaluation.candidates import Detected, Stored
 
     if sources.tracks is not None:
@@ -110,7 +110,7 @@ def open_finder(sources: Sources, *, device: str, dtype: str) -> "Finder | Track
     search = sources.describe_search(sources.cache)
     if search is not None:
         return Detected(search).open(device=device, dtype=dtype)
-    return PROPOSERS[sources.proposer].propose
+    return None if sources.proposer == PLAIN else PROPOSERS[sources.proposer].propose
 
 
 def end_batch(outcome: "BatchOutcome") -> None:

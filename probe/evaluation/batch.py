@@ -33,6 +33,7 @@ from probe.grounding.config import GrounderConfig
 from probe.grounding.presets import CAUSAL, as_config
 from probe.grounding.queries import Queries
 from probe.grounding.sources import ByRules, Splitter
+from probe.plain import to_plain
 from probe.trained.responses.shipped import check_maps
 from probe.video import Sampling, Video
 
@@ -123,6 +124,10 @@ class Batch:
 
     def __post_init__(self) -> None:
         check_maps(self.config.maps, self.model)
+
+    def describe_finder(self) -> Any:
+        """Describe in plain values what the candidates follow from; None for the usual ones."""
+        return self.finder.describe() if isinstance(self.finder, Finder) else to_plain(self.finder)
 
     def answer_all(self, places: Sequence[int]) -> Generator[Grounded, None, None]:
         """Answer queries, all of one video in a row, while the next one's video is decoded.

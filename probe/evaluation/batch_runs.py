@@ -174,7 +174,7 @@ def describe_batch(batch: Batch) -> dict[str, Any]:
         "model": {**batch.model.identity, "fingerprint": batch.model.known_fingerprint.read()},
         "grounder": to_plain(batch.config),
         "split": batch.splitter.describe(),
-        "candidates": None if batch.finder is None else batch.finder.describe(),
+        "candidates": batch.describe_finder(),
         "frames": to_plain(batch.frames or batch.model.preferred_frames),
         "grounding-probe": version("grounding-probe"),
     }

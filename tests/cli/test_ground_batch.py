@@ -75,3 +75,16 @@ def test_what_cannot_be_done_is_one_line(command, clips, monkeypatch, words, rea
     assert code == 2
     assert reason in err
     assert err.count("probe: ") - err.count("probe: note") == 1
+
+
+def test_another_proposer_is_another_run(command, queries, tmp_path):
+    out = tmp_path / "run"
+    words = ("ground", "--batch", queries, "--preset", "plain", "--out", out, "--proposer")
+    code, _, err = command(*words, "nested")
+    assert code == 4, err
+    lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    found = json.loads((out / lines[0]["answer"]).read_text())["candidates"]
+    assert len(found) > len(make_clip(7).things)
+    code, _, err = command(*words, "plain")
+    assert code == 2
+    assert "candidates" in err
