@@ -13,10 +13,15 @@ from types import FunctionType, SimpleNamespace
 from typing import Any, ForwardRef, get_args, get_type_hints
 
 import jaxtyping
+from beartype import BeartypeConf, beartype
 
 CHECK_SHAPES: Any = jaxtyping.jaxtyped
 
 CONSTRUCTOR = "__init__"
+
+CHECK: Any = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
+"""The checker; what does not fit is a `TypeError`, as the library's own would be: code that reads
+damaged files expects one, from whatever it makes of them."""
 
 
 def install():
@@ -37,7 +42,7 @@ def check_types(checked: Any = None, *, typechecker) -> Any:
     if not isinstance(checked, FunctionType) or _returns_later(checked):
         return CHECK_SHAPES(checked, typechecker=typechecker)
     hints = {name: _resolve(hint, checked) for name, hint in checked.__annotations__.items()}
-    plain = _check_plainly(checked, hints, typechecker)
+    plain = _check_plainly(checked, hints)
     return _compare_sizes(plain) if any(map(_has_shape, hints.values())) else plain
 
 
@@ -46,12 +51,12 @@ def _returns_later(function):
     return inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function)
 
 
-def _check_plainly(function, hints, typechecker):
+def _check_plainly(function, hints):
     """Decorate a function with the checker alone, which reads names that can be resolved."""
     written = function.__annotations__
     function.__annotations__ = hints
     try:
-        wrapper = typechecker(function)
+        wrapper = CHECK(function)
     finally:
         function.__annotations__ = written
     wrapper.__annotations__ = written

@@ -137,19 +137,19 @@ def test_what_a_killed_program_left_is_swept_and_what_another_writes_is_not(tmp_
 
 
 @pytest.mark.parametrize(
-    "words",
+    "line",
     [
-        ("concepts", "--model", "nowhere", "--out"),
-        ("responses", "train", "--model", "nowhere", "--out"),
-        ("responses", "train", "refcoco", "--root", "nowhere", "--out"),
-        ("responses", "evaluate", "refcoco", "--root", "nowhere", "--maps", "nowhere", "--out"),
-        ("view", "nowhere.mp4", "What jumps?", "--html"),
-        ("convert", "nowhere.json", "--out"),
+        "concepts --model nowhere --out taken.safetensors",
+        "responses train --model nowhere --out taken.safetensors",
+        "responses train refcoco --root nowhere --out taken.safetensors",
+        "responses evaluate refcoco --root nowhere --maps nowhere --out taken.json",
+        "view nowhere.mp4 What? --html taken.html",
+        "convert nowhere.json --out taken.json",
     ],
-    ids=" ".join,
 )
-def test_a_folder_in_the_place_of_a_file_is_told_before_any_work(command, tmp_path, words):
-    taken = tmp_path / "taken.safetensors"
+def test_a_folder_in_the_place_of_a_file_is_told_before_any_work(command, tmp_path, line):
+    *words, name = line.split()
+    taken = tmp_path / name
     taken.mkdir()
     code, _, err = command(*words, taken)
     assert code == 2

@@ -13,6 +13,7 @@ import pytest
 from processes import kill_when
 from published_formats import SCALE, write_hcstvg, write_vidstg
 
+from probe.candidates.proposers import PLAIN, PROPOSERS
 from probe.candidates.tracks import save_tracks
 from probe.datasets import load_dataset
 from probe.evaluation import (
@@ -185,7 +186,8 @@ def test_the_cache_gives_the_same_candidates_and_keeps_them_once(evaluator, tmp_
     footage = sample.recording.read(8)
     first = kept.find(sample, footage, decompose(sample.query))
     (file,) = (tmp_path / "cache").iterdir()
-    monkeypatch.setattr("probe.evaluation.candidates.propose_tracks", None)
+    idle = replace(PROPOSERS[PLAIN], propose=lambda video: pytest.fail(f"{video}: looked again"))
+    monkeypatch.setattr("probe.evaluation.candidates.PROPOSERS", {PLAIN: idle})
     second = kept.find(sample, footage, decompose(sample.query))
     assert [track.frames.tolist() for track in first] == [track.frames.tolist() for track in second]
     assert all(np.array_equal(a.boxes, b.boxes) for a, b in zip(first, second, strict=True))

@@ -321,7 +321,7 @@ def test_a_fault_in_a_pass_reaches_who_asked_and_the_next_is_answered():
         (["clip.mp4", "--host", "0.0.0.0"], "is no name of this machine"),
         (["clip.mp4", "--host", "nosuch.invalid"], "not an address of this machine"),
         (["clip.mp4", "--port", "99999"], "from 0"),
-        (["clip.mp4", "--generate", "0"], "whole number from 1"),
+        (["clip.mp4", "--generate", "0"], "--generate 0: give at least 1"),
         (["clip.mp4", " "], "is empty"),
     ],
 )
