@@ -17,10 +17,21 @@ Given: TypeAlias = Sequence[Tube] | Tube | str | Path | TrackFinder | None
 
 
 def find_proposer(given: Given) -> TrackFinder | None:
-    """Find what proposes the candidates; None if they are given."""
+    """Find what proposes the candidates; None if they are given.
+
+    Raises:
+        ValueError: if they are neither given nor proposed.
+    """
     if given is None:
         return propose_tracks
-    return None if isinstance(given, Sequence | Tube | str | Path) else given
+    if isinstance(given, Sequence | Tube | str | Path):
+        return None
+    if not callable(given):
+        raise ValueError(
+            f"candidates are {type(given).__name__}; give a list of tracks, a file of them, or a "
+            "function that proposes them"
+        )
+    return given
 
 
 def list_candidates(given: Given, video: Video) -> Sequence[Tube]:
@@ -35,7 +46,7 @@ def list_candidates(given: Given, video: Video) -> Sequence[Tube]:
         return (given,)
     if isinstance(given, Sequence):
         return given
-    return (given or propose_tracks)(video)
+    return (find_proposer(given) or propose_tracks)(video)
 
 
 def as_candidates(given: Given, view: View, heatmap: Heatmap) -> Sequence[Tube]:

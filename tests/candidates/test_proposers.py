@@ -1,10 +1,12 @@
 """The proposers: by name on the command line, as a callable in Python, kept for each apart."""
 
+import inspect
 import json
 
 import pytest
 
 import probe
+from probe.candidates.given import find_proposer
 from probe.candidates.proposers import NESTED, PROPOSERS
 from probe.evaluation.candidates import Proposed
 from probe.organism.world import make_clip
@@ -38,6 +40,13 @@ def test_what_proposes_the_candidates_may_be_a_function_of_yours(organism, video
     assert [one.to_dict() for one in named.candidates] == [
         one.to_dict() for one in usual.candidates
     ]
+
+
+def test_what_is_neither_tracks_nor_a_proposer_is_refused_in_one_line():
+    # By the code without its checks of types, which users do not have.
+    refused = inspect.unwrap(find_proposer)
+    with pytest.raises(ValueError, match="candidates are dict; give a list of tracks"):
+        refused({"tracks": []})
 
 
 def test_each_proposer_is_described_and_kept_apart(video, tmp_path):
