@@ -1,8 +1,8 @@
 """Training batches: frames with their tags, and clips with their questions packed into a row."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -50,6 +50,11 @@ class QuestionBatch:
     tags: Float[Tensor, "clip tag"]
     """1 for each of the world's `clip_tags` that a clip carries."""
 
+    def shorten(self, length: int) -> "QuestionBatch":
+        """Return the batch with the first `length` tokens of each row."""
+        rows = {name: getattr(self, name)[:, :length] for name in _ROW_PADDING}
+        return replace(self, **rows)
+
 
 class SeededDataset(Dataset[Any]):
     """Training items, one for each clip; the same seed gives the same items."""
@@ -74,16 +79,17 @@ class FrameDataset(SeededDataset):
 
 
 class ClipDataset(SeededDataset):
-    """The sampled frames of each clip, and its tags."""
+    """The sampled frames of each clip, or of a part of it, and its tags."""
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        clip = self.world.make_clip((self.seed, index))
-        return clip.video().frames[None], mark_clip(clip, self.world)[None]
-
-
-def mark_clip(clip: Clip, world: World) -> Float[np.ndarray, " tag"]:
-    """Return 1 for every tag that some thing in the clip carries, else 0."""
-    return world.clip_tags.mark(world.list_clip_tags(clip))
+        world, sampled = self.world, self.world.sample()
+        clip = world.make_clip((self.seed, index))
+        length = world.tagged_frames or len(sampled)
+        rng = np.random.default_rng((self.seed, index, 1))
+        first = int(rng.integers(len(sampled) - length + 1))
+        frames = list(sampled[first : first + length])
+        shown = world.list_clip_tags(clip, world.span_of(frames))
+        return clip.frames(frames)[None], world.clip_tags.mark(shown)[None]
 
 
 def schedule_hard_share(done: float) -> float:
@@ -116,7 +122,8 @@ def pack_questions(
     row: dict[str, list[int]] = {name: [] for name in _ROW_PADDING}
     for number, question in enumerate(questions):
         _append_question(row, number, question, world)
-    return {"videos": clip.video().frames, "tags": mark_clip(clip, world), **row}
+    tags = world.clip_tags.mark(world.list_clip_tags(clip, world.whole))
+    return {"videos": clip.video().frames, "tags": tags, **row}
 
 
 def make_clip_questions(
@@ -242,6 +249,15 @@ def collate_questions(items: list[dict[str, Any]]) -> dict[str, Tensor]:
     return batch
 
 
-def move_batch(batch: Any, device: torch.device) -> Any:
+Batch = TypeVar("Batch", TagBatch, QuestionBatch)
+
+
+def split_batch(batch: Batch, size: int) -> list[Batch]:
+    """Divide a batch into parts of up to `size` items, in their order."""
+    parts = zip(*(getattr(batch, f.name).split(size) for f in fields(batch)), strict=True)
+    return [type(batch)(*part) for part in parts]
+
+
+def move_batch(batch: Batch, device: torch.device) -> Batch:
     """Copy a batch to another device."""
     return type(batch)(**{f.name: getattr(batch, f.name).to(device) for f in fields(batch)})

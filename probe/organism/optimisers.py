@@ -5,11 +5,16 @@ F1 of 0.9 on tags of frames after 500 steps, AdamW alone after about 1,700.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from probe.organism.gradients import compute_gradients
+
+Part = TypeVar("Part")
+Report = TypeVar("Report")
 
 MUON_RATE_SCALE = 3.0
 """Learning rate of Muon relative to AdamW's; its updates are scaled to AdamW's usual size."""
@@ -69,13 +74,31 @@ def set_rate(optimisers: Optimisers, rate: float, step: int, steps: int, *, warm
         group["lr"] = group["rate_scale"] * rate * min(1.0, (step + 1) / warm) * falling
 
 
-def take_step(optimisers: Optimisers, loss: Tensor) -> None:
-    """Change the parameters by one step that lowers a loss; the gradient's norm is at most 1."""
-    for optimiser in optimisers:
-        optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    # One norm for the parameters of both optimisers: clipped apart, their balance would change.
+def list_parameters(optimisers: Optimisers) -> list[Tensor]:
+    """List all parameters that some optimisers change."""
     groups = (group for optimiser in optimisers for group in optimiser.param_groups)
-    nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 1.0)
+    return [parameter for group in groups for parameter in group["params"]]
+
+
+def take_step(
+    optimisers: Optimisers,
+    parts: Sequence[Part],
+    compute_loss: Callable[[Part], tuple[Tensor, Report]],
+) -> list[Report]:
+    """Change the parameters by one step that lowers a loss; the gradient's norm is at most 1.
+
+    Args:
+        optimisers: Optimisers of the parameters.
+        parts: What the batch is divided into.
+        compute_loss: Computes the share of a part in the loss, and whatever is to be returned.
+
+    Returns:
+        What was computed of each part besides its loss.
+    """
+    parameters = list_parameters(optimisers)
+    reports = compute_gradients(parameters, parts, compute_loss)
+    # One norm for the parameters of both optimisers: clipped apart, their balance would change.
+    nn.utils.clip_grad_norm_(parameters, 1.0)
     for optimiser in optimisers:
         optimiser.step()
+    return reports

@@ -21,6 +21,7 @@ from probe.organism.world import (
     SHAPES as KINDS,
 )
 from probe.organism.worlds import RESTS, Body, Sizes, Tag, Tags, World
+from probe.video import Span
 
 SHAPES_VERSION = 2
 """Version of the benchmarks, raised whenever the world or the choice of queries changes; scores
@@ -92,8 +93,8 @@ def list_frame_tags(clip: Clip, frame: int) -> set[Tag]:
     return {(one.colour, one.shape, get_visible_state(one, frame)) for one in clip.things}
 
 
-def list_clip_tags(clip: Clip) -> set[Tag]:
-    """List the colour, shape and action of each thing in a clip."""
+def list_clip_tags(clip: Clip, part: Span) -> set[Tag]:  # noqa: ARG001
+    """List the colour, shape and action of each thing in a clip, whose parts are not learned."""
     return {(one.colour, one.shape, one.action) for one in clip.things}
 
 

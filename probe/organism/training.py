@@ -6,15 +6,15 @@ answer packed questions, while the tower is fixed and edges are cut as `attentio
 No stage is given a box, a mask, a place or a time.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from types import MappingProxyType
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import LlavaNextVideoForConditionalGeneration
@@ -26,6 +26,7 @@ from probe.organism.batches import (
     QuestionBatch,
     make_question_batches,
     move_batch,
+    split_batch,
 )
 from probe.organism.log import append_log_entry, enumerate_with_progress
 from probe.organism.network import make_network, save_checkpoint
@@ -41,15 +42,15 @@ from probe.organism.patch_filters import set_patch_filters
 from probe.organism.recipe import CutShares, Recipe
 from probe.organism.shapes import SHAPES
 from probe.organism.stage_states import StageState, find_state
+from probe.organism.tag_reading import CLIPS_AT_ONCE, TagReader, TagScores, choose_part
 from probe.organism.tokens import get_token_ids
 from probe.organism.tower_pretraining import (
-    TagReader,
     embed_videos,
     rescale_embeddings,
     train_on_clips,
     train_on_frames,
 )
-from probe.organism.training_decoder import add_to_scores, autocast_where_faster, run_layers
+from probe.organism.training_decoder import autocast_where_faster, run_layers
 from probe.organism.worlds import World
 from probe.pretraining.run_folders import Claim, claim_folder
 
@@ -144,27 +145,69 @@ def train_on_questions(
     generator = torch.Generator()
     seed = recipe.seed + QUESTION_CLIPS_SEED
     batches = make_question_batches(seed, done, recipe.steps, recipe.clips, world)
+    at_once = choose_part(recipe.clips, CLIPS_AT_ONCE, network.device)
     network.train()
+
+    def compute_loss(part: _Part) -> tuple[Tensor, _Reading]:
+        batch = move_batch(part.batch, network.device)
+        with autocast_where_faster(network.device):
+            logits, watched, embedded = forward_batch(network, batch, part.mask, world)
+        counted = batch.labels != IGNORED_LABEL
+        logits, labels = logits[counted].float(), batch.labels[counted]
+        answered = cross_entropy(logits, labels, reduction="sum") / part.answer_tokens
+        # The tags of clips are rehearsed: without them, the lowest layers forgot within 300 steps
+        # how things move.
+        seen = decoder.norm(watched.float())
+        tags = reader(seen, seen, words.weight, embedded.float())
+        rehearsed = len(batch.tags) / recipe.clips * tags.compute_loss(batch.tags)
+        read = _Reading(answered.detach(), logits.detach(), labels, tags.detach())
+        return answered + recipe.rehearsal * rehearsed, read
+
     for step, batch in enumerate_with_progress(batches, recipe.steps, "words", done):
         set_rate(optimisers, recipe.rate, step, recipe.steps, warm=200)
         # A seed for each step: a continued run draws the cuts that the whole run would have drawn.
         generator.manual_seed(recipe.seed * 1_000_003 + step)
-        batch: QuestionBatch = move_batch(batch, network.device)
-        shares = _interpolate_shares(recipe, step)
-        with autocast_where_faster(network.device):
-            logits, watched = forward_batch(network, batch, shares, generator, world)
-        counted = batch.labels != IGNORED_LABEL
-        loss = cross_entropy(logits[counted].float(), batch.labels[counted])
-        # The tags of clips are rehearsed: without them, the lowest layers forgot within 300 steps
-        # how things move.
-        seen = decoder.norm(watched.float())
-        rehearsed, f1 = reader(seen, seen, words.weight, batch.tags)
-        take_step(optimisers, loss + recipe.rehearsal * rehearsed)
+        mask = make_attention_mask(batch, _interpolate_shares(recipe, step), generator, world)
+        readings = take_step(optimisers, _split(batch, mask, at_once), compute_loss)
         if step % 25 == 0:
-            scores = {**_measure_accuracies(logits, batch, world), **f1}
-            append_log_entry(folder, stage="words", step=step, loss=loss.item(), **scores)
+            scores = _measure(readings, batch.tags, world)
+            append_log_entry(folder, stage="words", step=step, **scores)
         state.save_if_due(step + 1)
     network.eval()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some clips of a batch, without the padding that none of them needs."""
+
+    batch: QuestionBatch
+    mask: Bool[Tensor, "clip token token"]
+    answer_tokens: int
+    """Tokens of answers in the whole batch, over which the loss is a mean."""
+
+
+def _split(batch: QuestionBatch, mask: Tensor, size: int) -> list[_Part]:
+    """Divide a batch and its mask into parts of up to `size` clips."""
+    answers = int((batch.labels != IGNORED_LABEL).sum())
+    before_text = mask.shape[1] - batch.ids.shape[1]
+    parts = []
+    for part, edges in zip(split_batch(batch, size), mask.split(size), strict=True):
+        longest = int((part.questions >= 0).sum(1).max())
+        whole = before_text + longest
+        parts.append(_Part(part.shorten(longest), edges[:, :whole, :whole], answers))
+    return parts
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Answers and tags, as read from a part of a batch."""
+
+    loss: Float[Tensor, ""]
+    """Its share in the loss on answers."""
+    logits: Float[Tensor, "answer word"]
+    """Logits of each token of the answers."""
+    labels: Int[Tensor, " answer"]
+    tags: TagScores
 
 
 def compute_answer_logits(
@@ -174,18 +217,7 @@ def compute_answer_logits(
     generator: torch.Generator,
     world: World = SHAPES,
 ) -> Float[Tensor, "clip token word"]:
-    """Compute the next-token logits of the text after each clip; arguments as `forward_batch`."""
-    return forward_batch(network, batch, shares, generator, world)[0]
-
-
-def forward_batch(
-    network: LlavaNextVideoForConditionalGeneration,
-    batch: QuestionBatch,
-    shares: CutShares,
-    generator: torch.Generator,
-    world: World = SHAPES,
-) -> tuple[Float[Tensor, "clip token word"], Float[Tensor, "clip visual hidden"]]:
-    """Run the network on clips and their packed questions.
+    """Compute the next-token logits of the text after each clip.
 
     Args:
         network: The organism.
@@ -193,9 +225,32 @@ def forward_batch(
         shares: How often edges of the attention are cut.
         generator: Generator of the random choices of cuts.
         world: The world of the clips.
+    """
+    mask = make_attention_mask(batch, shares, generator, world)
+    return forward_batch(network, move_batch(batch, network.device), mask, world)[0]
+
+
+def forward_batch(
+    network: LlavaNextVideoForConditionalGeneration,
+    batch: QuestionBatch,
+    mask: Bool[Tensor, "clip place place"],
+    world: World = SHAPES,
+) -> tuple[
+    Float[Tensor, "clip token word"],
+    Float[Tensor, "clip visual hidden"],
+    Float[Tensor, "clip visual hidden"],
+]:
+    """Run the network on clips and their packed questions.
+
+    Args:
+        network: The organism.
+        batch: Clips and questions, on the network's device.
+        mask: True where a token attends to another, on the CPU.
+        world: The world of the clips.
 
     Returns:
-        Next-token logits of the text, and the visual tokens after the layers of stage two.
+        Next-token logits of the text, the visual tokens after the layers of stage two, and as they
+        enter the decoder.
     """
     clips, device = len(batch.videos), network.device
     inner = network.model
@@ -206,18 +261,17 @@ def forward_batch(
     before = words(first).expand(clips, -1, -1)
     text = words(batch.ids)
     places = torch.arange(start, device=device).expand(clips, -1)
-    mask = make_attention_mask(batch, shares, generator, world)
     # The language model is run without the class around it, which would run the tower with a graph,
     # and the head on visual tokens, from which nothing is predicted.
     last, lower = run_layers(
         inner.language_model,
         torch.cat([before, visual.to(text.dtype), text], dim=1),
         torch.cat([places, start + batch.places], dim=1),
-        add_to_scores(mask, device),
+        mask,
         world.body.clip_stage_layers,
         start,
     )
-    return network.lm_head(last), lower[:, len(first) : start]
+    return network.lm_head(last), lower[:, len(first) : start], visual
 
 
 def _interpolate_shares(recipe: Recipe, step: int) -> CutShares:
@@ -228,13 +282,22 @@ def _interpolate_shares(recipe: Recipe, step: int) -> CutShares:
     return CutShares(**{name: (1 - done) * first[name] + done * last[name] for name in first})
 
 
-def _measure_accuracies(logits: Tensor, batch: QuestionBatch, world: World) -> dict[str, float]:
-    """Compute the share of yes/no answers that are right, and of the other answer tokens."""
+def _measure(readings: Sequence[_Reading], tags: Tensor, world: World) -> dict[str, float]:
+    """Measure the loss on answers, and the shares of words and tags that are right.
+
+    Args:
+        readings: What was read from the parts of a batch.
+        tags: The tags of its clips.
+        world: The world that is learned.
+    """
+    logits = torch.cat([one.logits for one in readings])
+    labels = torch.cat([one.labels for one in readings])
     yes, no = get_token_ids(["Yes", "No"], world)
-    polar = (batch.labels == yes) | (batch.labels == no)
-    said = torch.where(logits[..., yes] > logits[..., no], yes, no)
-    other = (batch.labels != IGNORED_LABEL) & ~polar
+    polar = (labels == yes) | (labels == no)
+    said = torch.where(logits[:, yes] > logits[:, no], yes, no)
     return {
-        "yes_no": (said == batch.labels)[polar].float().mean().item(),
-        "other": (logits.argmax(-1) == batch.labels)[other].float().mean().item(),
+        **TagScores.join([one.tags for one in readings]).measure(tags),
+        "loss": torch.stack([one.loss for one in readings]).sum().item(),
+        "yes_no": (said == labels)[polar].float().mean().item(),
+        "other": (logits.argmax(-1) == labels)[~polar].float().mean().item(),
     }

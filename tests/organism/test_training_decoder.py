@@ -2,11 +2,11 @@ import pytest
 import torch
 from tolerances import assert_equal_up_to_rounding
 
+from probe.organism.attention_masks import make_neighbourhood_mask
 from probe.organism.network import make_network
 from probe.organism.shapes import SHAPES
-from probe.organism.training_decoder import add_to_scores, run_layers
+from probe.organism.training_decoder import divide_edges, run_layers
 
-CPU = torch.device("cpu")
 TEXT_START, CLIP_STAGE_LAYERS = SHAPES.text_start, SHAPES.body.clip_stage_layers
 
 
@@ -18,16 +18,31 @@ def draw_mask(text):
     return causal & (drawn | torch.eye(length, dtype=torch.bool))
 
 
+def cut_mask(text):
+    """Cut the edges between visual tokens but for those to a neighbourhood, as in training."""
+    mask = draw_mask(text)
+    before = TEXT_START - SHAPES.visual_tokens
+    mask[:, before:TEXT_START, before:TEXT_START] = make_neighbourhood_mask(SHAPES)
+    return mask
+
+
+def test_a_neighbourhood_is_scored_against_little_more_than_itself():
+    mask = cut_mask(9)
+    scored = sum(block.added.numel() for block in divide_edges(mask, torch.device("cpu")))
+    assert scored < 0.6 * mask.numel()
+
+
+@pytest.mark.parametrize("make_mask", [draw_mask, cut_mask])
 @pytest.mark.parametrize("text", [1, 9])
-def test_states_and_gradients_are_those_of_the_decoder_itself(text):
+def test_states_and_gradients_are_those_of_the_decoder_itself(text, make_mask):
     decoder = make_network(0).model.language_model
     hidden = torch.randn(2, TEXT_START + text, 192, generator=torch.Generator().manual_seed(0))
     positions = torch.cat([torch.arange(TEXT_START), TEXT_START + torch.arange(text) % 4])[None]
-    mask = draw_mask(text)
-    edges = add_to_scores(mask, CPU)
+    mask = make_mask(text)
+    edges = torch.zeros(mask.shape).masked_fill(~mask, float("-inf"))[:, None]
 
     def ours():
-        return run_layers(decoder, hidden, positions, edges, CLIP_STAGE_LAYERS, TEXT_START)
+        return run_layers(decoder, hidden, positions, mask, CLIP_STAGE_LAYERS, TEXT_START)
 
     def theirs():
         whole = decoder(

@@ -6,7 +6,7 @@ from functools import partial
 
 from probe.organism.recipe import Recipe
 from probe.organism.things.absent import make_absent_queries
-from probe.organism.things.acting import ACTIONS, LENGTH, RATE, SAMPLED_FRAMES, STATES
+from probe.organism.things.acting import ACTIONS, LENGTH, RATE, SAMPLED_FRAMES, STATES, Act
 from probe.organism.things.casting import make_clip
 from probe.organism.things.grounds import SIDE
 from probe.organism.things.kinds import COLOURS, KINDS, PAINTED
@@ -20,7 +20,8 @@ from probe.organism.things.tokenizer import (
     TURN,
     make_tokenizer,
 )
-from probe.organism.worlds import RESTS, Axes, Body, Sizes, Tag, Tags, World
+from probe.organism.worlds import RESTS, Acts, Axes, Body, Sizes, Tag, Tags, World
+from probe.video import Span
 
 THINGS_VERSION = 1
 """Version of the benchmarks, raised whenever the world or the choice of queries changes."""
@@ -41,13 +42,21 @@ def list_frame_tags(clip: Clip, frame: int) -> set[Tag]:
     }
 
 
-def list_clip_tags(clip: Clip) -> set[Tag]:
-    """List the phrases of each thing in a clip, once for each of its actions."""
+def list_clip_tags(clip: Clip, part: Span) -> set[Tag]:
+    """List the phrases of each thing in a part of a clip, once for each action that it does there.
+
+    An action of which little more than one sampled frame falls into the part is not listed.
+    """
     return {
         name_phrases(thing, action)
         for thing in clip.things
-        for action in ([act.name for act in thing.acts] or [RESTS])
+        for action in ([act.name for act in thing.acts if _is_seen(act, part)] or [RESTS])
     }
+
+
+def _is_seen(act: Act, part: Span) -> bool:
+    overlap = min(act.span.stop, part.stop) - max(act.span.start, part.start)
+    return overlap >= SEEN_FRAMES
 
 
 def name_phrases(thing: Thing, action: str) -> Tag:
@@ -60,6 +69,10 @@ def group_clip(clip: Clip) -> Mapping[str, str]:
     """Name the groups of brightness and texture that a clip belongs to."""
     return {"light": clip.ground.light, "texture": clip.ground.texture}
 
+
+SEEN_FRAMES = 2 * LENGTH // SAMPLED_FRAMES
+"""Source frames of an action in a part of a clip from which on it is said to be done there: two
+sampled frames, since motions are seen by comparing two."""
 
 LOOKS: tuple[Axes, ...] = ((KINDS,), (COLOURS, PAINTED))
 """Tags of what a thing is: each kind, and each colour of a kind that comes in several. A colour is
@@ -80,7 +93,7 @@ THINGS = World(
     make_absent_queries=make_absent_queries,
     frame_tags=RARE_TAGS((*LOOKS, (STATES,))),
     list_frame_tags=list_frame_tags,
-    clip_tags=RARE_TAGS((*LOOKS, (ACTIONS,))),
+    clip_tags=RARE_TAGS(LOOKS, acts=Acts(KINDS, ACTIONS), plain_weight=0.1),
     list_clip_tags=list_clip_tags,
     body=Body(
         patch=14,
@@ -98,8 +111,17 @@ THINGS = World(
     group=group_clip,
     # Frames of one clip show the same things: as many frames of other clips teach more.
     frames_a_clip=1,
+    tagged_frames=4,
     # Light and texture of the grounds are nearly all that random filters see.
     filter_clips=150,
-    recipe=replace(Recipe(), frame_steps=2400, frame_clips=48),
+    recipe=replace(
+        Recipe(),
+        frame_steps=2400,
+        frame_clips=48,
+        clip_steps=1200,
+        clip_clips=24,
+        # The loss on acts is several times as large as that on the tags of shapes.
+        rehearsal=1.0,
+    ),
 )
 """The world of pictures of things on textured grounds."""
