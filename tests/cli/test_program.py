@@ -13,6 +13,7 @@ from waiting import wait_for
 
 import probe.cli.commands
 from probe.cli.console import LONGEST_MESSAGE, ExitCode, NotePrinter, show, summarise
+from probe.cli.program import wait_briefly
 from probe.video.encoding import write_video
 
 
@@ -191,3 +192,32 @@ def test_control_c_is_one_line_also_while_torch_is_imported(tmp_path, moment):
     assert err.replace("\r", "\n").splitlines()[-1] == "probe: stopped"
     assert "Traceback" not in err
     assert "terminate" not in err
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        ({}, "10000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, None),
+    ],
+)
+def test_threads_wait_as_the_user_chose_or_else_briefly(monkeypatch, theirs, expected):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
+    environment = dict(os.environ)
+    monkeypatch.setattr(os, "environ", environment)
+    wait_briefly()
+    assert environment.get("GOMP_SPINCOUNT") == expected
+
+
+def test_the_program_sets_how_threads_wait_before_torch_is_imported():
+    code = "import os, sys\nfrom probe.cli.program import main\nsys.argv = ['probe', '--version']\n"
+    code += "try:\n    main()\nfinally:\n    print(os.environ.get('GOMP_SPINCOUNT'))"
+    plain = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=plain, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.splitlines()[-1] == "10000"
