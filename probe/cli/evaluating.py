@@ -20,7 +20,7 @@ from probe.cli.console import (
 from probe.cli.exams import check_exam, take_exam
 from probe.cli.model_options import DEFAULT_PRESET, ModelOptions
 from probe.cli.names import DATASETS, METHODS, check_dataset, check_method
-from probe.cli.numbers import check_numbers
+from probe.cli.numbers import check_numbers, check_threads
 from probe.cli.outputs import check_writable, make_folder
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
@@ -181,8 +181,7 @@ class Evaluate:
             raise ValueError(
                 f"--stop-after-failures {self.stop_after_failures}: give at least 1, or 0 for never"
             )
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"--threads {self.threads}: nothing could run; give at least 1")
+        check_threads(self.threads)
         if self.threads is not None and self.ray is not None:
             raise ValueError(
                 "--threads and --ray: each worker has one thread; leave out one of them"

@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     from probe.engine.model import VideoLM
 
 
+MOST_THREADS = 1024
+"""Most CPU threads that may be asked for; beyond, libgomp fails and takes the program with it."""
+
+
 def check_numbers(options: Any, **least: int) -> None:
     """Refuse numbers that are too small, NaN or infinite; those that were not given are None.
 
@@ -22,6 +26,16 @@ def check_numbers(options: Any, **least: int) -> None:
         if value is not None and not smallest <= value < math.inf:  # as NaN is not, either
             remedy = f"give at least {smallest}" if smallest else "give 0 or more"
             raise ValueError(f"--{name.replace('_', '-')} {value}: {remedy}")
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse numbers of CPU threads that no machine can start: the system would end the program.
+
+    Raises:
+        ValueError: if it is such a number.
+    """
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise ValueError(f"--threads {threads}: give 1 to {MOST_THREADS}")
 
 
 def check_layer(option: str, layer: int | None, model: "VideoLM") -> None:

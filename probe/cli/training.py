@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import arg
 
 from probe.cli.console import show
-from probe.cli.numbers import check_numbers
+from probe.cli.numbers import check_threads
 from probe.cli.outputs import check_writable
 from probe.organism.recipe import Recipe
 
@@ -58,7 +58,7 @@ class TrainOrganism:
 
         # Checked before the hour of training, not after it.
         check_writable(self.out)
-        check_numbers(self, threads=1)
+        check_threads(self.threads)
         device = str(find_device(self.device))
         torch.set_num_threads(self.threads)
         recipe = self.recipe.shorten() if self.quick else self.recipe

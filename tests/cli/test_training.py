@@ -40,7 +40,8 @@ def test_the_help_tells_the_defaults_of_each_world(command, monkeypatch):
     ("words", "said"),
     [
         (("--device", "cuda:99"), "cannot use device 'cuda:99'"),
-        (("--threads", "0"), "--threads 0: give at least 1"),
+        (("--threads", "0"), "--threads 0: give 1 to 1024"),
+        (("--threads", "99999"), "--threads 99999: give 1 to 1024"),
         (("--steps", "0"), "steps is 0; give 1 or more"),
         (("--slow", "nan"), "slow is nan; give 0 or more"),
         (("--rate", "0"), "rate is 0.0; give a number above 0"),
