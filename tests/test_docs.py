@@ -11,7 +11,7 @@ import pytest
 from published_formats import SCALE, write_clip
 
 import probe
-from probe.cli.demo import DEMO_CLIP
+from probe.cli.demo import DEMO_CLIPS
 from probe.evaluation import EvaluationConfig, RuleNames, evaluate
 from probe.files import read_json, write_json
 from probe.organism.world import make_clip
@@ -156,7 +156,7 @@ def test_a_single_rule_of_your_own_goes_into_a_preset_by_its_name():
 def test_the_readmes_example_runs_and_its_answer_is_read_as_the_page_says(tmp_path, monkeypatch):
     (example,) = blocks(ROOT / "README.md")
     (reading,) = blocks(DOCS / "how-to/read-an-answer.md")
-    write_clip(tmp_path / "probe-demo/clip.mp4", DEMO_CLIP)
+    write_clip(tmp_path / "probe-demo/clip.mp4", DEMO_CLIPS["shapes"])
     monkeypatch.chdir(tmp_path)
     exec(example, {})
     assert all(Path(f"answer.{suffix}").stat().st_size for suffix in ("json", "mp4", "png"))

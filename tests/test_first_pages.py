@@ -11,7 +11,7 @@ from PIL import Image, ImageSequence
 from published_formats import write_clip
 
 from probe.cli.commands import parse_command
-from probe.cli.demo import DEMO_CLIP
+from probe.cli.demo import DEMO_CLIPS
 from probe.cli.examples import EXAMPLES
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -49,7 +49,7 @@ def test_the_commands_of_the_quickstart_are_examples_which_run_one_after_the_oth
 @pytest.mark.slow
 def test_every_python_line_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_clip(tmp_path / "probe-demo/clip.mp4", DEMO_CLIP)
+    write_clip(tmp_path / "probe-demo/clip.mp4", DEMO_CLIPS["shapes"])
     (tmp_path / "clip.mp4").write_bytes((tmp_path / "probe-demo/clip.mp4").read_bytes())
     spaces = {}
     for page in PAGES:

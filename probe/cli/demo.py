@@ -1,7 +1,9 @@
 """`probe demo`: one clip, one query, and the answer next to the truth."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
@@ -25,12 +27,12 @@ if TYPE_CHECKING:
     from probe.organism.worlds import Thing, World
     from probe.video import Tube, Video
 
-DEMO_CLIP = 179
-"""Seed of the clip that `probe demo` shows.
+DEMO_CLIPS: Mapping[str, int] = MappingProxyType({"shapes": 179})
+"""Seeds of the clips that `probe demo` shows, by the world that a model has learned.
 
-Of the first 200 clips it takes those whose query needs both of its words, since another thing has
-the colour and another the shape; and of these the one whose answer has the median overlap with the
-truth (`docs/choose_demo_clip.py`). So it is a typical answer, neither the best nor the worst.
+Of the first 200 clips those are taken whose query needs all of its words, since each word is true
+of another thing, too; and of these the one whose answer has the median overlap with the truth
+(`docs/choose_demo_clip.py`). So it is a typical answer, neither the best nor the worst.
 """
 
 DEMO_PRESET: PresetName = "noun"
@@ -45,9 +47,9 @@ class Demo:
     out: Annotated[Path, arg(metavar="DIR")] = Path("probe-demo")
     """Folder for clip.mp4, answer.json, answer.mp4, answer.png and truth.json."""
 
-    clip: Annotated[int, arg(metavar="SEED")] = DEMO_CLIP
-    """Seed of the clip; every number is another clip. The usual one has the median overlap of the
-    clips whose query needs both of its words."""
+    clip: Annotated[int | None, arg(metavar="SEED")] = None
+    """Seed of the clip; every number is another clip. By default the one of median overlap among
+    the clips whose query needs all of its words, as was measured with the shipped model."""
 
     model: Annotated[str, arg(metavar="MODEL")] = "organism"
     """The model that answers, about a clip of the drawn world that it has learned: organism, or the
@@ -69,7 +71,7 @@ class Demo:
         check_writable(self.out)
         check_numbers(self, clip=0)
         world = find_learned_world(self.model)
-        clip = world.make_clip(self.clip)
+        clip = world.make_clip(find_demo_clip(world) if self.clip is None else self.clip)
         thing = clip.asked[0]
         # With the clip: the answer to another clip must not lie next to this one.
         with write_together(self.out) as folder:
@@ -87,6 +89,12 @@ class Demo:
         show(f"overlap {describe_overlap(overlap)} (tIoU, gt_vIoU, vIoU)")
         if self.preset != "causal":
             print_cause(answer, asked)
+
+
+def find_demo_clip(world: "World") -> int:
+    """Return the seed of the clip that is shown of a world, unless another is asked for."""
+    # Of a world without a shipped model nothing was measured, and any clip is as good.
+    return DEMO_CLIPS.get(world.name, 0)
 
 
 def find_learned_world(name: str) -> "World":
