@@ -28,7 +28,7 @@ def compute_gradients(
     As many parts are computed at once as torch uses threads.
 
     Args:
-        parameters: Parameters that learn; one that no loss depends on gets no gradient.
+        parameters: Parameters; one that is fixed, or that no loss depends on, gets no gradient.
         parts: What the batch is divided into.
         compute_loss: Computes the loss of a part, and whatever is to be returned of it.
 
@@ -36,16 +36,18 @@ def compute_gradients(
         What was computed of each part besides its loss.
     """
 
+    learning = [parameter for parameter in parameters if parameter.requires_grad]
+
     def learn(part: Part) -> tuple[Gradients, Report]:
         loss, report = compute_loss(part)
-        return torch.autograd.grad(loss, parameters, allow_unused=True), report
+        return torch.autograd.grad(loss, learning, allow_unused=True), report
 
     for parameter in parameters:
         parameter.grad = None
     reports = []
     with _use_one_thread_each() as threads, ThreadPoolExecutor(threads) as workers:
         for gradients, report in workers.map(learn, parts):
-            _add(parameters, gradients)
+            _add(learning, gradients)
             reports.append(report)
     return reports
 

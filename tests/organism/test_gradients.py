@@ -18,7 +18,8 @@ def threads():
 def make_network():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(40, 60), nn.Tanh(), nn.Linear(60, 7))
-    return network, [*network.parameters(), nn.Parameter(torch.zeros(3))]
+    fixed = nn.Parameter(torch.zeros(3), requires_grad=False)
+    return network, [*network.parameters(), nn.Parameter(torch.zeros(3)), fixed]
 
 
 def learn(inputs, size):
@@ -45,7 +46,8 @@ def test_gradients_are_those_of_the_sum_and_do_not_depend_on_the_number_of_threa
         assert torch.get_num_threads() == number
     reports, gradients = found[1]
     assert_equal_up_to_rounding(reports, whole)
-    assert gradients.pop() is None  # of the parameter that no loss depends on
+    # Of the parameter that is fixed, and of the one that no loss depends on.
+    assert [gradients.pop(), gradients.pop()] == [None, None]
     for mine, theirs in zip(gradients, expected, strict=True):
         assert_equal_up_to_rounding(mine, theirs)
     for number in (2, 3):
