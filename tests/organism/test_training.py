@@ -29,9 +29,11 @@ from probe.organism.batches import (
 from probe.organism.benchmark import SHAPES_TEST
 from probe.organism.exam import examine, format_exam
 from probe.organism.network import make_network, make_processor, save_checkpoint
+from probe.organism.patch_filters import set_patch_filters
 from probe.organism.recipe import CutShares, Recipe
 from probe.organism.scores import measure_answers
 from probe.organism.shapes import SHAPES
+from probe.organism.things.world import THINGS
 from probe.organism.tokens import encode
 from probe.organism.tower_pretraining import normalise_frames
 from probe.organism.training import train
@@ -209,3 +211,19 @@ def test_scores_name_the_questions_that_were_asked(organism):
         for number, question in enumerate(asked):
             words = batch.ids[0][(batch.questions[0] == number) & (batch.parts[0] == QUESTION_PART)]
             assert tuple(words.tolist()) == encode(question.text)
+
+
+@pytest.mark.slow
+def test_things_are_learned_by_the_same_three_stages(tmp_path):
+    short = replace(THINGS, filter_clips=4, recipe=SHORT)
+    train(tmp_path, SHORT, world=short)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    (clips,) = [entry for entry in log if entry["stage"] == "clips"]
+    assert {"f1_words", "acts_head", "acts_words"} <= clips.keys()
+    weights = load_file(tmp_path / "checkpoint" / "model.safetensors")
+    before = make_network(SHORT.seed, short)
+    set_patch_filters(before, short)
+    filters = "model.vision_tower.embeddings.patch_embedding.weight"
+    # The filters of its tower stay as the grounds have set them; everything else has learned.
+    (found,) = [weight for name, weight in weights.items() if "patch_embedding" in name]
+    assert torch.equal(found, before.state_dict()[filters].to(found))
