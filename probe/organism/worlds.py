@@ -172,8 +172,9 @@ class Tags:
 
     plain_weight: float = 1.0
     """Weight in the loss of all other tags, relative to acts. Kinds that are already known give
-    larger gradients than actions that are not: with equal weights no action was learned in 200
-    steps, with a twentieth most began to be after 100."""
+    larger gradients than actions that are not: with three times the weight of actions no action was
+    told from another after 200 steps (AUROC 0.54), with a tenth they were after 100 (0.60), and
+    better after 700 (0.82)."""
 
     positive_weight: float = 1.0
     """Weight in the loss of a tag that is shown, relative to one that is not. Where tags are
