@@ -15,11 +15,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import probe
+from probe.candidates.proposers import PROPOSERS
 from probe.cli.demo import DEMO_PRESET, compare, scale_truth
 from probe.engine.model_names import SHIPPED
 from probe.files import read_json, write_json
 from probe.organism.catalogue import WORLDS
-from probe.organism.worlds import Clip, World
+from probe.organism.worlds import Clip, Thing, World
 
 CLIPS = 200
 """Clips that are looked through."""
@@ -32,11 +33,14 @@ def needs_all_words(clip: Clip) -> bool:
     if not clip.asked:
         return False
     meant = clip.asked[0]
-    others = [thing for thing in clip.things if thing is not meant]
-    words = {use: word for use, word in meant.words.items() if use != "ACTION"}
-    return len(words) > 1 and all(
-        any(other.words.get(use) == word for other in others) for use, word in words.items()
-    )
+    others = [set(list_words(thing)) for thing in clip.things if thing is not meant]
+    said = [word for use, word in meant.words.items() if use != "ACTION"]
+    return len(said) > 1 and all(any(word in other for other in others) for word in said)
+
+
+def list_words(thing: Thing) -> list[str]:
+    """List the words that are true of a thing, whether its query has them or not."""
+    return [value for value in vars(thing).values() if isinstance(value, str)]
 
 
 def find_typical(overlaps: Mapping[str, float]) -> int:
@@ -53,7 +57,8 @@ def measure(model: probe.VideoLM, world: World, seed: int) -> float:
         path = Path(folder) / "clip.mp4"
         clip.write(path)
         video = probe.read_video(path, world.sampled_frames)
-        answer = probe.ground(model, video, thing.query, config=DEMO_PRESET)
+        find_tracks = PROPOSERS[world.proposer].propose
+        answer = probe.ground(model, video, thing.query, find_tracks, config=DEMO_PRESET)
     overlap = compare(answer, scale_truth(thing, video, world)).viou
     assert overlap is not None, "time and boxes of a clip are known"
     return round(overlap, 4)

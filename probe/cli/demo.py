@@ -22,6 +22,7 @@ from probe.cli.outputs import check_writable, write_together
 from probe.cli.telling import print_answer, write_files
 
 if TYPE_CHECKING:
+    from probe.candidates.proposers import TrackFinder
     from probe.grounding.answers import Answer
     from probe.metrics import QueryScore
     from probe.organism.worlds import Thing, World
@@ -66,6 +67,7 @@ class Demo:
 
     def run(self) -> None:
         """Make the clip, answer the query, and print answer and truth."""
+        from probe.candidates.proposers import PROPOSERS
         from probe.candidates.tracks import save_tracks
 
         check_writable(self.out)
@@ -77,7 +79,9 @@ class Demo:
         with write_together(self.out) as folder:
             # Through a file, so that the demo shows what happens to any video.
             clip.write(folder / "clip.mp4")
-            answer, asked = answer_twice(folder / "clip.mp4", thing.query, self.preset, self.model)
+            find_tracks = PROPOSERS[world.proposer].propose
+            path = folder / "clip.mp4"
+            answer, asked = answer_twice(path, thing.query, self.preset, self.model, find_tracks)
             truth = scale_truth(thing, answer.video, world)
             overlap = compare(answer, truth)
             words = f"overlap: {describe_overlap(overlap)}"
@@ -115,7 +119,9 @@ def find_learned_world(name: str) -> "World":
     return world
 
 
-def answer_twice(path: Path, query: str, preset: PresetName, model: str) -> "tuple[Answer, Answer]":
+def answer_twice(
+    path: Path, query: str, preset: PresetName, model: str, find_tracks: "TrackFinder"
+) -> "tuple[Answer, Answer]":
     """Ground a query in a video by a preset, and again by cause.
 
     Args:
@@ -123,6 +129,7 @@ def answer_twice(path: Path, query: str, preset: PresetName, model: str) -> "tup
         query: The sentence that describes the thing.
         preset: The choices of the first answer.
         model: The name of the model that answers.
+        find_tracks: Finds the candidates.
     """
     from probe.grounder import ground
     from probe.grounding.presets import CAUSAL, PRESETS
@@ -131,7 +138,7 @@ def answer_twice(path: Path, query: str, preset: PresetName, model: str) -> "tup
         files, video = find_model_and_video(path, VideoOptions(model=model))
         opened = open_model(files, video)
         step()
-        answer = ground(opened, video, query, config=PRESETS[preset])
+        answer = ground(opened, video, query, find_tracks, config=PRESETS[preset])
         step()
         asked = ground(opened, video, query, answer.candidates, config=CAUSAL)
         step()

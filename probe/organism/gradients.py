@@ -35,7 +35,6 @@ def compute_gradients(
     Returns:
         What was computed of each part besides its loss.
     """
-
     learning = [parameter for parameter in parameters if parameter.requires_grad]
 
     def learn(part: Part) -> tuple[Gradients, Report]:

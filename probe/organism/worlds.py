@@ -271,6 +271,9 @@ class World:
     """Clips whose patches set the tower's first filters (`patch_filters`); 0 leaves these random,
     which is enough where grounds are plain."""
 
+    proposer: str = "plain"
+    """The proposer that finds its things, by its name in `probe.candidates.PROPOSERS`."""
+
     recipe: Recipe = field(default_factory=Recipe)
     """The lengths and rates with which a world is learned, unless others are asked for."""
 

@@ -96,7 +96,8 @@ class Thing:
     @property
     def words(self) -> Mapping[str, str]:
         """The words of its query by their use, for tables of what tokens look at."""
-        parts = {"SIZE": self.size, "COLOUR": self.colour, "KIND": self.kind, "ACTION": self.action}
+        said = self.name
+        parts = {"SIZE": said.size, "COLOUR": said.colour, "KIND": said.kind, "ACTION": self.action}
         return {name: text for name, text in parts.items() if text}
 
     @cached_property

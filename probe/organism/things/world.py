@@ -112,6 +112,7 @@ THINGS = World(
     # Frames of one clip show the same things: as many frames of other clips teach more.
     frames_a_clip=1,
     tagged_frames=4,
+    proposer="nested",
     # Light and texture of the grounds are nearly all that random filters see.
     filter_clips=150,
     recipe=replace(
