@@ -26,6 +26,7 @@ from probe.grounding.presets import BEST, CAUSAL
 from probe.grounding.track_rules import CausalEffect, score_tracks
 from probe.interpret.word_lens import word_lens
 from probe.organism.network import make_network, save_checkpoint
+from probe.trained.responses.drawn import describe_drawn, find_proposed, find_true
 from probe.trained.responses.examples import any_frame
 from probe.trained.responses.learned import Learned
 from probe.trained.responses.losses import (
@@ -36,7 +37,6 @@ from probe.trained.responses.losses import (
 )
 from probe.trained.responses.presets import RELEASED_CODE, VIDEO, VIDEO_DISAMBIGUATED
 from probe.trained.responses.responses import Responses
-from probe.trained.responses.shapes import describe_shapes, find_proposed, find_true
 from probe.trained.responses.training import ResponseRecipe, train_responses
 
 LAYER = 4
@@ -113,7 +113,7 @@ def train(model: VideoLM, name: str, seed: int, keep: Path) -> Responses:
     path = keep / f"{words}-{seed}.safetensors"
     if not path.exists():
         rule = find_true if name == TRUE_PROPOSALS else find_proposed
-        videos = describe_shapes(TRAINING_CLIPS, proposals=rule)
+        videos = describe_drawn(TRAINING_CLIPS, proposals=rule)
         recipe = VARIANTS[name](ResponseRecipe(LAYER, cues=split_cues, seed=seed))
         learned = train_responses(
             model,

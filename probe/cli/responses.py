@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 ACTIONS = ("train", "evaluate")
 
-SHAPES = "shapes"
+SHAPES, THINGS = "shapes", "things"
+DRAWN = (SHAPES, THINGS)
+"""The worlds of which clips can be drawn."""
 
 OF_VIDEOS = ("data", "states", "layer", "text", "stages", "disambiguate", "any_frame", "steps")
 """Options that have no effect on a training run on pictures."""
@@ -36,8 +38,8 @@ OF_VIDEOS = ("data", "states", "layer", "text", "stages", "disambiguate", "any_f
 SMALLEST = {"stages": 1, "steps": 1, "limit": 1, "seed": 0}
 """The least that numbers may be, by the names of their options."""
 
-SHAPES_CLIPS = 600
-"""Clips of the shapes that are trained on, unless another number is given."""
+DRAWN_CLIPS = 600
+"""Clips of a drawn world that are trained on, unless another number is given."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ class TrainResponses:
 
     options: Annotated[ModelOptions, arg(name="")] = field(default_factory=ModelOptions)
 
-    data: Annotated[str, arg(metavar="{shapes,FILE.jsonl,NAME}")] = SHAPES
-    """Videos with sentences about them: clips of shapes drawn from a seed, a file of your own with
-    one query a line, or a data set by its name. Boxes in it are not used."""
+    data: Annotated[str, arg(metavar="{shapes,things,FILE.jsonl,NAME}")] = SHAPES
+    """Videos with sentences about them: clips of shapes or things drawn from a seed, a file of your
+    own with one query a line, or a data set by its name. Boxes in it are not used."""
 
     root: Annotated[Path | None, arg(metavar="DIR")] = None
     """The folder of the videos, where the data needs one."""
@@ -91,7 +93,7 @@ class TrainResponses:
     """Number of steps; by default 2000."""
 
     limit: Annotated[int | None, arg(metavar="N")] = None
-    """The most videos to train on; by default all, and 600 clips of the shapes."""
+    """The most videos to train on; by default all, and 600 clips of a drawn world."""
 
     seed: int = 0
     """Seed of the weights and of the draws."""
@@ -148,8 +150,8 @@ class TrainResponses:
         sets = ", ".join(PICTURE_SETS)
         refuse_unused(self.published, names, f"only of pictures; leave it out, or name {sets}")
         check_numbers(self, **SMALLEST)
-        if self.data == SHAPES and self.root is not None:
-            raise ValueError("shapes are drawn from a seed; leave out --root")
+        if self.data in DRAWN and self.root is not None:
+            raise ValueError(f"{self.data} are drawn from a seed; leave out --root")
         self.options.check()
         check_file_writable(self.out, suffix=".safetensors")
         if self.states is not None:
@@ -198,10 +200,12 @@ class TrainResponses:
         )
 
     def _describe(self, model: "VideoLM") -> "Sequence[Described]":
-        if self.data == SHAPES:
-            from probe.trained.responses.shapes import describe_shapes
+        if self.data in DRAWN:
+            from probe.organism.catalogue import WORLDS
+            from probe.trained.responses.drawn import describe_drawn
 
-            return describe_shapes(SHAPES_CLIPS if self.limit is None else self.limit)
+            clips = DRAWN_CLIPS if self.limit is None else self.limit
+            return describe_drawn(clips, world=WORLDS[self.data])
         from probe.datasets import load_dataset
         from probe.evaluation.described import describe_dataset
 

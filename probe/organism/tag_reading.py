@@ -48,8 +48,15 @@ class TagScores:
         acts = None if self.acts is None else self.acts.detach()
         return TagScores(self.tags, self.by_head.detach(), self.by_words.detach(), acts)
 
-    def compute_loss(self, marks: Float[Tensor, "item mark"]) -> Float[Tensor, ""]:
-        """Compute the sum of both ways' losses, given 1 for each tag that an item carries."""
+    def compute_loss(
+        self, marks: Float[Tensor, "item mark"], plain_weight: float
+    ) -> Float[Tensor, ""]:
+        """Compute the sum of both ways' losses.
+
+        Args:
+            marks: 1 for each tag that an item carries, else 0.
+            plain_weight: Weight of all tags but acts, if acts are read in their own way.
+        """
         carried = marks[:, : len(self.tags.all)]
         weight = torch.tensor(self.tags.positive_weight, device=marks.device)
         losses = [
@@ -60,7 +67,7 @@ class TagScores:
         if self.acts is None:
             return plain
         shown, done = self._divide(marks)
-        return self.tags.plain_weight * plain + self.acts.compute_loss(shown, done)
+        return plain_weight * plain + self.acts.compute_loss(shown, done)
 
     def _divide(self, marks: Tensor) -> tuple[Tensor, Tensor]:
         """Return which kinds are shown, and which actions each of them does."""
@@ -75,7 +82,7 @@ class TagScores:
         marks = marks.to(self.by_head.device)
         carried = marks[:, : len(self.tags.all)]
         return {
-            "loss": self.compute_loss(marks).item(),
+            "loss": self.compute_loss(marks, self.tags.plain_weight).item(),
             "f1_head": _compute_f1(self.by_head, carried),
             "f1_words": _compute_f1(self.by_words, carried),
             **({} if self.acts is None else self.acts.measure(self._divide(marks)[1])),
@@ -165,7 +172,8 @@ def learn_tags(
         part = move_batch(part, device)
         scores = read(part)
         share = len(part.tags) / len(batch.tags)
-        return share * scores.compute_loss(part.tags), scores.detach()
+        loss = scores.compute_loss(part.tags, reader.tags.plain_weight)
+        return share * loss, scores.detach()
 
     parts = split_batch(batch, choose_part(len(batch.tags), at_once, device))
     return TagScores.join(take_step(optimisers, parts, compute_loss))

@@ -147,22 +147,7 @@ def train_on_questions(
     batches = make_question_batches(seed, done, recipe.steps, recipe.clips, world)
     at_once = choose_part(recipe.clips, CLIPS_AT_ONCE, network.device)
     network.train()
-
-    def compute_loss(part: _Part) -> tuple[Tensor, _Reading]:
-        batch = move_batch(part.batch, network.device)
-        with autocast_where_faster(network.device):
-            logits, watched, embedded = forward_batch(network, batch, part.mask, world)
-        counted = batch.labels != IGNORED_LABEL
-        logits, labels = logits[counted].float(), batch.labels[counted]
-        answered = cross_entropy(logits, labels, reduction="sum") / part.answer_tokens
-        # The tags of clips are rehearsed: without them, the lowest layers forgot within 300 steps
-        # how things move.
-        seen = decoder.norm(watched.float())
-        tags = reader(seen, seen, words.weight, embedded.float())
-        rehearsed = len(batch.tags) / recipe.clips * tags.compute_loss(batch.tags)
-        read = _Reading(answered.detach(), logits.detach(), labels, tags.detach())
-        return answered + recipe.rehearsal * rehearsed, read
-
+    compute_loss = _QuestionLoss(network, reader, recipe, world)
     for step, batch in enumerate_with_progress(batches, recipe.steps, "words", done):
         set_rate(optimisers, recipe.rate, step, recipe.steps, warm=200)
         # A seed for each step: a continued run draws the cuts that the whole run would have drawn.
@@ -208,6 +193,34 @@ class _Reading:
     """Logits of each token of the answers."""
     labels: Int[Tensor, " answer"]
     tags: TagScores
+
+
+@dataclass(frozen=True)
+class _QuestionLoss:
+    """The loss of stage three: on answers, and on the tags of clips, which are rehearsed."""
+
+    network: Any
+    reader: TagReader
+    recipe: Recipe
+    world: World
+
+    def __call__(self, part: _Part) -> tuple[Tensor, _Reading]:
+        """Compute the share of a part in the loss."""
+        decoder, device = self.network.model.language_model, self.network.device
+        batch = move_batch(part.batch, device)
+        with autocast_where_faster(device):
+            logits, watched, embedded = forward_batch(self.network, batch, part.mask, self.world)
+        counted = batch.labels != IGNORED_LABEL
+        logits, labels = logits[counted].float(), batch.labels[counted]
+        answered = cross_entropy(logits, labels, reduction="sum") / part.answer_tokens
+        # Without a rehearsal the lowest layers forgot within 300 steps how things move. All tags
+        # weigh alike in it: what things are was forgotten at a tenth of the weight of acts.
+        seen = decoder.norm(watched.float())
+        tags = self.reader(seen, seen, decoder.embed_tokens.weight, embedded.float())
+        share = len(batch.tags) / self.recipe.clips
+        rehearsed = share * tags.compute_loss(batch.tags, plain_weight=1.0)
+        read = _Reading(answered.detach(), logits.detach(), labels, tags.detach())
+        return answered + self.recipe.rehearsal * rehearsed, read
 
 
 def compute_answer_logits(

@@ -171,10 +171,10 @@ class Tags:
     """Tags of actions by kind, which are read where the kind is shown."""
 
     plain_weight: float = 1.0
-    """Weight in the loss of all other tags, relative to acts. Kinds that are already known give
-    larger gradients than actions that are not: with three times the weight of actions no action was
-    told from another after 200 steps (AUROC 0.54), with a tenth they were after 100 (0.60), and
-    better after 700 (0.82)."""
+    """Weight in the loss of all other tags, relative to acts, while these are first learned. Kinds
+    that are already known give larger gradients than actions that are not: with three times the
+    weight of actions no action was told from another after 200 steps (AUROC 0.54), with a tenth
+    they were after 100 (0.60), and better after 700 (0.82)."""
 
     positive_weight: float = 1.0
     """Weight in the loss of a tag that is shown, relative to one that is not. Where tags are

@@ -17,11 +17,11 @@ from zoo import save_tiny
 import probe
 from probe.engine.grids import VisualGrid
 from probe.files import read_json, read_tensors, write_json, write_tensors
+from probe.trained.responses.drawn import describe_drawn
 from probe.trained.responses.examples import Described, Material
 from probe.trained.responses.pictures import Scaling
 from probe.trained.responses.presets import VIDEO, Schedule
 from probe.trained.responses.responses import Responses
-from probe.trained.responses.shapes import describe_shapes
 from probe.trained.responses.states import StateStore, read_states
 from probe.trained.responses.texts import no_cues
 from probe.trained.responses.training import ResponseRecipe, train_responses
@@ -43,7 +43,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def clips():
-    return describe_shapes(2)
+    return describe_drawn(2)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_a_loss_that_is_no_number_stops_a_run(model, clips, states, tmp_path):
 def test_states_that_are_not_finite_are_refused(tmp_path):
     save_tiny_llava(tmp_path)
     model = probe.load(tmp_path, dtype="float16")
-    one = describe_shapes(1)[0].read().video
+    one = describe_drawn(1)[0].read().video
     assert read_states(model.watch(one), 1).isfinite().all()
     layer = model.checkpoint.module.model.language_model.layers[0].mlp.down_proj
     with torch.no_grad():

@@ -8,6 +8,7 @@ from tolerances import assert_differ_beyond_rounding, assert_equal_up_to_roundin
 from zoo import save_tiny
 
 import probe
+from probe.candidates.proposers import PROPOSERS
 from probe.engine.fingerprint import fingerprint
 from probe.engine.kept_views import keep_views
 from probe.engine.model import VideoLM
@@ -19,11 +20,12 @@ from probe.grounding.config import GrounderConfig
 from probe.grounding.cues import split_cues
 from probe.grounding.presets import PLAIN
 from probe.organism.benchmark import SHAPES_VAL
+from probe.organism.things.world import THINGS
 from probe.trained.responses import training
+from probe.trained.responses.drawn import DRAWN_SEED, describe_drawn
 from probe.trained.responses.examples import Described, Material, any_frame, frames_of_span
 from probe.trained.responses.presets import VIDEO, Schedule
 from probe.trained.responses.responses import Responses
-from probe.trained.responses.shapes import describe_shapes
 from probe.trained.responses.shipped import load_shipped
 from probe.trained.responses.states import StateStore, read_states
 from probe.trained.responses.texts import Phrases, TextStates, embed_texts
@@ -61,7 +63,7 @@ def states(tmp_path_factory):
 def trained(model, states, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     learned = train_responses(
-        model, describe_shapes(6), SMALL, states=states, run=folder / "run", data="shapes"
+        model, describe_drawn(6), SMALL, states=states, run=folder / "run", data="shapes"
     )
     learned.save(folder / "maps.safetensors")
     return folder / "maps.safetensors"
@@ -85,7 +87,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
 
     def run():
         return train_responses(
-            model, describe_shapes(6), SMALL, states=states, run=tmp_path, data="shapes"
+            model, describe_drawn(6), SMALL, states=states, run=tmp_path, data="shapes"
         )
 
     monkeypatch.setattr(training, "_compute_losses", stop_at_the_fourth)
@@ -99,14 +101,14 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     assert found.content == whole.content
     other = replace(SMALL, seed=1)
     with pytest.raises(ValueError, match="a run of other choices; give"):
-        train_responses(model, describe_shapes(6), other, states=states, run=tmp_path)
+        train_responses(model, describe_drawn(6), other, states=states, run=tmp_path)
 
 
 def test_states_are_computed_once_and_are_those_of_the_view(model, states, monkeypatch):
     watched = []
     watch = VideoLM.watch
     monkeypatch.setattr(VideoLM, "watch", lambda *given: watched.append(given) or watch(*given))
-    (one, *_) = videos = describe_shapes(6)
+    (one, *_) = videos = describe_drawn(6)
     store = StateStore.open(states, model, 2).collect(model, videos)
     before = len(watched)  # none, if a training collected them
     store.collect(model, videos)
@@ -161,7 +163,7 @@ def test_a_cue_reaches_the_map_and_the_video_of_another_frame_does_not(view, tra
 def test_maps_of_other_weights_are_refused_wherever_they_are_used(tmp_path):
     folder = tmp_path / "model"
     save_tiny_llava(folder)
-    clips, recipe = describe_shapes(2), replace(SMALL, layer=1, schedule=Schedule(2, batch=2))
+    clips, recipe = describe_drawn(2), replace(SMALL, layer=1, schedule=Schedule(2, batch=2))
     paths = {"states": tmp_path / "states", "run": tmp_path / "run"}
     learned = train_responses(probe.load(folder, dtype="float32"), clips, recipe, **paths)
     learned.save(tmp_path / "maps.safetensors")
@@ -252,6 +254,16 @@ def test_the_shipped_maps_are_of_the_shipped_model_and_find_things(model):
 
 def test_states_of_other_frames_are_kept_apart(tmp_path):
     store = StateStore(tmp_path, 0, "a model")
-    one = replace(describe_shapes(1)[0], frames="8")
+    one = replace(describe_drawn(1)[0], frames="8")
     assert store._path(one) == store._path(replace(one))
     assert store._path(one) != store._path(replace(one, frames="16"))
+
+
+def test_things_are_described_by_what_is_true_of_one_alone_and_proposed_on_their_grounds():
+    one, other = describe_drawn(2, world=THINGS)
+    clip = THINGS.make_clip((DRAWN_SEED, 0))
+    assert one.sentences == tuple(thing.query for thing in clip.asked)
+    assert one.name != other.name
+    material = one.read()
+    assert material.spans == tuple(thing.span for thing in clip.asked)
+    assert material.proposals == PROPOSERS["nested"].propose(material.video)
