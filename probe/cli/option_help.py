@@ -77,8 +77,14 @@ def _describe(field: StructFieldSpec, others: Mapping[str, Mapping[str, Any]]) -
 def _describe_default(others: Mapping[str, Any], default: str) -> str:
     if default in SILENT_DEFAULTS:
         return ""
-    further = [f"; {name}: {value}" for name, value in others.items() if str(value) != default]
+    written = {name: _write_as_typed(value) for name, value in others.items()}
+    further = [f"; {name}: {value}" for name, value in written.items() if value != default]
     return f"(default: {default}{''.join(further)})"
+
+
+def _write_as_typed(value: Any) -> str:
+    """Write a value as it is typed: several numbers one after another."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _join_lines(text: str | Callable[[], str | None] | None) -> Callable[[], str | None]:

@@ -1,6 +1,7 @@
 """The options of `probe train-organism`."""
 
 import sys
+from dataclasses import asdict
 
 import pytest
 
@@ -27,13 +28,20 @@ def test_what_is_not_given_is_the_default_of_the_world(monkeypatch, world):
 def test_the_help_tells_the_defaults_of_each_world(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
     shown = " ".join(command("train-organism", "--help")[1].split())
-    for name, option in (("frame_steps", "--frame-steps"), ("frame_clips", "--frame-clips")):
-        usual, things = (getattr(WORLDS[world].recipe, name) for world in ("shapes", "things"))
-        assert usual != things
-        told = f"(default: {usual}; of things: {things})"
-        assert told in shown.partition(option)[2].partition(" --")[0]
+    shapes, things = (asdict(WORLDS[world].recipe) for world in ("shapes", "things"))
+    differing = [name for name in shapes if shapes[name] != things[name]]
+    assert {"frame_steps", "clip_steps"} <= set(differing)
+    for name in differing:
+        usual, others = (write_default(recipe[name]) for recipe in (shapes, things))
+        told = f"(default: {usual}; of things: {others})"
+        assert told in shown.partition(f"--{name.replace('_', '-')} ")[2].partition(" --")[0]
     # All that is the same in both is told once.
-    assert shown.count("of things: ") == 2
+    assert shown.count("of things: ") == len(differing)
+
+
+def write_default(value):
+    """Write a default as the help does, whose several numbers are typed one after another."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @pytest.mark.parametrize(
