@@ -31,7 +31,7 @@ def autocast_where_faster(device: torch.device) -> torch.autocast:
 
 
 BLOCK_ROWS = 128
-"""Tokens whose scores are computed together. Of 64, 128 and 256 the fastest on both worlds."""
+"""Tokens whose scores are computed together; 64 and 256 take as long within 4 % in both worlds."""
 
 SCATTERED = 0.6
 """Share of the tokens from the first to the last that a block attends to, below which these alone
