@@ -65,8 +65,10 @@ class ActScores:
         return torch.stack(losses).sum()
 
     def measure(self, done: Pairs) -> dict[str, float]:
-        """Measure how often a kind's highest score is of an action that it does, if it does any."""
+        """Measure how often the highest score of a kind that acts is of an action that it does."""
         acting = done.any(-1)
+        if not acting.any():
+            return {}
         return {
             f"acts_{way}": _measure_highest(by[acting], done[acting])
             for way, by in (("head", self.by_head), ("words", self.by_words))

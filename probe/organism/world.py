@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from probe.organism.sampling import sample_middles
 from probe.video import Box, Span, Tube, Video
 from probe.video.encoding import write_video
 
@@ -247,7 +248,7 @@ def sample_indices(frames: int = SAMPLED_FRAMES) -> tuple[int, ...]:
     >>> sample_indices(8)
     (4, 12, 20, 28, 36, 44, 52, 60)
     """
-    return tuple(int((i + 0.5) * LENGTH / frames) for i in range(frames))
+    return sample_middles(LENGTH, frames)
 
 
 def _paint(

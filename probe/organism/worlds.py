@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from probe.organism.recipe import Recipe
+from probe.organism.sampling import sample_middles
 from probe.video import Span, Tube, Video
 
 Tag: TypeAlias = tuple[str, ...]
@@ -294,8 +295,7 @@ class World:
 
     def sample(self) -> tuple[int, ...]:
         """Return the source frames that the organism sees: the middles of equal parts of a clip."""
-        step = self.length / self.sampled_frames
-        return tuple(int((i + 0.5) * step) for i in range(self.sampled_frames))
+        return sample_middles(self.length, self.sampled_frames)
 
     def span_of(self, frames: Sequence[int]) -> Span:
         """Return the part of a clip from which some neighbouring frames are sampled."""

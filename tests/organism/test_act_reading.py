@@ -57,3 +57,5 @@ def test_only_kinds_that_are_shown_are_learned_from():
     assert scores.compute_loss(torch.tensor([[1.0, 1]]), done) > 5
     assert scores.compute_loss(torch.tensor([[0.0, 0]]), done) == 0
     assert scores.measure(done) == {"acts_head": 1.0, "acts_words": 1.0}
+    # A share of none is no number, and the log is JSON.
+    assert scores.measure(torch.zeros_like(done)) == {}

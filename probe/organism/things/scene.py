@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
+from probe.organism.sampling import sample_middles
 from probe.organism.things.acting import LENGTH, RATE, SAMPLED_FRAMES, STATES, Act, Path
 from probe.organism.things.descriptions import Description
 from probe.organism.things.grounds import DRIFT, SIDE, Ground
@@ -230,7 +231,7 @@ def sample_indices(frames: int = SAMPLED_FRAMES) -> tuple[int, ...]:
     >>> sample_indices(4)
     (12, 36, 60, 84)
     """
-    return tuple(int((i + 0.5) * LENGTH / frames) for i in range(frames))
+    return sample_middles(LENGTH, frames)
 
 
 def _place(thing: Thing, index: int) -> Bool[np.ndarray, "height width"]:
