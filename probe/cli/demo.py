@@ -43,18 +43,19 @@ asks by cause, which no map shows; the demo tells whether that would choose the 
 
 @dataclass(frozen=True)
 class Demo:
-    """Ground a query in a clip of moving shapes with the shipped model; show the truth, too."""
+    """Ground a query in a clip of a drawn world with a shipped model; show the truth, too."""
 
     out: Annotated[Path, arg(metavar="DIR")] = Path("probe-demo")
     """Folder for clip.mp4, answer.json, answer.mp4, answer.png and truth.json."""
 
     clip: Annotated[int | None, arg(metavar="SEED")] = None
     """Seed of the clip; every number is another clip. By default the one of median overlap among
-    the clips whose query needs all of its words, as was measured with the shipped model."""
+    the clips whose query needs all of its words, as was measured with the shipped model of that
+    world."""
 
     model: Annotated[str, arg(metavar="MODEL")] = "organism"
-    """The model that answers, about a clip of the drawn world that it has learned: organism, or the
-    folder of one that `probe train-organism` wrote."""
+    """The model that answers, about a clip of the drawn world that it has learned: organism (moving
+    shapes), things (pictures of things), or the folder of one that `probe train-organism` wrote."""
 
     preset: Annotated[PresetName, arg(metavar="NAME")] = DEMO_PRESET
     """The choices to follow: causal, noun, best, entropy-gradient, plain, paper, released-code."""
@@ -107,14 +108,15 @@ def find_learned_world(name: str) -> "World":
     Raises:
         ValueError: if there is no such model, or it has learned none of them.
     """
+    from probe.engine.model_names import SHIPPED
     from probe.organism.catalogue import WORLDS, find_world
 
     files = find_files(name, LoadOptions())
     world = find_world(files.empty.processor.tokenizer.get_vocab())
     if world is None:
         raise ValueError(
-            f"{name}: has learned none of the drawn worlds ({', '.join(WORLDS)}); give organism, "
-            "or the folder of a model that `probe train-organism` wrote"
+            f"{name}: has learned none of the drawn worlds ({', '.join(WORLDS)}); give "
+            f"{' or '.join(SHIPPED)}, or the folder of a model that `probe train-organism` wrote"
         )
     return world
 

@@ -219,7 +219,6 @@ class Evaluate:
         )
 
     def _make_candidates(self) -> "Candidates":
-        from probe.candidates.proposers import PLAIN
         from probe.evaluation.candidates import (
             Detected,
             Oracle,
@@ -230,8 +229,7 @@ class Evaluate:
 
         cache, tracks = self.sources.cache or default_cache(), self.sources.tracks
         search = self.sources.describe_search(cache)
-        proposer = self.sources.proposer
-        given = {"--tracks": tracks, "--detector": search, "--proposer": proposer != PLAIN or None}
+        given = {"--tracks": tracks, "--detector": search, "--proposer": self.sources.proposer}
         if self.oracle and (others := [name for name, one in given.items() if one is not None]):
             other = others[0]
             raise ValueError(f"--oracle and {other} both give candidates; leave out one of them")
@@ -239,7 +237,9 @@ class Evaluate:
             return Oracle()
         if tracks is not None:
             return Stored(tracks)
-        return Proposed(cache, proposer) if search is None else Detected(search)
+        if search is not None:
+            return Detected(search)
+        return Proposed(cache, self.sources.choose_proposer(self.options.model))
 
     def _open_answerer(self, config: "EvaluationConfig") -> "AbstractContextManager[Answerer]":
         import torch

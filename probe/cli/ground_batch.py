@@ -68,7 +68,9 @@ def open_batch(
     model = load_model(options.model, options)
     if model.name in SHIPPED:
         warnings.warn(SHIPPED[model.name].notice, stacklevel=2)
-    finder = open_finder(sources, device=str(model.checkpoint.device), dtype=options.dtype)
+    finder = open_finder(
+        sources, model.name, device=str(model.checkpoint.device), dtype=options.dtype
+    )
     return Batch(dataset, model, config, options.frames, splitter, finder)
 
 
@@ -96,7 +98,9 @@ def tell_batch(outcome: "BatchOutcome", out: Path) -> None:
     )
 
 
-def open_finder(sources: Sources, *, device: str, dtype: str) -> "Finder | TrackFinder | None":
+def open_finder(
+    sources: Sources, model: str, *, device: str, dtype: str
+) -> "Finder | TrackFinder | None":
     """Open what finds candidates: files, a detector, or a proposer; None for the usual one.
 
     Raises:
@@ -110,7 +114,8 @@ def open_finder(sources: Sources, *, device: str, dtype: str) -> "Finder | Track
     search = sources.describe_search(sources.cache)
     if search is not None:
         return Detected(search).open(device=device, dtype=dtype)
-    return None if sources.proposer == PLAIN else PROPOSERS[sources.proposer].propose
+    proposer = sources.choose_proposer(model)
+    return None if proposer == PLAIN else PROPOSERS[proposer].propose
 
 
 def end_batch(outcome: "BatchOutcome") -> None:

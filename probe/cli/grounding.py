@@ -224,7 +224,7 @@ def answer_query(
         files, video = find_model_and_video(source, options)
         # All that costs little comes before the weights.
         splitter = make_splitter(sources.split)
-        propose = PROPOSERS[sources.proposer].propose
+        propose = PROPOSERS[sources.choose_proposer(options.model)].propose
         tracks = propose if sources.tracks is None else load_tracks(sources.tracks, video)
         parts = divide_video(files.empty, video)
         if len(parts) > 1:

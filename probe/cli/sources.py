@@ -18,9 +18,10 @@ class Sources:
     """Candidate tracks (JSON; for a benchmark, a folder with a file for each video); by default,
     whatever differs from the background."""
 
-    proposer: Literal["plain", "nested"] = "plain"
+    proposer: Literal["plain", "nested"] | None = None
     """The way to find what differs from the background: plain for things that lie apart on a plain
-    ground; nested for more candidates, also of things that touch, on grounds with texture."""
+    ground; nested for more candidates, also of things that touch, on grounds with texture. By
+    default nested with the model things, and plain with any other."""
 
     detector: Annotated[str | None, arg(metavar="ID")] = None
     """A checkpoint that finds the candidates, such as IDEA-Research/grounding-dino-base; it looks
@@ -47,11 +48,20 @@ class Sources:
         """
         if self.detector is not None and self.tracks is not None:
             raise ValueError("--tracks and --detector both give candidates; leave out one of them")
-        if self.proposer != "plain" and (self.detector is not None or self.tracks is not None):
+        if self.proposer is not None and (self.detector is not None or self.tracks is not None):
             other = "--tracks" if self.detector is None else "--detector"
             raise ValueError(f"--proposer and {other} both give candidates; leave out one of them")
         if self.detector is None and self.tracker is not None:
             raise ValueError("--tracker is of no use without a detector; give --detector too")
+
+    def choose_proposer(self, model: str) -> str:
+        """Return the proposer that is asked for, or the usual one of a model."""
+        if self.proposer is not None:
+            return self.proposer
+        from probe.candidates.proposers import PLAIN
+        from probe.engine.model_names import SHIPPED
+
+        return SHIPPED[model].proposer if model in SHIPPED else PLAIN
 
     def describe_search(self, cache: Path | None) -> "Search | None":
         """Describe the search with the detector, which is not loaded yet; None without detector.

@@ -32,6 +32,9 @@ class ShippedModel:
     knows: str
     """Words for all that it has ever seen."""
 
+    proposer: str
+    """The proposer that finds the things of its world, by its name in `candidates.PROPOSERS`."""
+
     @property
     def folder(self) -> Path:
         """The folder of its checkpoint."""
@@ -47,7 +50,14 @@ class ShippedModel:
 
 
 SHIPPED: Mapping[str, ShippedModel] = MappingProxyType(
-    {ORGANISM: ShippedModel("probe.organism", "shapes", "coloured shapes on plain backgrounds")}
+    {
+        ORGANISM: ShippedModel(
+            "probe.organism", "shapes", "coloured shapes on plain backgrounds", "plain"
+        ),
+        "things": ShippedModel(
+            "probe.organism.things", "things", "small pictures of things on drawn grounds", "nested"
+        ),
+    }
 )
 """Every shipped model, by the name that is given for a checkpoint's."""
 

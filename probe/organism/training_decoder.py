@@ -175,7 +175,9 @@ class _BlockAttention(torch.autograd.Function):
             rows, grad = query[:, :, block.rows], of_read[:, :, block.rows]
             of_weights = grad @ value[:, :, block.seen].mT
             # The gradient of a softmax: weights * (of_weights - sum of weights * of_weights).
-            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+            of_scores = torch.ops.aten._softmax_backward_data(
+                of_weights, weights, -1, weights.dtype
+            )
             of_query[:, :, block.rows] = of_scores @ key[:, :, block.seen]
             _add_at(of_key, block.seen, of_scores.mT @ rows)
             _add_at(of_value, block.seen, weights.mT @ grad)

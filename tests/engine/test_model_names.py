@@ -15,6 +15,7 @@ def test_a_shipped_model_is_opened_by_its_name_and_is_shown_the_frames_of_its_wo
     assert model.preferred_frames == WORLDS[about.world].sampled_frames
     assert str(model.checkpoint.dtype) == "torch.float32"
     assert about.knows in about.notice
+    assert about.proposer == WORLDS[about.world].proposer
 
 
 @pytest.mark.parametrize("name", SHIPPED)
