@@ -121,6 +121,7 @@ THINGS = World(
         frame_clips=48,
         clip_steps=1200,
         clip_clips=24,
+        steps=2300,
         # The loss on acts is several times as large as that on the tags of shapes.
         rehearsal=2.0,
         # Words are bound to things later than in the world of shapes: after 750 steps that had not
