@@ -60,6 +60,24 @@ def _find_neighbours(cells: int) -> Bool[Tensor, "cell cell"]:
     return distance <= 1
 
 
+def make_statement_mask(
+    statements: Int[Tensor, "clip word"], world: World
+) -> Bool[Tensor, "clip token token"]:
+    """Make the mask of visual tokens and the statements after them.
+
+    A visual token attends to its neighbourhood, a word to all visual tokens and to the words before
+    it in its own statement.
+    """
+    visual = world.visual_tokens
+    clips, words = statements.shape
+    mask = torch.zeros(clips, visual + words, visual + words, dtype=torch.bool)
+    mask[:, :visual, :visual] = make_neighbourhood_mask(world)
+    mask[:, visual:, :visual] = True
+    same = statements[:, :, None] == statements[:, None, :]
+    mask[:, visual:, visual:] = same & torch.ones(words, words, dtype=torch.bool).tril()
+    return mask
+
+
 def make_visual_masks(
     clips: int, shares: CutShares, generator: torch.Generator, world: World = SHAPES
 ) -> Bool[Tensor, "clip visual visual"]:

@@ -1,6 +1,6 @@
 """Training batches: frames with their tags, and clips with their questions packed into a row."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from probe.organism.questions import HARD_SHARE, QuestionAnswer
 from probe.organism.shapes import SHAPES
+from probe.organism.statements import STATEMENT_PADDING, pack_statements
 from probe.organism.tokens import encode, get_token_ids
 from probe.organism.worlds import Clip, World
 
@@ -34,6 +35,26 @@ class TagBatch:
 
 
 @dataclass(frozen=True)
+class StatementBatch(TagBatch):
+    """Parts of clips with their tags, each with a row of statements (`statements`)."""
+
+    ids: Int[Tensor, "item word"]
+    places: Int[Tensor, "item word"]
+    """Position of a word within its statement."""
+    statements: Int[Tensor, "item word"]
+    """Number of the statement that a word belongs to; -1 for padding."""
+    truth: Int[Tensor, "item word"]
+    """1 or 0 at the last word of each statement, elsewhere `UNKNOWN_TRUTH`."""
+
+    def shorten(self) -> "StatementBatch":
+        """Return the batch without the padding that none of its rows needs."""
+        longest = int((self.statements >= 0).sum(1).max()) if len(self.statements) else 0
+        return replace(
+            self, **{name: getattr(self, name)[:, :longest] for name in STATEMENT_PADDING}
+        )
+
+
+@dataclass(frozen=True)
 class QuestionBatch:
     """Clips, each with a row of tokens that contains all its questions and answers."""
 
@@ -52,7 +73,7 @@ class QuestionBatch:
 
     def shorten(self, length: int) -> "QuestionBatch":
         """Return the batch with the first `length` tokens of each row."""
-        rows = {name: getattr(self, name)[:, :length] for name in _ROW_PADDING}
+        rows = {name: getattr(self, name)[:, :length] for name in _QUESTION_PADDING}
         return replace(self, **rows)
 
 
@@ -79,17 +100,26 @@ class FrameDataset(SeededDataset):
 
 
 class ClipDataset(SeededDataset):
-    """The sampled frames of each clip, or of a part of it, and its tags."""
+    """The sampled frames of each clip, or of a part of it, its tags, and statements about it."""
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
+    def __init__(
+        self, seed: int, length: int, world: World = SHAPES, *, stated: bool = False
+    ) -> None:
+        super().__init__(seed, length, world)
+        self.stated = stated
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
         world, sampled = self.world, self.world.sample()
         clip = world.make_clip((self.seed, index))
         length = world.tagged_frames or len(sampled)
         rng = np.random.default_rng((self.seed, index, 1))
         first = int(rng.integers(len(sampled) - length + 1))
         frames = list(sampled[first : first + length])
-        shown = world.list_clip_tags(clip, world.span_of(frames))
-        return clip.frames(frames)[None], world.clip_tags.mark(shown)[None]
+        marks = world.clip_tags.mark(world.list_clip_tags(clip, world.span_of(frames)))
+        row: dict[str, list[int]] = {name: [] for name in STATEMENT_PADDING}
+        if self.stated:
+            row = pack_statements(world.clip_tags, marks, rng, world)
+        return {"frames": clip.frames(frames), "tags": marks, **row}
 
 
 def schedule_hard_share(done: float) -> float:
@@ -119,7 +149,7 @@ def pack_questions(
     """Return the frames and tags of a clip, and one row with all its questions and answers."""
     # A video has 392 tokens, a question about fifteen. Packed, the video is read once for all its
     # questions; the attention mask keeps these apart, so that each is learned as if it were alone.
-    row: dict[str, list[int]] = {name: [] for name in _ROW_PADDING}
+    row: dict[str, list[int]] = {name: [] for name in _QUESTION_PADDING}
     for number, question in enumerate(questions):
         _append_question(row, number, question, world)
     tags = world.clip_tags.mark(world.list_clip_tags(clip, world.whole))
@@ -141,7 +171,7 @@ def make_clip_questions(
     return world.make_questions(world.make_clip((seed, index)), rng, hard)
 
 
-_ROW_PADDING = {
+_QUESTION_PADDING = {
     "ids": 0,
     "places": 0,
     "questions": -1,
@@ -188,8 +218,8 @@ def make_frame_batches(
 
 
 def make_clip_batches(
-    seed: int, first: int, last: int, clips: int, world: World = SHAPES
-) -> Iterator[TagBatch]:
+    seed: int, first: int, last: int, clips: int, world: World = SHAPES, *, stated: bool = False
+) -> Iterator[StatementBatch]:
     """Yield batches `first` to `last` of clips with their tags; `last` is not among them.
 
     Args:
@@ -198,10 +228,11 @@ def make_clip_batches(
         last: Number of batches of the whole stage.
         clips: Clips in a batch.
         world: The world of the clips.
+        stated: Whether there are statements about each clip; else its row of them is empty.
     """
-    dataset = ClipDataset(seed, last * clips, world)
-    for frames, tags in _load(dataset, first, last, clips, _collate_tags):
-        yield TagBatch(frames, tags)
+    dataset = ClipDataset(seed, last * clips, world, stated=stated)
+    for tensors in _load(dataset, first, last, clips, _collate_clips):
+        yield StatementBatch(**tensors)
 
 
 def make_question_batches(
@@ -237,19 +268,27 @@ def _collate_tags(items: list[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
 
 
 def collate_questions(items: list[dict[str, Any]]) -> dict[str, Tensor]:
-    """Stack the rows of a batch, padded at the end to the longest."""
+    """Stack clips and their rows of questions."""
+    return _stack(items, ("videos", "tags"), _QUESTION_PADDING)
+
+
+def _collate_clips(items: list[dict[str, Any]]) -> dict[str, Tensor]:
+    return _stack(items, ("frames", "tags"), STATEMENT_PADDING)
+
+
+def _stack(
+    items: Sequence[dict[str, Any]], arrays: Sequence[str], rows: Mapping[str, int]
+) -> dict[str, Tensor]:
+    """Stack the arrays of a batch, and its rows, padded at the end to the longest."""
     length = max(len(item["ids"]) for item in items)
-    batch = {
-        name: torch.from_numpy(np.stack([item[name] for item in items]))
-        for name in ("videos", "tags")
-    }
-    for name, padding in _ROW_PADDING.items():
+    batch = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in arrays}
+    for name, padding in rows.items():
         padded = [item[name] + [padding] * (length - len(item[name])) for item in items]
-        batch[name] = torch.tensor(padded)
+        batch[name] = torch.tensor(padded, dtype=torch.long)
     return batch
 
 
-Batch = TypeVar("Batch", TagBatch, QuestionBatch)
+Batch = TypeVar("Batch", bound=TagBatch | QuestionBatch)
 
 
 def split_batch(batch: Batch, size: int) -> list[Batch]:

@@ -13,7 +13,9 @@ COUNTS = (
 
 LEAST_NUMBERS = {
     **dict.fromkeys(COUNTS, (1, "1 or more")),
-    **dict.fromkeys(("seed", "slow", "rehearsal", "decay"), (0, "0 or more")),
+    **dict.fromkeys(
+        ("seed", "slow", "rehearsal", "statements", "growth", "decay"), (0, "0 or more")
+    ),
     **dict.fromkeys(("frame_rate", "clip_rate", "rate"), (math.ulp(0.0), "a number above 0")),
 }
 """The least that each number of a recipe may be, and this in words."""
@@ -78,6 +80,12 @@ class Recipe:
     parameters; it is low so that words and cells stay aligned."""
     rehearsal: float = 5.0
     """Weight of the loss on the tags of clips while answers are learned."""
+    statements: float = 0.0
+    """Weight of the loss on statements about clips (`organism/statements.py`) in the second stage;
+    at 0 there are none."""
+    growth: float = 0.0
+    """Weight of the loss on what the lowest layers add to tokens (`organism/growth.py`), in the
+    second and third stage."""
     decay: float = 0.05
     """Weight decay of the language model's matrices."""
     # The video is hidden from words more and more. When it was hidden from the start, nothing bound

@@ -154,7 +154,7 @@ def learn_tags(
     optimisers: Optimisers,
     reader: TagReader,
     batch: TagBatch,
-    read: Callable[[TagBatch], TagScores],
+    read: Callable[[TagBatch], tuple[TagScores, Tensor | float]],
     at_once: int,
 ) -> TagScores:
     """Take a step that lowers the loss on tags, and return the scores of the whole batch.
@@ -163,17 +163,17 @@ def learn_tags(
         optimisers: Optimisers of all that learns.
         reader: Reader of tags, whose loss it is.
         batch: Frames or clips with their tags.
-        read: Computes the scores of a part of the batch.
+        read: Computes the scores of a part of the batch, and a loss besides that on its tags.
         at_once: Items of a part on the CPU.
     """
     device = reader.head.weight.device
 
     def compute_loss(part: TagBatch) -> tuple[Tensor, TagScores]:
         part = move_batch(part, device)
-        scores = read(part)
+        scores, besides = read(part)
         share = len(part.tags) / len(batch.tags)
         loss = scores.compute_loss(part.tags, reader.tags.plain_weight)
-        return share * loss, scores.detach()
+        return share * (loss + besides), scores.detach()
 
     parts = split_batch(batch, choose_part(len(batch.tags), at_once, device))
     return TagScores.join(take_step(optimisers, parts, compute_loss))

@@ -12,20 +12,23 @@ Both come before the first question: words and cells have to be aligned before t
 From answers alone, motion was never learned ("jumps" was right in 0 of 33 after 2,400 steps).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import LlavaNextVideoForConditionalGeneration
 
-from probe.organism.attention_masks import make_neighbourhood_mask, make_tower_mask
+from probe.organism.attention_masks import make_statement_mask, make_tower_mask
 from probe.organism.batches import (
+    StatementBatch,
     TagBatch,
     make_clip_batches,
     make_frame_batches,
 )
+from probe.organism.growth import measure_growth
 from probe.organism.log import append_log_entry, enumerate_with_progress
 from probe.organism.network import make_processor
 from probe.organism.optimisers import (
@@ -37,6 +40,7 @@ from probe.organism.optimisers import (
 from probe.organism.recipe import Recipe
 from probe.organism.shapes import SHAPES
 from probe.organism.stage_states import StageState, find_state
+from probe.organism.statements import StatementReader
 from probe.organism.tag_reading import (
     CLIPS_AT_ONCE,
     FRAMES_AT_ONCE,
@@ -53,6 +57,10 @@ LOCAL_TOWER_SHARE = 0.7
 # Added to the recipe's seed, so that no stage is trained on clips of another or of a benchmark.
 FRAME_CLIPS_SEED = 1_000_003
 TAGGED_CLIPS_SEED = 3_000_003
+
+
+JUDGE_RATE_SCALE = 3.0
+"""Learning rate of the one direction in which a statement is true, relative to the recipe's."""
 
 
 def train_on_frames(
@@ -100,14 +108,15 @@ def train_on_frames(
         # lies there; in the others the tower learns to be used without a mask, as it will be.
         mask = make_tower_mask(local=local[step], world=world)
 
-        def read(part: TagBatch, mask: Tensor | None = mask) -> TagScores:
+        def read(part: TagBatch, mask: Tensor | None = mask) -> tuple[TagScores, float]:
             with autocast_where_faster(network.device):
                 seen = inner.vision_tower(
                     normalise_frames(part.frames, network, world),
                     attention_mask=None if mask is None else mask.to(network.device),
                 ).last_hidden_state[:, 1:]  # without the class token
                 projected = inner.multi_modal_projector(seen)
-            return reader(seen.float(), projected.float(), words.weight, projected.float())
+            scores = reader(seen.float(), projected.float(), words.weight, projected.float())
+            return scores, 0.0
 
         scores = learn_tags(optimisers, reader, batch, read, FRAMES_AT_ONCE)
         if step % 50 == 0:
@@ -142,37 +151,66 @@ def train_on_clips(
         {"params": slow, "rate_scale": recipe.slow},
         *reader.make_groups(),
     ]
-    optimisers = make_optimisers(list_matrices(lowest), groups, recipe.clip_rate)
     learners = nn.ModuleDict({"network": network, "reader": reader})
+    judge = StatementReader(decoder.config.hidden_size).to(network.device)
+    if recipe.statements:
+        learners["judge"] = judge
+        groups.append({"params": judge.parameters(), "rate_scale": JUDGE_RATE_SCALE})
+    optimisers = make_optimisers(list_matrices(lowest), groups, recipe.clip_rate)
     path, steps = find_state(folder, "clips"), recipe.clip_steps
     state = StageState(path, learners, optimisers, steps, recipe.save_every)
     done = state.load()
+    seed, stated = recipe.seed + TAGGED_CLIPS_SEED, recipe.statements > 0
+    batches = make_clip_batches(seed, done, steps, recipe.clip_clips, world, stated=stated)
     shown = replace(world, sampled_frames=world.tagged_frames or world.sampled_frames)
-    # Visual tokens that attended to all others would collect the tags of the whole clip in a few
-    # background tokens; around a cell, only what moves there can be learned.
-    near = divide_edges(make_neighbourhood_mask(shown)[None], network.device)
-    # The positions that the visual tokens have in a whole prompt.
-    start = len(world.body.before_video)
-    places = torch.arange(start, shown.text_start, device=network.device)[None]
-    seed = recipe.seed + TAGGED_CLIPS_SEED
-    batches = make_clip_batches(seed, done, steps, recipe.clip_clips, world)
-
-    def read(part: TagBatch) -> TagScores:
-        with autocast_where_faster(network.device):
-            embedded = hidden = embed_videos(part.frames, network, shown)
-            rotary = decoder.rotary_emb(hidden, places)
-            # Layer by layer, since the decoder itself would go on through all of its layers.
-            for layer in lowest:
-                hidden = run_layer(layer, hidden, rotary, near)
-            hidden = decoder.norm(hidden).float()
-        return reader(hidden, hidden, words.weight, embedded.float())
-
+    read = _ClipReading(network, reader, judge, recipe, shown)
     for step, batch in enumerate_with_progress(batches, steps, "clips", done):
         set_rate(optimisers, recipe.clip_rate, step, steps, warm=100)
         scores = learn_tags(optimisers, reader, batch, read, CLIPS_AT_ONCE)
         if step % 50 == 0:
             append_log_entry(folder, stage="clips", step=step, **scores.measure(batch.tags))
         state.save_if_due(step + 1)
+
+
+@dataclass(frozen=True)
+class _ClipReading:
+    """Reads the tags of clips in stage two, and measures the losses besides that on them."""
+
+    network: Any
+    reader: TagReader
+    judge: StatementReader
+    recipe: Recipe
+    shown: World
+    """The world with as many frames as a part of a clip has."""
+
+    def __call__(self, part: StatementBatch) -> tuple[TagScores, Tensor | float]:
+        """Compute the scores of some clips, and the losses on statements and growth."""
+        part, shown, decoder = part.shorten(), self.shown, self.network.model.language_model
+        device, words, video = self.network.device, decoder.embed_tokens, shown.visual_tokens
+        # Visual tokens that attended to all others would collect the tags of the whole clip in a
+        # few background tokens; around a cell, only what moves there can be learned.
+        edges = divide_edges(make_statement_mask(part.statements.cpu(), shown), device)
+        # The positions that the visual tokens have in a whole prompt, and words after them.
+        start = len(shown.body.before_video)
+        places = torch.arange(start, shown.text_start, device=device).expand(len(part.ids), -1)
+        places = torch.cat([places, shown.text_start + part.places], dim=1)
+        with autocast_where_faster(device):
+            hidden = embedded = embed_videos(part.frames, self.network, shown)
+            if self.recipe.statements:
+                hidden = torch.cat([embedded.float(), words(part.ids)], dim=1)
+            rotary, states = decoder.rotary_emb(hidden, places), [hidden]
+            # Layer by layer, since the decoder itself would go on through all of its layers.
+            for layer in decoder.layers[: shown.body.clip_stage_layers]:
+                states.append(run_layer(layer, states[-1], rotary, edges))
+            last = decoder.norm(states[-1]).float()
+        seen, said = last[:, :video], last[:, video:]
+        scores = self.reader(seen, seen, words.weight, embedded.float())
+        besides: Tensor | float = 0.0
+        if self.recipe.statements:
+            besides = self.recipe.statements * self.judge.compute_loss(said, part.truth)
+        if self.recipe.growth:
+            besides = besides + self.recipe.growth * measure_growth(states, slice(0, video))
+        return scores, besides
 
 
 def normalise_frames(

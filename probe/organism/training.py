@@ -28,6 +28,7 @@ from probe.organism.batches import (
     move_batch,
     split_batch,
 )
+from probe.organism.growth import measure_growth
 from probe.organism.log import append_log_entry, enumerate_with_progress
 from probe.organism.network import make_network, save_checkpoint
 from probe.organism.optimisers import (
@@ -209,18 +210,20 @@ class _QuestionLoss:
         decoder, device = self.network.model.language_model, self.network.device
         batch = move_batch(part.batch, device)
         with autocast_where_faster(device):
-            logits, watched, embedded = forward_batch(self.network, batch, part.mask, self.world)
+            flow = forward_batch(self.network, batch, part.mask, self.world)
         counted = batch.labels != IGNORED_LABEL
-        logits, labels = logits[counted].float(), batch.labels[counted]
+        logits, labels = flow.logits[counted].float(), batch.labels[counted]
         answered = cross_entropy(logits, labels, reduction="sum") / part.answer_tokens
         # Without a rehearsal the lowest layers forgot within 300 steps how things move. All tags
         # weigh alike in it: what things are was forgotten at a tenth of the weight of acts.
-        seen = decoder.norm(watched.float())
-        tags = self.reader(seen, seen, decoder.embed_tokens.weight, embedded.float())
-        share = len(batch.tags) / self.recipe.clips
-        rehearsed = share * tags.compute_loss(batch.tags, plain_weight=1.0)
+        embedded, seen = (flow.states[place][:, flow.video].float() for place in (0, -1))
+        seen = decoder.norm(seen)
+        tags = self.reader(seen, seen, decoder.embed_tokens.weight, embedded)
+        besides = self.recipe.rehearsal * tags.compute_loss(batch.tags, plain_weight=1.0)
+        if self.recipe.growth:
+            besides = besides + self.recipe.growth * measure_growth(flow.states, flow.video)
         read = _Reading(answered.detach(), logits.detach(), labels, tags.detach())
-        return answered + self.recipe.rehearsal * rehearsed, read
+        return answered + len(batch.tags) / self.recipe.clips * besides, read
 
 
 def compute_answer_logits(
@@ -240,7 +243,19 @@ def compute_answer_logits(
         world: The world of the clips.
     """
     mask = make_attention_mask(batch, shares, generator, world)
-    return forward_batch(network, move_batch(batch, network.device), mask, world)[0]
+    return forward_batch(network, move_batch(batch, network.device), mask, world).logits
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What flows through the network while it reads a video and what is asked about it."""
+
+    logits: Float[Tensor, "clip word_token word"]
+    """Next-token logits of the text after the video."""
+    states: Sequence[Float[Tensor, "clip token hidden"]]
+    """All tokens as they enter the decoder, and after each layer of stage two."""
+    video: slice
+    """Places of the visual tokens."""
 
 
 def forward_batch(
@@ -248,11 +263,7 @@ def forward_batch(
     batch: QuestionBatch,
     mask: Bool[Tensor, "clip place place"],
     world: World = SHAPES,
-) -> tuple[
-    Float[Tensor, "clip token word"],
-    Float[Tensor, "clip visual hidden"],
-    Float[Tensor, "clip visual hidden"],
-]:
+) -> Flow:
     """Run the network on clips and their packed questions.
 
     Args:
@@ -260,10 +271,6 @@ def forward_batch(
         batch: Clips and questions, on the network's device.
         mask: True where a token attends to another, on the CPU.
         world: The world of the clips.
-
-    Returns:
-        Next-token logits of the text, the visual tokens after the layers of stage two, and as they
-        enter the decoder.
     """
     clips, device = len(batch.videos), network.device
     inner = network.model
@@ -276,7 +283,7 @@ def forward_batch(
     places = torch.arange(start, device=device).expand(clips, -1)
     # The language model is run without the class around it, which would run the tower with a graph,
     # and the head on visual tokens, from which nothing is predicted.
-    last, lower = run_layers(
+    last, states = run_layers(
         inner.language_model,
         torch.cat([before, visual.to(text.dtype), text], dim=1),
         torch.cat([places, start + batch.places], dim=1),
@@ -284,7 +291,7 @@ def forward_batch(
         world.body.clip_stage_layers,
         start,
     )
-    return network.lm_head(last), lower[:, len(first) : start], visual
+    return Flow(network.lm_head(last), states, slice(len(first), start))
 
 
 def _interpolate_shares(recipe: Recipe, step: int) -> CutShares:

@@ -81,7 +81,7 @@ def run_layers(
     mask: Bool[Tensor, "#clip token token"],
     watched: int,
     text_start: int,
-) -> tuple[Float[Tensor, "clip row hidden"], Hidden]:
+) -> tuple[Float[Tensor, "clip row hidden"], Sequence[Hidden]]:
     """Run all layers of a decoder on videos and the text after them.
 
     Args:
@@ -93,7 +93,8 @@ def run_layers(
         text_start: Place of the first text token after the video.
 
     Returns:
-        The normalised last states of the text, and all tokens' states after `watched` layers.
+        The normalised last states of the text, and all tokens' states before the first layer and
+        after each of the `watched` ones.
     """
     rotary = decoder.rotary_emb(hidden, positions)
     *lower, last = decoder.layers
@@ -103,7 +104,7 @@ def run_layers(
         states.append(run_layer(layer, states[-1], rotary, blocks))
     of_text = divide_edges(mask[:, text_start:], hidden.device)
     text = run_layer(last, states[-1], rotary, of_text, first=text_start)
-    return decoder.norm(text), states[watched]
+    return decoder.norm(text), states[: watched + 1]
 
 
 def run_layer(

@@ -42,7 +42,9 @@ def test_states_and_gradients_are_those_of_the_decoder_itself(text, make_mask):
     edges = torch.zeros(mask.shape).masked_fill(~mask, float("-inf"))[:, None]
 
     def ours():
-        return run_layers(decoder, hidden, positions, mask, CLIP_STAGE_LAYERS, TEXT_START)
+        last, states = run_layers(decoder, hidden, positions, mask, CLIP_STAGE_LAYERS, TEXT_START)
+        assert len(states) == CLIP_STAGE_LAYERS + 1
+        return last, states[-1]
 
     def theirs():
         whole = decoder(

@@ -124,6 +124,8 @@ THINGS = World(
         steps=2300,
         # The loss on acts is several times as large as that on the tags of shapes.
         rehearsal=2.0,
+        statements=1.0,
+        growth=0.05,
         # Words are bound to things later than in the world of shapes: after 750 steps that had not
         # begun to hide the video yet, 0.7 of the questions of a batch were answered right there.
         shift=(0.4, 0.8),
