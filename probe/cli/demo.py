@@ -54,8 +54,8 @@ class Demo:
     world."""
 
     model: Annotated[str, arg(metavar="MODEL")] = "organism"
-    """The model that answers, about a clip of the drawn world that it has learned: organism (moving
-    shapes), things (pictures of things), or the folder of one that `probe train-organism` wrote."""
+    """The model that answers, about a clip of the drawn world that it has learned: organism, or the
+    folder of one that `probe train-organism` wrote."""
 
     preset: Annotated[PresetName, arg(metavar="NAME")] = DEMO_PRESET
     """The choices to follow: causal, noun, best, entropy-gradient, plain, paper, released-code."""

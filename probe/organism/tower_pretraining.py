@@ -12,6 +12,7 @@ Both come before the first question: words and cells have to be aligned before t
 From answers alone, motion was never learned ("jumps" was right in 0 of 33 after 2,400 steps).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def train_on_clips(
     recipe: Recipe,
     folder: Path,
     world: World = SHAPES,
-) -> None:
+) -> Mapping[str, Tensor]:
     """Train the lowest decoder layers on tags of clips, while the tower is fixed (stage two).
 
     Args:
@@ -137,6 +138,9 @@ def train_on_clips(
         recipe: Length and rates.
         folder: Folder of the run, for its log.
         world: The world that is learned.
+
+    Returns:
+        The weights of the reader of tags, if the recipe keeps it.
     """
     inner = network.model
     decoder, words = inner.language_model, inner.language_model.embed_tokens
@@ -170,6 +174,7 @@ def train_on_clips(
         if step % 50 == 0:
             append_log_entry(folder, stage="clips", step=step, **scores.measure(batch.tags))
         state.save_if_due(step + 1)
+    return reader.state_dict() if recipe.keep_reader else {}
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,9 @@ from probe.organism.training_decoder import autocast_where_faster, run_layers
 from probe.organism.worlds import World
 from probe.pretraining.run_folders import Claim, claim_folder
 
+READER = "reader."
+"""Beginning of the names of the weights of a kept reader, in the file of a stage's weights."""
+
 QUESTION_CLIPS_SEED = 2_000_003
 """Added to the recipe's seed, so that other clips are asked about than were tagged."""
 
@@ -81,15 +84,23 @@ def train(folder: Path, recipe: Recipe, device: str = "cpu", world: World = SHAP
         network: Any = make_network(recipe.seed, world)
         set_patch_filters(network, world)
         network.to(device)
+        kept: Mapping[str, Tensor] = {}
         for name, train_stage in list_stages(recipe).items():
             weights = folder / f"{name}.safetensors"
             if not weights.exists():
-                train_stage(network, recipe, folder, world)
-                write_tensors(weights, network.state_dict(), {"stage": name})
+                kept = train_stage(network, recipe, folder, world) or {}
+                kept = {f"{READER}{key}": value for key, value in kept.items()}
+                write_tensors(weights, {**network.state_dict(), **kept}, {"stage": name})
                 find_state(folder, name).unlink(missing_ok=True)
             # Read back even right after writing, so that a continued run does exactly the same.
-            network.load_state_dict(read_tensors(weights)[0])
-        train_on_questions(network, recipe, folder, world)
+            tensors = dict(read_tensors(weights)[0])
+            kept = {
+                key.removeprefix(READER): tensors.pop(key)
+                for key in list(tensors)
+                if key.startswith(READER)
+            }
+            network.load_state_dict(tensors)
+        train_on_questions(network, recipe, folder, world, kept)
         append_log_entry(folder, stage="end", peak_mb=getrusage(RUSAGE_SELF).ru_maxrss / 1024)
         save_checkpoint(network.cpu(), folder / "checkpoint", world)
 
@@ -116,6 +127,7 @@ def train_on_questions(
     recipe: Recipe,
     folder: Path,
     world: World = SHAPES,
+    kept: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
     """Train the language model to answer questions, while the tower is fixed (stage three).
 
@@ -124,6 +136,7 @@ def train_on_questions(
         recipe: Length, rates and cuts.
         folder: Folder of the run, for its log and its states.
         world: The world that is learned.
+        kept: Weights of the reader of tags, if stage two has left them.
     """
     inner = network.model
     inner.vision_tower.requires_grad_(False)
@@ -132,6 +145,8 @@ def train_on_questions(
     slow = [*inner.multi_modal_projector.parameters(), words.weight]
     torch.manual_seed(recipe.seed)
     reader = TagReader(decoder.config.hidden_size, world.clip_tags, world).to(network.device)
+    if kept:
+        reader.load_state_dict(kept)
     groups = [
         {"params": quick, "rate_scale": 1.0},
         {"params": slow, "rate_scale": recipe.slow},

@@ -125,6 +125,7 @@ THINGS = World(
         # The loss on acts is several times as large as that on the tags of shapes.
         rehearsal=2.0,
         statements=1.0,
+        keep_reader=True,
         growth=0.05,
         # Words are bound to things later than in the world of shapes: after 750 steps that had not
         # begun to hide the video yet, 0.7 of the questions of a batch were answered right there.
