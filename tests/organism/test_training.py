@@ -36,7 +36,7 @@ from probe.organism.shapes import SHAPES
 from probe.organism.things.world import THINGS
 from probe.organism.tokens import encode
 from probe.organism.tower_pretraining import normalise_frames
-from probe.organism.training import train
+from probe.organism.training import READER, train
 from probe.organism.world import make_clip
 from probe.pretraining import run_states
 
@@ -52,6 +52,8 @@ SHORT = replace(
     clips=1,
     save_every=2,
 )
+OF_THINGS = replace(SHORT, statements=1.0, keep_reader=True, growth=0.05)
+FEW_FILTERS = replace(THINGS, filter_clips=4)
 PLAIN = CutShares(local=0.0, partial=0.0, words=0.0, role=0.0)
 CUT = CutShares(local=1.0, partial=0.0, words=1.0, role=0.0)
 
@@ -71,10 +73,24 @@ def test_a_run_leaves_a_checkpoint_that_opens_like_any_other(run, video):
     assert {entry["stage"] for entry in log} == {"frames", "clips", "words", "end"}
 
 
+@pytest.fixture(scope="module")
+def run_of_things(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "things"
+    train(folder, OF_THINGS, world=FEW_FILTERS)
+    return folder
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("whole_run", "recipe", "world"),
+    [("run", SHORT, SHAPES), ("run_of_things", OF_THINGS, FEW_FILTERS)],
+    ids=["shapes", "things"],
+)
 def test_a_run_that_stops_after_every_state_it_writes_ends_with_the_same_weights(
-    run, tmp_path, monkeypatch
+    whole_run, recipe, world, tmp_path, monkeypatch, request
 ):
+    run = request.getfixturevalue(whole_run)
+
     def write_and_stop(path, *content):
         write(path, *content)
         stops.append(path.stem)
@@ -84,7 +100,7 @@ def test_a_run_that_stops_after_every_state_it_writes_ends_with_the_same_weights
     monkeypatch.setattr(run_states, "write_tensors", write_and_stop)
     while not (tmp_path / "checkpoint").exists():
         with suppress(KeyboardInterrupt):
-            train(tmp_path, SHORT)
+            train(tmp_path, recipe, world=world)
     assert stops == ["frames-state"] * 2 + ["clips-state"] * 2 + ["words"] * 2
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in run.iterdir()}
     whole = load_file(run / "checkpoint" / "model.safetensors")
@@ -214,16 +230,31 @@ def test_scores_name_the_questions_that_were_asked(organism):
 
 
 @pytest.mark.slow
-def test_things_are_learned_by_the_same_three_stages(tmp_path):
-    short = replace(THINGS, filter_clips=4, recipe=SHORT)
-    train(tmp_path, SHORT, world=short)
-    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+def test_things_are_learned_by_the_same_three_stages(run_of_things):
+    log = [json.loads(line) for line in (run_of_things / "log.jsonl").read_text().splitlines()]
     (clips,) = [entry for entry in log if entry["stage"] == "clips"]
     assert {"f1_words", "acts_head", "acts_words"} <= clips.keys()
-    weights = load_file(tmp_path / "checkpoint" / "model.safetensors")
-    before = make_network(SHORT.seed, short)
-    set_patch_filters(before, short)
+    weights = load_file(run_of_things / "checkpoint" / "model.safetensors")
+    before = make_network(SHORT.seed, FEW_FILTERS)
+    set_patch_filters(before, FEW_FILTERS)
     filters = "model.vision_tower.embeddings.patch_embedding.weight"
     # The filters of its tower stay as the grounds have set them; everything else has learned.
     (found,) = [weight for name, weight in weights.items() if "patch_embedding" in name]
     assert torch.equal(found, before.state_dict()[filters].to(found))
+
+
+@pytest.mark.slow
+def test_a_kept_reader_is_stored_with_its_stage_alone_and_is_where_the_next_one_begins(
+    run, run_of_things
+):
+    def list_kept(folder, stage):
+        tensors, _ = read_tensors(folder / f"{stage}.safetensors")
+        return [name for name in tensors if name.startswith(READER)]
+
+    assert list_kept(run_of_things, "clips")
+    assert not list_kept(run_of_things, "frames")
+    assert not list_kept(run, "clips")
+    kept = read_tensors(run_of_things / "clips.safetensors")[0][f"{READER}head.weight"]
+    learned = read_tensors(run_of_things / "words.safetensors")[0]["learner.reader.head.weight"]
+    # A new one would be as far from it as two random ones are: 1.4 times their length.
+    assert 0 < (learned - kept).norm() < 0.2 * kept.norm()
