@@ -12,12 +12,13 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from probe.organism.questions import HARD_SHARE, QuestionAnswer
 from probe.organism.shapes import SHAPES
-from probe.organism.statements import STATEMENT_PADDING, pack_statements
+from probe.organism.statements import STATEMENT_PADDING, UNKNOWN_TRUTH, pack_statements
 from probe.organism.tokens import encode, get_token_ids
 from probe.organism.worlds import Clip, World
 
-QUESTION_PART, ROLE_PART, ANSWER_PART = 0, 1, 2
-"""Parts of a question's row of tokens: its words, the role tokens, the words of the answer."""
+QUESTION_PART, ROLE_PART, ANSWER_PART, STATEMENT_PART = 0, 1, 2, 3
+"""Parts of a row of tokens: the words of a question, its role tokens, the words of its answer, and
+the words of statements, which come after all questions."""
 
 IGNORED_LABEL = -100
 """Label of a token whose prediction does not count; the value that `cross_entropy` ignores."""
@@ -63,11 +64,13 @@ class QuestionBatch:
     places: Int[Tensor, "clip token"]
     """Position of a token within its question, counted from the end of the video."""
     questions: Int[Tensor, "clip token"]
-    """Number of the question that a token belongs to; -1 for padding."""
+    """Number of the question or statement that a token belongs to; -1 for padding."""
     parts: Int[Tensor, "clip token"]
-    """`QUESTION_PART`, `ROLE_PART` or `ANSWER_PART`."""
+    """`QUESTION_PART`, `ROLE_PART`, `ANSWER_PART` or `STATEMENT_PART`."""
     labels: Int[Tensor, "clip token"]
     """The next token where it is one of the answer, elsewhere `IGNORED_LABEL`."""
+    truth: Int[Tensor, "clip token"]
+    """1 or 0 at the last word of each statement, elsewhere `UNKNOWN_TRUTH`."""
     tags: Float[Tensor, "clip tag"]
     """1 for each of the world's `clip_tags` that a clip carries."""
 
@@ -99,14 +102,18 @@ class FrameDataset(SeededDataset):
         return clip.frames(chosen), np.stack(tags)
 
 
-class ClipDataset(SeededDataset):
-    """The sampled frames of each clip, or of a part of it, its tags, and statements about it."""
+class StatedDataset(SeededDataset):
+    """Clips about which there may be statements."""
 
     def __init__(
         self, seed: int, length: int, world: World = SHAPES, *, stated: bool = False
     ) -> None:
         super().__init__(seed, length, world)
         self.stated = stated
+
+
+class ClipDataset(StatedDataset):
+    """The sampled frames of each clip, or of a part of it, its tags, and statements about it."""
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         world, sampled = self.world, self.world.sample()
@@ -133,14 +140,18 @@ def schedule_hard_share(done: float) -> float:
     return min(HARD_SHARE, FIRST_HARD_SHARE + 2 * done * (HARD_SHARE - FIRST_HARD_SHARE))
 
 
-class QuestionDataset(SeededDataset):
-    """Each clip and its packed questions, which get harder with the index."""
+class QuestionDataset(StatedDataset):
+    """Each clip, its packed questions, which get harder with the index, and statements about it."""
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         hard = schedule_hard_share(index / self.length)
         clip = self.world.make_clip((self.seed, index))
         questions = make_clip_questions(self.seed, index, hard, self.world)
-        return pack_questions(clip, questions, self.world)
+        packed = pack_questions(clip, questions, self.world)
+        if self.stated:
+            rng = np.random.default_rng((self.seed, index, 2))
+            _append_statements(packed, len(questions), rng, self.world)
+        return packed
 
 
 def pack_questions(
@@ -177,6 +188,7 @@ _QUESTION_PADDING = {
     "questions": -1,
     "parts": QUESTION_PART,
     "labels": IGNORED_LABEL,
+    "truth": UNKNOWN_TRUTH,
 }
 """Fields of `QuestionBatch` with one value a token, and the value that padding has in each."""
 
@@ -198,6 +210,19 @@ def _append_question(
         [QUESTION_PART] * len(asked) + [ROLE_PART] * len(role) + [ANSWER_PART] * len(answer)
     )
     row["labels"] += [IGNORED_LABEL] * unlabelled + answer + [IGNORED_LABEL]
+    row["truth"] += [UNKNOWN_TRUTH] * len(ids)
+
+
+def _append_statements(
+    packed: dict[str, Any], questions: int, rng: np.random.Generator, world: World
+) -> None:
+    """Append statements to a row of questions; their numbers follow those of these."""
+    row = pack_statements(world.clip_tags, packed["tags"], rng, world)
+    for name in ("ids", "places", "truth"):
+        packed[name] += row[name]
+    packed["questions"] += [questions + number for number in row["statements"]]
+    packed["parts"] += [STATEMENT_PART] * len(row["ids"])
+    packed["labels"] += [IGNORED_LABEL] * len(row["ids"])
 
 
 def make_frame_batches(
@@ -236,7 +261,7 @@ def make_clip_batches(
 
 
 def make_question_batches(
-    seed: int, first: int, last: int, clips: int, world: World = SHAPES
+    seed: int, first: int, last: int, clips: int, world: World = SHAPES, *, stated: bool = False
 ) -> Iterator[QuestionBatch]:
     """Yield batches `first` to `last` of clips with questions; `last` is not among them.
 
@@ -246,8 +271,9 @@ def make_question_batches(
         last: Number of batches of the whole stage, over which the questions get harder.
         clips: Clips in a batch.
         world: The world of the clips.
+        stated: Whether there are statements about each clip, too.
     """
-    dataset = QuestionDataset(seed, last * clips, world)
+    dataset = QuestionDataset(seed, last * clips, world, stated=stated)
     for tensors in _load(dataset, first, last, clips, collate_questions):
         yield QuestionBatch(**tensors)
 

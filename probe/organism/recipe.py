@@ -81,8 +81,8 @@ class Recipe:
     rehearsal: float = 5.0
     """Weight of the loss on the tags of clips while answers are learned."""
     statements: float = 0.0
-    """Weight of the loss on statements about clips (`organism/statements.py`) in the second stage;
-    at 0 there are none."""
+    """Weight of the loss on statements about clips (`organism/statements.py`) in the second and
+    third stage; at 0 there are none."""
     keep_reader: bool = False
     """Whether the rehearsal goes on with the readers of tags that the second stage has taught. New
     ones are wrong at first, and for two hundred steps move what they read from."""

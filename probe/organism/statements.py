@@ -7,10 +7,12 @@ these alone words of kinds told what is there with an AUROC of 0.97 after 160 st
 of them are the tags of the clip, in other words: nothing says where or when they are true.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -93,15 +95,38 @@ class StatementReader(nn.Module):
         super().__init__()
         self.head = nn.Linear(width, 1)
 
-    def compute_loss(
+    def forward(
         self, states: Float[Tensor, "clip word hidden"], truth: Int[Tensor, "clip word"]
-    ) -> Float[Tensor, ""]:
-        """Compute the mean loss over all statements.
+    ) -> "Judgements":
+        """Read all statements.
 
         Args:
-            states: The words after the lowest layers, and a norm.
+            states: The words after some layers, and a norm.
             truth: As `pack_statements` returns.
         """
         last = truth != UNKNOWN_TRUTH
-        scores = self.head(states[last])[:, 0]
-        return binary_cross_entropy_with_logits(scores, truth[last].float())
+        return Judgements(self.head(states[last])[:, 0], truth[last])
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """Scores of statements, in logits, and whether each is true."""
+
+    scores: Float[Tensor, " statement"]
+    truth: Int[Tensor, " statement"]
+
+    def compute_loss(self) -> Float[Tensor, ""]:
+        """Compute the mean loss."""
+        return binary_cross_entropy_with_logits(self.scores, self.truth.float())
+
+    def detach(self) -> "Judgements":
+        """Return the scores without their graph."""
+        return Judgements(self.scores.detach(), self.truth)
+
+    @staticmethod
+    def measure(parts: "Sequence[Judgements]") -> dict[str, float]:
+        """Measure the share of statements that are judged rightly, the true and the false alike."""
+        scores = torch.cat([one.scores for one in parts])
+        truth = torch.cat([one.truth for one in parts])
+        shares = [((scores > 0) == wanted)[truth == wanted].float().mean() for wanted in (0, 1)]
+        return {"stated": torch.stack(shares).mean().item()}

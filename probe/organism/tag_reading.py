@@ -7,6 +7,7 @@ which token: there is no box, no mask, no place and no time.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,8 @@ from probe.organism.batches import TagBatch, move_batch, split_batch
 from probe.organism.optimisers import Optimisers, ParameterGroup, take_step
 from probe.organism.phrases import encode_phrases, sum_phrases
 from probe.organism.worlds import Tags, World
+
+Tagged = TypeVar("Tagged", bound=TagBatch)
 
 # On a CPU, numbers of items whose activations stay in a core's cache; on a GPU whole batches are
 # computed at once.
@@ -153,8 +156,8 @@ def _compute_f1(logits: Tensor, tags: Tensor) -> float:
 def learn_tags(
     optimisers: Optimisers,
     reader: TagReader,
-    batch: TagBatch,
-    read: Callable[[TagBatch], tuple[TagScores, Tensor | float]],
+    batch: Tagged,
+    read: Callable[[Tagged], tuple[TagScores, Tensor | float]],
     at_once: int,
 ) -> TagScores:
     """Take a step that lowers the loss on tags, and return the scores of the whole batch.
@@ -168,7 +171,7 @@ def learn_tags(
     """
     device = reader.head.weight.device
 
-    def compute_loss(part: TagBatch) -> tuple[Tensor, TagScores]:
+    def compute_loss(part: Tagged) -> tuple[Tensor, TagScores]:
         part = move_batch(part, device)
         scores, besides = read(part)
         share = len(part.tags) / len(batch.tags)

@@ -212,7 +212,7 @@ class _ClipReading:
         scores = self.reader(seen, seen, words.weight, embedded.float())
         besides: Tensor | float = 0.0
         if self.recipe.statements:
-            besides = self.recipe.statements * self.judge.compute_loss(said, part.truth)
+            besides = self.recipe.statements * self.judge(said, part.truth).compute_loss()
         if self.recipe.growth:
             besides = besides + self.recipe.growth * measure_growth(states, slice(0, video))
         return scores, besides

@@ -43,9 +43,11 @@ from probe.organism.patch_filters import set_patch_filters
 from probe.organism.recipe import CutShares, Recipe
 from probe.organism.shapes import SHAPES
 from probe.organism.stage_states import StageState, find_state
+from probe.organism.statements import Judgements, StatementReader
 from probe.organism.tag_reading import CLIPS_AT_ONCE, TagReader, TagScores, choose_part
 from probe.organism.tokens import get_token_ids
 from probe.organism.tower_pretraining import (
+    JUDGE_RATE_SCALE,
     embed_videos,
     rescale_embeddings,
     train_on_clips,
@@ -147,23 +149,28 @@ def train_on_questions(
     reader = TagReader(decoder.config.hidden_size, world.clip_tags, world).to(network.device)
     if kept:
         reader.load_state_dict(kept)
+    judge = StatementReader(decoder.config.hidden_size).to(network.device)
     groups = [
         {"params": quick, "rate_scale": 1.0},
         {"params": slow, "rate_scale": recipe.slow},
         *reader.make_groups(),
     ]
+    learners = nn.ModuleDict({"network": network, "reader": reader})
+    if recipe.statements:
+        learners["judge"] = judge
+        groups.append({"params": judge.parameters(), "rate_scale": JUDGE_RATE_SCALE})
     matrices = list_matrices(decoder.layers)
     optimisers = make_optimisers(matrices, groups, recipe.rate, recipe.decay)
-    learners = nn.ModuleDict({"network": network, "reader": reader})
     path = folder / "words.safetensors"
     state = StageState(path, learners, optimisers, recipe.steps, recipe.save_every)
     done = state.load()
     generator = torch.Generator()
     seed = recipe.seed + QUESTION_CLIPS_SEED
-    batches = make_question_batches(seed, done, recipe.steps, recipe.clips, world)
+    stated = recipe.statements > 0
+    batches = make_question_batches(seed, done, recipe.steps, recipe.clips, world, stated=stated)
     at_once = choose_part(recipe.clips, CLIPS_AT_ONCE, network.device)
     network.train()
-    compute_loss = _QuestionLoss(network, reader, recipe, world)
+    compute_loss = _QuestionLoss(network, reader, judge, recipe, world)
     for step, batch in enumerate_with_progress(batches, recipe.steps, "words", done):
         set_rate(optimisers, recipe.rate, step, recipe.steps, warm=200)
         # A seed for each step: a continued run draws the cuts that the whole run would have drawn.
@@ -209,14 +216,16 @@ class _Reading:
     """Logits of each token of the answers."""
     labels: Int[Tensor, " answer"]
     tags: TagScores
+    judged: Judgements
 
 
 @dataclass(frozen=True)
 class _QuestionLoss:
-    """The loss of stage three: on answers, and on the tags of clips, which are rehearsed."""
+    """The loss of stage three: on answers, on statements, and on tags, which are rehearsed."""
 
     network: Any
     reader: TagReader
+    judge: StatementReader
     recipe: Recipe
     world: World
 
@@ -237,7 +246,10 @@ class _QuestionLoss:
         besides = self.recipe.rehearsal * tags.compute_loss(batch.tags, plain_weight=1.0)
         if self.recipe.growth:
             besides = besides + self.recipe.growth * measure_growth(flow.states, flow.video)
-        read = _Reading(answered.detach(), logits.detach(), labels, tags.detach())
+        judged = self.judge(flow.text.float(), batch.truth)
+        if self.recipe.statements:
+            besides = besides + self.recipe.statements * judged.compute_loss()
+        read = _Reading(answered.detach(), logits.detach(), labels, tags.detach(), judged.detach())
         return answered + len(batch.tags) / self.recipe.clips * besides, read
 
 
@@ -267,6 +279,8 @@ class Flow:
 
     logits: Float[Tensor, "clip word_token word"]
     """Next-token logits of the text after the video."""
+    text: Float[Tensor, "clip word_token hidden"]
+    """The last states of this text, normalised, from which the logits are computed."""
     states: Sequence[Float[Tensor, "clip token hidden"]]
     """All tokens as they enter the decoder, and after each layer of stage two."""
     video: slice
@@ -306,7 +320,7 @@ def forward_batch(
         world.body.clip_stage_layers,
         start,
     )
-    return Flow(network.lm_head(last), states, slice(len(first), start))
+    return Flow(network.lm_head(last), last, states, slice(len(first), start))
 
 
 def _interpolate_shares(recipe: Recipe, step: int) -> CutShares:
@@ -330,7 +344,9 @@ def _measure(readings: Sequence[_Reading], tags: Tensor, world: World) -> dict[s
     yes, no = get_token_ids(["Yes", "No"], world)
     polar = (labels == yes) | (labels == no)
     said = torch.where(logits[:, yes] > logits[:, no], yes, no)
+    judged = [one.judged for one in readings if len(one.judged.truth)]
     return {
+        **(Judgements.measure(judged) if judged else {}),
         **TagScores.join([one.tags for one in readings]).measure(tags),
         "loss": torch.stack([one.loss for one in readings]).sum().item(),
         "yes_no": (said == labels)[polar].float().mean().item(),

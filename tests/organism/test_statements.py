@@ -16,6 +16,7 @@ from probe.organism.statements import (
     SINGLE,
     SWAPPED,
     UNKNOWN_TRUTH,
+    Judgements,
     StatementReader,
     choose_statements,
     pack_statements,
@@ -78,7 +79,12 @@ def test_the_last_word_of_each_statement_is_judged():
     truth = torch.tensor([[UNKNOWN_TRUTH, 1, 0]])
     scores = reader.head(states[0, 1:])[:, 0]
     expected = -(scores[0].sigmoid().log() + (1 - scores[1].sigmoid()).log()) / 2
-    assert_equal_up_to_rounding(reader.compute_loss(states, truth), expected)
+    judged = reader(states, truth)
+    assert_equal_up_to_rounding(judged.compute_loss(), expected)
+    assert judged.truth.tolist() == [1, 0]
+    right = Judgements(torch.tensor([2.0, -1, 3]), torch.tensor([1, 0, 0]))
+    # Half of those that are false, and all that are true.
+    assert Judgements.measure([right]) == {"stated": 0.75}
 
 
 def test_rows_are_as_long_as_the_longest_of_a_part_and_empty_where_nothing_is_stated():
