@@ -275,7 +275,7 @@ def compute_answer_logits(
 
 @dataclass(frozen=True)
 class Flow:
-    """What flows through the network while it reads a video and what is asked about it."""
+    """The states of a pass through the network, which reads videos and the text after them."""
 
     logits: Float[Tensor, "clip word_token word"]
     """Next-token logits of the text after the video."""
