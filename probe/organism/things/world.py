@@ -124,8 +124,8 @@ THINGS = World(
         steps=2300,
         # The loss on acts is several times as large as that on the tags of shapes.
         rehearsal=2.0,
-        # Without these three, 0.55 of the yes-or-no questions were answered right after 700 steps of
-        # the third stage; with a first form of them, 0.65 after 200.
+        # Without these three, 0.55 of the yes-or-no questions of a batch were answered right after
+        # 700 steps of the third stage; with a first form of them, 0.65 after 200.
         statements=1.0,
         keep_reader=True,
         growth=0.05,
