@@ -47,9 +47,9 @@ class StatementBatch(TagBatch):
     truth: Int[Tensor, "item word"]
     """1 or 0 at the last word of each statement, elsewhere `UNKNOWN_TRUTH`."""
 
-    def shorten(self) -> "StatementBatch":
-        """Return the batch without the padding that none of its rows needs."""
-        longest = int((self.statements >= 0).sum(1).max()) if len(self.statements) else 0
+    def shorten(self, *, stated: bool) -> "StatementBatch":
+        """Return the batch without statements, or without padding that none of its rows needs."""
+        longest = int((self.statements >= 0).sum(1).max()) if stated else 0
         return replace(
             self, **{name: getattr(self, name)[:, :longest] for name in STATEMENT_PADDING}
         )

@@ -89,6 +89,10 @@ class Recipe:
     growth: float = 0.0
     """Weight of the loss on what the lowest layers add to tokens (`organism/growth.py`), in the
     second and third stage."""
+    settle: float = 0.0
+    """Share of the second stage after which statements are made and growth is bounded. Both from
+    the start, things' actions were hardly learned (0.30 right after 800 steps, and 0.5 to 0.6
+    without)."""
     decay: float = 0.05
     """Weight decay of the language model's matrices."""
     # The video is hidden from words more and more. When it was hidden from the start, nothing bound
@@ -116,7 +120,7 @@ class Recipe:
             if not least <= getattr(self, name) < math.inf:  # as NaN is not, either
                 raise ValueError(f"{name} is {getattr(self, name)}; give {words}")
         cuts = {"cut_first": self.cut_first, "cut_last": self.cut_last}
-        shares = {
+        shares = {"settle": self.settle} | {
             f"{at}.{kind}": one for at, cut in cuts.items() for kind, one in asdict(cut).items()
         }
         if wrong := [name for name, share in shares.items() if not 0 <= share <= 1]:

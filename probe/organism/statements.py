@@ -125,7 +125,9 @@ class Judgements:
 
     @staticmethod
     def measure(parts: "Sequence[Judgements]") -> dict[str, float]:
-        """Measure the share of statements that are judged rightly, the true and the false alike."""
+        """Measure the share of statements judged rightly, true and false ones alike; {} if none."""
+        if not any(len(one.truth) for one in parts):
+            return {}
         scores = torch.cat([one.scores for one in parts])
         truth = torch.cat([one.truth for one in parts])
         shares = [((scores > 0) == wanted)[truth == wanted].float().mean() for wanted in (0, 1)]

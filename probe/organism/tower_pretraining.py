@@ -13,7 +13,7 @@ From answers alone, motion was never learned ("jumps" was right in 0 of 33 after
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from probe.organism.optimisers import (
 from probe.organism.recipe import Recipe
 from probe.organism.shapes import SHAPES
 from probe.organism.stage_states import StageState, find_state
-from probe.organism.statements import StatementReader
+from probe.organism.statements import Judgements, StatementReader
 from probe.organism.tag_reading import (
     CLIPS_AT_ONCE,
     FRAMES_AT_ONCE,
@@ -167,12 +167,14 @@ def train_on_clips(
     seed, stated = recipe.seed + TAGGED_CLIPS_SEED, recipe.statements > 0
     batches = make_clip_batches(seed, done, steps, recipe.clip_clips, world, stated=stated)
     shown = replace(world, sampled_frames=world.tagged_frames or world.sampled_frames)
-    read = _ClipReading(network, reader, judge, recipe, shown)
+    reading = _ClipReading(network, reader, judge, recipe, shown)
     for step, batch in enumerate_with_progress(batches, steps, "clips", done):
         set_rate(optimisers, recipe.clip_rate, step, steps, warm=100)
+        read = replace(reading, settling=step >= recipe.settle * steps, judged=[])
         scores = learn_tags(optimisers, reader, batch, read, CLIPS_AT_ONCE)
         if step % 50 == 0:
-            append_log_entry(folder, stage="clips", step=step, **scores.measure(batch.tags))
+            measured = {**scores.measure(batch.tags), **Judgements.measure(read.judged)}
+            append_log_entry(folder, stage="clips", step=step, **measured)
         state.save_if_due(step + 1)
     return reader.state_dict() if recipe.keep_reader else {}
 
@@ -187,10 +189,16 @@ class _ClipReading:
     recipe: Recipe
     shown: World
     """The world with as many frames as a part of a clip has."""
+    settling: bool = False
+    """Whether statements are read, and growth is bounded."""
+    judged: list[Judgements] = field(default_factory=list)
+    """Takes what is read of statements."""
 
     def __call__(self, part: StatementBatch) -> tuple[TagScores, Tensor | float]:
         """Compute the scores of some clips, and the losses on statements and growth."""
-        part, shown, decoder = part.shorten(), self.shown, self.network.model.language_model
+        stated = self.settling and self.recipe.statements > 0
+        shown, decoder = self.shown, self.network.model.language_model
+        part = part.shorten(stated=stated)
         device, words, video = self.network.device, decoder.embed_tokens, shown.visual_tokens
         # Visual tokens that attended to all others would collect the tags of the whole clip in a
         # few background tokens; around a cell, only what moves there can be learned.
@@ -201,7 +209,7 @@ class _ClipReading:
         places = torch.cat([places, shown.text_start + part.places], dim=1)
         with autocast_where_faster(device):
             hidden = embedded = embed_videos(part.frames, self.network, shown)
-            if self.recipe.statements:
+            if stated:
                 hidden = torch.cat([embedded.float(), words(part.ids)], dim=1)
             rotary, states = decoder.rotary_emb(hidden, places), [hidden]
             # Layer by layer, since the decoder itself would go on through all of its layers.
@@ -211,9 +219,11 @@ class _ClipReading:
         seen, said = last[:, :video], last[:, video:]
         scores = self.reader(seen, seen, words.weight, embedded.float())
         besides: Tensor | float = 0.0
-        if self.recipe.statements:
-            besides = self.recipe.statements * self.judge(said, part.truth).compute_loss()
-        if self.recipe.growth:
+        if stated:
+            judged = self.judge(said, part.truth)
+            besides = self.recipe.statements * judged.compute_loss()
+            self.judged.append(judged.detach())
+        if self.settling and self.recipe.growth:
             besides = besides + self.recipe.growth * measure_growth(states, slice(0, video))
         return scores, besides
 

@@ -344,9 +344,8 @@ def _measure(readings: Sequence[_Reading], tags: Tensor, world: World) -> dict[s
     yes, no = get_token_ids(["Yes", "No"], world)
     polar = (labels == yes) | (labels == no)
     said = torch.where(logits[:, yes] > logits[:, no], yes, no)
-    judged = [one.judged for one in readings if len(one.judged.truth)]
     return {
-        **(Judgements.measure(judged) if judged else {}),
+        **Judgements.measure([one.judged for one in readings]),
         **TagScores.join([one.tags for one in readings]).measure(tags),
         "loss": torch.stack([one.loss for one in readings]).sum().item(),
         "yes_no": (said == labels)[polar].float().mean().item(),

@@ -85,6 +85,7 @@ def test_the_last_word_of_each_statement_is_judged():
     right = Judgements(torch.tensor([2.0, -1, 3]), torch.tensor([1, 0, 0]))
     # Half of those that are false, and all that are true.
     assert Judgements.measure([right]) == {"stated": 0.75}
+    assert Judgements.measure([]) == {}
 
 
 def test_rows_are_as_long_as_the_longest_of_a_part_and_empty_where_nothing_is_stated():
@@ -93,7 +94,8 @@ def test_rows_are_as_long_as_the_longest_of_a_part_and_empty_where_nothing_is_st
     lengths = (batch.statements >= 0).sum(1)
     assert batch.ids.shape[1] == lengths.max()
     first = type(batch)(**{name: getattr(batch, name)[:1] for name in vars(batch)})
-    assert first.shorten().ids.shape == (1, lengths[0])
+    assert first.shorten(stated=True).ids.shape == (1, lengths[0])
+    assert batch.shorten(stated=False).ids.shape == (2, 0)
     (plain,) = make_clip_batches(5, 0, 1, 2, WORLD)
     assert plain.ids.shape == (2, 0)
     assert torch.equal(plain.tags, batch.tags)

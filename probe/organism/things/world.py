@@ -129,6 +129,7 @@ THINGS = World(
         statements=1.0,
         keep_reader=True,
         growth=0.05,
+        settle=0.6,
         # Words are bound to things later than in the world of shapes: after 750 steps that had not
         # begun to hide the video yet, 0.7 of the questions of a batch were answered right there.
         shift=(0.4, 0.8),
