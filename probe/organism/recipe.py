@@ -83,9 +83,9 @@ class Recipe:
     statements: float = 0.0
     """Weight of the loss on statements about clips (`organism/statements.py`) in the second and
     third stage; at 0 there are none."""
-    keep_reader: bool = False
-    """Go on in the rehearsal with the readers of tags that the second stage has taught. New ones
-    are wrong at first, and for two hundred steps move what they read from."""
+    reader: Literal["new", "kept"] = "new"
+    """The readers of tags with which the third stage begins: new ones, or those that the second has
+    taught. New ones are wrong at first, and for two hundred steps move what they read from."""
     growth: float = 0.0
     """Weight of the loss on what the lowest layers add to tokens (`organism/growth.py`), in the
     second and third stage."""

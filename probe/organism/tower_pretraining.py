@@ -176,7 +176,7 @@ def train_on_clips(
             measured = {**scores.measure(batch.tags), **Judgements.measure(read.judged)}
             append_log_entry(folder, stage="clips", step=step, **measured)
         state.save_if_due(step + 1)
-    return reader.state_dict() if recipe.keep_reader else {}
+    return reader.state_dict() if recipe.reader == "kept" else {}
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class _ClipReading:
     shown: World
     """The world with as many frames as a part of a clip has."""
     settling: bool = False
-    """Whether statements are read, and growth is bounded."""
+    """True in the steps in which statements are read and growth is bounded."""
     judged: list[Judgements] = field(default_factory=list)
     """Takes what is read of statements."""
 

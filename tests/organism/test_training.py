@@ -52,7 +52,7 @@ SHORT = replace(
     clips=1,
     save_every=2,
 )
-OF_THINGS = replace(SHORT, statements=1.0, keep_reader=True, growth=0.05, settle=0.3)
+OF_THINGS = replace(SHORT, statements=1.0, reader="kept", growth=0.05, settle=0.3)
 FEW_FILTERS = replace(THINGS, filter_clips=4)
 PLAIN = CutShares(local=0.0, partial=0.0, words=0.0, role=0.0)
 CUT = CutShares(local=1.0, partial=0.0, words=1.0, role=0.0)

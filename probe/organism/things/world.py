@@ -127,7 +127,7 @@ THINGS = World(
         # Without these three, 0.55 of the yes-or-no questions of a batch were answered right after
         # 700 steps of the third stage; with a first form of them, 0.65 after 200.
         statements=1.0,
-        keep_reader=True,
+        reader="kept",
         growth=0.05,
         settle=0.6,
         # Words are bound to things later than in the world of shapes: after 750 steps that had not
