@@ -4,7 +4,9 @@
    circle, glows") a frame carries. This does at once what CLIP and the first stage of LLaVA do.
 2. *Clips.* The two lowest decoder layers learn which tags ("red, circle, slides left") a clip
    carries, while each visual token attends only around its place in the frame before. This takes
-   the place of pre-training on videos: what happens over time is seen in no single frame.
+   the place of pre-training on videos: what happens over time is seen in no single frame. In a
+   world of many kinds, words after the clip learn there which statements about it are true, and
+   what these layers add to any token is kept small (`statements`, `growth`).
 
 Nothing says where or when a tag is true (`tag_reading`).
 
