@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from probe.organism.tokens import encode
-from probe.organism.worlds import Tag, Tags, World
+from probe.organism.worlds import RESTS, Tag, Tags, World
 
 UNKNOWN_TRUTH = -1
 """The truth of a word that is not the last one of its statement."""
 
-SINGLE, SWAPPED, MIXED = 9, 10, 8
-"""Most false statements of a part of a clip: of one phrase; of two, each of which is true of
-something; and of two, only one of which is."""
+MOST_FALSE: Mapping[str, int] = MappingProxyType({"single": 9, "swapped": 10, "mixed": 8})
+"""Most false statements of a part of a clip: of one phrase; of several, each of which is true of
+something; and of several, only some of which are."""
 
 STATEMENT_PADDING: Mapping[str, int] = MappingProxyType(
     {"ids": 0, "places": 0, "statements": -1, "truth": UNKNOWN_TRUTH}
@@ -66,23 +66,26 @@ def choose_statements(
 
     Of false ones those are most, for their number, whose phrases are true of something each.
     """
-    true = np.flatnonzero(marks > 0)
-    yield from true.tolist()
+    # There is no word for resting, and so no statement of it.
+    spoken = [mark for mark, phrases in enumerate(tags.marked) if RESTS not in phrases]
+    true = [mark for mark in spoken if marks[mark] > 0]
+    yield from true
     said = {phrase for mark in true for phrase in tags.marked[mark]}
-    false: dict[int, list[int]] = {SINGLE: [], SWAPPED: [], MIXED: []}
-    for mark in np.flatnonzero(marks == 0).tolist():
-        if (group := _group_false(tags.marked[mark], said)) is not None:
+    false: dict[str, list[int]] = {name: [] for name in MOST_FALSE}
+    for mark in spoken:
+        if marks[mark] == 0 and (group := _group_false(tags.marked[mark], said)):
             false[group].append(mark)
-    for most, found in false.items():
-        yield from rng.permutation(found)[:most].astype(int).tolist()
+    for group, found in false.items():
+        yield from rng.permutation(found)[: MOST_FALSE[group]].astype(int).tolist()
 
 
-def _group_false(phrases: Tag, said: set[str]) -> int | None:
+def _group_false(phrases: Tag, said: set[str]) -> str:
     """Return the group of a false statement, given all phrases that are true of something."""
-    known = sum(phrase in said for phrase in phrases)
     if len(phrases) == 1:
-        return SINGLE
-    return SWAPPED if known == len(phrases) else MIXED if known else None
+        return "single"
+    known = sum(phrase in said for phrase in phrases)
+    # Of a statement without a true phrase nothing new is learned: "" for none.
+    return "swapped" if known == len(phrases) else "mixed" if known else ""
 
 
 class StatementReader(nn.Module):

@@ -12,9 +12,7 @@ from probe.organism.batches import make_clip_batches
 from probe.organism.catalogue import WORLDS
 from probe.organism.growth import measure_growth
 from probe.organism.statements import (
-    MIXED,
-    SINGLE,
-    SWAPPED,
+    MOST_FALSE,
     UNKNOWN_TRUTH,
     Judgements,
     StatementReader,
@@ -22,6 +20,7 @@ from probe.organism.statements import (
     pack_statements,
 )
 from probe.organism.tokens import encode
+from probe.organism.worlds import RESTS
 
 WORLD = WORLDS["things"]
 TAGS = WORLD.clip_tags
@@ -42,11 +41,11 @@ def test_all_that_is_true_is_said_and_what_is_false_has_true_words(seed):
     false = [TAGS.marked[one] for one in chosen if not marks[one]]
     single = [one for one in false if len(one) == 1]
     known = Counter(sum(phrase in said for phrase in one) for one in false if len(one) == 2)
-    assert len(single) == SINGLE
+    assert len(single) == MOST_FALSE["single"]
     assert not said & {phrase for (phrase,) in single}
     assert set(known) <= {1, 2}
-    assert known[1] == MIXED
-    assert 0 < known[2] <= SWAPPED
+    assert known[1] == MOST_FALSE["mixed"]
+    assert 0 < known[2] <= MOST_FALSE["swapped"]
 
 
 def test_a_row_of_statements_has_their_words_and_their_truth():
@@ -116,3 +115,13 @@ def test_growth_is_what_each_layer_adds_to_words_and_video_and_their_scale():
     assert measure_growth([start, start + first, start], video) > 1
     # A video alone has no words.
     assert torch.isfinite(measure_growth([start, start], slice(0, 5)))
+
+
+def test_shapes_have_statements_too_and_none_of_resting():
+    shapes = WORLDS["shapes"]
+    (batch,) = make_clip_batches(5, 0, 1, 4, shapes, stated=True)
+    assert ((batch.truth == 1).any(1) & (batch.truth == 0).any(1)).all()
+    spoken = set(
+        choose_statements(shapes.clip_tags, batch.tags[0].numpy(), np.random.default_rng(0))
+    )
+    assert not any(RESTS in shapes.clip_tags.marked[mark] for mark in spoken)
