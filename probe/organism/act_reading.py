@@ -1,4 +1,4 @@
-"""Actions of each kind of thing that a clip shows, read from visual tokens.
+"""Actions of each kind of thing that a clip or a frame shows, read from visual tokens.
 
 A clip shows a few things, each of which does something for a part of the time. Where nothing says
 which tokens an action belongs to, a tag such as "jumps" is learned from all tokens of the clip, and
@@ -101,22 +101,24 @@ class ActReader(nn.Module):
 
     def forward(
         self,
-        states: Float[Tensor, "item token width"],
-        embedded: Float[Tensor, "item token width"],
-        words: Float[Tensor, "word width"],
+        seen: Float[Tensor, "item token width"],
+        projected: Float[Tensor, "item token hidden"],
+        embedded: Float[Tensor, "item token hidden"],
+        words: Float[Tensor, "word hidden"],
     ) -> ActScores:
         """Read the actions of every kind, whether it is shown or not.
 
         Args:
-            states: Visual tokens after the layers that learn what is done.
+            seen: Visual tokens after the layers that learn what is done, for the head.
+            projected: The same in the space of the word embeddings.
             embedded: Visual tokens as they enter the decoder, by which kinds are found.
             words: The word embeddings.
         """
         # Where things are is taken as it is: else they would be moved to where actions are told.
         where = self._find_kinds(embedded.detach(), words.detach())
-        cosine = normalize(states, dim=-1) @ normalize(words, dim=-1).T
+        cosine = normalize(projected, dim=-1) @ normalize(words, dim=-1).T
         by_words = self.scale * compare_phrases(cosine, self.actions)
-        pooled = [_pool(where, by) for by in (self.head(states), by_words)]
+        pooled = [_pool(where, by) for by in (self.head(seen), by_words)]
         by_head, by_words = (one + bias for one, bias in zip(pooled, self.biases, strict=True))
         return ActScores(by_head, by_words)
 

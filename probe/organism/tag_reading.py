@@ -139,7 +139,7 @@ class TagReader(nn.Module):
         cosine = normalize(projected, dim=-1) @ normalize(words, dim=-1).T
         summed = torch.cat([sum_phrases(cosine, axes) for axes in self.groups], dim=-1)
         by_words = _pool_tokens(summed * self.scale) + self.bias
-        acts = None if self.acts is None else self.acts(projected, embedded, words)
+        acts = None if self.acts is None else self.acts(seen, projected, embedded, words)
         return TagScores(self.tags, by_head, by_words, acts)
 
 

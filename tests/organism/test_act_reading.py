@@ -32,17 +32,28 @@ def test_an_action_is_read_where_its_kind_is_in_each_frame():
     dog, cat = [5, CELLS + 6, 2 * CELLS + 7], [40, CELLS + 40, 2 * CELLS + 40]
     embedded = place(words, ("dog", dog), ("cat", cat))
     states = torch.randn(1, FRAMES * CELLS, WIDTH)
-    scores = reader(states, embedded, words)
+    scores = reader(states, states, embedded, words)
     for number, cells in enumerate((dog, cat)):
         by_head = reader.head(states[0, cells]).logsumexp(0) - torch.tensor(3.0).log()
         assert_equal_up_to_rounding(scores.by_head[0, number], by_head + reader.biases[0])
+
+
+def test_head_and_words_read_tokens_of_their_own_widths():
+    _, words = make_reader()
+    reader = ActReader(40, ACTS, WORLD)  # as of frames, whose head reads from the tower
+    seen, projected = torch.randn(1, CELLS, 40), torch.randn(1, CELLS, WIDTH)
+    scores = reader(seen, projected, projected, words)
+    assert scores.by_head.shape == scores.by_words.shape == (1, 2, 3)
+    other = reader(seen, torch.randn(1, CELLS, WIDTH), projected, words)
+    assert torch.equal(other.by_head, scores.by_head)
+    assert not torch.equal(other.by_words, scores.by_words)
 
 
 def test_no_gradient_says_where_things_are():
     reader, words = make_reader()
     embedded = place(words, ("dog", [5])).requires_grad_()
     states = torch.randn(1, FRAMES * CELLS, WIDTH, requires_grad=True)
-    scores = reader(states, embedded, words)
+    scores = reader(states, states, embedded, words)
     (scores.by_head.sum() + scores.by_words.sum()).backward()
     assert embedded.grad is None
     assert states.grad is not None

@@ -27,6 +27,10 @@ MOTIONS = ("jumps", "rolls", "spins", "shrinks", "grows", "slides left", "slides
 """Actions that can only be seen by comparing frames. A shrunk thing is no larger than a small one,
 so that these are among them."""
 
+POSED = (*STATES, "jumps", "rolls", "spins", "shrinks", "grows")
+"""Actions of which a single frame may show something: a thing that is turned, or large for what it
+is. From frames a tower learns to see this; which of them it is, the frames before and after say."""
+
 FOLLOWS = "follows"
 """The one action that needs another thing: the follower goes the same way a moment later."""
 
@@ -51,7 +55,8 @@ GROWN, SHRUNK = 1.5, 0.55
 """Side of a grown and of a shrunk thing, relative to its side at rest."""
 
 CHANGE = 6
-"""Source frames in which a thing shrinks, hides or turns over, and as many for the way back."""
+"""Source frames in which a thing hides or turns over, and as many for the way back; and in which
+one that has slowly shrunk or grown is as before."""
 
 TURN_STEP = 15
 """Angles are multiples of this, in degrees, so that turned sprites can be kept."""
@@ -158,6 +163,13 @@ def _hold(span: Span) -> Frames:
     return np.clip(inside, 0.0, 1.0)
 
 
+def _rise(span: Span) -> Frames:
+    """Compute a change that comes slowly, and goes at the end of a span: 0 outside, up to 1."""
+    frames = np.arange(LENGTH)
+    slowly = (frames - span.start + 1) / (len(span) - CHANGE)
+    return np.clip(np.minimum(slowly, (span.stop - frames) / CHANGE), 0.0, 1.0)
+
+
 def _contains(span: Span) -> Frames:
     frames = np.arange(LENGTH)
     return ((frames >= span.start) & (frames < span.stop)).astype(float)
@@ -188,7 +200,9 @@ def _roll(motion: _Motion, span: Span, leftward: bool) -> None:
 
 def _scale(factor: float) -> Callable[[_Motion, Span, bool], None]:
     def change(motion: _Motion, span: Span, leftward: bool) -> None:  # noqa: ARG001
-        motion.scale *= 1 + (factor - 1) * _hold(span)
+        # Most of its frames are of the change itself: a thing that has grown and waits looks like a
+        # larger one, and one that shrinks back like one that shrinks.
+        motion.scale *= 1 + (factor - 1) * _rise(span)
 
     return change
 

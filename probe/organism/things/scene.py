@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
 from probe.organism.sampling import sample_middles
-from probe.organism.things.acting import LENGTH, RATE, SAMPLED_FRAMES, STATES, Act, Path
+from probe.organism.things.acting import LENGTH, RATE, SAMPLED_FRAMES, Act, Path
 from probe.organism.things.descriptions import Description
 from probe.organism.things.grounds import DRIFT, SIDE, Ground
 from probe.organism.things.sprites import Raster, draw_raster
@@ -130,11 +130,6 @@ class Thing:
     def tube(self) -> Tube:
         """Return the thing's box in the frames in which it acts: the answer to its query."""
         return self.track().within(self.span)
-
-    def state(self, frame: int) -> str:
-        """Name the action that a single frame shows; "" if it shows none."""
-        shown = (act.name for act in self.acts if act.name in STATES and frame in act.span)
-        return next(shown, "")
 
     def draw(self, frame: int, scale: int = 1) -> tuple[Raster, int, int, int]:
         """Draw the thing for a frame: the raster, its first row and column, and its rows that show.
