@@ -4,7 +4,7 @@
     python analyses/things_answers.py --measure    measure what is missing (5 minutes of a core)
     python analyses/things_answers.py --measure --model FOLDER --out DIR
 
-About 22 questions a clip in their plain form, as many answered "No" as "Yes"; every word of what is
+About 31 questions a clip in their plain form, as many answered "No" as "Yes"; every word of what is
 to be denied is true of something in the clip wherever that is possible. Each is also asked in
 another wording, and misspelt, in capitals, in lower case or in the plural: paired differences, with
 intervals that draw whole clips. An answer is right to the letter. Rivals: the most frequent answer

@@ -245,7 +245,7 @@ def test_its_benchmarks_are_data_sets():
     assert sample.size == (112, 112)
     assert sample.truth is not None
     assert np.array_equal(sample.truth.boxes, case.truth.boxes)
-    assert dataset.version == "things-val-v1"
+    assert dataset.version == "things-val-v2"
     assert len(load_dataset("things-report")) == 1000
 
 

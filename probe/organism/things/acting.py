@@ -56,7 +56,10 @@ GROWN, SHRUNK = 1.5, 0.55
 
 CHANGE = 6
 """Source frames in which a thing hides or turns over, and as many for the way back; and in which
-one that has slowly shrunk or grown is as before."""
+one that has shrunk or grown is as before."""
+
+SLOW_CHANGE = 16
+"""Source frames in which a thing shrinks or grows: two sampled frames."""
 
 TURN_STEP = 15
 """Angles are multiples of this, in degrees, so that turned sprites can be kept."""
@@ -163,10 +166,10 @@ def _hold(span: Span) -> Frames:
     return np.clip(inside, 0.0, 1.0)
 
 
-def _rise(span: Span) -> Frames:
-    """Compute a change that comes slowly, and goes at the end of a span: 0 outside, up to 1."""
+def _swell(span: Span) -> Frames:
+    """Compute a change that comes slowly and goes quickly: 0 outside a span, 1 in its middle."""
     frames = np.arange(LENGTH)
-    slowly = (frames - span.start + 1) / (len(span) - CHANGE)
+    slowly = (frames - span.start + 1) / SLOW_CHANGE
     return np.clip(np.minimum(slowly, (span.stop - frames) / CHANGE), 0.0, 1.0)
 
 
@@ -200,9 +203,8 @@ def _roll(motion: _Motion, span: Span, leftward: bool) -> None:
 
 def _scale(factor: float) -> Callable[[_Motion, Span, bool], None]:
     def change(motion: _Motion, span: Span, leftward: bool) -> None:  # noqa: ARG001
-        # Most of its frames are of the change itself: a thing that has grown and waits looks like a
-        # larger one, and one that shrinks back like one that shrinks.
-        motion.scale *= 1 + (factor - 1) * _rise(span)
+        # If both ways were alike, a thing that has grown would shrink when it goes back.
+        motion.scale *= 1 + (factor - 1) * _swell(span)
 
     return change
 

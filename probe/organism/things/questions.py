@@ -38,6 +38,9 @@ HEAD_START = 10
 DESCRIBED_SHARE = 0.12
 """Share of clips of which a caption is asked."""
 
+BINDINGS = 5
+"""Pairs of questions that bind an action to a thing: most of what there is to learn."""
+
 CAPTION_PROMPTS = ("Please describe this video", "Describe this video in details.")
 
 T = TypeVar("T")
@@ -104,7 +107,7 @@ def make_questions(
     hard: float = HARD_SHARE,
     paraphrased: float = PARAPHRASED,
 ) -> list[QuestionAnswer]:
-    """Make about twenty questions about a clip, in random order.
+    """Make about thirty questions about a clip, in random order.
 
     As many of them are answered "No" as "Yes".
 
@@ -130,20 +133,23 @@ def _ask_looks(interview: Interview) -> Iterator[QuestionAnswer]:
 
 
 def _ask_bindings(interview: Interview) -> Iterator[QuestionAnswer]:
-    for _ in range(3):
-        thing = interview.pick(interview.clip.asked)
+    asked = interview.clip.asked
+    for place in interview.rng.permutation(BINDINGS) % len(asked):
+        thing = asked[place]
         wrong = interview.choose_wrong(thing.description, "kind", "action")
         kind = "place+action" if thing.name.other else "look+action"
         yield from interview.ask_pair(thing.description, wrong, kind, thing)
 
 
 def _ask_actions(interview: Interview) -> Iterator[QuestionAnswer]:
-    thing = interview.pick(interview.clip.asked)
-    meant = Description(action=interview.pick(thing.acts).name)
-    # "Is there something that follows?" would need the other thing, which a binding question has.
-    if not thing.led_by:
-        wrong = list_false(interview.facts, meant, "action")
-        yield from interview.ask_pair(meant, wrong, "action", None)
+    for _ in range(2):
+        thing = interview.pick(interview.clip.asked)
+        meant = Description(action=interview.pick(thing.acts).name)
+        # "Is there something that follows?" would need the other thing, which a binding question
+        # has.
+        if not thing.led_by:
+            wrong = list_false(interview.facts, meant, "action")
+            yield from interview.ask_pair(meant, wrong, "action", None)
 
 
 def _ask_relations(interview: Interview) -> Iterator[QuestionAnswer]:
@@ -211,7 +217,7 @@ def _ask_which_first(interview: Interview) -> Iterator[QuestionAnswer]:
 
 def _ask_what_it_does(interview: Interview) -> Iterator[QuestionAnswer]:
     facts = interview.facts
-    for place in interview.rng.permutation(len(facts.things))[:3]:
+    for place in interview.rng.permutation(len(facts.things))[:4]:
         thing = facts.things[place]
         names = [name for name in list_names(facts, int(place)) if facts.names(name, int(place))]
         if not names:
@@ -243,7 +249,7 @@ def _ask_who_acts(interview: Interview) -> Iterator[QuestionAnswer]:
     done = sorted({name for doings in facts.doings for name in doings})
     # A question is asked only where it has one right answer.
     alone = [name for name in done if sum(name in doings for doings in facts.doings) == 1]
-    for index in interview.rng.permutation(len(alone))[:2]:
+    for index in interview.rng.permutation(len(alone))[:3]:
         action = alone[index]
         (place,) = facts.find(Description(action=action))
         thing = facts.things[place]

@@ -9,7 +9,7 @@ from probe.organism.things.absent import make_absent_queries
 from probe.organism.things.acting import ACTIONS, LENGTH, POSED, RATE, SAMPLED_FRAMES, Act
 from probe.organism.things.casting import make_clip
 from probe.organism.things.grounds import SIDE
-from probe.organism.things.kinds import COLOURS, KINDS, PAINTED
+from probe.organism.things.kinds import COLOURS, KINDS, PAINTED, SIZES
 from probe.organism.things.questions import make_questions
 from probe.organism.things.scene import Clip, Thing
 from probe.organism.things.tokenizer import (
@@ -76,8 +76,7 @@ sampled frames, since motions are seen by comparing two."""
 
 LOOKS: tuple[Axes, ...] = ((KINDS,), (COLOURS, PAINTED))
 """Tags of what a thing is: each kind, and each colour of a kind that comes in several. A colour is
-no tag without its kind, since an apple is red and nobody says so. Sizes are left to questions:
-nearly every frame shows each of them."""
+no tag without its kind, since an apple is red and nobody says so."""
 
 RARE_TAGS = partial(Tags, positive_weight=6.0, head_bias=-1.0, word_bias=-1.0)
 """Makes tags of which about one in fifteen is shown."""
@@ -92,8 +91,8 @@ THINGS = World(
     make_questions=make_questions,
     make_absent_queries=make_absent_queries,
     # By their kinds, as acts of clips are: of "upside down" alone, read from whole frames, nothing
-    # was learned (AUROC 0.64 after stage two).
-    frame_tags=RARE_TAGS(LOOKS, acts=Acts(KINDS, POSED)),
+    # was learned (AUROC 0.64 after stage two). Sizes, too: what grows was not seen to.
+    frame_tags=RARE_TAGS(LOOKS, acts=Acts(KINDS, (*POSED, *filter(None, SIZES)))),
     list_frame_tags=list_frame_tags,
     clip_tags=RARE_TAGS(LOOKS, acts=Acts(KINDS, ACTIONS), plain_weight=0.1),
     list_clip_tags=list_clip_tags,
