@@ -59,8 +59,17 @@ def notebook(tmp_path_factory):
             about = json.loads(written(told("jpserver-*.json")))
             yield f"{about['url']}doc/tree/live.ipynb?token={about['token']}"
         finally:
-            server.terminate()
-            server.wait(LONGEST_WAIT)
+            end(server)
+
+
+def end(server):
+    """End a JupyterLab: politely, so that its kernel ends too; on a busy machine some never do."""
+    server.terminate()
+    try:
+        server.wait(LONGEST_WAIT / 4)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait(LONGEST_WAIT)
 
 
 def written(files):
