@@ -45,10 +45,10 @@ from probe.organism.shapes import SHAPES
 from probe.organism.stage_states import StageState, find_state
 from probe.organism.statements import Judgements, StatementReader
 from probe.organism.tag_reading import (
-    CLIPS_AT_ONCE,
     FRAMES_AT_ONCE,
     TagReader,
     TagScores,
+    count_clips_at_once,
     learn_tags,
 )
 from probe.organism.training_decoder import autocast_where_faster, divide_edges, run_layer
@@ -173,7 +173,7 @@ def train_on_clips(
     for step, batch in enumerate_with_progress(batches, steps, "clips", done):
         set_rate(optimisers, recipe.clip_rate, step, steps, warm=100)
         read = replace(reading, settling=step >= recipe.settle * steps, judged=[])
-        scores = learn_tags(optimisers, reader, batch, read, CLIPS_AT_ONCE)
+        scores = learn_tags(optimisers, reader, batch, read, count_clips_at_once(shown))
         if step % 50 == 0:
             measured = {**scores.measure(batch.tags), **Judgements.measure(read.judged)}
             append_log_entry(folder, stage="clips", step=step, **measured)

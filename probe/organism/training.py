@@ -44,7 +44,7 @@ from probe.organism.recipe import CutShares, Recipe
 from probe.organism.shapes import SHAPES
 from probe.organism.stage_states import StageState, find_state
 from probe.organism.statements import Judgements, StatementReader
-from probe.organism.tag_reading import CLIPS_AT_ONCE, TagReader, TagScores, choose_part
+from probe.organism.tag_reading import TagReader, TagScores, choose_part, count_clips_at_once
 from probe.organism.tokens import get_token_ids
 from probe.organism.tower_pretraining import (
     JUDGE_RATE_SCALE,
@@ -168,7 +168,7 @@ def train_on_questions(
     seed = recipe.seed + QUESTION_CLIPS_SEED
     stated = recipe.statements > 0
     batches = make_question_batches(seed, done, recipe.steps, recipe.clips, world, stated=stated)
-    at_once = choose_part(recipe.clips, CLIPS_AT_ONCE, network.device)
+    at_once = choose_part(recipe.clips, count_clips_at_once(world), network.device)
     network.train()
     compute_loss = _QuestionLoss(network, reader, judge, recipe, world)
     for step, batch in enumerate_with_progress(batches, recipe.steps, "words", done):
