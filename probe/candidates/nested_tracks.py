@@ -34,6 +34,11 @@ class NestedConfig:
     same: float = 0.7
     """Mean box overlap (IoU) from which two tracks are one, of which the better is kept."""
 
+    within: float = 0.9
+    """Mean share of a track's boxes inside those of a longer and likelier one from which it is a
+    fragment of that one and left out; above 1 all are kept. On 112 clips of `things-val` asking by
+    cause chose the right track in 0.53 with fragments among the candidates and in 0.63 without."""
+
     limit: int = 20
     """Greatest number of tracks."""
 
@@ -42,7 +47,7 @@ class NestedConfig:
     def __post_init__(self) -> None:
         if self.limit < 1:
             raise ValueError(f"limit is {self.limit}; it must be at least 1")
-        for name in ("gate", "same"):
+        for name in ("gate", "same", "within"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
 
@@ -73,9 +78,12 @@ def propose_nested_tracks(
     for track in tracks:
         # Also in frames before and after it: two halves of a track are no two things.
         boxes = track.interpolated(video.indices).boxes
-        if all(box_iou(boxes, known).mean() < config.same for known in whole):
-            chosen.append(track)
-            whole.append(boxes)
+        if any(box_iou(boxes, known).mean() >= config.same for known in whole):
+            continue
+        if any(_measure_share_within(track, known) >= config.within for known in chosen):
+            continue
+        chosen.append(track)
+        whole.append(boxes)
         if len(chosen) == config.limit:
             break
     everything = np.tile(np.array([0.0, 0.0, width, height]), (len(video.indices), 1))
@@ -168,6 +176,15 @@ def _follow(
         step = links[step]
         steps.append(step)
     return steps
+
+
+def _measure_share_within(track: Tube, longer: Tube) -> float:
+    """Measure the mean share of a track's boxes inside a longer track; 0 if that is not longer."""
+    if len(track.frames) >= len(longer.frames) or not np.isin(track.frames, longer.frames).all():
+        return 0.0
+    own, other = track.boxes, longer.boxes[np.isin(longer.frames, track.frames)]
+    sides = np.minimum(own[:, 2:], other[:, 2:]) - np.maximum(own[:, :2], other[:, :2])
+    return float((np.maximum(sides, 0).prod(1) / box_areas(own)).mean())
 
 
 def _make_track(

@@ -147,17 +147,46 @@ def test_noise_gives_boxes_within_the_frame_and_always_the_same():
         assert (track.boxes <= [90, 31, 90, 31]).all()
 
 
-@pytest.mark.parametrize("change", [{"limit": 0}, {"gate": 0.0}, {"same": -1.0}])
+@pytest.mark.parametrize("change", [{"limit": 0}, {"gate": 0.0}, {"same": -1.0}, {"within": 0.0}])
 def test_a_number_out_of_range_is_named(change):
     (name,) = change
     with pytest.raises(ValueError, match=f"^{name} is "):
         NestedConfig(**change)
 
 
+def test_a_track_within_a_longer_and_likelier_one_is_left_out_unless_all_are_kept():
+    video = next(iter(THINGS_VAL.cases(1))).clip.video()
+    kept, every = (
+        propose_nested_tracks(video, config=NestedConfig(within=within)) for within in (0.9, 1.1)
+    )
+    assert count_fragments(kept) == 0
+    assert count_fragments(every) > 5
+
+
+def count_fragments(tracks):
+    """Count the tracks that lie within a longer one before them."""
+    return sum(
+        any(lies_within(track, longer) for longer in tracks[:place])
+        for place, track in enumerate(tracks)
+    )
+
+
+def lies_within(track, longer):
+    boxes = dict(zip(longer.frames.tolist(), longer.boxes.tolist(), strict=True))
+    if len(track.frames) >= len(boxes) or not set(track.frames.tolist()) <= set(boxes):
+        return False
+    shares = []
+    for frame, (x1, y1, x2, y2) in zip(track.frames.tolist(), track.boxes.tolist(), strict=True):
+        left, top, right, bottom = boxes[frame]
+        wide, high = min(x2, right) - max(x1, left), min(y2, bottom) - max(y1, top)
+        shares.append(max(wide, 0) * max(high, 0) / ((x2 - x1) * (y2 - y1)))
+    return np.mean(shares) >= 0.9
+
+
 @pytest.mark.slow
 def test_nearly_every_thing_asked_about_in_the_world_of_things_has_a_candidate():
     found = []
-    for case in THINGS_VAL.cases(8):
+    for case in THINGS_VAL.cases(16):
         video = case.clip.video()
         tracks = propose_nested_tracks(video)
         whole = [track.interpolated(range(video.source_length)) for track in tracks]
