@@ -1,4 +1,4 @@
-"""Which questions the organism of things answers right, by kind, wording and ground.
+"""The organism of things knows what is there and what is done, and hardly which thing does what.
 
     python analyses/things_answers.py              draw from the stored numbers (seconds)
     python analyses/things_answers.py --measure    measure what is missing (5 minutes of a core)

@@ -1,4 +1,4 @@
-"""Which method finds the right track of a thing, and which of its tokens look at it.
+"""Asking by cause finds the right one of several things; role tokens do no better than chance.
 
     python analyses/things_grounding.py              draw from the stored numbers (seconds)
     python analyses/things_grounding.py --measure    measure what is missing (half an hour)

@@ -24,6 +24,7 @@ PARTS = (
     (DOCS / "findings.md", "found_responses_line.md.j2"),
     (DOCS / "how-to/pretrain-on-pairs.md", "found_pairs.md.j2"),
     (DOCS / "how-to/response-maps.md", "found_responses.md.j2"),
+    (DOCS.parent / "probe/organism/things/weights/README.md", "things_card.md.j2"),
 )
 """Pages with a part from the numbers, and its template."""
 
@@ -167,6 +168,18 @@ def write_each(name: str) -> str:
     return ", ".join(f"{one['mean']:+.3f}" for one in found)
 
 
+def list_wanted() -> dict[str, Any]:
+    """List what was asked of the organism of things, and what it reaches."""
+    return {**load("things_answers")["lines"], **load("things_grounding")["lines"]}
+
+
+def find_first_world() -> str:
+    """Find the world that the first pages show, by the rule that the page of findings states."""
+    wanted = list_wanted()
+    named = ("yes or no", "right, proposed tracks")
+    return "things" if all(wanted[name]["reached"] for name in named) else "shapes"
+
+
 def write_verdict(test: Any) -> str:
     """Say whether a tested difference survives the correction; its sign is that of the number."""
     return "shown" if test["survives"] else "not shown"
@@ -220,6 +233,8 @@ def open_templates() -> jinja2.Environment:
         "lowered": partial(write_size, sign=-1),
         "right": write_right,
         "each": write_each,
+        "list_wanted": list_wanted,
+        "first_world": find_first_world,
         "verdict": write_verdict,
         "count": write_count,
         "list_numbers": write_numbers,

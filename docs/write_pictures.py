@@ -1,8 +1,8 @@
 """Write the pictures of these pages from the real program: `python docs/write_pictures.py`.
 
-It runs the demo, an evaluation and the build of these pages in a folder of its own, and takes
+It runs the demos, an evaluation and the build of these pages in a folder of its own, and takes
 pictures of what they print and write, in headless Chromium. `--only NAME ...` writes some of them:
-demo, page, live, report, docs. All together they stay below `MOST_BYTES`.
+demo, things, page, live, report, docs. All together they stay below `MOST_BYTES`.
 """
 
 import argparse
@@ -178,16 +178,23 @@ def make_demo(browser: Browser, folder: Path) -> None:
     terminal.write_text(TERMINAL.format(html.escape(told)), encoding="utf-8")
     browser.open(terminal, 1100, 300)
     save_webp(browser.capture_whole(1100, 900), "terminal")
-    save_demo_figure(folder / "probe-demo/answer.png", told)
+    save_figure(folder / "probe-demo/answer.png", "demo", told)
     save_webp(join_frames(folder / "probe-demo/answer.mp4"), "answer-frames")
 
 
-def save_demo_figure(figure: Path, told: str) -> None:
-    """Write the demo's figure, with what the demo printed in it."""
+def make_things(_: Browser, folder: Path) -> None:
+    """Write the pictures of the demo of things: its figure, and three frames of its overlay."""
+    told = run_program(folder, "demo", "--model", "things", "--out", "things-demo")
+    save_figure(folder / "things-demo/answer.png", "things", told)
+    save_webp(join_frames(folder / "things-demo/answer.mp4"), "things-frames")
+
+
+def save_figure(figure: Path, name: str, told: str) -> None:
+    """Write the figure of a demo, with what that printed in it."""
     about = Image.Exif()
     about[TOLD] = told
     picture = Image.open(figure).convert("RGB")
-    picture.save(PICTURES / "demo.webp", quality=SHARP, method=6, exif=about)
+    picture.save(PICTURES / f"{name}.webp", quality=SHARP, method=6, exif=about)
 
 
 def join_frames(overlay: Path) -> Image.Image:
@@ -270,6 +277,7 @@ def make_docs(browser: Browser, folder: Path) -> None:
 
 MAKERS: dict[str, Callable[[Browser, Path], Any]] = {
     "demo": make_demo,
+    "things": make_things,
     "page": make_page,
     "live": make_live,
     "report": make_report,

@@ -11,8 +11,9 @@ from PIL import Image, ImageSequence
 from published_formats import write_clip
 
 from probe.cli.commands import parse_command
-from probe.cli.demo import DEMO_CLIPS
+from probe.cli.demo import DEMO_CLIPS, Demo
 from probe.cli.examples import EXAMPLES
+from probe.engine.model_names import ORGANISM, SHIPPED
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("index", "install", "quickstart", "own_video")
@@ -74,6 +75,11 @@ def test_what_was_found_is_what_the_committed_numbers_say():
     assert all(len(re.findall(r"!\[.+?\]\(\S+\.png\)", one)) == 1 for one in findings)
     text = (DOCS / "found.md.j2").read_text(encoding="utf-8")
     assert re.findall(r"\d\.\d\d", re.sub(r"\{\{.*?\}\}", "", text)) == []
+
+
+def test_the_first_pages_show_the_world_that_the_stated_rule_chooses():
+    world = runpy.run_path(str(DOCS / "write_found.py"))["find_first_world"]()
+    assert SHIPPED[Demo().model].world == SHIPPED[ORGANISM].world == world
 
 
 def test_parts_of_other_pages_are_what_the_committed_numbers_say_whatever_these_are(monkeypatch):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from probe.organism.worlds import Thing, World
     from probe.video import Tube, Video
 
-DEMO_CLIPS: Mapping[str, int] = MappingProxyType({"shapes": 179})
+DEMO_CLIPS: Mapping[str, int] = MappingProxyType({"shapes": 179, "things": 198})
 """Seeds of the clips that `probe demo` shows, by the world that a model has learned.
 
 Of the first 200 clips those are taken whose query needs all of its words, since each word is true
@@ -54,8 +54,8 @@ class Demo:
     world."""
 
     model: Annotated[str, arg(metavar="MODEL")] = "organism"
-    """The model that answers, about a clip of the drawn world that it has learned: organism, or the
-    folder of one that `probe train-organism` wrote."""
+    """The model that answers, about a clip of the drawn world that it has learned: organism (moving
+    shapes), things (pictures of things), or the folder of one that `probe train-organism` wrote."""
 
     preset: Annotated[PresetName, arg(metavar="NAME")] = DEMO_PRESET
     """The choices to follow: causal, noun, best, entropy-gradient, plain, paper, released-code."""

@@ -21,7 +21,7 @@ class Sources:
     proposer: Literal["plain", "nested"] | None = None
     """The way to find what differs from the background: plain for things that lie apart on a plain
     ground; nested for more candidates, also of things that touch, on grounds with texture. By
-    default that of the world of a shipped model, and plain with any other."""
+    default nested with the model things, and plain with any other."""
 
     detector: Annotated[str | None, arg(metavar="ID")] = None
     """A checkpoint that finds the candidates, such as IDEA-Research/grounding-dino-base; it looks

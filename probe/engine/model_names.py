@@ -53,7 +53,10 @@ SHIPPED: Mapping[str, ShippedModel] = MappingProxyType(
     {
         ORGANISM: ShippedModel(
             "probe.organism", "shapes", "coloured shapes on plain backgrounds", "plain"
-        )
+        ),
+        "things": ShippedModel(
+            "probe.organism.things", "things", "small pictures of things on drawn grounds", "nested"
+        ),
     }
 )
 """Every shipped model, by the name that is given for a checkpoint's."""

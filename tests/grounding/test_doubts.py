@@ -10,6 +10,7 @@ from tolerances import assert_equal_up_to_rounding
 
 from probe.engine.attention import Heatmap
 from probe.engine.generation import write_answer
+from probe.engine.model_names import SHIPPED
 from probe.grounder import ground
 from probe.grounding.absence import Absence, AbsenceError
 from probe.grounding.answers import Answer
@@ -188,8 +189,8 @@ def test_a_yes_below_the_calibrated_threshold_is_a_doubt(organism, video, clip):
     assert list_doubts(replace(evidence, threshold=None)) == ()
 
 
-def test_no_model_but_the_shipped_one_has_a_threshold(tiny, video):
-    assert set(CALIBRATED) == {"organism"}
+def test_no_model_but_the_shipped_ones_has_a_threshold(tiny, video):
+    assert set(CALIBRATED) == set(SHIPPED)
     assert ask_parts(tiny.watch(video), decompose("the red circle that jumps")).threshold is None
 
 
