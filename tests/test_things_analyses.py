@@ -15,6 +15,8 @@ from probe.organism.things.world import THINGS
 
 ANALYSES = Path(__file__).parent.parent / "analyses"
 
+TRUE = "true tracks"
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _beside_its_neighbours():
@@ -118,6 +120,28 @@ def test_a_clip_without_an_absent_query_of_a_kind_has_no_score_of_it():
     areas = grounding.measure_areas(values)[score]
     assert (areas["kind"]["mean"], areas["order"]["mean"]) == (0.75, 1.0)
     assert areas["all kinds"]["queries"] == 3
+
+
+def test_what_the_titles_claim_is_in_the_numbers(answers, worlds):
+    numbers = json.loads(answers.CLAIM.numbers_path().read_text())["answers"]
+    right, constant = numbers[answers.ORGANISM], numbers[answers.CONSTANT]
+    for kind, known in {"look": True, "action": True, "look+action": False}.items():
+        assert (right[kind]["mean"] - constant[kind]["mean"] > 0.3) is known, kind
+    grounding = importlib.import_module("things_grounding").CLAIM
+    tried = json.loads(grounding.numbers_path().read_text())["table"]
+    known = {name: one[f"right, {TRUE}"] for name, one in tried.items() if f"right, {TRUE}" in one}
+    best = known.pop("CAUSAL")["interval"][0]
+    assert all(one["interval"][1] < best for one in known.values())
+    low, high = known["mean of role tokens"]["interval"]
+    assert low < known["random track"]["mean"] < high
+    found = json.loads(worlds.CLAIM.numbers_path().read_text())["statements"]
+    fell = [
+        name
+        for name, one in found.items()
+        if one["finding"] != worlds.MIXED and one["outcome"] != "the same"
+    ]
+    assert fell
+    assert all(name.startswith("role-") for name in fell)
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ class TrainOrganism:
     """Device to train on: cpu, cuda, cuda:1 ..."""
 
     threads: int = 2
-    """Number of CPU threads."""
+    """Number of CPU threads; more than two help little."""
 
     quick: bool = False
     """Only check that every stage runs, in about a minute; the result is of no use."""
