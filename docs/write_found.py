@@ -1,7 +1,8 @@
 """Write what was found, from the committed numbers: `python docs/write_found.py`.
 
-The page is `found.md.j2`, which has expressions in the place of figures: none is copied by hand.
-`PARTS` of other pages are written in the same way, between two marks; the rest is theirs.
+A page is a template that has expressions in the place of figures: none is copied by hand. `PARTS`
+of other pages are written in the same way, between two marks; the rest is theirs. Words that only
+some numbers allow are refused with any others (`require`).
 """
 
 from collections import Counter
@@ -15,21 +16,30 @@ import jinja2
 from probe.files import read_json
 
 DOCS = Path(__file__).parent
-NUMBERS = DOCS.parent / "analyses/numbers"
-PAGE = DOCS / "found.md"
+ROOT = DOCS.parent
+NUMBERS = ROOT / "analyses/numbers"
+
+PAGES = (
+    (DOCS / "found.md", "found.md.j2"),
+    (DOCS / "findings.md", "findings.md.j2"),
+    (DOCS / "how-to/choose-a-preset.md", "choose_a_preset.md.j2"),
+    (ROOT / "probe/organism/weights/README.md", "shapes_card.md.j2"),
+)
+"""Pages that are from the numbers as a whole, and their templates."""
 
 PARTS = (
-    (DOCS.parent / "README.md", "found_readme.md.j2"),
-    (DOCS / "findings.md", "found_models.md.j2"),
-    (DOCS / "findings.md", "found_responses_line.md.j2"),
+    (ROOT / "README.md", "found_readme.md.j2"),
     (DOCS / "how-to/pretrain-on-pairs.md", "found_pairs.md.j2"),
     (DOCS / "how-to/response-maps.md", "found_responses.md.j2"),
-    (DOCS.parent / "probe/organism/things/weights/README.md", "things_card.md.j2"),
+    (ROOT / "probe/organism/things/weights/README.md", "things_card.md.j2"),
 )
 """Pages with a part from the numbers, and its template."""
 
 VERDICTS = ("holds", "not shown", "opposite")
 """Verdicts on a statement, from above 0 to below."""
+
+ROLE_TOKENS = ("A", "SS", "IST", "ANT", ":")
+"""The role tokens of the organisms, which have places from -5 to -1."""
 
 BEGIN, END = "<!-- begin: {} by python docs/write_found.py -->\n", "<!-- end -->\n"
 
@@ -39,31 +49,129 @@ def load(name: str) -> Any:
     return read_json(NUMBERS / f"{name}.json")
 
 
-def write_share(one: Any) -> str:
+def require(allowed: bool, words: str) -> str:
+    """Write nothing, where words of a template stand for what the numbers allow.
+
+    Raises:
+        ValueError: if they do not allow it, so that the words have to be changed.
+    """
+    if not allowed:
+        raise ValueError(f"the words say {words!r}, and the numbers do not; change the template")
+    return ""
+
+
+def read_mean(one: Any) -> tuple[float, float, float]:
+    """Read a mean and both ends of its interval, in each of the forms that scripts store."""
+    if isinstance(one, list):
+        mean, low, high = one
+        return mean, low, high
+    mean = one["mean"] if "mean" in one else one["share"]
+    return mean, *one["interval"]
+
+
+def write_share(one: Any, digits: int = 3) -> str:
     """Write a mean with its interval."""
-    low, high = one["interval"]
-    return f"{one['mean']:.3f} [{low:.3f}, {high:.3f}]"
+    mean, low, high = read_mean(one)
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def write_gain(one: Any, digits: int = 3) -> str:
     """Write a difference with its interval."""
-    low, high = one["interval"]
-    return f"{one['mean']:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    mean, low, high = read_mean(one)
+    return f"{mean:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def write_difference(numbers: Any, over: str, under: str, figure: str) -> str:
-    """Write one of the differences that a script has stored."""
+def find_difference(numbers: Any, over: str, under: str, figure: str) -> Any:
+    """Find one of the differences that a script has stored."""
     (found,) = [
         one
         for one in numbers["differences"]
         if (one["over"], one["under"], one["figure"]) == (over, under, figure)
     ]
-    return write_gain(found)
+    return found
+
+
+def write_difference(numbers: Any, over: str, under: str, figure: str) -> str:
+    """Write one of the differences that a script has stored."""
+    return write_gain(find_difference(numbers, over, under, figure))
+
+
+def write_changed(numbers: Any, over: str, under: str, figure: str, digits: int) -> str:
+    """Write one of the differences of a script that stores all figures of a pair together."""
+    (found,) = [
+        one for one in numbers["differences"] if (one["over"], one["under"]) == (over, under)
+    ]
+    return write_gain(found[figure], digits)
+
+
+def write_gainers(numbers: Any, figure: str) -> str:
+    """Say of a script's differences how many are above 0, and which is the greatest of them."""
+    found = {one["over"]: one[figure] for one in numbers["differences"]}
+    best = max(found, key=lambda name: found[name][0])
+    above = sum(low > 0 for _, low, _ in found.values())
+    return f"{above} of {len(found)} gain; the best, {best}, {write_gain(found[best], 2)}"
+
+
+def find_best_row(rows: Mapping[str, Any]) -> str:
+    """Find the row of a table with the highest m_vIoU."""
+    return max(rows, key=lambda name: rows[name]["m_viou"])
+
+
+def write_other_rows(rows: Mapping[str, Any]) -> str:
+    """Write the range of m_vIoU of all rows of a table but the best."""
+    best = find_best_row(rows)
+    others = [row["m_viou"] for name, row in rows.items() if name != best]
+    low, high = f"{min(others):.2f}", f"{max(others):.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def find_greatest(means: Sequence[Any]) -> int:
+    """Find the place of the greatest of some means."""
+    return max(range(len(means)), key=lambda place: means[place]["mean"])
+
+
+def find_cost_ratios() -> dict[str, float]:
+    """Find what a step of each stage of the training costs, over what it cost before."""
+    costs = load("../organisms/costs")
+    # What starting costs is measured by runs of two steps a stage, and subtracted.
+    spent = {
+        code: [run - start for run, start in zip(one["run"], one["start"], strict=True)]
+        for code, one in costs.items()
+        if code in ("before", "after")
+    }
+    pairs = zip(spent["after"], spent["before"], strict=True)
+    return dict(zip(costs["steps"], (after / before for after, before in pairs), strict=True))
+
+
+def find_refused(accuracy: Any) -> float:
+    """Find the share of all absent queries, of any kind, that are refused at a threshold."""
+    # Balanced accuracy is the mean of both shares.
+    return 2 * accuracy["balanced"]["mean"] - accuracy["present"]["mean"]
+
+
+def find_statement(name: str) -> Any:
+    """Find the test of a statement on the shipped organism."""
+    return load("claims")["statements"][name]["organisms"]["shipped"]
 
 
 def write_statement(name: str, digits: int = 3) -> str:
     """Write the difference of a statement on the shipped organism."""
-    return write_gain(load("claims")["statements"][name]["organisms"]["shipped"], digits)
+    return write_gain(find_statement(name), digits)
+
+
+def write_tested(name: str, digits: int = 3) -> str:
+    """Write a statement's difference on the shipped organism, and its verdict there and on all."""
+    verdict = find_statement(name)["verdict"]
+    on = "on" if verdict == "holds" else "holds on"
+    return f"{write_statement(name, digits)} **{verdict}** ({on} {write_holds(name)})"
+
+
+def write_steered_gain() -> str:
+    """Write what drawing the look into the one box gains over the other's."""
+    (found,) = [
+        one for one in load("box_steering")["tests"] if one["under"] == "drawn to the other"
+    ]
+    return write_gain(found)
 
 
 def write_elsewhere(*names: str) -> str:
@@ -150,7 +258,7 @@ def write_size(name: str, sign: int) -> str:
     Raises:
         ValueError: if its sign is the other one, so that the words have to be changed.
     """
-    one = load("claims")["statements"][name]["organisms"]["shipped"]
+    one = find_statement(name)
     if one["mean"] * sign < 0:
         raise ValueError(f"{name}: the words say another sign than {one['mean']:+.2f}; change them")
     low, high = sorted(sign * end for end in one["interval"])
@@ -220,10 +328,23 @@ def open_templates() -> jinja2.Environment:
     }
     page.globals |= {
         "load": load,
+        "require": require,
         "share": write_share,
         "gain": write_gain,
+        "found": find_difference,
         "difference": write_difference,
+        "changed": write_changed,
+        "gainers": write_gainers,
+        "best_row": find_best_row,
+        "other_rows": write_other_rows,
+        "argmax": find_greatest,
+        "cost_ratios": find_cost_ratios,
+        "refused": find_refused,
+        "role_token": lambda place: ROLE_TOKENS[place],
+        "steered_gain": write_steered_gain,
         "statement": write_statement,
+        "tested": write_tested,
+        "verdict_of": lambda name: find_statement(name)["verdict"],
         "elsewhere": write_elsewhere,
         "holds": write_holds,
         "others": write_others,
@@ -239,14 +360,15 @@ def open_templates() -> jinja2.Environment:
         "count": write_count,
         "list_numbers": write_numbers,
         "list_means": write_means,
+        "list_means_of": lambda summaries: ", ".join(f"{one['mean']:.2f}" for one in summaries),
         "rows_of": find_rows,
     }
     return page
 
 
-def make_page() -> str:
-    """Make the page: ten findings with a picture each, then every statement with its verdicts."""
-    return open_templates().get_template("found.md.j2").render()
+def make_page(template: str) -> str:
+    """Make a page that is from the numbers as a whole."""
+    return open_templates().get_template(template).render()
 
 
 def replace_part(page: Path, template: str) -> str:
@@ -260,11 +382,11 @@ def replace_part(page: Path, template: str) -> str:
     # A mark that was lost in editing would leave old figures on the page, in silence.
     if text.count(begin) != 1 or END not in rest:
         raise ValueError(f"{page}: no place for {template}; give it the lines {begin}{END}")
-    part = open_templates().get_template(template).render()
-    return before + begin + part + END + rest.partition(END)[2]
+    return before + begin + make_page(template) + END + rest.partition(END)[2]
 
 
 if __name__ == "__main__":
-    PAGE.write_text(make_page(), encoding="utf-8")
+    for page, template in PAGES:
+        page.write_text(make_page(template), encoding="utf-8")
     for page, template in PARTS:
         page.write_text(replace_part(page, template), encoding="utf-8")

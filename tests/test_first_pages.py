@@ -66,63 +66,9 @@ def test_the_gallery_is_what_the_scripts_of_the_figures_say():
     assert read("gallery") == made, "write it again: python docs/write_gallery.py"
 
 
-def test_what_was_found_is_what_the_committed_numbers_say():
-    made = runpy.run_path(str(DOCS / "write_found.py"))["make_page"]()
-    assert read("found") == made, "write it again: python docs/write_found.py"
-    findings = re.findall(r"^## \d+\. .*?(?=^## )", made, re.MULTILINE | re.DOTALL)
-    assert len(findings) == 10
-    # Each has a picture, and its figures come from the numbers: none is written in the template.
-    assert all(len(re.findall(r"!\[.+?\]\(\S+\.png\)", one)) == 1 for one in findings)
-    text = (DOCS / "found.md.j2").read_text(encoding="utf-8")
-    assert re.findall(r"\d\.\d\d", re.sub(r"\{\{.*?\}\}", "", text)) == []
-
-
 def test_the_first_pages_show_the_world_that_the_stated_rule_chooses():
     world = runpy.run_path(str(DOCS / "write_found.py"))["find_first_world"]()
     assert SHIPPED[Demo().model].world == SHIPPED[ORGANISM].world == world
-
-
-def test_parts_of_other_pages_are_what_the_committed_numbers_say_whatever_these_are(monkeypatch):
-    writer = runpy.run_path(str(DOCS / "write_found.py"))
-    for page, template in writer["PARTS"]:
-        made = writer["replace_part"](page, template)
-        assert page.read_text(encoding="utf-8") == made, (
-            "write it again: python docs/write_found.py"
-        )
-    for _, template in writer["PARTS"]:
-        text = (DOCS / template).read_text(encoding="utf-8")
-        assert re.findall(r"\d\.\d\d|\b(more|less|better|worse) often", text) == []
-    # Of other seeds, rows and signs all is told as well, since no template says one of its own.
-    found = writer["load"]("response_maps")
-    found["seeds"] = 71
-    for rows in found["table"].values():
-        rows["a row that is new"] = {**rows["preset"], "mean": 0.4321}
-    for test in found["tests"]:
-        test |= {"mean": -test["mean"], "survives": False}
-    render = writer["open_templates"]
-    monkeypatch.setitem(render.__globals__, "load", lambda _: found)
-    for template in ("found_responses.md.j2", "found_responses_line.md.j2"):
-        told = render().get_template(template).render()
-        assert "71 seeds" in told
-        gains = [
-            writer["write_gain"](test) for test in found["tests"] if test["figure"] == "m_viou"
-        ]
-        assert gains
-        assert [gain for gain in gains if gain not in told] == []
-    table = render().get_template("found_responses.md.j2").render()
-    assert "| response map, a row that is new | 0.432" in table
-    assert table.count("| not shown |") == len(found["tests"])
-
-
-def test_words_that_say_a_sign_are_refused_when_the_numbers_have_the_other(monkeypatch):
-    writer = runpy.run_path(str(DOCS / "write_found.py"))
-    claims = writer["load"]("claims")
-    hidden = claims["statements"]["role-carries"]["organisms"]["shipped"]
-    assert writer["write_size"]("role-carries", -1).startswith(f"{-hidden['mean']:.2f} [")
-    hidden["mean"] *= -1
-    monkeypatch.setitem(writer["write_size"].__globals__, "load", lambda _: claims)
-    with pytest.raises(ValueError, match="role-carries: the words say another sign"):
-        writer["write_size"]("role-carries", -1)
 
 
 def test_every_picture_is_shown_and_all_of_them_are_small():
