@@ -41,6 +41,7 @@ from organism_runs import (
     FROZEN,
     ORGANISMS,
     PAIRS,
+    SHIPPED,
     SHORT,
     ClaimsOptions,
     measure_organisms,
@@ -122,6 +123,7 @@ def summarise(found: Mapping[str, Numbers]) -> Numbers:
     return {
         **{key: first[key] for key in shared},
         "model": {"name": ", ".join(found)},
+        "shipped": SHIPPED,
         "failed": {clip: why for one in found.values() for clip, why in one["failed"].items()},
         "organisms": {
             name: {key: one[key] for key in ("recipe", "weights", "chosen")}

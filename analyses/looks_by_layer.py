@@ -27,11 +27,9 @@ from common import (
     summary,
 )
 from matplotlib.figure import Figure
+from organism_runs import SHIPPED
 
 LOOKS = {"role tokens": ORANGE, "noun": GREEN, "word lens": BLUE}
-
-SHOWN = "shipped"
-"""The organism whose intervals are drawn; the others are lines."""
 
 
 def summarise(found: Mapping[str, Numbers]) -> Numbers:
@@ -41,6 +39,7 @@ def summarise(found: Mapping[str, Numbers]) -> Numbers:
     return {
         **{key: first[key] for key in shared},
         "model": {"name": ", ".join(found)},
+        "shipped": SHIPPED,
         "organisms": {
             name: {
                 "recipe": one["recipe"],
@@ -62,28 +61,31 @@ def _by_layer(organism: Numbers, what: str) -> list[list[float]]:
 
 
 def draw(numbers: Numbers) -> Figure:
-    """Draw where three maps point, by layer, and what each layer's look is worth."""
+    """Draw where three maps point, by layer, and what each layer's look is worth.
+
+    The shipped organism has its intervals; the others are lines.
+    """
     figure = create_figure(8.4, 3.2)
     looks, falls = figure.subplots(1, 2)
     for name, one in numbers["organisms"].items():
-        _draw_organism(looks, falls, name, one)
+        _draw_organism(looks, falls, one, shown=name == numbers["shipped"])
     looks.set(xlabel="layer", ylabel="strongest cell on the true track", ylim=(0, 1.03))
     falls.set(xlabel="layer at which no token sees the video", ylabel="fall of the margin (logits)")
     falls.axhline(0, color="#9a9a9a", lw=1)
     for axes in (looks, falls):
-        axes.set_xticks(range(len(numbers["organisms"][SHOWN]["fall"])))
+        axes.set_xticks(range(len(numbers["organisms"][numbers["shipped"]]["fall"])))
     draw_legend_below(looks)
     return finish_figure(figure, numbers)
 
 
-def _draw_organism(looks: Any, falls: Any, name: str, one: Numbers) -> None:
+def _draw_organism(looks: Any, falls: Any, one: Numbers, *, shown: bool) -> None:
     layers = range(len(one["fall"]))
     for look, colour in LOOKS.items():
-        if name == SHOWN:
+        if shown:
             draw_line(looks, layers, one[look], color=colour, label=look)
         else:
             looks.plot(layers, [share["mean"] for share in one[look]], color=colour, lw=0.6)
-    if name == SHOWN:
+    if shown:
         draw_line(falls, layers, one["fall"], color=COLOURS[one["recipe"]])
     else:
         means = [fall["mean"] for fall in one["fall"]]

@@ -25,8 +25,14 @@ from probe.organism.network import make_network, save_checkpoint
 FROZEN, ABLATED, SHORT, PAIRS = "frozen", "ablated", "short", "pairs"
 EARLIER, CONTROL = "earlier", "control"
 
+FIRST_SHIPPED = "83eafb0"
+"""The organism that was shipped when the protocol was written, which calls it `shipped`."""
+
+SHIPPED = FIRST_SHIPPED
+"""The organism whose weights are in the package."""
+
 ORGANISMS = {
-    "shipped": EARLIER,
+    FIRST_SHIPPED: EARLIER,
     **{f"seed-{seed}": FROZEN for seed in range(4)},
     **{f"ablated-{seed}": ABLATED for seed in range(2)},
     "short-0": SHORT,
@@ -35,7 +41,7 @@ ORGANISMS = {
     "942180f": EARLIER,
     "untrained": CONTROL,
 }
-"""Kind of recipe by name of the organism; two names are commits of this repository."""
+"""Kind of recipe by name of the organism; those of earlier ones are commits of this repository."""
 
 TRAINED_HERE = (FROZEN, ABLATED, SHORT, PAIRS)
 """Recipes whose organisms lie in `WEIGHTS`."""
@@ -61,7 +67,7 @@ def find_organism(name: str, folder: Path) -> str:
     Raises:
         ValueError: if its weights are not there.
     """
-    if name == "shipped":
+    if name == SHIPPED:
         return ORGANISM
     if ORGANISMS[name] in TRAINED_HERE:
         place = WEIGHTS / name

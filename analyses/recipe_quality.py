@@ -5,9 +5,9 @@
 
 All questions about the 500 clips of shapes-val, asked of every organism of `protocol.md`, which
 has both rules. A recipe counts as equally good if its answers are at most 0.03 below those of the
-shipped weights, to balanced yes-or-no questions and to open ones. To ship, an
-organism needs the most right open answers; of those within 0.01 of it, the one shipped now does,
-else that of the lowest seed. Where tokens look is no part of either.
+weights that were shipped when it was written, to balanced yes-or-no questions and to open ones.
+To ship, an organism needs the most right open answers; of those within 0.01 of it, the one shipped
+then does, else that of the lowest seed. Where tokens look is no part of either.
 """
 
 from collections.abc import Mapping
@@ -32,9 +32,11 @@ from matplotlib.figure import Figure
 from measurement import MeasurementConfig
 from organism_runs import (
     CONTROL,
+    FIRST_SHIPPED,
     FROZEN,
     NUMBER_TYPE,
     ORGANISMS,
+    SHIPPED,
     ClaimsOptions,
     find_organism,
 )
@@ -75,16 +77,16 @@ def judge(organisms: Mapping[str, Numbers]) -> Numbers:
     for one in organisms.values():
         found = below.setdefault(one["recipe"], dict.fromkeys(KINDS, 0.0))
         for kind in KINDS:
-            less = organisms["shipped"][kind]["mean"] - one[kind]["mean"]
+            less = organisms[FIRST_SHIPPED][kind]["mean"] - one[kind]["mean"]
             found[kind] = max(found[kind], less)
     frozen = [name for name, one in organisms.items() if one["recipe"] == FROZEN]
-    eligible = {name: organisms[name]["open"]["mean"] for name in ("shipped", *frozen)}
+    eligible = {name: organisms[name]["open"]["mean"] for name in (FIRST_SHIPPED, *frozen)}
     best = max(eligible.values())
     tied = [name for name, share in eligible.items() if share >= best - TIED]
     return {
         "most_below": below,
         "equally_good": {name: max(found.values()) <= WORSE for name, found in below.items()},
-        "ships": "shipped" if "shipped" in tied else min(tied),
+        "ships": FIRST_SHIPPED if FIRST_SHIPPED in tied else min(tied),
     }
 
 
@@ -98,8 +100,8 @@ def draw(numbers: Numbers) -> Figure:
             means, reach = error_bars([one[kind]])
             colour = COLOURS[one["recipe"]]
             axes.errorbar(means, [row], xerr=reach, fmt="o", ms=4, color=colour, clip_on=False)
-        allowed = numbers["organisms"]["shipped"][kind]["mean"] - WORSE
-        draw_level(axes, allowed, "as good as shipped")
+        allowed = numbers["organisms"][FIRST_SHIPPED][kind]["mean"] - WORSE
+        draw_level(axes, allowed, f"as good as {FIRST_SHIPPED}")
         axes.set(xlabel=f"right answers, {kind} questions", xlim=(0, 1))
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)
@@ -123,8 +125,8 @@ def main() -> None:
         path = CLAIM.numbers_path(options.out)
         organisms: dict[str, Any] = read_json(path)["organisms"] if path.exists() else {}
         if options.measure:
-            # The shipped one first: the others are judged against it.
-            for name in dict.fromkeys(("shipped", *options.names())):
+            # The first one shipped before all: the others are judged against it.
+            for name in dict.fromkeys((FIRST_SHIPPED, *options.names())):
                 if name not in organisms and ORGANISMS[name] != CONTROL:
                     organisms[name] = count_answers(name, options)
                 CLAIM.store(_describe(organisms, options), options.out)
@@ -140,6 +142,7 @@ def _describe(organisms: Mapping[str, Numbers], options: ClaimsOptions) -> Numbe
         "versions": {"torch": torch.__version__},
         "model": {"name": ", ".join(ordered)},
         "organisms": ordered,
+        "shipped": SHIPPED,
         "verdict": judge(ordered),
     }
 

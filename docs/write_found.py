@@ -151,7 +151,8 @@ def find_refused(accuracy: Any) -> float:
 
 def find_statement(name: str) -> Any:
     """Find the test of a statement on the shipped organism."""
-    return load("claims")["statements"][name]["organisms"]["shipped"]
+    claims = load("claims")
+    return claims["statements"][name]["organisms"][claims["shipped"]]
 
 
 def write_statement(name: str, digits: int = 3) -> str:
@@ -183,14 +184,22 @@ def write_elsewhere(*names: str) -> str:
         counts = Counter(found[other]["verdict"] for other in others)
         # In one order, so that lines of the page can be compared.
         kinds = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
-        said.append(f"`{name}` {', '.join(kinds)} (shipped: {found['shipped']['verdict']})")
+        said.append(f"`{name}` {', '.join(kinds)} (shipped: {found[claims['shipped']]['verdict']})")
     return f"*On {write_count(len(others), 'other organism')}*: {'; '.join(said)}."
 
 
 def list_others() -> list[str]:
     """List the trained organisms that are not shipped."""
-    organisms = load("claims")["organisms"].items()
-    return [name for name, one in organisms if name != "shipped" and one["recipe"] != "control"]
+    claims = load("claims")
+    trained = [name for name, one in claims["organisms"].items() if one["recipe"] != "control"]
+    return [name for name in trained if name != claims["shipped"]]
+
+
+def call_organisms() -> list[str]:
+    """Call the organisms by their names, and say of the shipped one that it is."""
+    claims = load("claims")
+    shipped = claims["shipped"]
+    return [f"{name} (shipped)" if name == shipped else name for name in claims["organisms"]]
 
 
 def write_holds(name: str) -> str:
@@ -235,10 +244,11 @@ def write_agreement(name: str) -> str:
     Args:
         name: The organism.
     """
-    found = load("claims")["statements"].items()
+    claims = load("claims")
+    found = {statement: one["organisms"] for statement, one in claims["statements"].items()}
     pairs = {
-        statement: (one["organisms"]["shipped"]["verdict"], one["organisms"][name]["verdict"])
-        for statement, one in found
+        statement: (one[claims["shipped"]]["verdict"], one[name]["verdict"])
+        for statement, one in found.items()
     }
     other = {key: (mine, its) for key, (mine, its) in pairs.items() if mine != its}
     told = [f"`{key}` ({mine}, here {its})" for key, (mine, its) in other.items()]
@@ -348,6 +358,7 @@ def open_templates() -> jinja2.Environment:
         "elsewhere": write_elsewhere,
         "holds": write_holds,
         "others": write_others,
+        "organisms": call_organisms,
         "agreement": write_agreement,
         "without_training": write_without_training,
         "raised": partial(write_size, sign=1),
