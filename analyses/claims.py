@@ -207,7 +207,7 @@ def _draw_means(seeds: Sequence[np.ndarray], rng: np.random.Generator) -> Iterat
 
 def draw(numbers: Numbers) -> Figure:
     """Draw each statement's difference: a dot an organism, filled if it survives."""
-    figure = create_figure(10.4, 8.4)
+    figure = create_figure(10.4, 4 + 0.6 * len(numbers["organisms"]))
     left, right = figure.subplots(1, 2, sharey=True)
     statements = list(numbers["statements"].values())
     # Falls of a margin are logits, all other differences are shares or overlaps.
@@ -220,6 +220,7 @@ def draw(numbers: Numbers) -> Figure:
     left.set_yticks(range(len(statements)), [_label(one) for one in statements])
     left.set_ylim(len(statements) - 0.5, -0.5)
     left.set(xlabel="value less its rival: share of clips, or m_vIoU")
+    left.set_ylabel("statement, and on how many frozen seeds it holds")
     right.set(xlabel="value less its rival, in logits of the margin")
     shown = dict.fromkeys(one["recipe"] for one in numbers["organisms"].values())
     for kind in shown:

@@ -94,6 +94,7 @@ def draw(numbers: Numbers) -> Figure:
     """Draw a dot for each organism and kind of question."""
     figure = create_figure(7.2, 2.8)
     names = list(numbers["organisms"])
+    least = min(one[kind]["interval"][0] for one in numbers["organisms"].values() for kind in KINDS)
     for axes, kind in zip(figure.subplots(1, 2, sharey=True), KINDS, strict=True):
         for row, name in enumerate(names):
             one = numbers["organisms"][name]
@@ -102,10 +103,10 @@ def draw(numbers: Numbers) -> Figure:
             axes.errorbar(means, [row], xerr=reach, fmt="o", ms=4, color=colour, clip_on=False)
         allowed = numbers["organisms"][FIRST_SHIPPED][kind]["mean"] - WORSE
         draw_level(axes, allowed, f"as good as {FIRST_SHIPPED}")
-        axes.set(xlabel=f"right answers, {kind} questions", xlim=(0, 1))
+        axes.set(xlabel=f"right answers, {kind} questions", xlim=(int(10 * least) / 10, 1))
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)
-    figure.axes[0].legend(fontsize=6, frameon=False, loc="lower left", labelcolor=GREY)
+    figure.axes[0].legend(fontsize=6, frameon=False, loc="upper left", labelcolor=GREY)
     return finish_figure(figure, numbers)
 
 

@@ -154,9 +154,8 @@ def test_a_changed_number_changes_each_page_that_tells_it(changed):
 
 def test_words_that_the_numbers_do_not_allow_are_refused(changed):
     def lose(numbers):
-        numbers["statements"]["role-over-lens"]["organisms"][numbers["shipped"]]["verdict"] = (
-            "holds"
-        )
+        tests = numbers["statements"]["role-over-lens"]["organisms"]
+        tests[numbers["shipped"]]["verdict"] = "holds"
 
     with pytest.raises(ValueError, match="the words say 'a word lens beats attention'"):
         changed("claims", lose)["make_page"]("findings.md.j2")
