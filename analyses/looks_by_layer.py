@@ -8,28 +8,26 @@ fall if no token sees the video at this layer alone? `protocol.md` says it is sh
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from claims import CLAIM as CLAIMS
 from claims import COLOURS, find_observations
 from common import (
-    BLUE,
-    GREEN,
-    ORANGE,
+    GREY,
     Claim,
     Numbers,
     create_figure,
-    draw_legend_below,
     draw_line,
     errors_in_one_line,
     finish_figure,
     summarise_share,
     summary,
 )
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from organism_runs import SHIPPED
 
-LOOKS = {"role tokens": ORANGE, "noun": GREEN, "word lens": BLUE}
+LOOKS = ("role tokens", "noun", "word lens")
+"""Maps whose strongest cell is looked up, by the names of their observations."""
 
 
 def summarise(found: Mapping[str, Numbers]) -> Numbers:
@@ -63,33 +61,34 @@ def _by_layer(organism: Numbers, what: str) -> list[list[float]]:
 def draw(numbers: Numbers) -> Figure:
     """Draw where three maps point, by layer, and what each layer's look is worth.
 
-    The shipped organism has its intervals; the others are lines.
+    A line is an organism, in the colour of its recipe; the shipped one has its intervals.
     """
-    figure = create_figure(8.4, 3.2)
-    looks, falls = figure.subplots(1, 2)
-    for name, one in numbers["organisms"].items():
-        _draw_organism(looks, falls, one, shown=name == numbers["shipped"])
-    looks.set(xlabel="layer", ylabel="strongest cell on the true track", ylim=(0, 1.03))
-    falls.set(xlabel="layer at which no token sees the video", ylabel="fall of the margin (logits)")
-    falls.axhline(0, color="#9a9a9a", lw=1)
-    for axes in (looks, falls):
+    figure = create_figure(10.4, 3.2)
+    panels = figure.subplots(1, len(LOOKS) + 1)
+    for axes, what in zip(panels, (*LOOKS, "fall"), strict=True):
+        for name, one in numbers["organisms"].items():
+            _draw_organism(axes, one, what, shown=name == numbers["shipped"])
         axes.set_xticks(range(len(numbers["organisms"][numbers["shipped"]]["fall"])))
-    draw_legend_below(looks)
+    for axes, look in zip(panels, LOOKS, strict=False):
+        axes.set(title=look, xlabel="layer", ylim=(0, 1.03))
+    panels[0].set_ylabel("strongest cell on the true track")
+    panels[-1].set(title="no token sees the video there", xlabel="layer")
+    panels[-1].set_ylabel("fall of the margin (logits)")
+    panels[-1].axhline(0, color=GREY, lw=1)
+    for recipe in dict.fromkeys(one["recipe"] for one in numbers["organisms"].values()):
+        panels[0].plot([], [], color=COLOURS[recipe], label=f"{recipe} recipe")
+    panels[0].plot([], [], color="black", marker="o", ms=3, label="the shipped organism")
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, fontsize=7, frameon=False, ncols=7, loc="outside upper center")
     return finish_figure(figure, numbers)
 
 
-def _draw_organism(looks: Any, falls: Any, one: Numbers, *, shown: bool) -> None:
-    layers = range(len(one["fall"]))
-    for look, colour in LOOKS.items():
-        if shown:
-            draw_line(looks, layers, one[look], color=colour, label=look)
-        else:
-            looks.plot(layers, [share["mean"] for share in one[look]], color=colour, lw=0.6)
+def _draw_organism(axes: Axes, one: Numbers, what: str, *, shown: bool) -> None:
+    layers, colour = range(len(one[what])), COLOURS[one["recipe"]]
     if shown:
-        draw_line(falls, layers, one["fall"], color=COLOURS[one["recipe"]])
+        draw_line(axes, layers, one[what], color=colour)
     else:
-        means = [fall["mean"] for fall in one["fall"]]
-        falls.plot(layers, means, color=COLOURS[one["recipe"]], lw=0.6)
+        axes.plot(layers, [each["mean"] for each in one[what]], color=colour, lw=0.8)
 
 
 CLAIM = Claim(__file__, draw, config=CLAIMS.config, only_shapes=CLAIMS.only_shapes)

@@ -41,6 +41,9 @@ VERDICTS = ("holds", "not shown", "opposite")
 ROLE_TOKENS = ("A", "SS", "IST", "ANT", ":")
 """The role tokens of the organisms, which have places from -5 to -1."""
 
+CARRIED = 0.1
+"""The greatest difference between organisms up to which a share is said to carry over."""
+
 BEGIN, END = "<!-- begin: {} by python docs/write_found.py -->\n", "<!-- end -->\n"
 
 
@@ -208,6 +211,24 @@ def write_holds(name: str) -> str:
     return f"{counts['holds']} of {sum(counts.values())}"
 
 
+def count_frozen_seeds() -> str:
+    """Say how many seeds of the frozen recipe are measured."""
+    recipes = [one["recipe"] for one in load("claims")["organisms"].values()]
+    return write_count(recipes.count("frozen"), "seed")
+
+
+def write_recipe_means(recipe: str) -> str:
+    """Write how often the best fixed token is on the track, on each organism of a recipe."""
+    claims = load("claims")
+    names = [name for name, one in claims["organisms"].items() if one["recipe"] == recipe]
+    return write_numbers([claims["means"][name]["fixed, on track"] for name in names])
+
+
+def write_across(name: str) -> str:
+    """Write the difference of a statement over the seeds of the frozen recipe."""
+    return write_gain(load("claims")["statements"][name]["across"])
+
+
 def write_without_training() -> str:
     """Say which statements hold on random weights, too, and why; "" if these are not measured."""
     claims = load("claims")
@@ -273,6 +294,13 @@ def write_size(name: str, sign: int) -> str:
         raise ValueError(f"{name}: the words say another sign than {one['mean']:+.2f}; change them")
     low, high = sorted(sign * end for end in one["interval"])
     return f"{sign * one['mean']:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def carries_over(key: str) -> bool:
+    """Return True if a value of the shipped organism is found on all trained ones, up to 0.1."""
+    claims = load("claims")
+    means = {name: claims["means"][name][key] for name in (claims["shipped"], *list_others())}
+    return max(means.values()) - min(means.values()) <= CARRIED
 
 
 def write_right(key: str) -> str:
@@ -354,9 +382,14 @@ def open_templates() -> jinja2.Environment:
         "steered_gain": write_steered_gain,
         "statement": write_statement,
         "tested": write_tested,
+        "carries_over": carries_over,
+        "find_statement": find_statement,
         "verdict_of": lambda name: find_statement(name)["verdict"],
         "elsewhere": write_elsewhere,
         "holds": write_holds,
+        "across": write_across,
+        "recipe_means": write_recipe_means,
+        "frozen_seeds": count_frozen_seeds,
         "others": write_others,
         "organisms": call_organisms,
         "agreement": write_agreement,
