@@ -283,7 +283,7 @@ def write_others(name: str) -> str:
     return ", ".join(f"{found[other]['mean']:.2f}" for other in list_others())
 
 
-def write_size(name: str, sign: int) -> str:
+def write_size(name: str, sign: int, digits: int = 2) -> str:
     """Write a statement's difference on the shipped organism, of which the words say the sign.
 
     Raises:
@@ -293,7 +293,7 @@ def write_size(name: str, sign: int) -> str:
     if one["mean"] * sign < 0:
         raise ValueError(f"{name}: the words say another sign than {one['mean']:+.2f}; change them")
     low, high = sorted(sign * end for end in one["interval"])
-    return f"{sign * one['mean']:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{sign * one['mean']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def carries_over(key: str) -> bool:

@@ -40,6 +40,7 @@ from probe.grounding.stopwatch import Stopwatch
 from probe.grounding.targets import Target
 from probe.grounding.track_rules import TrackScores, choose_track, score_tracks
 from probe.video import Span, Tube, Video
+from probe.video.coercion import expect
 
 
 def ground(
@@ -74,6 +75,8 @@ def ground(
             long, where maps are divided by that prompt's.
     """
     config, watch = as_config(config), Stopwatch()
+    expect(model, VideoLM, "the model", "one that probe.load returned")
+    expect(query, str, "the query", "it as text")
     asked = queries or decompose(query)
     if isinstance(video, Video) and len(parts := model.divide(video)) > 1:
         return ground_chunks(model, video, parts, asked, candidates, config)

@@ -1,3 +1,4 @@
+import inspect
 import json
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ from tolerances import assert_equal_up_to_rounding
 
 from probe.candidates.tracks import best_track
 from probe.grounder import ground
+from probe.grounding.config import GrounderConfig
 from probe.grounding.presets import (
     BEST,
     CAUSAL,
@@ -21,7 +23,7 @@ from probe.grounding.queries import Queries
 from probe.grounding.span_rules import BestContrast
 from probe.interpret.baseline_maps import entropy_gradient
 from probe.organism.world import make_clip
-from probe.video import Tube
+from probe.video import Tube, read_video
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,34 @@ def test_a_word_without_a_like_in_the_generic_prompt_is_refused(organism, video,
     config = replace(PLAIN, token=lambda _: "Is", generic="Please describe this video")
     with pytest.raises(ValueError, match="'Is' has no counterpart in the generic prompt"):
         ground(organism, video, clip.things[0].query, config=config)
+
+
+def test_a_configuration_of_no_choices_is_the_default_of_the_grounder():
+    assert GrounderConfig() == CAUSAL
+    assert inspect.signature(ground).parameters["config"].default == CAUSAL
+
+
+@pytest.mark.parametrize(
+    ("track", "said"),
+    [
+        (Tube(0, [[500, 500, 600, 600]], "cat"), r"candidate 1 \('cat'\): all of its boxes"),
+        (
+            Tube(999, [[10, 10, 60, 60]]),
+            "candidate 1: frame 999 is outside the video, which has 64",
+        ),
+    ],
+)
+def test_a_candidate_outside_of_the_video_is_refused(organism, video, clip, track, said):
+    thing = clip.things[0]
+    with pytest.raises(ValueError, match=said):
+        ground(organism, video, thing.query, [thing.track(), track])
+
+
+def test_pictures_without_a_clock_leave_a_doubt_about_the_times(organism, video, clip):
+    guessed = ground(organism, read_video(video.frames, len(video)), clip.things[0].query)
+    assert any("nobody said how many frames a second" in doubt for doubt in guessed.doubts)
+    told = ground(organism, read_video(video.frames, len(video), fps=2), clip.things[0].query)
+    assert not any("frames a second" in doubt for doubt in told.doubts)
 
 
 def test_the_span_rule_is_a_choice(organism, video, clip):

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from probe.candidates.proposals import propose_tracks, with_heatmap_tracks
 from probe.candidates.proposers import TrackFinder
-from probe.candidates.tracks import load_tracks
+from probe.candidates.tracks import check_tracks, load_tracks
 from probe.engine.attention import Heatmap
 from probe.engine.kept_views import compute_once
 from probe.engine.view import View
@@ -38,13 +38,15 @@ def list_candidates(given: Given, video: Video) -> Sequence[Tube]:
     """Return the given tracks of a video, or those that are proposed.
 
     Raises:
-        ValueError: if the file cannot be read or holds no track.
+        ValueError: if the file cannot be read or holds no track, or a track does not lie in the
+            video.
     """
     if isinstance(given, str | Path):
         return load_tracks(given, video)
     if isinstance(given, Tube):
-        return (given,)
+        given = (given,)
     if isinstance(given, Sequence):
+        check_tracks(given, video)
         return given
     return (find_proposer(given) or propose_tracks)(video)
 

@@ -96,6 +96,33 @@ def load_tracks(path: str | Path, video: Video) -> tuple[Tube, ...]:
     return tracks
 
 
+def check_tracks(tracks: Sequence[Tube], video: Video) -> None:
+    """Check that tracks lie in a video; parts of their boxes may leave the picture.
+
+    Raises:
+        ValueError: if one is no track, has a frame that the video does not have, or no box in the
+            picture.
+    """
+    if others := [one for one in tracks if not isinstance(one, Tube)]:
+        raise ValueError(
+            f"a candidate is {describe_given(others[0])}; give tracks (probe.Tube) or their file"
+        )
+    for place, track in enumerate(tracks):
+        name = f"candidate {place}" + (f" ({track.label!r})" if track.label else "")
+        if len(track.frames) and track.frames[-1] >= video.source_length:
+            raise ValueError(
+                f"{name}: frame {track.frames[-1]} is outside the video, which has "
+                f"{video.source_length} frames counted from 0; give the tracks of this video"
+            )
+        height, width = video.size
+        low, high = track.boxes[:, :2], track.boxes[:, 2:]
+        if len(track.boxes) and not ((high > 0) & (low < (width, height))).all(axis=1).any():
+            raise ValueError(
+                f"{name}: all of its boxes, such as {track.boxes[0].tolist()}, lie outside the "
+                f"frame of {width} x {height} pixels; give pixels of this video"
+            )
+
+
 def track_scores(candidates: Sequence[Tube], heatmap: Heatmap) -> Float[Tensor, " track"]:
     """Score each candidate by the strongest cell of the map inside it, over all frames.
 

@@ -70,6 +70,17 @@ class Cells:
         """Find the cells that lie on a tube: those that it covers by more than `ON_TUBE`."""
         return torch.from_numpy(self.coverage(tube)) > ON_TUBE
 
+    def touched(self, tube: Tube) -> Bool[Tensor, "frame row column"]:
+        """Find the cells that lie on a tube; of one too small for any, those that it covers most.
+
+        None where the tube has no box in the frames and the region of the map.
+        """
+        coverage = torch.from_numpy(self.coverage(tube))
+        inside = coverage > ON_TUBE
+        if inside.any():
+            return inside
+        return (coverage > 0) & (coverage == coverage.amax(dim=(1, 2), keepdim=True))
+
     def stretches(self, source_length: int) -> tuple[int, ...]:
         """Compute the source frames at which the stretch of one map frame ends and the next begins.
 

@@ -244,7 +244,7 @@ class PromptWriter:
 
     def _check(self, question: str) -> None:
         if not question:
-            raise ValueError("the query is empty; say in words what to look for")
+            raise ValueError("the question is empty; ask something in words")
         # Such text would become a token that opens a turn or a video, not words about one.
         for control in self.control_tokens:
             if control in question:

@@ -16,6 +16,7 @@ from probe.engine.grids import Cells, VisualGrid
 from probe.engine.prompts import AnswerIds, Prompt
 from probe.engine.provenance import Provenance
 from probe.files import FileFormat, read_tensors, write_tensors
+from probe.video.coercion import expect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +138,8 @@ class AttentionMaps:
         """Return the map of tokens over that of the same tokens in the generic prompt.
 
         The same tokens are those at the same places counted from the end of the question, since
-        both end with the same role tokens; tokens of an answer are counted on from there.
+        both end with the same role tokens; tokens of an answer are counted on from there. A word
+        of the question has none.
 
         Args:
             tokens: As `find` takes them.
@@ -145,17 +147,23 @@ class AttentionMaps:
             layers: Layers to average over; all that were read by default.
 
         Raises:
-            ValueError: if the generic prompt has no token at such a place.
+            ValueError: if the generic prompt does not have the same token at such a place.
         """
+        remedy = "its reading: asked, generic = view.read(question, probe.GENERIC)"
+        expect(generic, AttentionMaps, "the generic prompt", remedy)
         found = self.find(tokens)
         shift = generic.prompt.asked - self.prompt.asked
         same = [token + shift for token in found]
-        if lost := [token for token in found if not 0 <= token + shift < len(generic.prompt)]:
-            raise ValueError(
-                f"{self.tokens[lost[0]]!r} has no counterpart in the generic prompt "
-                f"{generic.prompt.question!r}, which is shorter; read role tokens, or raw maps "
-                f"(relative=False)"
-            )
+        there = dict(enumerate(generic.tokens))
+        for one, other in zip(found, same, strict=True):
+            # A word over whatever lies at its place in the other sentence would be a map of both.
+            if there.get(other) != self.tokens[one]:
+                at_its_place = "nothing" if other not in there else repr(there[other])
+                raise ValueError(
+                    f"{self.tokens[one]!r} has no counterpart in the generic prompt "
+                    f"{generic.prompt.question!r}, which has {at_its_place} at its place; read "
+                    f"role tokens, or raw maps (`heatmap`, relative=False)"
+                )
         return self.heatmap(found, layers).relative_to(generic.heatmap(same, layers))
 
     def mean_attention(

@@ -191,7 +191,8 @@ def choose_numbers(thing: str, wanted: int | Sequence[int] | None, count: int) -
         return tuple(range(count))
     wanted = as_numbers(thing, wanted)
     if wrong := [number for number in wanted if not -count <= number < count]:
-        raise ValueError(f"there is no {thing} {wrong}; this model has {thing}s 0 to {count - 1}")
+        owner = "question" if thing == "token" else "model"
+        raise ValueError(f"there is no {thing} {wrong}; this {owner} has {thing}s 0 to {count - 1}")
     if not wanted:
         raise ValueError(f"there is no {thing} to read; name at least one, or None for all")
     return tuple(sorted({number % count for number in wanted}))

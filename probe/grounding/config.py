@@ -18,9 +18,9 @@ from probe.grounding.reattention import Learning
 from probe.grounding.relevance import RelevanceRule
 from probe.grounding.span_rules import SpanRule, TopHull
 from probe.grounding.targets import TargetRule
-from probe.grounding.track_rules import AttentionPeak, FrameRule, PeakInTrack, TrackRule
+from probe.grounding.track_rules import CausalEffect, FrameRule, PeakInTrack, TrackRule
 from probe.interpret.head_rules import HeadRule
-from probe.interpret.token_rules import MostActive, TokenRule
+from probe.interpret.token_rules import EVERY_TOKEN, TokenRule
 from probe.plain import from_plain, to_plain
 from probe.video import Video
 
@@ -60,7 +60,7 @@ class Part:
 
 @dataclass(frozen=True)
 class GrounderConfig:
-    """The choices that the method leaves open.
+    """The choices that the method leaves open: by default those of `CAUSAL`, as in `ground`.
 
     A rule may be any callable of the stated form: a user's own function works wherever a shipped
     one does, and is saved under its `module:qualname`.
@@ -77,10 +77,10 @@ class GrounderConfig:
     generic: str = GENERIC
     """The prompt that shows where the model attends whatever it is asked."""
 
-    relative: bool = True
+    relative: bool = False
     """True to divide maps by the generic prompt's."""
 
-    token: TokenRule = field(default_factory=MostActive)
+    token: TokenRule = EVERY_TOKEN
     """The rule for the tokens whose maps are read."""
 
     token_when: TokenRule | None = None
@@ -104,7 +104,7 @@ class GrounderConfig:
     fuse: MapRule | None = None
     """Rule for a map by which the attribute map is multiplied, cell by cell; None for none."""
 
-    track: TrackRule = field(default_factory=AttentionPeak)
+    track: TrackRule = field(default_factory=CausalEffect)
     """The rule for scoring candidate tracks."""
 
     frames: FrameRule = field(default_factory=PeakInTrack)
@@ -130,7 +130,7 @@ class GrounderConfig:
     assembly: Assembly | None = None
     """Rule that joins the attribute maps of both frame orders; None to read one order only."""
 
-    assembly_when: Assembly | None = None
+    assembly_when: Assembly | None = "mean"
     """Rule that joins the action maps of both frame orders; None to read one order only."""
 
     ask_whole: bool = False

@@ -244,6 +244,15 @@ def find_flat_maps(evidence: Evidence) -> Iterator[str]:
             yield f"the map that chose {name} is the same in all cells, so it says nothing of where"
 
 
+def find_assumed_rate(evidence: Evidence) -> Iterator[str]:
+    """Tell whether the times are a guess: pictures in a row have no clock."""
+    if evidence.video.assumed_rate:
+        yield (
+            f"nobody said how many frames a second there are: the times are those of "
+            f"{evidence.video.fps:g} (read_video takes fps)"
+        )
+
+
 CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     find_denied_parts,
     find_other_answers,
@@ -257,6 +266,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     find_tiles,
     find_disagreeing_orders,
     find_flat_maps,
+    find_assumed_rate,
 )
 """The checks in the order in which their sentences are told."""
 

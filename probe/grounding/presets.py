@@ -10,15 +10,19 @@ from probe.grounding.losses import contrast, exponential
 from probe.grounding.noun_rule import Noun
 from probe.grounding.reattention import Absolute, Learning
 from probe.grounding.span_rules import GrowFromPeak
-from probe.grounding.track_rules import CausalEffect
+from probe.grounding.track_rules import AttentionPeak
 from probe.interpret.baseline_maps import entropy_gradient
-from probe.interpret.token_rules import EVERY_TOKEN, AllOf, AnswerOpening
+from probe.interpret.token_rules import EVERY_TOKEN, AllOf, AnswerOpening, MostActive
 from probe.spelling import explain_unknown
 
 _PAPER_LEARNING = Learning(layer=0, steps=1, rate=Absolute(8.0), loss=exponential)
 _RELEASED_LEARNING = Learning(steps=2, rate=Absolute(8.0), loss=contrast, average_last_two=True)
 
-PAPER = GrounderConfig(
+PLAIN = GrounderConfig(token=MostActive(), relative=True, track=AttentionPeak(), assembly_when=None)
+"""Probes alone: grounding token, relative attention and sub-queries, with nothing learned."""
+
+PAPER = replace(
+    PLAIN,
     learn_where=_PAPER_LEARNING,
     learn_when=_PAPER_LEARNING,
     assembly="mean",
@@ -26,7 +30,8 @@ PAPER = GrounderConfig(
 )
 """The choices of the paper. Its rate of 8 belongs to the scale of a model of 7B."""
 
-RELEASED_CODE = GrounderConfig(
+RELEASED_CODE = replace(
+    PLAIN,
     generic=GENERIC_RELEASED,
     token=AnswerOpening(),
     span=GrowFromPeak(),
@@ -39,24 +44,17 @@ RELEASED_CODE = GrounderConfig(
 and its -3 in Qwen2-VL both open the answer's turn), its own generic prompt, loss and span. Its
 layers [-26:-6] belong to a model of 32."""
 
-PLAIN = GrounderConfig()
-"""Probes alone: grounding token, relative attention and sub-queries, with nothing learned."""
-
-BEST = GrounderConfig(layers=(2,), token=AllOf(), relative=False)
+BEST = replace(PLAIN, layers=(2,), token=AllOf(), relative=False)
 """The best choices on `shapes-val` with the shipped model (`analyses/choices.py`): layer 2 grounds,
 and most of its role tokens do. Chosen for that model; on another, choose anew."""
 
-CAUSAL = GrounderConfig(
-    token=EVERY_TOKEN,
-    relative=False,
-    track=CausalEffect(),
-    assembly_when="mean",
-)
+CAUSAL = GrounderConfig()
 """Asking by cause: the track is the candidate that the model's own answer hangs on; when is read
 from the attention of all tokens of the action question, at all layers, in both frame orders. No
 layer, head, token or label is chosen, and nothing is learned."""
 
-NOUN = GrounderConfig(
+NOUN = replace(
+    PLAIN,
     token=Noun(),
     token_when=EVERY_TOKEN,
     relative=False,

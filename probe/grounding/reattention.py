@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
@@ -25,6 +26,7 @@ from probe.engine.readings import shorten
 from probe.engine.view import View
 from probe.files import FileFormat, read_tensors, write_tensors
 from probe.grounding.losses import Loss, attention_layers, exponential
+from probe.video.coercion import describe_given, expect, to_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,11 +56,24 @@ class Rate(Protocol):
         ...
 
 
+def check_length(name: str, value: float) -> None:
+    """Check the length of a step; a negative one moves away from a yes.
+
+    Raises:
+        ValueError: if it is no finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{name} of a step is {describe_given(value)}; give a finite number")
+
+
 @dataclass(frozen=True)
 class Absolute:
     """The gradient times a number, as published: 8 for models of 7B."""
 
     rate: float = 8.0
+
+    def __post_init__(self) -> None:
+        check_length("the rate", self.rate)
 
     def step(self, gradient: Tensor, visual: Tensor) -> Tensor:  # noqa: ARG002
         """Compute the move against the gradient, whatever the visual tokens are."""
@@ -70,6 +85,9 @@ class Relative:
     """A move whose longest vector is a share of the visual tokens' mean norm: free of scale."""
 
     share: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_length("the share", self.share)
 
     def step(self, gradient: Tensor, visual: Tensor) -> Tensor:
         """Compute the move against the gradient, at a length that suits the visual tokens."""
@@ -169,7 +187,12 @@ _Found: TypeAlias = tuple[Float[Tensor, "visual hidden"], LearningStep]
 
 @dataclass(frozen=True)
 class Learning:
-    """Choices for learning latent prompts."""
+    """Choices for learning latent prompts.
+
+    Raises:
+        ValueError: if layer or steps are no whole numbers from 0 on, the rate is neither a number
+            nor a `Rate`, or the loss cannot be called.
+    """
 
     layer: int = 0
     """The decoder layer that the vectors enter; only the layers above it run."""
@@ -184,6 +207,20 @@ class Learning:
     checkpointing: bool = False
     """True to spend time to save memory, with the same result: a step keeps the states between
     layers only and computes the rest again, and layers below the prompt's run again too."""
+
+    def __post_init__(self) -> None:
+        for name in ("layer", "steps"):
+            value = to_whole(getattr(self, name), name)
+            if value < 0:
+                raise ValueError(f"{name} is {value}; give 0 or more")
+            object.__setattr__(self, name, value)
+        if not isinstance(self.rate, Rate):
+            check_length("the rate", self.rate)
+        if not callable(self.loss):
+            raise ValueError(
+                f"the loss is {describe_given(self.loss)}; give a function, such as one of "
+                f"probe.losses"
+            )
 
     def prompted(self, view: View, questions: Sequence[str], generic: str = GENERIC) -> list[View]:
         """Return the view with the latent prompt of each question; raises what `learn` raises."""
@@ -204,12 +241,10 @@ class Learning:
             generic: The prompt that each question is contrasted with.
 
         Raises:
-            ValueError: if there is no such layer, steps are negative, there is no question, or one
-                that `View.read` refuses.
+            ValueError: if there is no such layer, there is no question, or one that `View.read`
+                refuses.
             RuntimeError: if a gradient vanishes or is not a number, with its step and layer.
         """
-        if self.steps < 0:
-            raise ValueError(f"{self.steps} steps cannot be taken; give 0 or more")
         # Both refuse what cannot be learned before the video is read for it.
         view.reader.pack(questions)
         blank = zero_prompt(view.model, view.grid, view.prefix.embeddings.shape[1], self.layer)
@@ -326,10 +361,12 @@ def reattend(
         **choices: Fields of `Learning` that differ from it, such as `layer=2, steps=3`.
 
     Raises:
-        ValueError: if a choice is no field of `Learning`, there is no such layer, or steps are
-            negative.
+        ValueError: if an argument is of another kind, a choice is no field of `Learning`, or one
+            that it refuses, or there is no such layer.
         RuntimeError: if the gradient vanishes or is not a number, with its step and layer.
     """
+    expect(view, View, "the view", "what model.watch(video) returns")
+    expect(learning, Learning, "the learning", "its choices by name, such as layer=2, steps=3")
     known = [one.name for one in fields(Learning)]
     if unknown := [name for name in choices if name not in known]:
         raise ValueError(f"learning has no choice {unknown[0]!r}; there are {', '.join(known)}")

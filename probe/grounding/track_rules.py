@@ -25,6 +25,11 @@ from probe.video import Tube
 CHOSEN_BY_ATTENTION = "by the model's answers no track can be chosen: its attention chose"
 """The doubt of `CausalEffect` where the model says no: its scores are attention then."""
 
+IN_NO_FRAME = (
+    "no candidate is in any of the frames that the model read: none can be chosen by cause"
+)
+"""The doubt of `CausalEffect` where all candidates lie between the frames that were sampled."""
+
 
 @dataclass(frozen=True)
 class TrackScores:
@@ -94,7 +99,8 @@ class CausalEffect:
     would win.
 
     The whole query is asked if the model says yes to it, else its attribute part; if it says no to
-    both, the attention map decides, which is told as a doubt.
+    both, the attention map decides, which is told as a doubt. A candidate too small to lie on a
+    cell has the cells that it covers most; one that is in no frame that was read has no score.
     """
 
     batch_size: int = QUESTIONS_A_PASS
@@ -117,10 +123,24 @@ class CausalEffect:
         asked = self._choose_question(view, queries)
         if asked is None:
             return TrackScores(tuple(peaks.tolist()), (CHOSEN_BY_ATTENTION,))
-        kept = sorted(peaks.argsort(descending=True, stable=True)[: self.limit].tolist())
+        cells: dict[int, Bool[Tensor, "frame row column"]] = {}
+        hidden = 0
+        for place in peaks.argsort(descending=True, stable=True).tolist():
+            if len(cells) == self.limit:
+                break
+            own = view.grid.cells.touched(candidates[place])
+            # Hiding nothing changes nothing: an effect of 0 would beat what speaks for a no.
+            if own.any():
+                cells[place] = own
+            else:
+                hidden += 1
+        if not cells:
+            return TrackScores(tuple(peaks.tolist()), (IN_NO_FRAME,))
+        kept = sorted(cells)
         values = np.full(len(candidates), -np.inf)
-        values[kept] = self._measure_effects(view, asked, [candidates[place] for place in kept])
-        return TrackScores(tuple(values.tolist()), self._tell_thinned(len(candidates)))
+        values[kept] = self._measure_effects(view, asked, [cells[place] for place in kept])
+        doubts = tell_left_out(len(candidates), len(kept), hidden)
+        return TrackScores(tuple(values.tolist()), doubts)
 
     def _choose_question(self, view: View, queries: Queries) -> str | None:
         """Return the first of the whole query and its attribute part that the model says yes to."""
@@ -131,10 +151,9 @@ class CausalEffect:
         return None
 
     def _measure_effects(
-        self, view: View, question: str, candidates: Sequence[Tube]
+        self, view: View, question: str, cells: Sequence[Bool[Tensor, "frame row column"]]
     ) -> Float[np.ndarray, " track"]:
-        """Measure the effect of each candidate on the answer, over the root of its size."""
-        cells = [view.grid.cells.inside(track) for track in candidates]
+        """Measure what each candidate's cells are worth to the answer, over the root of them."""
         changes: list[Sequence[Intervention]] = [(), (Cut(),)]
         changes += [(Cut(cells=~own),) for own in cells]
         changes += [(Cut(cells=own),) for own in cells]
@@ -142,13 +161,8 @@ class CausalEffect:
         margins = np.array(read_margins(view, questions, changes, batch_size=self.batch_size))
         seeing, blind = margins[:2]
         alone, without = margins[2:].reshape(2, len(cells))
-        sizes = np.array([count_cells(own) for own in cells])
+        sizes = np.array([int(own.sum()) for own in cells])
         return (alone - blind + seeing - without) / np.sqrt(sizes)
-
-    def _tell_thinned(self, count: int) -> tuple[str, ...]:
-        if count <= self.limit:
-            return ()
-        return (f"only {self.limit} of {count} candidates were asked about: those looked at most",)
 
 
 @dataclass(frozen=True)
@@ -164,6 +178,22 @@ class PeakInTrack:
     ) -> Float[Tensor, " frame"]:
         """Score each frame by its strongest cell inside the track; 0 where that has no box."""
         return when.heatmap.peak_within(track)
+
+
+def tell_left_out(count: int, asked: int, hidden: int) -> tuple[str, ...]:
+    """Tell how many candidates were not asked about, and why.
+
+    Args:
+        count: The candidates.
+        asked: Those that were asked about.
+        hidden: Those that were found to be in none of the frames that were read.
+    """
+    told = []
+    if hidden:
+        told.append(f"{hidden} of {count} candidates are in none of the frames that were read")
+    if asked + hidden < count:
+        told.append(f"only {asked} of {count} candidates were asked about: those looked at most")
+    return tuple(told)
 
 
 def count_cells(inside: Bool[Tensor, "frame row column"]) -> int:

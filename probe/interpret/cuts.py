@@ -102,7 +102,8 @@ class Cut:
         """Return the edges to cut, by layer.
 
         Raises:
-            ValueError: if a layer, head, token or cell does not exist, or a token is a word.
+            ValueError: if a layer, head, token or cell does not exist, a token is a word, or all
+                sources come after the tokens.
         """
         heads = mark_heads(self.heads, extent)[:, None, None]
         looking = mark(choose_tokens(self.tokens, extent.tokens), extent.tokens)[:, None]
@@ -115,6 +116,13 @@ class Cut:
         if self.sources is not None:
             hidden = mark(choose_tokens(self.sources, extent.tokens), extent.tokens)
             cut_own = heads & looking & hidden
+            # An empty choice is a control; edges that no model has are a mistake, and cutting them
+            # would read as "no effect".
+            if (looking.any() and hidden.any()) and not (looking & hidden).tril(-1).any():
+                raise ValueError(
+                    f"the tokens {self.tokens} see none of the sources {self.sources}: a token "
+                    f"sees only what comes before it; give sources that lie before them"
+                )
         edit = Edit(cut=cut, cut_text=cut_text, cut_own=cut_own)
         return dict.fromkeys(choose_layers(self.layers, extent), edit)
 

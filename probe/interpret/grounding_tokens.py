@@ -10,6 +10,7 @@ from torch import Tensor
 from probe.engine.prompts import Kind
 from probe.engine.readings import AttentionMaps
 from probe.spelling import explain_unknown
+from probe.video.coercion import expect
 
 ROLE_KINDS: tuple[Kind, ...] = ("role",)
 """Kinds of token that may be chosen: role tokens alone, the paper's "special tokens"."""
@@ -45,6 +46,7 @@ def grounding_token(
     Raises:
         ValueError: if there is no such kind, or the question has no token of these kinds.
     """
+    expect_reading(reading)
     kinds = as_kinds(among)
     candidates = reading.prompt.indices(*kinds)
     if not candidates:
@@ -60,11 +62,24 @@ def rank_tokens(reading: AttentionMaps, layers: int | Sequence[int] | None = Non
         One row a token: `rank` (1 is the highest), `index` in the question, `token`, `kind`, visual
         `activation`, `on_video` (the share of its attention that goes to the video at all), and the
         source `frame`, `row` and `column` of its strongest cell.
+
+    Raises:
+        ValueError: if it is no reading.
     """
+    expect_reading(reading)
     table = reading.to_frame(layers)
     table = table.sort_values("activation", ascending=False, ignore_index=True)
     table.insert(0, "rank", range(1, len(table) + 1))
     return table
+
+
+def expect_reading(given: object) -> None:
+    """Refuse what is no reading, such as the list that `View.read` gives.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    expect(given, AttentionMaps, "the reading", "one of them: (asked,) = view.read(question)")
 
 
 def as_kinds(given: str | Sequence[str]) -> tuple[Kind, ...]:

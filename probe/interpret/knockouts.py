@@ -6,7 +6,7 @@ act together when they are given together, many can be read in one pass, and `Vi
 them to every question about a video.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,7 @@ from probe.interpret.targets import (
     find_words,
     mark_cells,
 )
+from probe.video.coercion import expect
 
 BATCH_SIZE = A_PASS
 """Questions packed in one pass. Each attends only to the video and to itself, but a packed row
@@ -245,11 +246,13 @@ def knock_out(
         batch_size: Most readings in one pass.
 
     Raises:
-        ValueError: if an intervention names a layer, head, token or cell that does not exist, or a
-            word that is not in the question.
+        ValueError: if an argument is of another kind, or an intervention names a layer, head, token
+            or cell that does not exist, or a word that is not in the question.
     """
+    expect(view, View, "the view", "what model.watch(video) returns")
     (before,) = view.read(question, layers=layers, answer=answer)
-    items = [interventions] if isinstance(interventions, Intervention) else interventions
+    alone = isinstance(interventions, Intervention | str) or not isinstance(interventions, Iterable)
+    items = [interventions] if alone else interventions
     done = [_resolve(item, before.prompt) for item in items]
     options: dict[str, Any] = {"layers": layers}
     if any(changes_video(some) for some in done):
@@ -278,7 +281,10 @@ def compare(view: View, changed: View, *questions: str) -> list[Effect]:
 
 def _resolve(item: Intervention | Sequence[Intervention], prompt: Prompt) -> list[Intervention]:
     """List the interventions that act together, with the places of words in place of words."""
-    together = [item] if isinstance(item, Intervention) else list(item)
+    several = isinstance(item, Sequence) and not isinstance(item, str)
+    together = list(item) if several and not isinstance(item, Intervention) else [item]
+    for one in together:
+        expect(one, Intervention, "an intervention", 'one, such as probe.Cut(tokens="square")')
     return [find_words(one, prompt) for one in together]
 
 

@@ -24,6 +24,7 @@ from probe.interpret.targets import (
     mark_cells,
     mark_heads,
 )
+from probe.video.coercion import describe_given
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -146,7 +147,8 @@ class SetAttention:
         tensor = as_tensor("the values of a map", values)
         if tensor.dim() != 3 or bool((tensor < 0).any()) or not float(tensor.detach().sum()) > 0:
             raise ValueError(
-                "the map is set by numbers from 0 by frame, row and column, some of them above it"
+                f"the map to set is {describe_given(values)}; give numbers by frame, row and "
+                f"column, none below 0 and some above, such as heatmap.values"
             )
         if share is not None and not 0 <= share <= 1:
             raise ValueError(f"the share is {share}; give a number from 0 to 1, or None")

@@ -17,6 +17,22 @@ LONGEST = 80
 """Characters of a shown value."""
 
 
+def expect(value: Any, kind: type | tuple[type, ...], name: str, remedy: str) -> None:
+    """Refuse an argument of another kind, which would fail further inside with words of ours.
+
+    Args:
+        value: What was given.
+        kind: What it has to be.
+        name: Words for the argument, such as "the reading".
+        remedy: What to give.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is {describe_given(value)}; give {remedy}")
+
+
 def to_whole(value: Any, name: str) -> int:
     """Convert an integer of any kind: Python's, NumPy's, or a tensor of a single one.
 

@@ -34,12 +34,13 @@ def find_video(path: str | Path, about: Mapping[str, Any]) -> Video:
         ValueError: if the video has no path, or is not there, or cannot be read.
     """
     if about["path"] is None:
-        raise ValueError(f"{path}: does not say where its video is; give the video")
+        raise ValueError(f"{path}: does not say where its video is; give it as video=")
     named, folder = Path(about["path"]), Path(path).parent
     # Where it was; from the file's folder; and in that folder, if both were moved together.
     places = (named, folder / named, folder / named.name)
     found = next((place for place in places if place.exists()), places[0])
     count, part = len(about["sampled_frames"]), about.get("part")
     if part is None:
-        return read_video(found, count)
+        # Pictures in a row have no clock of their own.
+        return read_video(found, count, fps=about["fps"] if found.is_dir() else None)
     return sample_part(found, read_timetable(found), range(*part), count)

@@ -115,7 +115,11 @@ class Tube:
         if not np.isfinite(self.boxes).all():
             raise ValueError("a tube has a box that is NaN or infinite")
         if (self.boxes[:, 2:] < self.boxes[:, :2]).any():
-            raise ValueError("boxes must be (x1, y1, x2, y2) with x1 <= x2 and y1 <= y2")
+            turned = self.boxes[(self.boxes[:, 2:] < self.boxes[:, :2]).any(axis=1)][0]
+            raise ValueError(
+                f"the box {turned.tolist()} is inside out; give x1, y1, x2, y2 with x1 <= x2 and "
+                f"y1 <= y2"
+            )
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -69,6 +69,9 @@ class Video:
     length: float | None = None
     """Seconds of a source of a single frame; None if nothing says it, and of all others."""
 
+    assumed_rate: bool = False
+    """True if nobody said how many frames a second the source has: its times are a guess."""
+
     reader: FrameReader | None = None
     """Reads other frames of a source that is no file, by their numbers; None if there is none."""
 
@@ -172,23 +175,22 @@ def read_video(source: Any, frames: Any = 20, *, fps: Any = None) -> Video:
         ValueError: if the source is not one of these, or a wanted frame cannot be decoded.
     """
     frames = check_sampling(frames)
-    rate = DEFAULT_FPS if fps is None else _check_rate(fps)
     if isinstance(source, str | os.PathLike):
         path = find_source(source)
         if path.is_dir():
-            return _read_folder(path, frames, rate)
+            return _read_folder(path, frames, fps)
         if fps is not None:
             raise ValueError(f"{path}: a video file has its own times; leave out fps={fps}")
         return _read_file(path, frames)
     if isinstance(source, list | tuple):
-        return _read_pictures(source, frames, rate)
+        return _read_pictures(source, frames, fps)
     if hasattr(source, "shape"):
-        return _read_array(source, frames, rate)
+        return _read_array(source, frames, fps)
     if isinstance(source, Video):
         raise ValueError(f"{source!r} has been read already; use it as it is")
     raise ValueError(
         f"{describe_given(source)} is no video; give the path of a file or of a folder of images, "
-        "a uint8 array [frame, height, width, 3], or a list of pictures"
+        "a uint8 array [frame, height, width, 3], or a list of pictures (read_image reads one)"
     )
 
 
@@ -286,22 +288,38 @@ def check_length(path: Path, *, now: int, then: int) -> None:
 # Arrays and lists
 
 
-def _read_array(source: Any, frames: Sampling, fps: float) -> Video:
+def _make_video(
+    sampled: UInt8[np.ndarray, "frame height width 3"],
+    indices: tuple[int, ...],
+    length: int,
+    fps: Any,
+    path: Path | None = None,
+) -> Video:
+    """Make a video of sampled frames of a source that has no clock."""
+    assumed = fps is None and length > 1
+    return Video(sampled, indices, np.arange(length) / _find_rate(fps), path, assumed_rate=assumed)
+
+
+def _find_rate(fps: Any) -> float:
+    return DEFAULT_FPS if fps is None else _check_rate(fps)
+
+
+def _read_array(source: Any, frames: Sampling, fps: Any) -> Video:
     array = put_colours_last(to_array(source))
     if array.ndim != 4 or array.shape[-1] != 3 or not array.size:
         raise ValueError(
-            f"an array of shape {tuple(source.shape)} is no video; give [frame, height, width, 3]"
+            f"an array of shape {tuple(source.shape)} is no video; give [frame, height, width, 3] "
+            f"(read_image reads one picture)"
         )
     if array.dtype != np.uint8:
         raise ValueError(f"an array of {array.dtype} is no video; give uint8 from 0 to 255")
     length = len(array)
-    count = _count_samples("array", length, frames, length / fps)
+    count = _count_samples("array", length, frames, length / _find_rate(fps))
     indices = _middles(np.arange(length), length, count)
-    sampled = np.ascontiguousarray(array[list(indices)])
-    return Video(sampled, indices, np.arange(length) / fps)
+    return _make_video(np.ascontiguousarray(array[list(indices)]), indices, length, fps)
 
 
-def _read_pictures(pictures: Sequence[Any], frames: Sampling, fps: float) -> Video:
+def _read_pictures(pictures: Sequence[Any], frames: Sampling, fps: Any) -> Video:
     if not pictures:
         raise ValueError("an empty list is no video; give at least one picture")
     names = [f"picture {number} of the list" for number in range(len(pictures))]
@@ -313,11 +331,11 @@ def _read_pictures(pictures: Sequence[Any], frames: Sampling, fps: float) -> Vid
                 "pictures of one size"
             )
     length = len(pictures)
-    count = _count_samples("list", length, frames, length / fps)
+    count = _count_samples("list", length, frames, length / _find_rate(fps))
     indices = _middles(np.arange(length), length, count)
     # The sampled ones only: Pillow keeps the pixels of an image once they have been asked for.
     sampled = np.stack([to_picture(pictures[index], names[index]) for index in indices])
-    return Video(sampled, indices, np.arange(length) / fps)
+    return _make_video(sampled, indices, length, fps)
 
 
 def _nearest_samples(video: Video) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
@@ -328,7 +346,7 @@ def _nearest_samples(video: Video) -> Iterator[UInt8[np.ndarray, "height width 3
 # Folders of images
 
 
-def _read_folder(folder: Path, frames: Sampling, fps: float) -> Video:
+def _read_folder(folder: Path, frames: Sampling, fps: Any) -> Video:
     images = list_images(folder)
     sizes = [image_size(image) for image in images]
     for image, size in zip(images, sizes, strict=True):
@@ -338,10 +356,10 @@ def _read_folder(folder: Path, frames: Sampling, fps: float) -> Video:
                 f"{in_words(size)}; give images of one size"
             )
     length = len(images)
-    count = _count_samples(str(folder), length, frames, length / fps)
+    count = _count_samples(str(folder), length, frames, length / _find_rate(fps))
     indices = _middles(np.arange(length), length, count)
     pictures = np.stack([read_pixels(images[index]) for index in indices])
-    return Video(pictures, indices, np.arange(length) / fps, folder)
+    return _make_video(pictures, indices, length, fps, folder)
 
 
 def _folder_frames(path: Path, length: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:

@@ -75,7 +75,7 @@ def test_an_answer_about_a_picture_is_that_of_the_engine(family, tmp_path):
 @pytest.mark.parametrize("shown", [True, False])
 def test_what_cannot_be_asked_is_refused_in_one_line(tiny, video, shown):
     shown = video if shown else None
-    wrong = [("query is empty", " ", 1), ("control token", "is <video> here?", 1)]
+    wrong = [("question is empty", " ", 1), ("control token", "is <video> here?", 1)]
     wrong += [("do not fit in the 512 tokens", QUESTION, 500)]
     for words, question, longest in wrong:
         with pytest.raises(ValueError, match=words) as refused:

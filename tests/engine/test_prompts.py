@@ -32,7 +32,7 @@ def test_words_that_the_template_also_says_stay_words(writer):
 
 @pytest.mark.parametrize("query", ["", "   ", "\n\t"])
 def test_an_empty_query_is_refused(writer, query):
-    with pytest.raises(ValueError, match="the query is empty"):
+    with pytest.raises(ValueError, match="the question is empty"):
         writer.write(query)
 
 

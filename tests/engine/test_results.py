@@ -1,6 +1,8 @@
 """Results are pleasant to hold: short to print, saved and loaded as they were, arrays, tables."""
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -150,7 +152,7 @@ def test_an_answer_finds_its_video_next_to_it_and_says_where_it_is_not(results, 
     assert Answer.load(tmp_path / "moved.json").tube == answer.tube
     content["video"]["path"] = None
     (tmp_path / "nowhere.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="does not say where its video is; give the video"):
+    with pytest.raises(ValueError, match="does not say where its video is; give it as video="):
         Answer.load(tmp_path / "nowhere.json")
     with pytest.raises(ValueError, match="answers another video, or other frames"):
         Answer.load(tmp_path / "nowhere.json", read_video(tmp_path / "clip.mp4", 5))
@@ -226,6 +228,24 @@ def test_a_word_that_is_not_there_or_is_there_twice_is_named(organism, video):
         reading.heatmap(99)
 
 
+def test_results_can_be_sent_to_another_process_and_copied(organism, video, clip):
+    view = organism.watch(video)
+    results = [
+        *view.read(QUESTION),
+        ground(organism, video, clip.things[0].query),
+        reattend(view, QUESTION),
+        *knock_out(view, QUESTION, Cut()),
+    ]
+    for result in results:
+        assert pickle.loads(pickle.dumps(result)) == copy.deepcopy(result) == result
+
+
+def test_a_word_of_the_question_has_no_like_in_the_generic_prompt(organism, video):
+    asked, generic = organism.watch(video).read(QUESTION, "Describe this video in details.")
+    with pytest.raises(ValueError, match=r"'circle' has no counterpart .* has 'this' at its place"):
+        asked.relative_heatmap("circle", generic)
+
+
 def test_relative_attention_needs_no_index_arithmetic(organism, video):
     view = organism.watch(video)
     asked, generic = view.read(QUESTION, "Describe this video in details.")
@@ -274,6 +294,27 @@ WRONG = {
     "probe.ground(model, video, 'the red circle', [])": "there is no candidate",
     "probe.ground(model, video, 'the red circle', 'gone.json')": "gone.json",
     "probe.ground(model, video, '')": "empty",
+    "probe.rank_tokens(view.read('What jumps?'))": "one of them: (asked,) = view.read(question)",
+    "probe.grounding_token([reading])": "one of them: (asked,) = view.read(question)",
+    "reading.relative_heatmap(-2, probe.GENERIC)": "asked, generic = view.read(question",
+    "probe.knock_out(view, 'What jumps?', 'jumps')": "an intervention is 'jumps'; give one",
+    "probe.knock_out(view, 'What jumps?', ['jumps'])": "an intervention is 'jumps'; give one",
+    "probe.knock_out(view, 'What jumps?', 5)": "an intervention is 5; give one",
+    "probe.knock_out(model, 'What jumps?', probe.Cut())": "the view is a VideoLM; give",
+    "probe.knock_out(view, 'Is it red?', probe.Cut(tokens=(99,)))": "this question has tokens 0 to",
+    "probe.ground(model, video, None)": "the query is None; give it as text",
+    "probe.ground(model, video, ['a red circle'])": "the query is ['a red circle']",
+    "probe.ground(video, model, 'the red circle')": "the model is a Video; give one",
+    "probe.ground(model, video, 'the red circle', [(0, 0, 5, 5)])": "a candidate is (0, 0, 5, 5)",
+    "probe.reattend(view, 'Is it red?', 2)": "the learning is 2; give its choices by name",
+    "probe.reattend(view, 'Is it red?', rate='big')": "the rate of a step is 'big'",
+    "probe.reattend(view, 'Is it red?', rate=float('nan'))": "the rate of a step is nan",
+    "probe.reattend(view, 'Is it red?', loss='contrast')": "the loss is 'contrast'; give a",
+    "probe.reattend(view, 'Is it red?', steps=1.5)": "steps is 1.5; give a whole number",
+    "probe.reattend(view, 'Is it red?', steps=-1)": "steps is -1; give 0 or more",
+    "probe.reattend(view, 'Is it red?', layer=-1)": "layer is -1; give 0 or more",
+    "probe.read_video(video.frames[0])": "read_image reads one picture",
+    "view.read('')": "the question is empty; ask something in words",
     "reading.plot(video)": "axes of matplotlib are wanted, found Video",
     "reading.heatmap(0).plot(video=5)": "a Video is wanted, found int",
     "probe.Tube([0, 1], [[0, 0, 1]])": "",

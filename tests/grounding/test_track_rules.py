@@ -106,6 +106,34 @@ def test_what_the_model_says_no_to_is_found_by_attention_with_a_doubt(
     assert Answer.load(tmp_path / "answer.json", video).doubts == answer.doubts
 
 
+def test_a_thing_smaller_than_a_tenth_of_a_cell_has_the_cell_that_it_lies_in(organism, video):
+    cells = organism.watch(video).grid.cells
+    left, top, right, bottom = cells.box(2, 3)
+    speck = Tube(range(64), [[left + 1, top + 1, left + 2, top + 2]] * 64)
+    assert not cells.inside(speck).any()
+    touched = cells.touched(speck)
+    assert touched[:, 2, 3].all()
+    assert touched.sum() == len(touched)
+    whole = Tube(range(64), [[left, top, right, bottom]] * 64)
+    assert torch.equal(cells.touched(whole), cells.inside(whole))
+
+
+def test_a_candidate_in_no_frame_that_was_read_is_never_chosen(organism, video, clip):
+    query, truth = clip.things[0].query, clip.things[0].track()
+    (unread, *_) = set(range(video.source_length)) - set(video.indices)
+    between = Tube(unread, truth.boxes[:1])
+    # The effect of hiding nothing would be 0, and that of a wrong candidate is mostly below.
+    wrong = [thing.track() for thing in clip.things[1:]]
+    answer = ground(organism, video, query, [between, *wrong])
+    assert answer.scores[0] == -np.inf
+    assert answer.track in wrong
+    told = f"1 of {len(wrong) + 1} candidates are in none of the frames that were read"
+    assert told in answer.doubts
+    only = ground(organism, video, query, [between])
+    assert only.track is between
+    assert any("no candidate is in any of the frames" in doubt for doubt in only.doubts)
+
+
 def test_both_frame_orders_make_the_map_for_when(organism, video, clip, tracks):
     query = clip.things[0].query
     both = ground(organism, video, query, tracks, config=CAUSAL)

@@ -13,7 +13,7 @@ from probe.engine.model import load
 from probe.engine.readings import yes_minus_no
 from probe.grounder import ground
 from probe.grounding.config import GrounderConfig
-from probe.grounding.presets import BEST
+from probe.grounding.presets import BEST, PLAIN
 from probe.interpret.grounding_tokens import grounding_token
 from probe.interpret.knockouts import (
     Cut,
@@ -292,7 +292,7 @@ def test_cutting_what_an_answer_rests_on_moves_its_tube(organism, clip, video):
 
 def test_a_grounder_may_look_through_some_heads_only(organism, clip, video):
     pairs = ((1, 2), (0, 0))
-    config = GrounderConfig(layers_heads=pairs)
+    config = replace(PLAIN, layers_heads=pairs)
     found = ground(organism, video, clip.things[0].query, config=config).where
     asked, generic = organism.watch(video).read(found.question, config.generic)
     (token,) = found.tokens
@@ -300,6 +300,16 @@ def test_a_grounder_may_look_through_some_heads_only(organism, clip, video):
     over = generic.heatmap(token - len(asked.tokens), layers_heads=pairs)
     wanted = asked.heatmap(token, layers_heads=pairs).relative_to(over)
     assert_equal_up_to_rounding(found.heatmap.values, wanted.values)
+
+
+def test_a_cut_of_edges_that_no_model_has_is_refused(view_of_tiny):
+    question = "Is there a red circle in this video?"
+    with pytest.raises(ValueError, match=r"see none of the sources .*: a token sees only what"):
+        knock_out(view_of_tiny, question, Cut(tokens="red", sources="circle"))
+    with pytest.raises(ValueError, match="see none of the sources"):
+        knock_out(view_of_tiny, question, Cut(tokens="red", sources="red"))
+    (changed,) = knock_out(view_of_tiny, question, Cut(tokens="circle", sources="red"))
+    assert changed.margin_change != 0
 
 
 def test_an_effect_says_what_changed(view_of_tiny):
