@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from tyro.conf import Positional, arg
 
 from probe.cli.console import show, show_json
-from probe.cli.outputs import check_file_writable, make_folder
+from probe.cli.outputs import check_file_writable, check_input_stays, make_folder
 
 ReadName: TypeAlias = Literal["own", "hcstvg1", "hcstvg2", "doro-stvg", "answer", "coco", "mot"]
 
@@ -55,6 +55,9 @@ class Convert:
         if self.queries is not None and self.read not in ("coco", "mot"):
             raise ValueError(f"--queries: {self.read} has queries of its own; leave it out")
         check_file_writable(self.out)
+        for source in (self.annotations, self.queries):
+            if source is not None and source.is_file():
+                check_input_stays(source, (self.out,))
         sentences = None if self.queries is None else Sentences.read(self.queries)
         source = Source(self.annotations, self.root, sentences, self.out)
         written = convert(source, self.read, self.write)

@@ -19,11 +19,12 @@ from probe.cli.model_options import (
     find_model_and_video,
     open_model,
 )
-from probe.cli.outputs import check_writable
+from probe.cli.outputs import check_input_stays, check_writable
 from probe.cli.rules import DEFAULT_RULES, RuleOptions, add_current_folder
 from probe.cli.sources import DEFAULT_SOURCES, Sources
 from probe.cli.targets import choose_all
 from probe.cli.telling import (
+    list_outputs,
     print_absence,
     print_answer,
     write_absence,
@@ -112,6 +113,7 @@ class Ground:
         if videos := list_videos(self.video):
             self._run_batch(videos)
         else:
+            check_input_stays(self.video, list_outputs(self.out))
             self._run_single(self.video)
 
     def _check_alone(self) -> None:

@@ -11,6 +11,7 @@ from probe.cli.model_options import VideoOptions, find_files, open_model, open_m
 from probe.cli.numbers import check_layer, check_numbers
 from probe.cli.outputs import (
     check_file_writable,
+    check_input_stays,
     check_writable,
     make_folder,
     write_together,
@@ -67,6 +68,7 @@ class RankTokens:
         """Read one question, rank its tokens, and write the table and the figure."""
         check_writable(self.out)
         self._check()
+        check_input_stays(self.video, (self.out / "tokens.csv", self.out / "tokens.png"))
         from probe.drawing.figures import draw_token_figure, save_figure
         from probe.interpret.grounding_tokens import grounding_token, rank_tokens
 
@@ -198,6 +200,7 @@ class MakePage:
     def run(self) -> None:
         """Read the questions with the model, and write the page."""
         check_file_writable(self.html, "--html", ".html")
+        check_input_stays(self.source, (self.html,), "--html")
         self.options.check()
         check_numbers(self, generate=1)
         _check_questions(*self.questions)

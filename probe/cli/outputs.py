@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -31,6 +31,11 @@ def check_writable(folder: Path, option: str = "--out") -> None:
     # A folder that does not exist yet can be made if the nearest one above it can be written to.
     nearest = folder.absolute()
     while not nearest.exists():
+        if nearest.is_symlink():
+            raise ValueError(
+                f"{folder}: {nearest} is a symbolic link that leads nowhere; give {option} another "
+                f"folder"
+            )
         nearest = nearest.parent
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ValueError(f"{folder}: cannot write there ({nearest}); give {option} another folder")
@@ -52,6 +57,29 @@ def check_file_writable(path: Path, option: str = "--out", suffix: str = "") -> 
     check_writable(path.parent, option)
     if path.parent.is_dir():
         find_target(path)
+
+
+def check_input_stays(source: Path, outputs: Iterable[Path], option: str = "--out") -> None:
+    """Refuse outputs that would replace what they are made from, or be taken for a part of it.
+
+    Args:
+        source: The file, or the folder of frames, that is read.
+        outputs: The files that are written, or removed.
+        option: The option that gives other ones.
+
+    Raises:
+        ValueError: if one of them is the file that is read, or lies in the folder that is.
+    """
+    for output in outputs:
+        if source.is_dir() and output.parent.resolve() == source.resolve():
+            raise ValueError(
+                f"{source}: is read, and {option} would put {output.name} into it; give {option} "
+                f"another folder"
+            )
+        if output.exists() and source.exists() and output.samefile(source):
+            raise ValueError(
+                f"{source}: is read, and {option} would replace it; give {option} another place"
+            )
 
 
 def make_folder(folder: Path, option: str = "--out") -> None:

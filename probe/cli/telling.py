@@ -1,6 +1,6 @@
 """Answers on the terminal and in files, as `probe demo` and `probe ground` give them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from probe.grounding.answers import Answer
     from probe.video import Tube
 
+ANSWER, FIGURE = "answer.json", "answer.png"
+"""Files of an answer's folder; its overlay has a name by its kind."""
+
 
 def write_results(answer: "Answer", out: Path) -> None:
     """Write answer.json, the overlay and answer.png to a folder: all of them, or none."""
@@ -23,8 +26,7 @@ def write_results(answer: "Answer", out: Path) -> None:
         write_files(answer, folder)
         # Before the new files have their names: the overlay of an earlier answer may be of the
         # other kind, and must not lie next to this one.
-        for name in {*OVERLAYS} - {answer.overlay_name}:
-            (out / name).unlink(missing_ok=True)
+        _remove_pictures(out, {*OVERLAYS} - {answer.overlay_name})
 
 
 def write_files(
@@ -50,11 +52,11 @@ def write_files(
     if source is not None:
         saved = replace(answer, video=replace(answer.video, path=source))
     with note_missing_once(), show_progress("json", "overlay", "figure") as step:
-        saved.save(folder / "answer.json")
+        saved.save(folder / ANSWER)
         step()
         answer.overlay(folder / answer.overlay_name, truth=truth, agreement=agreement)
         step()
-        answer.figure(folder / "answer.png", truth=truth, agreement=agreement)
+        answer.figure(folder / FIGURE, truth=truth, agreement=agreement)
         step()
 
 
@@ -63,9 +65,22 @@ def write_absence(absence: "Absence", out: Path) -> None:
     from probe.grounding.answers import OVERLAYS
 
     with write_together(out) as folder:
-        absence.save(folder / "answer.json")
+        absence.save(folder / ANSWER)
         # Before the new file has its name: pictures of another answer must never lie next to it.
-        for name in (*OVERLAYS, "answer.png"):
+        _remove_pictures(out, (*OVERLAYS, FIGURE))
+
+
+def list_outputs(out: Path) -> list[Path]:
+    """List the files of a folder that an answer is written to, or that it may remove."""
+    from probe.grounding.answers import OVERLAYS
+
+    return [out / name for name in (ANSWER, *OVERLAYS, FIGURE)]
+
+
+def _remove_pictures(out: Path, names: Iterable[str]) -> None:
+    """Remove pictures of an earlier answer; of a folder without one they are somebody else's."""
+    if (out / ANSWER).exists():
+        for name in names:
             (out / name).unlink(missing_ok=True)
 
 
@@ -75,7 +90,7 @@ def print_answer(answer: "Answer", out: Path) -> None:
     for tell in (print_tube, print_targets, print_looks):
         tell(answer)
     print_doubts(answer.doubts)
-    files = ("answer.json", answer.overlay_name, "answer.png")
+    files = (ANSWER, answer.overlay_name, FIGURE)
     show(f"written {', '.join(str(out / name) for name in files)}")
 
 

@@ -5,13 +5,17 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from waiting import wait_for
 
 from probe.cli.outputs import ABANDONED, UNFINISHED, write_together
+from probe.cli.telling import write_results
 from probe.files import write_text
+from probe.grounder import ground
 
 NAMES = ("answer.json", "answer.mp4", "answer.png")
 
@@ -93,7 +97,9 @@ WRITER = """
 import sys
 from pathlib import Path
 from probe.cli.outputs import ABANDONED, UNFINISHED, write_together
+from probe.cli.telling import write_results
 from probe.files import write_text
+from probe.grounder import ground
 
 folder, number = Path(sys.argv[1]), int(sys.argv[2])
 while True:
@@ -155,3 +161,64 @@ def test_a_folder_in_the_place_of_a_file_is_told_before_any_work(command, tmp_pa
     assert code == 2
     assert err == f"probe: {taken}: a folder; give the name of a file\n"
     assert list(tmp_path.iterdir()) == [taken]
+
+
+def write_input(path, clip):
+    """A video, a picture, a folder of frames, or annotations, by the name."""
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix == ".mp4":
+        clip.write(path)
+    elif path.suffix == ".png":
+        Image.fromarray(clip.video(1).frames[0]).save(path)
+    elif path.suffix == ".jsonl":
+        path.write_text("{}\n")
+    else:
+        path.mkdir()
+        for number in range(3):
+            Image.fromarray(clip.video(3).frames[number]).save(path / f"{number}.png")
+    return path
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ground in/answer.mp4 circle --out in",
+        "ground in/answer.png circle --out in --require-presence 1e9",
+        "ground in/overlay.png circle --out in",
+        "ground in/frames circle --out in/frames",
+        "tokens in/tokens.png Circle? --out in",
+        "tokens in/frames Circle? --out in/frames",
+        "convert in/mine.jsonl --out in/mine.jsonl",
+        "convert in/mine.jsonl --to hcstvg2 --out in/mine.jsonl",
+    ],
+)
+def test_what_is_read_is_not_replaced_and_gets_no_results_among_its_frames(
+    command, tmp_path, monkeypatch, clip, line
+):
+    monkeypatch.chdir(tmp_path)
+    name, source, *words = line.split()
+    path = write_input(Path(source), clip)
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    before = {file: file.read_bytes() for file in files}
+    code, _, err = command(name, source, *words)
+    assert code == 2
+    assert err.startswith(f"probe: {source}: is read, and --out would ")
+    assert err.count("\n") == 1
+    assert {file: file.read_bytes() for file in path.parent.rglob("*") if file.is_file()} == before
+
+
+def test_pictures_of_a_folder_without_an_answer_are_somebody_elses(organism, video, clip, tmp_path):
+    answer = ground(organism, video, clip.things[0].query)
+    for answered in (False, True):
+        (tmp_path / "overlay.png").write_bytes(b"mine")
+        write_results(answer, tmp_path)
+        assert (tmp_path / "overlay.png").exists() is not answered
+
+
+def test_a_link_that_leads_nowhere_is_told_before_any_work(command, tmp_path):
+    link = tmp_path / "out"
+    link.symlink_to(tmp_path / "gone")
+    for out in (link, link / "deeper"):
+        code, _, err = command("ground", "nowhere.mp4", "circle", "--out", out)
+        assert code == 2
+        assert err.startswith(f"probe: {out}: {link} is a symbolic link that leads nowhere")
