@@ -23,7 +23,7 @@ PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts
 SHORT_NAMES = {"model", "tubes"}
 
 NO_ROOMS = SHORT_NAMES | {
-    *("__main__", "argument_order", "progress", "public", "spelling", "strict_json"),
+    *("__main__", "argument_order", "progress", "public", "frozen", "spelling", "strict_json"),
     "torchvision_cpu",
 }
 """The entry point, the old order of arguments, bars of progress, the table of public names,
