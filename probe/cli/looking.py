@@ -208,6 +208,11 @@ class MakePage:
         from probe.video.paths import find_source
 
         find_source(self.source)
+        if self._answer is None and (self.source / "results.jsonl").is_file():
+            raise ValueError(
+                f"{self.source}: the folder of a run; show it with: probe report {self.source}; a "
+                f"page is of an answer.json, or of a video and questions"
+            )
         if self._answer is None:
             check_source(self.source)  # at once: torch takes seconds to load
         from probe.viewer import page, save_page

@@ -35,6 +35,9 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 BEST_DEVICE = "auto"
 """The name that means the best device there is."""
 
+LONGEST_REASON = 300
+"""Characters of what a library says that are kept."""
+
 HUB_REMEDY = (
     "check its name, your network and, for a private one, your token; a local folder works "
     "without a network"
@@ -171,4 +174,8 @@ def explain_failures(name: str) -> Iterator[None]:
 def first_line(failure: Exception) -> str:
     """Return what an error of a library says first, or its type if it says nothing."""
     lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(failure).__name__
+    if not lines:
+        return type(failure).__name__
+    # A line that announces a list says nothing without it.
+    said = " ".join(lines) if lines[0].endswith(":") else lines[0]
+    return said if len(said) <= LONGEST_REASON else f"{said[: LONGEST_REASON - 3]}..."

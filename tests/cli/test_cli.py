@@ -161,6 +161,8 @@ def make_bad_inputs(folder, clip_file):
     (folder / "cut.mp4").write_bytes(clip_file.read_bytes()[:3000])
     (folder / "bare").mkdir()
     (folder / "file").write_text("")
+    (folder / "run").mkdir()
+    (folder / "run/results.jsonl").write_text("")
     tracks = {"format": "grounding-probe/tracks", "version": 1, "size": [1, 1], "frames": 64}
     (folder / "tracks.json").write_text(json.dumps({**tracks, "tracks": []}))
     out = ("--out", folder / "out")
@@ -179,6 +181,7 @@ def make_bad_inputs(folder, clip_file):
         ("cannot use device", ("ground", clip_file, "x", "--device", "nowhere", *out)),
         ("frames", ("ground", clip_file, "x", "--frames", "0", *out)),
         ("cannot write there", ("ground", clip_file, "x", "--out", folder / "file" / "out")),
+        ("show it with: probe report", ("view", folder / "run", "--html", folder / "out/a.html")),
     ]
 
 

@@ -333,7 +333,7 @@ HOSTILE = {
     "code of its own": (
         both(remote_code, changed("model_type", "evil")), "'evil' models are not supported"),
     # Tokenizers and processors.
-    "no tokenizer": (removed("tokenizer.json"), "cannot open the checkpoint"),
+    "no tokenizer": (removed("tokenizer.json"), r"tokenizer from one of: \(1\) "),
     "half a tokenizer": (cut("tokenizer.json", 0.5), "cannot open the checkpoint"),
     "a tokenizer of words": (written("tokenizer.json", "hello"), "cannot open the checkpoint"),
     "a tokenizer that is a list": (written("tokenizer.json", "[]"), "cannot open the checkpoint"),
