@@ -47,7 +47,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
 @pytest.mark.slow
 def test_a_misspelt_name_is_answered_with_the_right_one():
     with pytest.raises(AttributeError, match=r"no attribute 'knockout'; did you mean knock_out\?"):
-        _ = probe.knockout
+        _ = probe.knockout  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_short_module_names_stay():

@@ -251,9 +251,7 @@ def knock_out(
     """
     expect(view, View, "the view", "what model.watch(video) returns")
     (before,) = view.read(question, layers=layers, answer=answer)
-    alone = isinstance(interventions, Intervention | str) or not isinstance(interventions, Iterable)
-    items = [interventions] if alone else interventions
-    done = [_resolve(item, before.prompt) for item in items]
+    done = [_resolve(item, before.prompt) for item in _list(interventions)]
     options: dict[str, Any] = {"layers": layers}
     if any(changes_video(some) for some in done):
         # The video is read anew for each of them, so nothing can be packed.
@@ -281,11 +279,17 @@ def compare(view: View, changed: View, *questions: str) -> list[Effect]:
 
 def _resolve(item: Intervention | Sequence[Intervention], prompt: Prompt) -> list[Intervention]:
     """List the interventions that act together, with the places of words in place of words."""
-    several = isinstance(item, Sequence) and not isinstance(item, str)
-    together = list(item) if several and not isinstance(item, Intervention) else [item]
+    together = _list(item)
     for one in together:
         expect(one, Intervention, "an intervention", 'one, such as probe.Cut(tokens="square")')
     return [find_words(one, prompt) for one in together]
+
+
+def _list(given: Any) -> list[Any]:
+    """List one thing, or several; what is neither is listed alone, to be refused by its name."""
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        return list(given)
+    return [given]
 
 
 def replace_outputs(
