@@ -344,7 +344,7 @@ def test_what_is_neither_file_nor_folder_has_a_message_of_its_own(tmp_path):
             "nowhere.mp4": "no such file",
             "empty": "no images among its 0 files",
             "clip\0.mp4": "no such file",
-            "n" * 300: "File name too long",
+            "n" * 300: "File name too long); give another path",
         }
         for name, problem in problems.items():
             assert problem in refusal(tmp_path / name)
