@@ -16,7 +16,7 @@ from probe.files import is_there
 from probe.video import Sampling, Span, Tube, Video, read_video, sample_part
 from probe.video.coercion import to_one_line
 from probe.video.decoding import read_timetable
-from probe.video.folders import VIDEO_SUFFIXES
+from probe.video.images import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)

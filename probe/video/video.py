@@ -159,7 +159,7 @@ def read_video(source: Any, frames: Any = 20, *, fps: Any = None) -> Video:
     held is that of the sampled frames, however long the video.
 
     Args:
-        source: A video file, or an animated GIF, WebP or PNG; a folder of images, in the natural
+        source: A video file or an animated GIF, WebP, PNG or AVIF; a folder of images in natural
             order of their names (9 before 10), upright, scaled to 8 bits, and on white where they
             are transparent; a uint8 array or tensor [frame, height, width, 3] or
             [frame, 3, height, width]; or a list of PIL images or of such arrays, without their
