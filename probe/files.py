@@ -71,8 +71,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
             write-protected, or the system refuses to write.
     """
     path = Path(path)
-    with _explain_writing(path):
-        target = find_target(path)
+    target = find_target(path)
     temporary = target.with_name(f"{PARTIAL}{uuid.uuid4().hex[:12]}{target.suffix}")
     try:
         with _explain_writing(path, temporary):
@@ -263,10 +262,20 @@ def check_file(path: Path) -> None:
         raise ValueError(f"{path}: no such file (looked from {Path.cwd()})") from None
     except (OSError, ValueError) as failure:  # ValueError: a null character in the name
         reason = getattr(failure, "strerror", None) or failure
-        raise ValueError(f"{path}: cannot be read ({reason})") from failure
+        raise ValueError(f"{path}: cannot be read ({reason}); give another path") from failure
     if not stat.S_ISREG(mode):
         kind = OTHER_KINDS.get(stat.S_IFMT(mode), "not an ordinary file")
         raise ValueError(f"{path}: {kind}; give a file")
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether something has this path; nothing has one that is too long for the system."""
+    try:
+        return path.exists()
+    except OSError as failure:
+        if failure.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def flush_folder(folder: Path) -> None:
@@ -289,8 +298,13 @@ def find_target(path: Path) -> Path:
     """Find the file to replace, after all symbolic links, and check that it may be replaced.
 
     Raises:
-        ValueError: if it may not, or its folder is not there.
+        ValueError: if it may not, or its folder is not there, or the path is too long.
     """
+    with _explain_writing(path):
+        return _find_replaced(path)
+
+
+def _find_replaced(path: Path) -> Path:
     # Absolute, so that a block may change the working folder.
     target = Path(os.path.realpath(path))
     folder = target.parent
@@ -371,7 +385,9 @@ def _read(path: Path) -> bytes:
             raise ValueError(f"{path}: too large ({size / 1e6:.0f} MB); {room}")
         return path.read_bytes()
     except OSError as failure:
-        raise ValueError(f"{path}: cannot be read ({failure.strerror})") from failure
+        raise ValueError(
+            f"{path}: cannot be read ({failure.strerror}); give another path"
+        ) from failure
 
 
 def _shorten(failure: Exception) -> str:

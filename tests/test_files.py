@@ -512,7 +512,7 @@ def test_what_is_no_file_is_named(tmp_path, read):
         "file/below": "no such file",
         "": "a folder, not a file",
         "pipe": "a pipe, not an ordinary file; give a file",
-        "n" * 300: "File name too long",
+        "n" * 300: "File name too long); give another path",
     }
     for name, problem in problems.items():
         assert problem in one_line(lambda name=name: read(tmp_path / name), of=tmp_path / name)

@@ -30,13 +30,16 @@ def check_writable(folder: Path, option: str = "--out") -> None:
     """
     # A folder that does not exist yet can be made if the nearest one above it can be written to.
     nearest = folder.absolute()
-    while not nearest.exists():
-        if nearest.is_symlink():
-            raise ValueError(
-                f"{folder}: {nearest} is a symbolic link that leads nowhere; give {option} another "
-                f"folder"
-            )
-        nearest = nearest.parent
+    try:
+        while not nearest.exists():
+            if nearest.is_symlink():
+                raise ValueError(
+                    f"{folder}: {nearest} is a symbolic link that leads nowhere; give {option} "
+                    f"another folder"
+                )
+            nearest = nearest.parent
+    except OSError as failure:  # such as a name that is too long
+        raise _unwritable_error(folder, failure, option) from failure
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ValueError(f"{folder}: cannot write there ({nearest}); give {option} another folder")
 
@@ -95,10 +98,12 @@ def make_folder(folder: Path, option: str = "--out") -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as failure:
-        reason = failure.strerror or type(failure).__name__
-        raise ValueError(
-            f"{folder}: cannot write there ({reason}); give {option} another folder"
-        ) from failure
+        raise _unwritable_error(folder, failure, option) from failure
+
+
+def _unwritable_error(folder: Path, failure: OSError, option: str) -> ValueError:
+    reason = failure.strerror or type(failure).__name__
+    return ValueError(f"{folder}: cannot write there ({reason}); give {option} another folder")
 
 
 @contextmanager

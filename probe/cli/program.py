@@ -85,7 +85,7 @@ def end(failure: BaseException) -> NoReturn:
         detail = f" ({failure})" if str(failure) else ""
         fail(f"not enough memory{detail}; give fewer frames, a smaller video or a smaller model")
     if _is_refusal(failure):
-        fail(str(failure) if str(failure).strip() else type(failure).__name__)
+        fail(_describe_refusal(failure))
     fail(
         f"unexpected {type(failure).__name__} ({summarise(str(failure)) or 'no message'}): a fault "
         "of the program or of a library; --debug shows where",
@@ -100,6 +100,13 @@ def _is_refusal(failure: BaseException) -> bool:
     if isinstance(failure, ImportError) and (failure.name or "").startswith("probe"):
         return False
     return isinstance(failure, REFUSALS)
+
+
+def _describe_refusal(failure: BaseException) -> str:
+    # What Python says of a path, "[Errno 36] File name too long: ...", has no remedy.
+    if isinstance(failure, OSError) and failure.strerror and failure.filename is not None:
+        return f"{failure.filename}: {failure.strerror}; give another path"
+    return str(failure) if str(failure).strip() else type(failure).__name__
 
 
 def _discard_output() -> None:

@@ -23,6 +23,7 @@ from probe.datasets.footage import Footage, Recording, Root, StoredVideo
 from probe.datasets.own import OwnFileError, is_own, read_own
 from probe.datasets.samples import Annotation, DataSet, QueryKind, Sample, SettledTruth
 from probe.datasets.user_code import find_user_object
+from probe.files import is_there
 from probe.spelling import explain_unknown
 
 __all__ = [
@@ -99,7 +100,7 @@ def load_dataset(
         raise ValueError(f"{name} is drawn from a seed; leave out --root and --annotations")
     if entry.needs_root and root is None:
         raise ValueError(f"{name} cannot be shipped; give --root the folder you keep it in")
-    if path is not None and not path.is_file():
+    if path is not None and not (is_there(path) and path.is_file()):
         raise ValueError(f"{path}: no such file; give --annotations the data set's JSON file")
     return entry.read(folder, path)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from probe.datasets.fields import read_words, reading_entry
 from probe.datasets.own_writing import Written, list_tube, write_lines
-from probe.files import read_json
+from probe.files import is_there, read_json
 from probe.video import Span, Tube
 
 
@@ -48,5 +48,5 @@ def _describe(path: Path, content: dict[str, Any], place: Callable[[str], str]) 
 def _find_video(path: Path, named: str) -> str:
     """Find the video of an answer, whose path may count from where the answer is."""
     places = (Path(named), path.parent / named, path.parent / Path(named).name)
-    found = next((one for one in places if one.exists()), places[0])
+    found = next((one for one in places if is_there(one)), places[0])
     return str(found.absolute())

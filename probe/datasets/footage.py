@@ -12,10 +12,11 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from probe.files import is_there
 from probe.video import Sampling, Span, Tube, Video, read_video, sample_part
 from probe.video.coercion import to_one_line
 from probe.video.decoding import read_timetable
-from probe.video.folders import VIDEO_SUFFIXES
+from probe.video.images import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +115,7 @@ class StoredVideo:
         """
         path = Path(path).expanduser()
         # Not an error: one missing video must not stop the evaluation of the others.
-        if not path.exists():
+        if not is_there(path):
             return cls(path.name, None, f"{path}: no such video", segment)
         return cls(path.name, path, segment=segment)
 
@@ -168,7 +169,7 @@ class Root:
         if folder is None:
             raise ValueError("this data set needs a folder; give --root the folder you keep it in")
         folder = Path(folder).expanduser()
-        if not folder.is_dir():
+        if not (is_there(folder) and folder.is_dir()):
             raise ValueError(f"{folder}: no such folder; give --root the data set's folder")
         files: dict[str, list[Path]] = {}
         for path in sorted(_walk(folder)):

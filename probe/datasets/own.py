@@ -13,7 +13,7 @@ from probe.datasets.footage import StoredVideo
 from probe.datasets.own_lines import Header, LineError, OwnLine, list_problems, read_header
 from probe.datasets.own_truth import OwnAnnotation
 from probe.datasets.samples import DataSet, Sample
-from probe.files import read_text
+from probe.files import is_there, read_text
 from probe.strict_json import parse_json
 
 OWN_SUFFIX = ".jsonl"
@@ -107,7 +107,7 @@ class OwnFile:
             OwnFileError: if a file of tracks is not there.
         """
         folder = self.path.parent if root is None else root
-        if not folder.is_dir():
+        if not (is_there(folder) and folder.is_dir()):
             raise ValueError(f"{folder}: no such folder; give --root the folder of the videos")
         samples = [self._make_sample(line, folder) for line in self.lines]
         return DataSet(
@@ -143,7 +143,7 @@ class OwnFile:
         for line in self.lines:
             if (path := self.find_tracks(line)) is None:
                 continue
-            if path.is_file():
+            if is_there(path) and path.is_file():
                 digest.update(path.read_bytes())
             else:
                 missing.append(
@@ -172,7 +172,7 @@ def find_video(name: str, folder: Path) -> StoredVideo:
     """Find the video that a line names, from a folder; an absolute path stays as it is."""
     # Any path, unlike the names in a published benchmark: it is the user who wrote the file.
     path = folder / Path(name).expanduser()
-    if not path.exists():
+    if not is_there(path):
         return StoredVideo(name, None, f"{path}: no such video")
     return StoredVideo(name, path)
 

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
+from probe.files import is_there
 from probe.spelling import find_similar
 
 ORGANISM = "organism"
@@ -17,6 +18,9 @@ ORGANISM = "organism"
 LIKENESS = 0.75
 """The least likeness, from 0 to 1, of a name that must be meant to be that of a shipped model: a
 letter or two are wrong."""
+
+LONGEST_NAME = 200
+"""Characters of a name on the hub: at most 96 each of an owner and of a repository."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,17 @@ def check_name(name: str) -> None:
         ValueError: if it is a misspelt name of a shipped model, or that of a folder which is not
             there.
     """
-    if name in SHIPPED or Path(name).exists():
+    if name in SHIPPED or is_there(Path(name)):
         return
     if is_path(name):
         raise ValueError(
             f"{name}: no such folder; {suggest_folder(name)}give a checkpoint's folder or its hub "
             "name"
+        )
+    if len(name) > LONGEST_NAME:
+        raise ValueError(
+            f"{name[:LONGEST_NAME]}...: no such folder, and too long for a name on the hub; give a "
+            "checkpoint's folder or its hub name"
         )
     # No repository on the hub has a name so like it, and nobody should wait for the network's word.
     if "/" not in name and (meant := find_similar(name, list(SHIPPED), LIKENESS)):

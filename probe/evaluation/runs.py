@@ -29,6 +29,7 @@ from probe.evaluation.starts import note_changes, read_starts, write_starts
 from probe.files import (
     PARTIAL,
     flush_folder,
+    is_there,
     read_json,
     remove_partials,
     write_bytes,
@@ -148,7 +149,7 @@ def read_run(folder: str | Path) -> StoredRun:
         ValueError: if the folder is not one of a run, or a file in it is damaged.
     """
     folder = Path(folder)
-    if not (folder / CONFIG).is_file():
+    if not (is_there(folder / CONFIG) and (folder / CONFIG).is_file()):
         raise ValueError(f"{folder}: not the folder of a run; give one that `probe evaluate` wrote")
     config, starts = _read_config(folder, RUN_FORMAT), read_starts(folder / ENVIRONMENT)
     _check_reported(folder / CONFIG, config)

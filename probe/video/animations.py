@@ -1,6 +1,7 @@
-"""Picture files as videos: animated GIF, WebP and PNG with times of their own, and still pictures.
+"""Picture files as videos: animated GIF, WebP, PNG and AVIF with their times, and still pictures.
 
-FFmpeg reads no animated WebP, clips 16 bits and drops transparency; Pillow reads all of these.
+FFmpeg reads no animated WebP, clips 16 bits, drops transparency and takes a tile or the still of an
+AVIF for the whole; Pillow reads all of these.
 """
 
 from collections.abc import Iterator
@@ -14,13 +15,26 @@ from PIL import Image
 from probe.video.images import IMAGE_SUFFIXES, open_image, to_rgb
 
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
-"""Beginnings of files that can only be pictures; WebP is told by two words of its beginning."""
+"""Beginnings of files that can only be pictures; WebP is told by two words of its beginning, and
+AVIF by its brands."""
 
-WEAK_SIGNATURES = (b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
-"""Beginnings that streams of video may have too, such as JPEG; the suffix decides."""
+GRAY_MAPS = tuple(b"P%d" % number for number in range(1, 7))
+"""Beginnings of PBM, PGM and PPM, as text or bytes."""
 
-ANIMATED = frozenset({"GIF", "WEBP", "PNG"})
+WEAK_SIGNATURES = (b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", *GRAY_MAPS)
+"""Beginnings that streams of video or texts may have too, such as JPEG; the suffix decides."""
+
+AVIF_BRANDS = frozenset({b"avif", b"avis"})
+"""Brands of AVIF, a still picture and a sequence of them (AV1 Image File Format, 5.1 and 6.3)."""
+
+SHARED_BRANDS = frozenset({b"mif1", b"msf1"})
+"""Brands that a file may name first if it is an AVIF, and also a HEIC (ISO 23008-12, 10.2)."""
+
+ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
 """Formats whose further pictures are later ones; those of TIFF are pages, of JPEG previews."""
+
+MOST_BRANDS = 256
+"""Bytes from the beginning of a file that tell what it is: the longest list of brands has 60."""
 
 TICK = Fraction(1, 1_000_000)
 """Seconds per tick of their clocks: APNG shares a second as it likes, the others count 1/1000."""
@@ -36,8 +50,10 @@ STILL = 1.0
 def is_picture(path: Path) -> bool:
     """Tell from its first bytes whether a file is a picture, animated or still."""
     with path.open("rb") as file:
-        start = file.read(12)
-    if start.startswith(SIGNATURES) or (start[:4] == b"RIFF" and start[8:] == b"WEBP"):
+        start = file.read(MOST_BRANDS)
+    if start.startswith(SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
+        return True
+    if _is_avif(start):
         return True
     return start.startswith(WEAK_SIGNATURES) and path.suffix.lower() in IMAGE_SUFFIXES
 
@@ -71,6 +87,20 @@ def decode_pictures(path: Path) -> Iterator[UInt8[np.ndarray, "height width 3"]]
         for number in _list_places(image):
             image.seek(number)
             yield to_rgb(image, str(path))
+
+
+def _is_avif(start: bytes) -> bool:
+    """Tell whether the first box of a file names the brands of AVIF (ISO 14496-12, 4.3)."""
+    if start[4:8] != b"ftyp":
+        return False
+    first = start[8:12]
+    # After the size of the box, its name, the first brand and its version, four bytes each.
+    others = [start[place : place + 4] for place in range(16, _box_size(start), 4)]
+    return first in AVIF_BRANDS or (first in SHARED_BRANDS and not AVIF_BRANDS.isdisjoint(others))
+
+
+def _box_size(start: bytes) -> int:
+    return min(int.from_bytes(start[:4], "big"), len(start))
 
 
 def _list_places(image: Image.Image) -> range:

@@ -31,6 +31,10 @@ STEP_BACK = 1
 """Seconds by which decoding times go back only where a clock restarts, at any packet; at a key
 frame, any step back is a restart."""
 
+MOST_AT_ONCE = 500
+"""Frames that a coarse clock gives one time, at most: no camera takes more in a millisecond. So
+many parts of a tick, of the longest clock, still fit into 64 bits."""
+
 LONGEST = 10_000_000
 """Seconds, 116 days, between the first frame and the end from which a clock is taken for damaged:
 it could be any number, and sums of it would not fit into 64 bits."""
@@ -96,6 +100,33 @@ def select_shown(packets: Sequence[PacketTimes]) -> list[PacketTimes]:
 def usual_interval(ticks: Int[np.ndarray, " frame"]) -> int:
     """Return the median of the differences between times that increase; 1 if there is none."""
     return int(np.median(np.diff(ticks))) if len(ticks) > 1 else 1
+
+
+def is_stopped(ticks: Int[np.ndarray, " frame"]) -> bool:
+    """Tell whether so many frames have one time that their clock says nothing about them."""
+    _, counts = np.unique(ticks, return_counts=True)
+    return len(ticks) > 1 and (len(counts) == 1 or int(counts.max()) > MOST_AT_ONCE)
+
+
+def spread_equal(
+    ticks: Int[np.ndarray, " frame"], tick: Fraction
+) -> tuple[Int[np.ndarray, " frame"], Fraction]:
+    """Spread frames of one time evenly over the tick that the clock cannot divide.
+
+    Args:
+        ticks: Times of the frames that are shown, in an order that does not decrease.
+        tick: Seconds per tick.
+
+    Returns:
+        Times that increase, the first of them 0, and the seconds per tick of these; if no two
+        frames have one time, what was given.
+    """
+    _, starts, counts = np.unique(ticks, return_index=True, return_counts=True)
+    most = int(counts.max())
+    if most == 1:
+        return ticks, tick
+    later = np.arange(len(ticks)) - np.repeat(starts, counts)
+    return (ticks - ticks[0]) * most + later * most // np.repeat(counts, counts), tick / most
 
 
 def close_holes(

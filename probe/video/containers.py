@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from probe.files import check_file
@@ -43,6 +45,15 @@ only so that the error can call it by its name.
 
 OTHER_TYPES = frozenset({"audio", "subtitle"})
 """PyAV's names of streams that hold something else than pictures."""
+
+HEIF_BRANDS = frozenset(
+    {"mif1", "msf1", "mif2", "heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs"}
+    | {"avif", "avis", "avci", "avcs", "jpeg", "jpgs", "vvic", "vvis", "j2ki", "j2is"}
+)
+"""Brands that a file names first if it is a picture of items (ISO 23008-12), such as HEIC."""
+
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that read the transparency of a codec, which FFmpeg's own decoder leaves out."""
 
 TEXT_SAMPLE = 512
 """Bytes from the beginning of a file that tell whether it is text."""
@@ -92,6 +103,7 @@ def _find_pictures(path: Path, container: InputContainer) -> VideoStream:
     cover = Disposition.attached_pic  # the picture of a piece of music is a video stream too
     for stream in container.streams.video:
         if not stream.disposition & cover:
+            _check_whole(path, container, stream)
             return stream
     found = sorted({stream.type for stream in container.streams if stream.type in OTHER_TYPES})
     only = " and ".join(found) or ("a cover picture" if container.streams.video else "")
@@ -100,6 +112,47 @@ def _find_pictures(path: Path, container: InputContainer) -> VideoStream:
     raise ValueError(
         f"{path}: no video stream; found only {only}. Give a file with moving pictures"
     )
+
+
+def _check_whole(path: Path, container: InputContainer, stream: VideoStream) -> None:
+    """Refuse a picture of items, of which one stream holds a part: FFmpeg does not join them.
+
+    Telephones store a picture as tiles. Other streams may be its transparency or a sequence, and
+    nothing tells these from a thumbnail.
+    """
+    count = len(container.streams.video)
+    tiled = bool(stream.disposition & Disposition.dependent)
+    if container.metadata.get("major_brand") in HEIF_BRANDS and (tiled or count > 1):
+        raise ValueError(
+            f"{path}: a HEIC picture of {count} parts (tiles, a sequence, transparency or a "
+            "thumbnail), of which only one could be read; convert it to PNG or JPEG"
+        )
+
+
+def make_decoder(stream: VideoStream) -> VideoCodecContext:
+    """Return a decoder of a stream from the current place on, one that reads its transparency."""
+    name = ALPHA_DECODERS.get(stream.codec_context.name) if has_alpha(stream) else None
+    if name not in av.codecs_available:
+        return stream.codec_context
+    # A new one each time: a seek does not empty it, as it does the stream's own.
+    decoder = CodecContext.create(name, "r")
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.extradata = stream.codec_context.extradata
+    decoder.options = {"max_pixels": str(MOST_PIXELS)}
+    return decoder
+
+
+def has_alpha(stream: VideoStream) -> bool:
+    """Tell whether a WebM says that it stores transparency next to the pictures."""
+    return stream.metadata.get("alpha_mode") == "1"
+
+
+def describe_alpha(stream: VideoStream) -> str:
+    """Describe transparency that no decoder here reads; nothing if there is none of this kind."""
+    name = ALPHA_DECODERS.get(stream.codec_context.name)
+    if not has_alpha(stream) or name is None or name in av.codecs_available:
+        return ""
+    return f"its transparency cannot be read without {name}; what it hides is shown"
 
 
 def _check_decoder(path: Path, container: InputContainer, stream: VideoStream) -> None:

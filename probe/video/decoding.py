@@ -16,6 +16,7 @@ import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float, Int, UInt8
@@ -24,16 +25,20 @@ from probe.files import check_file
 from probe.video.animations import TICK, decode_pictures, is_picture, read_ticks
 from probe.video.clocks import (
     LONGEST,
+    PacketTimes,
     Part,
     choose_rate,
     close_holes,
     is_end,
+    is_stopped,
     join_parts,
     list_packets,
     move_packet,
+    spread_equal,
     usual_interval,
 )
-from probe.video.containers import open_pictures
+from probe.video.containers import describe_alpha, make_decoder, open_pictures
+from probe.video.upright_frames import read_matrix, turn_upright
 
 DEFAULT_FPS = 25.0
 """Frames per second of a source whose rate is not given: the rate of PAL video."""
@@ -54,7 +59,8 @@ class Timetable:
     """Times at which the frames are shown; in a numbered file, their numbers."""
 
     stored: Int[np.ndarray, " source"]
-    """Times by which the file knows its frames: of a clock that jumps, those with its holes."""
+    """Times by which the file knows its frames: of a clock that jumps, those with its holes; of one
+    too coarse for its frames, the same time for several of them."""
 
     end: int
     """Time at which the last frame ends."""
@@ -91,6 +97,13 @@ class Timetable:
         """Seconds at which each frame appears; the first is 0."""
         return (self.ticks - self.ticks[0]) * float(self.tick)
 
+    def find(self, pts: int | None, earlier: int) -> int | None:
+        """Find the frame that the file knows by a time, after so many others of the same time."""
+        if pts is None:
+            return None
+        first, stop = np.searchsorted(self.stored, [pts, pts + 1])
+        return None if first == stop else int(min(first + earlier, stop - 1))
+
     def key_before(self, index: int) -> int:
         """Return the last presentation time from which decoding reaches this frame."""
         return int(self.keys[np.searchsorted(self.keys, self.stored[index], side="right") - 1])
@@ -121,9 +134,10 @@ def _read_packets(path: Path) -> Timetable:
         promised = len(stream.index_entries)
         packets = list(list_packets(container, stream))
         tick = stream.time_base or Fraction(1, av.time_base)
-        name = container.format.name
+        name, alpha = container.format.name, describe_alpha(stream)
         rate, note = choose_rate(stream, name, packets)
         aspect = _read_pixel_aspect(stream)
+    rate = rate or Fraction(DEFAULT_FPS)
     # The index of an MP4 lists all frames, also those of a download that was not finished.
     if len(packets) < promised:
         raise ValueError(
@@ -132,24 +146,52 @@ def _read_packets(path: Path) -> Timetable:
         )
     # AVI stores no presentation times: FFmpeg makes them up from the order of the packets.
     if name == "avi" or not all(packet.timed for packet in packets):
-        counted = _count_frames(path, 1 / (rate or Fraction(DEFAULT_FPS)))
-        return replace(counted, note=note, pixel_aspect=aspect)
+        note = _join_notes(note, alpha)
+        return replace(_count_frames(path, 1 / rate), note=note, pixel_aspect=aspect)
     shown, parts = join_parts(packets, tick)
     if not shown:
         raise _no_frames_error(path)
-    stored = np.array(sorted({packet.pts for packet in shown}), dtype=np.int64)
+    stored = _list_times(path, shown, parts)
+    if is_stopped(stored):
+        still = f"its clock stands still; {float(rate):.5g} frames a second are assumed"
+        note = _join_notes(still, alpha)
+        return replace(_count_frames(path, 1 / rate), note=note, pixel_aspect=aspect)
     keyed = shown if parts else packets
     keys = np.array(sorted(packet.pts for packet in keyed if packet.key), dtype=np.int64)
     last = max(shown, key=lambda packet: packet.pts)
     _check_clock(path, (int(stored[-1]) - int(stored[0]) + last.duration) * tick)
-    ticks, holes = close_holes(stored, name, tick)
+    ticks, fine = spread_equal(stored, tick)
+    even = "" if fine == tick else _describe_spread(tick)
+    ticks, holes = close_holes(ticks, name, fine)
     # At least the usual interval: MPEG-TS and some encoders store too short a duration, or none.
-    end = int(ticks[-1]) + max(last.duration, usual_interval(ticks))
-    # Other containers have no exact index, and a seek may miss the packet.
-    seekable = ("mp4" in name or "matroska" in name) and not parts
-    note = _describe_breaks(max(0, len(parts) - 1) + holes)
-    table = Timetable(ticks, stored, end, tick, keys, seekable=seekable, parts=parts)
+    end = int(ticks[-1]) + max(int(last.duration * tick / fine), usual_interval(ticks))
+    # Other containers have no exact index, and a seek may miss the packet. Of several frames of one
+    # time, it would not tell how many came before.
+    seekable = ("mp4" in name or "matroska" in name) and not parts and not even
+    note = _join_notes(_describe_breaks(max(0, len(parts) - 1) + holes), even, alpha)
+    table = Timetable(ticks, stored, end, fine, keys, seekable=seekable, parts=parts)
     return replace(table, note=note, pixel_aspect=aspect)
+
+
+def _list_times(
+    path: Path, shown: Sequence[PacketTimes], parts: Sequence[Part]
+) -> Int[np.ndarray, " source"]:
+    """List the times of all frames in order, one time for several of them if the file says so."""
+    times = np.sort(np.array([packet.pts for packet in shown], dtype=np.int64))
+    if (np.diff(times) > 0).all():
+        return times
+    # Two packets of one time may be the halves of one frame: only decoding tells.
+    decoded = []
+    with open_pictures(path) as (container, stream):
+        for frames in _decode_packets(container, stream, parts):
+            if frames is None:
+                raise _damaged_error(path, len(decoded))
+            decoded += [frame.pts for frame in frames if frame.pts is not None]
+    found = np.sort(np.array(decoded, dtype=np.int64))
+    found = found[np.isin(found, times)]
+    if not len(found):
+        raise _no_frames_error(path)
+    return found
 
 
 def decode(
@@ -194,7 +236,7 @@ def decode_all(path: Path, table: Timetable) -> Iterator[UInt8[np.ndarray, "heig
         for index, frame in _decode_frames(container, stream, table):
             if index != given:  # one before it is damaged
                 break
-            yield _turn_upright(frame)
+            yield turn_upright(frame)
             given += 1
     if given != len(table):
         raise _undecodable_error(path, table, given, given)
@@ -212,7 +254,7 @@ def _find_frames(
             for index, frame in _decode_frames(container, stream, table):
                 readable += 1
                 if index in wanted and index not in found:
-                    found[index] = _turn_upright(frame)
+                    found[index] = turn_upright(frame)
                 if len(found) == len(wanted):
                     break
     return found, readable
@@ -234,7 +276,7 @@ def _decode_by_seeking(
                 if table.stored[start] > key:
                     break  # the seek went too far, and frames would refer to others before it
                 if index in sought:
-                    found[index] = _turn_upright(frame)
+                    found[index] = turn_upright(frame)
                 if index >= max(sought):
                     break
     return found
@@ -255,14 +297,24 @@ def _describe_breaks(count: int) -> str:
     return f"its clock restarts or jumps {times}; what follows is taken to come without a pause"
 
 
+def _describe_spread(tick: Fraction) -> str:
+    return (
+        f"its clock has steps of {float(1000 * tick):.3g} ms, and gives several frames one time; "
+        "these are taken to follow evenly within a step"
+    )
+
+
+def _join_notes(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
+
+
 def _count_frames(path: Path, tick: Fraction) -> Timetable:
     """Count the frames of a file without presentation times; they follow at a constant rate."""
     with open_pictures(path) as (container, stream):
         length = 0
-        for packet in container.demux(stream):
-            frames = _decode_packet(packet)
+        for frames in _decode_packets(container, stream):
             if frames is None:
-                raise ValueError(f"{path}: damaged after {length} frames. {_remedy(path)}")
+                raise _damaged_error(path, length)
             length += len(frames)
     if not length:
         raise _no_frames_error(path)
@@ -271,10 +323,20 @@ def _count_frames(path: Path, tick: Fraction) -> Timetable:
     return Timetable(numbers, numbers, length, tick, start, numbered=True)
 
 
-def _decode_packet(packet: Packet) -> list[VideoFrame] | None:
-    """Decode the frames that the packet completes; None if it is damaged."""
+def _decode_packets(
+    container: InputContainer, stream: VideoStream, parts: Sequence[Part] = ()
+) -> Iterator[list[VideoFrame] | None]:
+    """Decode the frames that each packet completes, from the current place; None if damaged."""
+    decoder, place = make_decoder(stream), 0
+    for packet in container.demux(stream):
+        move_packet(packet, place, parts)
+        place += not is_end(packet)
+        yield _decode_packet(decoder, packet)
+
+
+def _decode_packet(decoder: VideoCodecContext, packet: Packet) -> list[VideoFrame] | None:
     try:
-        return packet.decode()
+        return decoder.decode(packet)
     except FFmpegError:
         return None
 
@@ -287,15 +349,13 @@ def _decode_frames(
     After damage, frames are not sound until the next key frame: FFmpeg fills in what is missing of
     those that they refer to.
     """
-    index_of: dict[int | None, int] = {int(tick): index for index, tick in enumerate(table.stored)}
-    number, place, sound = 0, 0, True
-    for packet in container.demux(stream):
-        move_packet(packet, place, table.parts)
-        place += not is_end(packet)
-        frames = _decode_packet(packet)
+    number, earlier, before, sound = 0, 0, None, True
+    for frames in _decode_packets(container, stream, table.parts):
         sound = sound and frames is not None
         for frame in frames or ():
-            index = number if table.numbered else index_of.get(frame.pts)
+            earlier = earlier + 1 if frame.pts == before else 0
+            before = frame.pts
+            index = number if table.numbered else table.find(frame.pts, earlier)
             number += 1
             sound = (sound or frame.key_frame) and not frame.is_corrupt
             if index is not None and sound:
@@ -312,37 +372,19 @@ def _read_pixel_aspect(stream: VideoStream) -> float:
 def _is_on_its_side(path: Path) -> bool:
     """Tell whether the first frame is turned by a quarter before it is shown."""
     with open_pictures(path) as (container, stream):
-        for packet in container.demux(stream):
-            for frame in _decode_packet(packet) or ():
-                a, b, *_ = _read_matrix(frame)
+        for frames in _decode_packets(container, stream):
+            for frame in frames or ():
+                a, b, *_ = read_matrix(frame)
                 return abs(b) > abs(a)
     return False
 
 
-def _read_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
-    """Read a, b, c, d of the display matrix: a pixel at (x, y) is shown at (ax + cy, bx + dy)."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return 1, 0, 0, 1
-    # In ISO 14496-12, a, b, u, c, d, v come first.
-    a, b, _, c, d, _ = np.frombuffer(bytes(matrix), np.int32)[:6].tolist()
-    return a, b, c, d
-
-
-def _turn_upright(frame: VideoFrame) -> UInt8[np.ndarray, "height width 3"]:
-    """Turn and mirror a picture by the file's display matrix, as a player does."""
-    picture = frame.to_ndarray(format="rgb24")
-    a, b, c, d = _read_matrix(frame)
-    # Only the nearest quarter turn and mirror: cameras write no others.
-    if abs(b) > abs(a):
-        picture, a, d = picture.swapaxes(0, 1), c, b
-    picture = picture[:, ::-1] if a < 0 else picture
-    picture = picture[::-1] if d < 0 else picture
-    return np.ascontiguousarray(picture)
-
-
 def _no_frames_error(path: Path) -> ValueError:
     return ValueError(f"{path}: a video without frames; give one that has pictures")
+
+
+def _damaged_error(path: Path, length: int) -> ValueError:
+    return ValueError(f"{path}: damaged after {length} frames. {_remedy(path)}")
 
 
 def _undecodable_error(path: Path, table: Timetable, index: int, readable: int) -> ValueError:

@@ -15,13 +15,24 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from probe.files import check_file
 from probe.video.coercion import describe_given, to_array
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".avif", ".bmp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
+"""Endings by which a file in a folder is taken for a picture."""
 
-IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".flv"),
+    *(".wmv", ".ogv", ".3gp", ".ts", ".mts", ".m2ts"),
+)
+"""Endings by which a file in a folder is taken for a video."""
+
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
 """Pillow's names of what is read, whatever the suffix says. Others run programs (EPS) or are rare,
 and each is one more parser for a damaged file to meet."""
 
@@ -51,8 +62,11 @@ TURNS = {
 SIDEWAYS = frozenset({5, 6, 7, 8})
 """Values that exchange width and height."""
 
-STEP_16 = 257
-"""Levels of 16 bits for one of 8: 65535 over 255."""
+BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262
+"""The TIFF tags that say how many bits a level has, and which level is white."""
+
+WHITE_IS_ZERO = 0
+"""Value of the latter tag where levels are stored as in a negative."""
 
 UNREADABLE = (
     *(OSError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError),
@@ -65,11 +79,10 @@ def list_images(folder: Path) -> list[Path]:
     """List the images of a folder in natural order, 9 before 10.
 
     Raises:
-        ValueError: if there is none, or two have one name and differ in suffix, such as a frame and
-            its mask.
+        ValueError: if there is none, there are videos too, or two have one name and differ in
+            suffix, such as a frame and its mask.
     """
-    # A Mac leaves a file "._1.png", which is no image, next to "1.png" on foreign disks.
-    files = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    files = list_files(folder)
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         kinds = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
@@ -77,6 +90,25 @@ def list_images(folder: Path) -> list[Path]:
     images.sort(key=natural_order)
     _check_stems(folder, images)
     return images
+
+
+def list_files(folder: Path) -> list[Path]:
+    """List what is in a folder that may be its pictures or its videos, and not both.
+
+    Raises:
+        ValueError: if there are pictures and videos: they may be the frames of one video, or
+            videos with a picture of one of them.
+    """
+    # A Mac leaves a file "._1.png", which is no image, next to "1.png" on foreign disks.
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    image = next((path for path in files if path.suffix.lower() in IMAGE_SUFFIXES), None)
+    videos = (path for path in files if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+    if image is not None and (video := next(videos, None)) is not None:
+        raise ValueError(
+            f"{folder}: has pictures ({image.name}) and videos ({video.name}), so it may be the "
+            "frames of one video or several videos; move either kind to a folder of its own"
+        )
+    return files
 
 
 def _check_stems(folder: Path, images: list[Path]) -> None:
@@ -90,11 +122,12 @@ def _check_stems(folder: Path, images: list[Path]) -> None:
             )
 
 
-def natural_order(path: Path) -> list[str | int]:
-    """Return what paths are sorted by, so that 9 comes before 10."""
+def natural_order(path: Path) -> tuple[list[str | int], str]:
+    """Return what paths are sorted by, so that 9 comes before 10, and 01 always before 1."""
     # The odd parts are always the numbers, so text is never compared with a number.
     parts = re.split(r"([0-9]+)", path.name.lower())
-    return [int(part) if part.isdecimal() else part for part in parts]
+    # The name itself decides between 1, 01 and 001, or the order would be that of the disk.
+    return [int(part) if part.isdecimal() else part for part in parts], path.name
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -148,7 +181,7 @@ def to_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "height width 3"]
 
 
 def _scale_depth(image: Image.Image, name: str) -> Image.Image:
-    """Scale levels of 16 bits to 8, which Pillow would cut off at 255."""
+    """Scale levels of more than 8 bits to 8: Pillow would cut them off at 255."""
     if image.mode in ("F", "I") and not (image.mode == "I" and image.format in ("PNG", "PPM")):
         raise ValueError(
             f"{name}: its pixels are numbers of 32 bits, of which none is said to be white; save "
@@ -156,8 +189,21 @@ def _scale_depth(image: Image.Image, name: str) -> Image.Image:
         )
     if not image.mode.startswith("I"):
         return image
-    levels = np.asarray(image).astype(np.int64)
-    return Image.fromarray(((levels + STEP_16 // 2) // STEP_16).clip(0, 255).astype(np.uint8))
+    most, negative = _read_levels(image)
+    levels = np.asarray(image).astype(np.int64).clip(0, most)
+    levels = (most - levels if negative else levels) * 255
+    return Image.fromarray(((levels + most // 2) // most).astype(np.uint8))
+
+
+def _read_levels(image: Image.Image) -> tuple[int, bool]:
+    """Read the highest of a picture's levels, and whether it is the darkest.
+
+    Pillow has one mode for 9 to 16 bits, and turns negatives over only if they have 8 bits or less.
+    """
+    if not isinstance(image, TiffImageFile):
+        return 2**16 - 1, False
+    bits, *_ = image.tag_v2.get(BITS_PER_SAMPLE, (16,))
+    return 2**bits - 1, image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:

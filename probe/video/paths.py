@@ -62,7 +62,8 @@ def _exists(path: Path) -> bool:
         return False
     except OSError as failure:
         raise ValueError(
-            f"{to_one_line(str(path))}: cannot be read ({failure.strerror})"
+            f"{to_one_line(str(path), LONGEST_PATH)}: cannot be read ({failure.strerror}); give "
+            "another path"
         ) from failure
     return True
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 
 from probe.video.animations import is_picture
 from probe.video.coercion import describe_given, to_array, to_one_line
@@ -29,6 +29,7 @@ from probe.video.images import (
     read_pixels,
     to_picture,
 )
+from probe.video.middles import find_middles
 from probe.video.paths import find_source
 from probe.video.previews import choose_row, write_frames_element, write_times
 
@@ -159,7 +160,7 @@ def read_video(source: Any, frames: Any = 20, *, fps: Any = None) -> Video:
     held is that of the sampled frames, however long the video.
 
     Args:
-        source: A video file, or an animated GIF, WebP or PNG; a folder of images, in the natural
+        source: A video file or an animated GIF, WebP, PNG or AVIF; a folder of images in natural
             order of their names (9 before 10), upright, scaled to 8 bits, and on white where they
             are transparent; a uint8 array or tensor [frame, height, width, 3] or
             [frame, 3, height, width]; or a list of PIL images or of such arrays, without their
@@ -244,19 +245,6 @@ def source_frames(video: Video) -> Iterator[UInt8[np.ndarray, "height width 3"]]
     return _file_frames(video.path, video.source_length)
 
 
-def _middles(ticks: Int[np.ndarray, " source"], end: int, count: int) -> tuple[int, ...]:
-    """Return the frames shown at the middle of `count` equal stretches of time, 0 to `end`."""
-    # In whole numbers: a middle often falls exactly on the edge between two frames. In those of
-    # Python, which hold the products of any clock; rounding down passes no whole tick.
-    middles = [(2 * part + 1) * end // (2 * count) for part in range(count)]
-    shown = np.searchsorted(ticks, np.array(middles, dtype=np.int64), side="right") - 1
-    step = np.arange(count)
-    # A frame that is shown for long holds several middles: the later ones move on by one each, and
-    # those that this pushes over the end move back.
-    distinct = np.maximum.accumulate(shown - step) + step
-    return tuple(np.minimum(distinct, len(ticks) - count + step).tolist())
-
-
 def _count_samples(name: str, available: int, asked: Sampling, seconds: float) -> int:
     """Return the number of frames to sample: those asked for, or all of a shorter video."""
     if isinstance(asked, int) and available < asked:
@@ -315,7 +303,7 @@ def _read_array(source: Any, frames: Sampling, fps: Any) -> Video:
         raise ValueError(f"an array of {array.dtype} is no video; give uint8 from 0 to 255")
     length = len(array)
     count = _count_samples("array", length, frames, length / _find_rate(fps))
-    indices = _middles(np.arange(length), length, count)
+    indices = find_middles(np.arange(length), length, count)
     return _make_video(np.ascontiguousarray(array[list(indices)]), indices, length, fps)
 
 
@@ -332,7 +320,7 @@ def _read_pictures(pictures: Sequence[Any], frames: Sampling, fps: Any) -> Video
             )
     length = len(pictures)
     count = _count_samples("list", length, frames, length / _find_rate(fps))
-    indices = _middles(np.arange(length), length, count)
+    indices = find_middles(np.arange(length), length, count)
     # The sampled ones only: Pillow keeps the pixels of an image once they have been asked for.
     sampled = np.stack([to_picture(pictures[index], names[index]) for index in indices])
     return _make_video(sampled, indices, length, fps)
@@ -357,7 +345,7 @@ def _read_folder(folder: Path, frames: Sampling, fps: Any) -> Video:
             )
     length = len(images)
     count = _count_samples(str(folder), length, frames, length / _find_rate(fps))
-    indices = _middles(np.arange(length), length, count)
+    indices = find_middles(np.arange(length), length, count)
     pictures = np.stack([read_pixels(images[index]) for index in indices])
     return _make_video(pictures, indices, length, fps, folder)
 
@@ -386,7 +374,7 @@ def _read_file(path: Path, frames: Sampling) -> Video:
     still = table.drawn and len(table) == 1
     seconds = float((table.end - start) * table.tick)
     count = 1 if still else _count_samples(str(path), len(table), frames, seconds)
-    indices = _middles(table.ticks - start, int(table.end - start), count)
+    indices = find_middles(table.ticks - start, int(table.end - start), count)
     length = seconds if len(table) == 1 else None
     pictures = decode(path, table, indices)
     return Video(

@@ -7,7 +7,7 @@ from pathlib import Path
 from probe.engine.kept_views import make_room
 from probe.engine.readings import Reading
 from probe.engine.view import View
-from probe.files import read_json
+from probe.files import is_there, read_json
 from probe.grounder import look as read_part
 from probe.grounding.answers import ANSWER_FORMAT, Answer
 from probe.grounding.config import GrounderConfig, Part
@@ -44,7 +44,7 @@ def open_answer(path: Path) -> Answer:
         about = ANSWER_FORMAT.check(path, read_json(path))["video"]
         source = Path(about["path"] or "")
         nearby = path.parent / source.name
-        if nearby.exists() and not source.exists():
+        if is_there(nearby) and not is_there(source):
             return Answer.load(path, read_video(nearby, len(about["sampled_frames"])))
     return Answer.load(path)
 

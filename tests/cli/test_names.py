@@ -117,3 +117,37 @@ def test_completion_is_for_the_program_and_names_its_commands(command, shell):
 )
 def test_a_shell_without_completion_is_refused_in_one_line(command, words, said):
     assert command("--completion", *words) == (2, "", f"probe: {said}\n")
+
+
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ground", f"{LONG}.mp4", "the dog"),
+        ("ground", "--batch", f"{LONG}.jsonl"),
+        ("ground", "clip.mp4", "the dog", "--out", LONG),
+        ("ground", "clip.mp4", "the dog", "--out", f"{LONG}/out"),
+        ("check-model", LONG),
+        ("check-model", f"./{LONG}"),
+        ("evaluate", f"{LONG}.jsonl", "--check"),
+        ("evaluate", "queries.jsonl", "--root", LONG, "--check"),
+        ("convert", f"{LONG}.jsonl", "--out", "queries.jsonl"),
+        ("convert", "queries.jsonl", "--out", f"{LONG}.jsonl"),
+        ("report", LONG),
+        ("view", f"{LONG}.json"),
+    ],
+)
+def test_a_path_longer_than_the_system_has_is_refused_in_one_line_with_the_remedy(
+    command, tmp_path, monkeypatch, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip.mp4").touch()
+    (tmp_path / "queries.jsonl").write_text('{"video": "clip.mp4", "query": "the dog"}\n')
+    code, out, err = command(*words)
+    assert (code, out) == (2, "")
+    (line,) = [line for line in err.splitlines() if line.startswith("probe: ")]
+    assert "nnn" in line
+    assert "give " in line
+    assert "Errno" not in line

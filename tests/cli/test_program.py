@@ -47,6 +47,11 @@ class RustPanic(BaseException):
     [
         (ValueError("clip.mp4: no such file"), 2, "clip.mp4: no such file"),
         (OSError("no such model\nsee the hub"), 2, "no such model"),
+        (
+            OSError(36, "File name too long", "clip.mp4"),
+            2,
+            "clip.mp4: File name too long; give another path",
+        ),
         (RuntimeError("CUDA out of memory.\n(details)"), 2, "CUDA out of memory."),
         (ImportError("bitsandbytes is not installed"), 2, "bitsandbytes is not installed"),
         (

@@ -10,6 +10,7 @@ from published_formats import SCALE, write_clip
 
 from probe.candidates.tracks import save_tracks
 from probe.datasets import OwnFileError, check_samples, load_dataset
+from probe.datasets.footage import StoredVideo
 from probe.metrics import Known
 from probe.organism.world import LENGTH, RATE, SIDE, make_clip
 from probe.video import Span, Tube
@@ -354,3 +355,13 @@ def test_the_schema_accepts_what_the_reader_accepts(schema, truth):
         line(boxes={"1": [1, 2, 3, 4], "5": None}, **FORMS),
     ):
         assert list(schema.iter_errors(record)) == []
+
+
+def test_a_name_longer_than_the_system_has_is_that_of_no_video_and_stops_no_other(tmp_path):
+    path, long = tmp_path / "queries.jsonl", f"{'n' * 300}.mp4"
+    lines = [{"video": name, "query": "the dog"} for name in (long, "clip.mp4")]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    for finding in check_samples(load_dataset(path)):
+        assert finding is not None
+        assert "no such video" in finding.text
+    assert "no such video" in StoredVideo.from_path(tmp_path / long).remark

@@ -36,6 +36,7 @@ PICTURES = {
     "d.jpg": ("JPEG", "L"), "e.jpg": ("JPEG", "RGB"), "f.webp": ("WEBP", "RGBA"),
     "g.bmp": ("BMP", "RGB"),
     "h.png": ("GIF", "P"), "i.jpg": ("TIFF", "RGB"), "j.bmp": ("PPM", "RGB"),
+    "k.avif": ("AVIF", "RGBA"),
 }  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from probe.video import read_video, source_frames
 from probe.video.encoding import write_video
-from tests.video.test_video import make_clip, number_of, numbers, turn
+from probe.video.parts import read_part
+from tests.video.test_video import make_clip, number_of, numbered, numbers, turn
 
 LENGTH = 12
 
@@ -189,3 +190,57 @@ def test_a_name_of_another_kind_of_file_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match=f"{name}: videos are written as MP4"):
         write_video(tmp_path / name, [np.zeros((48, 64, 3), np.uint8)], 10)
     assert not list(tmp_path.iterdir())
+
+
+# Clocks that are too coarse
+
+
+def write_timed(path: Path, pts: list[int], ticks: int = 1000, codec: str = "ffv1") -> Path:
+    """Numbered frames at these times, in a container that keeps what it is given."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=ticks, options={"g": "1"})
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 142, 32, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, ticks)
+        for index, time in enumerate(pts):
+            picture = np.ascontiguousarray(numbered(index)[:, :142])
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, ticks)
+            container.mux(stream.encode(frame.reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_frames_that_a_coarse_clock_gives_one_time_are_all_there(tmp_path):
+    # 4,000 a second, in Matroska's steps of a millisecond.
+    video, note = read_noted(write_timed(tmp_path / "a.mkv", [*range(60)], 4000), 20)
+    assert "steps of 1 ms" in note
+    assert video.source_length == 60
+    assert numbers(video) == video.indices
+    assert shown_numbers(video) == [*range(60)]
+    assert np.abs(video.source_times - np.arange(60) / 4000).max() <= 0.001
+    assert read_part(tmp_path / "a.mkv", 0.004, 0.008, frames=4).source_length == 16
+
+
+def test_one_time_for_two_frames_leaves_the_times_of_others_as_they_are(tmp_path):
+    times = [0, 100, 200, 200, 300, 500]
+    video, _ = read_noted(write_timed(tmp_path / "a.mkv", times), 6)
+    assert shown_numbers(video) == [*range(6)]
+    assert video.source_times == pytest.approx([0, 0.1, 0.2, 0.2005, 0.3, 0.5])
+
+
+def test_a_clock_that_stands_still_is_replaced_by_the_usual_rate(tmp_path):
+    video, note = read_noted(write_timed(tmp_path / "a.mkv", [0] * 5), 5)
+    assert "its clock stands still" in note
+    assert shown_numbers(video) == [*range(5)]
+
+
+def test_damage_in_a_file_of_a_coarse_clock_is_said(tmp_path):
+    path = write_timed(tmp_path / "a.mkv", [*range(60)], 4000, "libx264")
+    with av.open(str(path)) as container:
+        packet = bytes([*container.demux(video=0)][30])
+    content = path.read_bytes()
+    assert content.count(packet) == 1
+    path.write_bytes(content.replace(packet, packet[:8] + bytes(len(packet) - 8)))
+    with pytest.raises(ValueError, match=r"a\.mkv: (damaged after 3\d|frame 30 cannot)"):
+        list(source_frames(read_video(path, 4)))

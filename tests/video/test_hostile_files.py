@@ -20,7 +20,7 @@ from PIL import Image
 from probe.video import read_video
 from probe.video.containers import FORMATS, PROTOCOLS
 from probe.video.images import IMAGE_FORMATS, MOST_PIXELS, read_pixels
-from probe.video.video import _middles
+from probe.video.middles import find_middles
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -175,7 +175,7 @@ def test_samples_are_the_middles_of_equal_parts_however_large_the_clock():
             ticks = np.unique(rng.integers(0, 60, 20)) * scale
             ticks -= ticks[0]
             end, count = int(ticks[-1]) + scale, int(rng.integers(1, len(ticks) + 1))
-            chosen = _middles(ticks, end, count)
+            chosen = find_middles(ticks, end, count)
             shown = [
                 max(i for i, tick in enumerate(ticks.tolist()) if tick * 2 * count <= middle)
                 for middle in [(2 * part + 1) * end for part in range(count)]
@@ -344,7 +344,7 @@ def test_what_is_neither_file_nor_folder_has_a_message_of_its_own(tmp_path):
             "nowhere.mp4": "no such file",
             "empty": "no images among its 0 files",
             "clip\0.mp4": "no such file",
-            "n" * 300: "File name too long",
+            "n" * 300: "File name too long); give another path",
         }
         for name, problem in problems.items():
             assert problem in refusal(tmp_path / name)

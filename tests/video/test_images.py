@@ -1,8 +1,12 @@
 """One loader for pictures of folders, files and lists: upright, of 8 bits, on white."""
 
+import io
+import struct
 import warnings
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -10,7 +14,9 @@ from PIL import Image
 
 from probe.video import read_image, read_video, source_frames
 from probe.video.checking import check_source
-from probe.video.images import ORIENTATION, TURNS, picture_size, read_pixels
+from probe.video.folders import list_videos
+from probe.video.images import ORIENTATION, TURNS, list_images, picture_size, read_pixels
+from tests.heif import write_tiled
 
 UPRIGHT = np.zeros((60, 80, 3), np.uint8)
 UPRIGHT[:30, :40] = (255, 0, 0)
@@ -46,7 +52,7 @@ def refusal(source) -> str:
 # Orientation
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jfif", ".webp", ".avif", ".tiff"])
 def test_a_folder_of_every_orientation_is_of_one_size_once_upright(tmp_path, suffix):
     assert set(UNDONE) == {1, *TURNS}
     for orientation in UNDONE:
@@ -106,6 +112,41 @@ def test_a_gray_map_of_16_bits_is_scaled(tmp_path):
     assert read_pixels(path)[0, :, 0].tolist() == [0, 100, 255]
 
 
+def write_tiff(path: Path, bits: int, photometric: int, packed: bytes, width: int) -> Path:
+    """A TIFF of one row by hand: Pillow writes no 12 bits, and no negatives of 16."""
+    tags = [(256, width), (257, 1), (258, bits), (259, 1), (262, photometric), (273, 8)]
+    tags += [(277, 1), (278, 1), (279, len(packed))]
+    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    start = b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed
+    path.write_bytes(start + struct.pack("<H", len(tags)) + entries + bytes(4))
+    return path
+
+
+@pytest.mark.parametrize(("photometric", "expected"), [(1, [0, 128, 255]), (0, [255, 127, 0])])
+def test_a_negative_of_16_bits_is_turned_over(tmp_path, photometric, expected):
+    sixteen = np.array([0, 32768, 65535], "<u2").tobytes()
+    frame = read_pixels(write_tiff(tmp_path / "16.tif", 16, photometric, sixteen, 3))
+    assert frame[0, :, 0].tolist() == expected
+
+
+def test_a_tiff_of_12_bits_is_as_white_as_it_says(tmp_path):
+    twelve = bytes([0x00, 0x08, 0x00, 0xFF, 0xF0])  # 0, 2048 and 4095, packed
+    path = write_tiff(tmp_path / "12.tif", 12, 1, twelve, 3)
+    for source in (path, tmp_path):
+        (frame,) = read_video(source, 1).frames
+        assert frame[0, :, 0].tolist() == [0, 128, 255]
+
+
+@pytest.mark.parametrize("suffix", [".ppm", ".pgm", ".pbm", ".pnm", ".PPM"])
+def test_a_map_of_pixels_is_read_by_its_suffix(tmp_path, suffix):
+    mode = {".pgm": "L", ".pbm": "1"}.get(suffix, "RGB")
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(UPRIGHT).convert(mode).save(path, "PPM")
+    expected = np.array(Image.fromarray(UPRIGHT).convert(mode).convert("RGB"))
+    assert (read_image(path).frames[0] == expected).all()
+    assert (read_video(tmp_path, 1).frames[0] == expected).all()
+
+
 def test_numbers_without_a_white_are_refused(tmp_path):
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "a.tif")
     assert "a.tif: its pixels are numbers of 32 bits" in refusal(tmp_path)
@@ -130,7 +171,93 @@ def test_what_is_transparent_shows_a_white_ground(tmp_path):
     assert read_pixels(tmp_path / "palette.png")[0, :, 1].tolist() == [255, 0, 0]
 
 
+@pytest.mark.parametrize("name", ["a.avif", "a.mp4"])
+def test_what_is_transparent_in_an_avif_shows_a_white_ground(tmp_path, name):
+    levels = np.zeros((8, 8, 4), np.uint8)
+    levels[:, 4:, 3] = 255
+    Image.fromarray(levels).save(tmp_path / name, "AVIF")
+    (frame,) = read_image(tmp_path / name).frames
+    assert frame[4, 1].min() > 250
+    assert frame[4, 6].max() < 5
+
+
+# Pictures of tiles
+
+
+CORNERS = ((250, 0, 0), (0, 0, 250), (0, 250, 0), (250, 250, 0))
+
+
+def test_an_avif_of_tiles_is_read_whole(tmp_path):
+    path = write_tiled(tmp_path / "a.avif", *CORNERS)
+    (frame,) = read_image(path).frames
+    assert frame.shape == (128, 128, 3)
+    found = [frame[row, column].astype(int) for row in (32, 96) for column in (32, 96)]
+    assert np.abs(np.array(found) - CORNERS).max() < 10
+
+
+@pytest.mark.skipif("libx265" not in av.codecs_available, reason="FFmpeg without x265")
+def test_a_heic_of_tiles_is_refused_and_not_read_in_part(tmp_path):
+    path = write_tiled(tmp_path / "a.heic", *CORNERS)
+    for read in (read_video, check_source):
+        with pytest.raises(ValueError, match=r"a\.heic: a HEIC picture of 4 parts .* to PNG"):
+            read(path)
+
+
+# EXIF in what FFmpeg reads
+
+
+@pytest.mark.parametrize("orientation", UNDONE)
+def test_a_jpeg_without_a_suffix_is_upright(tmp_path, orientation):
+    path = store_turned(tmp_path / "a.jpg", orientation).rename(tmp_path / "photo")
+    (frame,) = read_video(path, 1).frames
+    assert frame.shape == UPRIGHT.shape
+    assert np.abs(frame.astype(int) - UPRIGHT)[[10, 10, 50], [10, 70, 40]].max() < 40
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mov", "a.mkv"])
+def test_a_camera_may_put_remarks_into_every_frame(tmp_path, name):
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 80, 60, "yuvj420p"
+        for index in range(6):
+            written, tags = io.BytesIO(), Image.Exif()
+            tags[0x010F] = "a camera"
+            Image.new("RGB", (80, 60), (40 * index,) * 3).save(written, "JPEG", exif=tags)
+            packet = av.Packet(written.getvalue())
+            packet.stream, packet.pts, packet.dts = stream, index, index
+            packet.time_base, packet.is_keyframe = Fraction(1, 10), True
+            container.mux(packet)
+    video = read_video(tmp_path / name, 6)
+    assert video.frames[:, 5, 5, 0].tolist() == [0, 40, 80, 120, 160, 200]
+    assert sum(1 for _ in source_frames(video)) == 6
+
+
 # Folders
+
+
+@pytest.mark.parametrize("videos", [["a.mp4", "b.mp4"], ["b.MKV"]])
+def test_a_folder_of_pictures_and_videos_may_mean_either_and_is_refused(tmp_path, videos):
+    for name in videos:
+        (tmp_path / name).write_bytes(b"")
+    assert list_videos(tmp_path) == [tmp_path / name for name in videos]
+    Image.fromarray(UPRIGHT).save(tmp_path / "cover.png")
+    said = rf"has pictures \(cover\.png\) and videos \({videos[0]}\), .*; move either kind"
+    for read in (read_video, check_source, list_videos, list_images):
+        with pytest.raises(ValueError, match=said) as caught:
+            read(tmp_path)
+        assert "\n" not in str(caught.value)
+    for name in videos:
+        (tmp_path / name).rename(tmp_path / f".{name}")
+    assert list_images(tmp_path) == [tmp_path / "cover.png"]
+
+
+def test_names_that_count_the_same_have_one_order_on_every_disk(tmp_path, monkeypatch):
+    names = ["001.png", "01.png", "1.png", "A2.png", "a2.png", "a10.png"]
+    for order in (names, names[::-1]):
+        listed = [tmp_path / name for name in order]
+        monkeypatch.setattr(Path, "iterdir", lambda _, listed=listed: iter(listed))
+        assert [path.name for path in list_images(tmp_path)] == names
 
 
 def test_a_frame_and_its_mask_are_not_two_frames(tmp_path):
@@ -149,12 +276,12 @@ def test_a_frame_and_its_mask_are_not_two_frames(tmp_path):
 DURATIONS = (100, 50, 200, 30, 120)
 
 
-@pytest.fixture(params=["a.webp", "a.gif", "a.png", "a.mp4"])
+@pytest.fixture(params=["a.webp", "a.gif", "a.png", "a.mp4", "a.avif"])
 def animation(tmp_path, request) -> Path:
     """Five shades of grey with durations of their own; the last is a WebP by another name."""
     shades = [Image.new("RGB", (20, 20), (50 * number,) * 3) for number in range(5)]
-    form = {"a.gif": "GIF", "a.png": "PNG"}.get(request.param, "WEBP")
-    options = {"lossless": True} if form == "WEBP" else {}
+    form = {"a.gif": "GIF", "a.png": "PNG", "a.avif": "AVIF"}.get(request.param, "WEBP")
+    options = {"WEBP": {"lossless": True}, "AVIF": {"quality": 100}}.get(form, {})
     path = tmp_path / request.param
     shades[0].save(
         path, form, save_all=True, append_images=shades[1:], duration=DURATIONS, **options
@@ -189,7 +316,7 @@ def test_a_duration_that_is_not_stated_is_a_tenth_of_a_second(tmp_path):
 def test_an_animation_cut_short_is_refused_or_read_to_its_end(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (4, 40, 40, 3), np.uint8)
     images = [Image.fromarray(picture) for picture in noise]
-    for name in ("a.webp", "a.gif", "a.png"):
+    for name in ("a.webp", "a.gif", "a.png", "a.avif"):
         path = tmp_path / name
         images[0].save(path, save_all=True, append_images=images[1:], duration=100)
         whole = path.read_bytes()

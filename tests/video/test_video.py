@@ -192,13 +192,56 @@ def test_our_turn_agrees_with_the_angle_that_ffmpeg_reads(tmp_path):
     assert (next(source_frames(read_video(path, 4))) == upright).all()
 
 
+# Transparency
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "form"),
+    [
+        ("a.webm", "libvpx-vp9", "yuva420p"),
+        ("a.mov", "qtrle", "argb"),
+        ("b.mov", "png", "rgba"),
+        ("a.mkv", "ffv1", "bgra"),
+    ],
+)
+def test_what_is_transparent_in_a_video_shows_a_white_ground(tmp_path, name, codec, form):
+    levels = np.zeros((32, 64, 4), np.uint8)
+    levels[..., 0] = 200
+    levels[:, 32:, 3] = 255
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=10, options={"g": "4"})
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, form
+        for _ in range(10):
+            frame = av.VideoFrame.from_ndarray(levels, format="rgba")
+            container.mux(stream.encode(frame.reformat(format=form)))
+        container.mux(stream.encode(None))
+    video = read_video(tmp_path / name, 3)
+    for frame in (*video.frames, *source_frames(video)):
+        assert frame[16, 8].min() > 250
+        assert np.abs(frame[16, 56].astype(int) - (200, 0, 0)).max() < 12
+
+
+def test_a_transparency_that_no_decoder_reads_is_said(tmp_path, monkeypatch):
+    with av.open(str(tmp_path / "a.webm"), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuva420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((32, 64, 4), np.uint8), format="rgba")
+        container.mux(stream.encode(frame.reformat(format="yuva420p")))
+        container.mux(stream.encode(None))
+    monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libvpx-vp9"})
+    with pytest.warns(UserWarning, match="its transparency cannot be read without libvpx-vp9"):
+        read_video(tmp_path / "a.webm", 1)
+
+
 # Memory
 
 
 @pytest.fixture
 def alive(monkeypatch) -> list[int]:
     """How many decoded pictures were in memory each time that one more was decoded."""
-    upright, held, counts = probe.video.decoding._turn_upright, weakref.WeakValueDictionary(), []
+    upright, held, counts = probe.video.decoding.turn_upright, weakref.WeakValueDictionary(), []
 
     def watched(frame):
         picture = upright(frame)
@@ -206,7 +249,7 @@ def alive(monkeypatch) -> list[int]:
         counts.append(len(held))
         return picture
 
-    monkeypatch.setattr(probe.video.decoding, "_turn_upright", watched)
+    monkeypatch.setattr(probe.video.decoding, "turn_upright", watched)
     return counts
 
 
@@ -226,9 +269,12 @@ def test_streaming_holds_one_frame_at_a_time(tmp_path, alive):
 def test_only_what_leads_to_a_wanted_frame_is_decoded(tmp_path, monkeypatch):
     path = make_clip(tmp_path / "long.mp4", 500, gop=10)
     decode, packets = probe.video.decoding._decode_packet, []
-    monkeypatch.setattr(
-        probe.video.decoding, "_decode_packet", lambda packet: packets.append(0) or decode(packet)
-    )
+
+    def count(decoder, packet):
+        packets.append(0)
+        return decode(decoder, packet)
+
+    monkeypatch.setattr(probe.video.decoding, "_decode_packet", count)
     video = read_video(path, 8)
     assert numbers(video) == video.indices
     assert 0 < len(packets) < 250
