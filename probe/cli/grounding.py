@@ -113,7 +113,6 @@ class Ground:
         if videos := list_videos(self.video):
             self._run_batch(videos)
         else:
-            check_input_stays(self.video, list_outputs(self.out))
             self._run_single(self.video)
 
     def _check_alone(self) -> None:
@@ -144,6 +143,7 @@ class Ground:
             raise ValueError("--pictures is for many queries; of one, they are written anyway")
         # Before anything is loaded: a rule that cannot be found should be said at once.
         config = choose_config(self.preset, self.rules, self.require_presence, every=self.every)
+        check_input_stays(video, list_outputs(self.out))
         from probe.grounding.absence import AbsenceError
 
         try:

@@ -76,7 +76,7 @@ def last_word(reading):
 
 
 def test_a_rule_of_the_users_is_told_by_its_name(organism, video):
-    config = replace(PLAIN, token=last_word)
+    config = replace(PLAIN, token=last_word, relative=False)
     answer = ground(organism, video, "the red circle", config=config)
     place = answer.where.tokens[0]
     said = describe_tokens(answer.where, last_word)

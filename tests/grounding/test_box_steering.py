@@ -109,7 +109,7 @@ def test_a_steering_is_told_in_a_line_in_json_and_in_pictures(view, steering):
         ({"heads": 9}, "there is no head"),
         ({"layers": 9}, "there is no layer"),
         ({"loss": None}, "steering has no choice 'loss'; there are layer, steps"),
-        ({"steps": -1}, "-1 steps cannot be taken"),
+        ({"steps": -1}, "steps is -1; give 0 or more"),
     ],
 )
 def test_what_cannot_be_steered_is_refused(view, choices, words):

@@ -316,7 +316,7 @@ def test_wrong_values_are_refused_in_one_line(view):
     for make, words in (
         (lambda: Amplify(-1.0), "the factor is -1.0"),
         (lambda: CutVideo("beside"), "give all, within or across"),
-        (lambda: SetAttention(-torch.ones(shape)), "numbers from 0"),
+        (lambda: SetAttention(-torch.ones(shape)), "numbers by frame"),
         (lambda: SetAttention(torch.ones(shape), share=2.0), "the share is 2.0"),
         (lambda: Steer(torch.ones(1, 2, 3), 0), "has 3 axes"),
     ):

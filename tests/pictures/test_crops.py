@@ -59,7 +59,7 @@ def test_figures_draw_the_crop_of_the_map(tiny, wide):
 
 @pytest.mark.slow
 def test_an_answer_doubts_and_draws_what_was_cut_off(tiny, wide, tmp_path):
-    track = Tube(np.arange(72), np.tile([60.0, 4.0, 90.0, 30.0], (72, 1)))
+    track = Tube(np.arange(64), np.tile([60.0, 4.0, 90.0, 30.0], (64, 1)))
     answer = ground(tiny, wide, "the red circle", [track])
     assert [doubt for doubt in answer.doubts if "does not see" in doubt] == [
         "the model does not see 67% of the frame: its processor keeps the middle 56 x 56 of "
@@ -78,6 +78,6 @@ def test_an_answer_doubts_and_draws_what_was_cut_off(tiny, wide, tmp_path):
 
 @pytest.mark.slow
 def test_an_answer_about_a_frame_that_is_seen_whole_has_no_such_doubt(tiny, clip):
-    track = Tube(np.arange(72), np.tile([4.0, 4.0, 30.0, 30.0], (72, 1)))
+    track = Tube(np.arange(64), np.tile([4.0, 4.0, 30.0, 30.0], (64, 1)))
     answer = ground(tiny, clip.video(4), "the red circle", [track])
     assert not [doubt for doubt in answer.doubts if "does not see" in doubt]

@@ -135,7 +135,7 @@ def test_while_the_model_reads_the_page_says_so_and_sends_nothing_else(browser, 
 def test_an_error_is_one_line_and_what_is_on_show_stays(browser, live):
     title = live("h1").text
     ask(browser, live, " ")
-    assert live(".gp-problem").text.endswith("is empty; say in words what to look for")
+    assert live(".gp-problem").text.endswith("is empty; ask something in words")
     assert live("h1").text == title
     ask(browser, live, OTHER)
     assert not live(".gp-problem").is_displayed()
