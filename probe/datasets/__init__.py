@@ -23,7 +23,9 @@ from probe.datasets.footage import Footage, Recording, Root, StoredVideo
 from probe.datasets.own import OwnFileError, is_own, read_own
 from probe.datasets.samples import Annotation, DataSet, QueryKind, Sample, SettledTruth
 from probe.datasets.user_code import find_user_object
+from probe.files import expand_home
 from probe.spelling import explain_unknown
+from probe.video.paths import is_there
 
 __all__ = [
     "ENTRIES",
@@ -82,12 +84,12 @@ def load_dataset(
         ValueError: if there is no such data set, a folder is missing or superfluous, there are no
             annotations in it, or a line of a file of your own is of no use.
     """
-    folder = None if root is None else Path(root).expanduser()
-    path = None if annotations is None else Path(annotations).expanduser()
+    folder = None if root is None else expand_home(root)
+    path = None if annotations is None else expand_home(annotations)
     if is_own(name):
         if path is not None:
             raise ValueError(f"{name}: holds the annotations itself; leave out --annotations")
-        return read_own(Path(name).expanduser(), folder)
+        return read_own(expand_home(name), folder)
     name = str(name)
     if ":" in name:
         return _read_user_dataset(name, folder, path)
@@ -99,7 +101,7 @@ def load_dataset(
         raise ValueError(f"{name} is drawn from a seed; leave out --root and --annotations")
     if entry.needs_root and root is None:
         raise ValueError(f"{name} cannot be shipped; give --root the folder you keep it in")
-    if path is not None and not path.is_file():
+    if path is not None and not (is_there(path) and path.is_file()):
         raise ValueError(f"{path}: no such file; give --annotations the data set's JSON file")
     return entry.read(folder, path)
 

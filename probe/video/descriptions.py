@@ -6,6 +6,7 @@ from typing import Any
 
 from probe.video.decoding import read_timetable
 from probe.video.parts import sample_part
+from probe.video.paths import is_there
 from probe.video.video import Video, read_video
 
 
@@ -38,7 +39,7 @@ def find_video(path: str | Path, about: Mapping[str, Any]) -> Video:
     named, folder = Path(about["path"]), Path(path).parent
     # Where it was; from the file's folder; and in that folder, if both were moved together.
     places = (named, folder / named, folder / named.name)
-    found = next((place for place in places if place.exists()), places[0])
+    found = next((place for place in places if is_there(place)), places[0])
     count, part = len(about["sampled_frames"]), about.get("part")
     if part is None:
         # Pictures in a row have no clock of their own.

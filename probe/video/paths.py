@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from probe.files import check_file
+from probe.files import check_file, expand_home
 from probe.video.coercion import to_one_line
 
 ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/", re.IGNORECASE)
@@ -33,8 +33,8 @@ def find_source(source: str | os.PathLike[str]) -> Path:
         typed = os.fsdecode(typed)
     if not typed:
         raise ValueError("the path of the video is empty; give a file or a folder of images")
-    path = _expand(typed)
-    if _exists(path):
+    path = expand_home(typed)
+    if is_there(path):
         if not path.is_dir():
             check_file(path)
         return path
@@ -48,21 +48,19 @@ def find_source(source: str | os.PathLike[str]) -> Path:
     raise ValueError(f"{shown}: no such file or folder (looked from {Path.cwd()})")
 
 
-def _expand(typed: str) -> Path:
-    try:
-        return Path(typed).expanduser()
-    except RuntimeError:  # "~name" of nobody here; a file may have such a name
-        return Path(typed)
+def is_there(path: Path) -> bool:
+    """Return True if there is a file or a folder of this name.
 
-
-def _exists(path: Path) -> bool:
+    Raises:
+        ValueError: if the system refuses to look, as it does for a name that is too long.
+    """
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a null character
         return False
     except OSError as failure:
         raise ValueError(
-            f"{to_one_line(str(path))}: cannot be read ({failure.strerror})"
+            f"{to_one_line(str(path))}: cannot be read ({failure.strerror}); give another path"
         ) from failure
     return True
 
