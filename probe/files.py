@@ -96,15 +96,20 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def encode_text(text: str) -> bytes:
+    """Encode a text in UTF-8, as files of ours hold it."""
+    # Python keeps the bytes of a file name that is not UTF-8 as lone surrogates, which UTF-8 cannot
+    # hold. Their escapes can be read, and are what JSON itself writes for them.
+    return text.encode("utf-8", errors="backslashreplace")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 file, whatever the locale, that is there whole or not at all.
 
     Raises:
         ValueError: if it cannot be written.
     """
-    # Python keeps the bytes of a file name that is not UTF-8 as lone surrogates, which UTF-8 cannot
-    # hold. Their escapes can be read, and are what JSON itself writes for them.
-    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+    write_bytes(path, encode_text(text))
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -138,6 +143,23 @@ def to_json(content: Any) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
+def read_bytes(path: str | Path) -> bytes:
+    """Read a file that is not larger than we read whole.
+
+    Raises:
+        ValueError: if there is no such file, it is larger, or the system refuses to read it.
+    """
+    path = Path(path)
+    check_file(path)
+    try:
+        if (size := path.stat().st_size) > LARGEST_TEXT:
+            room = f"at most {LARGEST_TEXT / 1e6:.0f} MB are read"
+            raise ValueError(f"{path}: too large ({size / 1e6:.0f} MB); {room}")
+        return path.read_bytes()
+    except OSError as failure:
+        raise ValueError(f"{path}: cannot be read ({failure.strerror})") from failure
+
+
 def read_text(path: str | Path) -> str:
     """Read a UTF-8 file, whatever the locale, with or without a byte order mark.
 
@@ -145,7 +167,7 @@ def read_text(path: str | Path) -> str:
         ValueError: if there is no such file, or it is not UTF-8.
     """
     try:
-        return _read(Path(path)).decode("utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as failure:
         raise ValueError(f"{path}: not a text in UTF-8 ({failure}); save it as one") from failure
 
@@ -158,7 +180,7 @@ def read_json(path: str | Path) -> Any:
             has two entries of one name in an object.
     """
     path = Path(path)
-    content = _read(path)
+    content = read_bytes(path)
     try:
         return parse_json(content)
     except ValueError as failure:
@@ -268,16 +290,6 @@ def check_file(path: Path) -> None:
         raise ValueError(f"{path}: {kind}; give a file")
 
 
-def is_there(path: Path) -> bool:
-    """Tell whether something has this path; nothing has one that is too long for the system."""
-    try:
-        return path.exists()
-    except OSError as failure:
-        if failure.errno != errno.ENAMETOOLONG:
-            raise
-        return False
-
-
 def flush_folder(folder: Path) -> None:
     """Have the names in a folder written to disk, where the system can do that."""
     with suppress(OSError):  # Windows cannot open folders; some network drives cannot flush them
@@ -375,19 +387,6 @@ def _explain_writing(path: Path, temporary: Path | None = None) -> Iterator[None
         elif failure.errno in FORBIDDEN:
             remedy = "give a folder that you may write to"
         raise ValueError(f"{path}: cannot be written ({failure.strerror}); {remedy}") from failure
-
-
-def _read(path: Path) -> bytes:
-    check_file(path)
-    try:
-        if (size := path.stat().st_size) > LARGEST_TEXT:
-            room = f"at most {LARGEST_TEXT / 1e6:.0f} MB are read"
-            raise ValueError(f"{path}: too large ({size / 1e6:.0f} MB); {room}")
-        return path.read_bytes()
-    except OSError as failure:
-        raise ValueError(
-            f"{path}: cannot be read ({failure.strerror}); give another path"
-        ) from failure
 
 
 def _shorten(failure: Exception) -> str:

@@ -23,8 +23,17 @@ PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts
 SHORT_NAMES = {"model", "tubes"}
 
 NO_ROOMS = SHORT_NAMES | {
-    *("__main__", "argument_order", "progress", "public", "frozen", "spelling", "strict_json"),
-    "torchvision_cpu",
+    *(
+        "__main__",
+        "argument_order",
+        "progress",
+        "public",
+        "frozen",
+        "paths",
+        "spelling",
+        "strict_json",
+    ),
+    *("strict_json", "torchvision_cpu"),
 }
 """The entry point, the old order of arguments, bars of progress, the table of public names,
 suggestions for misspelt names, JSON that is checked, a shim for torchvision, and short names."""

@@ -179,7 +179,7 @@ def _read_own(path: str | Path, content: dict[str, Any], video: Video) -> Iterat
         for frame, box in zip(frames, boxes, strict=True):
             _check_box(where, frame, box)
         masks = _read_masks(where, "masks", record.get("masks"), frames, video)
-        yield _Record(where, frames, boxes, str(record.get("label", "")), masks)
+        yield _Record(where, frames, boxes, _read_label(where, record, "label"), masks)
 
 
 def _read_published(path: str | Path, content: dict[str, Any], video: Video) -> Iterator[_Record]:
@@ -216,10 +216,18 @@ def _read_proposal(where: str, proposal: Any, frames: list[int], video: Video) -
         where,
         list(present),
         list(present.values()),
-        label=str(proposal.get("class_name") or ""),
+        label=_read_label(where, proposal, "class_name"),
         masks=[found.get(frame) for frame in present],
         masked=frozenset(present).intersection(absent),
     )
+
+
+def _read_label(where: str, record: dict[str, Any], name: str) -> str:
+    """Read the name of an object; "" if nobody gave one."""
+    label = record.get(name)
+    if label is not None and not isinstance(label, str):
+        raise ValueError(f"{where}: {name} is {describe_given(label)}; give a text, or null")
+    return label or ""
 
 
 def _read_box(where: str, frame: int, entry: Any) -> Box:
@@ -258,6 +266,8 @@ def _find_edges(mask: Mask | None) -> Box:
 
 def _fit(where: str, records: Sequence[_Record], video: Video) -> tuple[Tube, ...]:
     """Make tubes, and check that they lie in the video; boxes just over the edge are clipped."""
+    if empty := next((record for record in records if not record.frames), None):
+        raise ValueError(f"{empty.where}: it has no frame with a box; leave the track out")
     # In one array for all tracks: files of many thousands of short tracks take no longer to check
     # than to parse.
     counts = [len(record.frames) for record in records]

@@ -50,10 +50,14 @@ class Convert:
     def run(self) -> None:
         """Read the annotations and write the file."""
         from probe.datasets.converting import Source, convert
+        from probe.datasets.own import OWN_SUFFIX, is_own
         from probe.datasets.sentences import Sentences
 
         if self.queries is not None and self.read not in ("coco", "mot"):
             raise ValueError(f"--queries: {self.read} has queries of its own; leave it out")
+        if self.write == "own" and not is_own(self.out):
+            # By this ending alone it is later known as a data set.
+            raise ValueError(f"--out {self.out}: give a name that ends in {OWN_SUFFIX}")
         check_file_writable(self.out)
         for source in (self.annotations, self.queries):
             if source is not None and source.is_file():

@@ -227,7 +227,9 @@ class Evaluate:
             default_cache,
         )
 
-        cache, tracks = self.sources.cache or default_cache(), self.sources.tracks
+        cache, tracks = self.sources.cache, self.sources.tracks
+        if cache is None and not self.oracle and tracks is None:
+            cache = default_cache()
         search = self.sources.describe_search(cache)
         given = {"--tracks": tracks, "--detector": search, "--proposer": self.sources.proposer}
         if self.oracle and (others := [name for name, one in given.items() if one is not None]):

@@ -23,7 +23,7 @@ from probe.datasets.footage import Footage, Recording, Root, StoredVideo
 from probe.datasets.own import OwnFileError, is_own, read_own
 from probe.datasets.samples import Annotation, DataSet, QueryKind, Sample, SettledTruth
 from probe.datasets.user_code import find_user_object
-from probe.files import is_there
+from probe.paths import expand_home, is_there
 from probe.spelling import explain_unknown
 
 __all__ = [
@@ -83,12 +83,12 @@ def load_dataset(
         ValueError: if there is no such data set, a folder is missing or superfluous, there are no
             annotations in it, or a line of a file of your own is of no use.
     """
-    folder = None if root is None else Path(root).expanduser()
-    path = None if annotations is None else Path(annotations).expanduser()
+    folder = None if root is None else expand_home(root)
+    path = None if annotations is None else expand_home(annotations)
     if is_own(name):
         if path is not None:
             raise ValueError(f"{name}: holds the annotations itself; leave out --annotations")
-        return read_own(Path(name).expanduser(), folder)
+        return read_own(expand_home(name), folder)
     name = str(name)
     if ":" in name:
         return _read_user_dataset(name, folder, path)

@@ -7,16 +7,28 @@ or polygon is taken.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from math import isfinite
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
-from probe.datasets.fields import reading_entry
+from probe.datasets.fields import (
+    read_box,
+    read_count,
+    read_frame,
+    read_objects,
+    read_words,
+    reading_entry,
+)
 from probe.datasets.own_writing import Written, write_lines
 from probe.datasets.sentences import Sentences, make_lines
 from probe.files import read_json
+from probe.video.coercion import describe_given, to_one_line
 from probe.video.masks import read_mask
+
+Known = TypeVar("Known")
 
 TRACK_KEYS = ("track_id", "instance_id")
 """Names for the track of an annotation of one image."""
@@ -25,12 +37,29 @@ FRAME_KEYS = ("frame_index", "frame_id")
 """Names for the 0-based place of an image in its video."""
 
 
+@dataclass(frozen=True)
+class Film:
+    """A video of the file."""
+
+    key: int | str
+    """Its id."""
+
+    name: str
+    """Words for it where numbers of tracks start again in each video."""
+
+    place: str
+    """The file, or the folder of its frames."""
+
+    sides: Mapping[str, int]
+    """Height and width, if the file says them."""
+
+
 @dataclass
 class Track:
     """The boxes of one object in one video; it grows while a file is read."""
 
     name: str
-    video: Mapping[str, Any]
+    film: Film
     category: str
     boxes: dict[int, list[float] | None]
 
@@ -63,9 +92,9 @@ def read_coco(
     records = []
     for track in tracks:
         about = {
-            "video": place(_name_video(content, track.video)),
+            "video": place(track.film.place),
             "boxes": {str(frame): box for frame, box in sorted(track.boxes.items())},
-            **{side: track.video[side] for side in ("height", "width") if side in track.video},
+            **track.film.sides,
         }
         records += make_lines(track.name, by_track.get(track.name, ()), about)
     if not records:
@@ -83,61 +112,169 @@ def read_coco(
 
 def _read_tracks(content: Mapping[str, Any]) -> Iterator[Track]:
     """Read the tracks of either layout, those of several videos under names of their own."""
-    videos = {video["id"]: video for video in content["videos"]}
-    categories = {one["id"]: one["name"] for one in content.get("categories", ())}
-    annotations = content["annotations"]
-    if any("bboxes" in one or "segmentations" in one for one in annotations):
-        yield from _read_whole(annotations, videos, categories)
+    annotations = read_objects(content.get("annotations"), "annotations")
+    whole = any("bboxes" in one or "segmentations" in one for one in annotations)
+    # Files of whole tracks need no images, and may have null there.
+    listed = content.get("images")
+    images = [] if whole and listed is None else read_objects(listed, "images")
+    videos = read_objects(content["videos"], "videos")
+    films = _index(((film.key, film) for film in _read_films(videos, images)), "videos")
+    named = read_objects(content.get("categories") or [], "categories")
+    pairs = (
+        (_read_key(one, "id", "a category"), read_words(one.get("name"), "the name of a category"))
+        for one in named
+    )
+    categories = _index(pairs, "categories")
+    if whole:
+        yield from _read_whole(annotations, films, categories)
     else:
-        yield from _read_by_image(content, videos, categories)
+        yield from _read_by_image(annotations, images, films, categories)
+
+
+def _read_films(
+    videos: Sequence[Mapping[str, Any]], images: Sequence[Mapping[str, Any]]
+) -> Iterator[Film]:
+    """Read the videos; one without a file is in the folder of its images, or is a folder itself."""
+    folders: dict[Any, str] = {}
+    for image in images:
+        # Only the first is needed: all images of a video are in one folder.
+        if image.get("video_id") is not None and image.get("file_name") is not None:
+            key = _read_key(image, "video_id", "an image")
+            folders.setdefault(key, _find_folder([image["file_name"]], "an image"))
+    for video in videos:
+        key = _read_key(video, "id", "a video")
+        where = f"video {to_one_line(str(key))}"
+        name = str(key)
+        if video.get("name") is not None:
+            name = read_words(video["name"], f"{where}: name")
+        place = _find_folder(video.get("file_names") or [], where) or folders.get(key) or name
+        if video.get("file_name"):
+            place = read_words(video["file_name"], f"{where}: file_name")
+        sides = {
+            side: read_count(video[side], f"{where}: {side}")
+            for side in ("height", "width")
+            if video.get(side) is not None
+        }
+        yield Film(key, name, place, sides)
+
+
+def _find_folder(names: Any, where: str) -> str:
+    """Find the folder of the first of some pictures; "" if their names have none."""
+    if not isinstance(names, list):
+        raise ValueError(f"{where}: file_names is {describe_given(names)}, not a list")
+    if not names:
+        return ""
+    folder = str(PurePosixPath(read_words(names[0], f"{where}: the name of a picture")).parent)
+    return "" if folder == "." else folder
+
+
+def _index(pairs: Iterable[tuple[int | str, Known]], kind: str) -> dict[int | str, Known]:
+    """Collect entries by their ids, no two of which may be the same."""
+    found: dict[int | str, Known] = {}
+    for key, one in pairs:
+        if key in found:
+            raise ValueError(f"two {kind} have the id {describe_given(key)}; leave one")
+        found[key] = one
+    return found
+
+
+def _read_key(entry: Mapping[str, Any], name: str, where: str) -> int | str:
+    """Read the id of an entry, or of one that it belongs to."""
+    key = entry.get(name)
+    if isinstance(key, float) and key.is_integer():
+        return int(key)
+    if isinstance(key, bool) or not isinstance(key, int | str):
+        raise ValueError(f"{where}: {name} is {describe_given(key)}, not a whole number or a text")
+    return key
+
+
+def _look_up(entry: Mapping[str, Any], name: str, known: Mapping[Any, Known], where: str) -> Known:
+    """Look up the entry whose id another one names."""
+    key = _read_key(entry, name, where)
+    if key not in known:
+        raise ValueError(f"{where}: its {name}, {describe_given(key)}, is not in the file")
+    return known[key]
+
+
+def _name_entry(place: int, entry: Mapping[str, Any], kind: str) -> str:
+    return f"{kind} {to_one_line(str(entry.get('id', place)))}"
+
+
+def _read_category(one: Mapping[str, Any], categories: Mapping[Any, str], where: str) -> str:
+    """Return the name of the category of an annotation; "" if it has none that is listed."""
+    if one.get("category_id") is None:
+        return ""
+    return categories.get(_read_key(one, "category_id", where), "")
 
 
 def _read_whole(
-    annotations: list[dict[str, Any]], videos: Mapping[Any, Any], categories: Mapping[Any, str]
+    annotations: Sequence[Mapping[str, Any]],
+    films: Mapping[Any, Film],
+    categories: Mapping[Any, str],
 ) -> Iterator[Track]:
     """Read annotations that have the boxes of a whole video."""
-    for one in annotations:
-        video = videos[one["video_id"]]
-        masks = one.get("segmentations") or [None] * len(one["bboxes"])
-        given = one.get("bboxes") or [None] * len(masks)
+    for place, one in enumerate(annotations):
+        where = _name_entry(place, one, "annotation")
+        film = _look_up(one, "video_id", films, where)
+        given, masks = (one.get(name) or [] for name in ("bboxes", "segmentations"))
+        for name, listed in (("bboxes", given), ("segmentations", masks)):
+            if not isinstance(listed, list):
+                raise ValueError(f"{where}: {name} is {describe_given(listed)}, not a list")
+        if given and masks and len(given) != len(masks):
+            raise ValueError(f"{where}: {len(given)} bboxes and {len(masks)} segmentations")
         boxes = {
-            frame: _find_box(box, mask)
-            for frame, (box, mask) in enumerate(zip(given, masks, strict=True))
+            frame: _find_box(box, mask, f"{where}, frame {frame}")
+            for frame, (box, mask) in enumerate(zip_longest(given, masks))
         }
         if any(box is not None for box in boxes.values()):
-            name = str(one["id"])
-            yield Track(name, video, categories.get(one["category_id"], ""), _trim(boxes))
+            name = str(_read_key(one, "id", where))
+            yield Track(name, film, _read_category(one, categories, where), _trim(boxes))
 
 
 def _read_by_image(
-    content: Mapping[str, Any], videos: Mapping[Any, Any], categories: Mapping[Any, str]
+    annotations: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, Any]],
+    films: Mapping[Any, Film],
+    categories: Mapping[Any, str],
 ) -> Iterator[Track]:
     """Read annotations of single images."""
-    images = {image["id"]: image for image in content["images"]}
+    shown = _index(_place_images(images), "images")
     annotated: dict[Any, set[int]] = {}
-    for image in images.values():
-        annotated.setdefault(image["video_id"], set()).add(_find_frame(image))
-    found: dict[tuple[Any, Any], Track] = {}
-    for one in content["annotations"]:
-        image = images[one["image_id"]]
+    for key, frame in shown.values():
+        annotated.setdefault(key, set()).add(frame)
+    found: dict[tuple[Any, str], Track] = {}
+    for place, one in enumerate(annotations):
+        where = _name_entry(place, one, "annotation")
         # The video of the image: not every layout repeats it in the annotation.
-        track, video = _first(one, TRACK_KEYS), image["video_id"]
-        box = _find_box(one.get("bbox"), one.get("segmentation"))
+        key, frame = _look_up(one, "image_id", shown, where)
+        film = _look_up({"video_id": key}, "video_id", films, f"{where}, its image")
+        name = str(_read_key(one, _choose_key(one, TRACK_KEYS, where), where))
+        box = _find_box(one.get("bbox"), one.get("segmentation"), where)
         if one.get("iscrowd") or box is None:  # a group of things is none of them
             continue
-        kept = found.setdefault(
-            (video, track),
-            Track(str(track), videos[video], categories.get(one.get("category_id"), ""), {}),
-        )
-        kept.boxes[_find_frame(image)] = box
+        category = _read_category(one, categories, where)
+        kept = found.setdefault((film.key, name), Track(name, film, category, {}))
+        if frame in kept.boxes:
+            raise ValueError(f"{where}: a second box of track {to_one_line(name)} in frame {frame}")
+        kept.boxes[frame] = box
     shared = Counter(track.name for track in found.values())
-    for (video, _), track in found.items():
+    for track in found.values():
         if shared[track.name] > 1:  # numbers that start again in each video
-            track.name = f"{videos[video].get('name', video)}/{track.name}"
+            track.name = f"{track.film.name}/{track.name}"
         # An image that was annotated, and in which the thing has no box, does not show it.
-        absent = dict.fromkeys(annotated[video] - track.boxes.keys())
+        absent = dict.fromkeys(annotated[track.film.key] - track.boxes.keys())
         track.boxes = _trim({**track.boxes, **absent})
         yield track
+
+
+def _place_images(
+    images: Sequence[Mapping[str, Any]],
+) -> Iterator[tuple[int | str, tuple[int | str, int]]]:
+    """List the id of each image with its video's and its frame."""
+    for place, image in enumerate(images):
+        where = _name_entry(place, image, "image")
+        video, frame = _read_key(image, "video_id", where), _find_frame(image, where)
+        yield _read_key(image, "id", where), (video, frame)
 
 
 def _trim(boxes: Mapping[int, list[float] | None]) -> dict[int, list[float] | None]:
@@ -146,54 +283,51 @@ def _trim(boxes: Mapping[int, list[float] | None]) -> dict[int, list[float] | No
     return {at: boxes[at] for at in sorted(boxes) if min(shown) <= at <= max(shown)}
 
 
-def _find_box(box: Any, mask: Any) -> list[float] | None:
+def _find_box(box: Any, mask: Any, where: str) -> list[float] | None:
     """Return the box of a frame, or the one around its mask or polygons; None if it has none."""
     if box:
-        left, top, width, height = map(float, box)
+        left, top, width, height = read_box(box, f"{where}: the box")
         return [left, top, width, height] if width > 0 and height > 0 else None
     if isinstance(mask, list) and mask:
-        across = [float(x) for polygon in mask for x in polygon[::2]]
-        down = [float(y) for polygon in mask for y in polygon[1::2]]
-        return [min(across), min(down), max(across) - min(across), max(down) - min(down)]
-    around = read_mask("segmentation", mask).box if mask else None
+        return _surround(mask, where)
+    around = read_mask(f"{where}: segmentation", mask).box if mask else None
     if around is None:
         return None
     x1, y1, x2, y2 = around.tolist()
     return [x1, y1, x2 - x1, y2 - y1]
 
 
-def _first(entry: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+def _surround(polygons: list[Any], where: str) -> list[float] | None:
+    """Return the box around polygons, each a list of x, y, x, y ...; None if they have no area."""
+    for polygon in polygons:
+        numbers = isinstance(polygon, list) and all(type(it) in (int, float) for it in polygon)
+        if not numbers or not polygon or len(polygon) % 2 or not all(map(isfinite, polygon)):
+            raise ValueError(
+                f"{where}: a polygon is {describe_given(polygon)}, not a list of x, y, x, y ..."
+            )
+    across = [float(x) for polygon in polygons for x in polygon[::2]]
+    down = [float(y) for polygon in polygons for y in polygon[1::2]]
+    width, height = max(across) - min(across), max(down) - min(down)
+    return [min(across), min(down), width, height] if width > 0 and height > 0 else None
+
+
+def _choose_key(entry: Mapping[str, Any], keys: tuple[str, ...], where: str) -> str:
     for key in keys:
         if entry.get(key) is not None:
-            return entry[key]
-    raise ValueError(f"entry {entry.get('id')} has neither {' nor '.join(keys)}")
+            return key
+    raise ValueError(f"{where}: it has neither {' nor '.join(keys)}")
 
 
-def _find_frame(image: Mapping[str, Any]) -> int:
-    return int(_first(image, FRAME_KEYS))
-
-
-def _name_video(content: Mapping[str, Any], video: Mapping[str, Any]) -> str:
-    """Name a video: its file, or the folder of its frames."""
-    if video.get("file_name"):
-        return str(video["file_name"])
-    for names in (video.get("file_names"), _list_images(content, video)):
-        if names and str(PurePosixPath(names[0]).parent) != ".":
-            return str(PurePosixPath(names[0]).parent)
-    return str(video.get("name", video["id"]))
-
-
-def _list_images(content: Mapping[str, Any], video: Mapping[str, Any]) -> list[str]:
-    images = content.get("images", ())
-    # Only the first is looked at: all images of a video are in one folder.
-    return [one["file_name"] for one in images if one["video_id"] == video["id"]][:1]
+def _find_frame(image: Mapping[str, Any], where: str) -> int:
+    key = _choose_key(image, FRAME_KEYS, where)
+    return read_frame(image[key], f"{where}: {key}")
 
 
 def _name_by_category(tracks: list[Track]) -> dict[str, tuple[Mapping[str, Any], ...]]:
     """Call a track by its category where that tells it from all others of its video."""
-    alone = Counter((track.video["id"], track.category) for track in tracks)
+    alone = Counter((track.film.key, track.category) for track in tracks)
     return {
         track.name: ({"query": f"the {track.category.replace('_', ' ')}"},)
         for track in tracks
-        if track.category and alone[track.video["id"], track.category] == 1
+        if track.category and alone[track.film.key, track.category] == 1
     }

@@ -18,7 +18,7 @@ from probe.datasets.own import OwnFile
 from probe.datasets.own_writing import Written, to_own
 from probe.datasets.samples import DataSet
 from probe.datasets.sentences import Sentences
-from probe.files import read_text
+from probe.paths import expand_home
 from probe.spelling import explain_unknown
 
 OWN = "own"
@@ -43,7 +43,7 @@ class Source:
 
     def place(self, video: str) -> str:
         """Name a video from the folder of the file to write, where it will be looked for."""
-        path = self.name_root() / Path(video).expanduser()
+        path = self.name_root() / expand_home(video)
         try:
             return Path(os.path.relpath(path, self.out.parent)).as_posix()
         except ValueError:  # on Windows, on another drive
@@ -55,7 +55,7 @@ Reader: TypeAlias = Callable[[Source], DataSet | Written]
 
 
 def _read_own(source: Source) -> DataSet:
-    return OwnFile.parse(source.path, read_text(source.path)).open(source.root)
+    return OwnFile.read(source.path).open(source.root)
 
 
 def _read_hcstvg(edition: Edition, source: Source) -> DataSet:

@@ -17,6 +17,7 @@ from probe.datasets.own_writing import (
     READ_FRAMES,
     Written,
     name_video,
+    note_truths,
     write_lines,
 )
 from probe.datasets.samples import DataSet, Sample
@@ -125,24 +126,29 @@ def to_doro(dataset: DataSet, folder: Path) -> Written:
     """
     lines = []
     left = 0
+    noted: list[Sample] = []
     for sample in dataset:
         known = sample.known
-        entry = _describe(sample, folder) if known.time and known.place else None
+        entry = _describe(sample, folder, noted) if known.time and known.place else None
         left += entry is None
         lines += [] if entry is None else [json.dumps(entry, ensure_ascii=False)]
     if not lines:
         raise ValueError(f"{dataset.name}: no query has a time, and a box at some half second")
     reason = "without time and boxes at some half second are left out: DORO-STVG cannot hold them"
-    return Written("\n".join(lines) + "\n", len(lines), (f"{left} queries {reason}",) * bool(left))
+    notes = (*(f"{left} queries {reason}",) * bool(left), *note_truths(noted))
+    return Written("\n".join(lines) + "\n", len(lines), notes)
 
 
-def _describe(sample: Sample, folder: Path) -> dict[str, Any] | None:
+def _describe(sample: Sample, folder: Path, noted: list[Sample]) -> dict[str, Any] | None:
+    """Describe a sample, and add it to those about whose truth something is noted."""
     try:
         footage = sample.recording.read(READ_FRAMES)
         sample.check_size(footage)
-        tube = sample.settle(footage).truth
+        settled = sample.settle(footage)
     except ValueError as failure:
         raise ValueError(f"{sample.id}: {failure}") from failure
+    noted += [settled] if settled.notes else []
+    tube = settled.truth
     assert tube is not None, "both parts of its truth are known"
     height, width = footage.video.size
     boxes = _sample_boxes(tube, footage.video)

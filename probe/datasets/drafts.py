@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from probe.datasets.fields import read_words, reading_entry
+from probe.datasets.fields import read_query, read_words, reading_entry
 from probe.datasets.own_writing import Written, list_tube, write_lines
-from probe.files import is_there, read_json
+from probe.files import read_json
+from probe.paths import is_there
 from probe.video import Span, Tube
 
 
@@ -30,19 +31,31 @@ def read_answer(path: Path, place: Callable[[str], str] = str) -> Written:
 
 
 def _describe(path: Path, content: dict[str, Any], place: Callable[[str], str]) -> dict[str, Any]:
-    about, span = content["video"], content["span"]
-    holds = Span(span["start_frame"], span["stop_frame"])
+    about = content["video"]
+    # An answer to a part counts from there; how long the whole file is, it does not say.
+    part = None if about.get("part") is None else Span(*about["part"])
+    start = 0 if part is None else part.start
+    tube = Tube.from_dict(content["tube"])
     height, width = about["size"]
     return {
         "id": path.stem,
         "video": place(_find_video(path, read_words(about["path"], "the path of its video"))),
-        "query": read_words(content["query"], "query"),
-        "span": [holds.start, holds.stop],
-        "boxes": list_tube(Tube.from_dict(content["tube"])),
+        "query": read_query(content["query"], "query"),
+        **_describe_span(content, start),
+        "boxes": list_tube(Tube(tube.frames + start, tube.boxes)),
         "height": height,
         "width": width,
-        "frames": about["frames"],
+        **({"frames": about["frames"]} if part is None else {}),
     }
+
+
+def _describe_span(content: dict[str, Any], start: int) -> dict[str, Any]:
+    """Describe when the answer holds, in frames of the file; nothing of a single frame."""
+    if "span" not in content and len(content["video"]["sampled_frames"]) == 1:
+        return {}
+    span = content["span"]
+    holds = Span(span["start_frame"], span["stop_frame"])
+    return {"span": [holds.start + start, holds.stop + start]}
 
 
 def _find_video(path: Path, named: str) -> str:

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from probe.files import is_there
+from probe.paths import expand_home, is_there
 from probe.video import Sampling, Span, Tube, Video, read_video, sample_part
 from probe.video.coercion import to_one_line
 from probe.video.decoding import read_timetable
@@ -106,6 +106,10 @@ class StoredVideo:
     segment: Span | None = None
     """The source frames that are shown; None for all."""
 
+    fps: float | None = None
+    """Frames a second of a folder of frames, which has no clock; None if nobody says it. A file has
+    its own times, whatever is said here."""
+
     @classmethod
     def from_path(cls, path: str | Path, segment: Span | None = None) -> "StoredVideo":
         """Name a video file, for a sample of your own; it is read when the sample is answered.
@@ -113,10 +117,10 @@ class StoredVideo:
         >>> StoredVideo.from_path("clips/absent.mp4").remark
         'clips/absent.mp4: no such video'
         """
-        path = Path(path).expanduser()
+        path = expand_home(path)
         # Not an error: one missing video must not stop the evaluation of the others.
-        if not is_there(path):
-            return cls(path.name, None, f"{path}: no such video", segment)
+        if absence := explain_absence(path):
+            return cls(path.name, None, absence, segment)
         return cls(path.name, path, segment=segment)
 
     def read(self, frames: Sampling) -> Footage:
@@ -129,7 +133,7 @@ class StoredVideo:
             raise ValueError(self.remark)
         if self.segment is not None:
             return _read_segment(self.path, self.segment, frames)
-        video = read_video(self.path, frames)
+        video = read_video(self.path, frames, fps=self.fps if self.path.is_dir() else None)
         return Footage(video, 0, video.source_length)
 
     def cut(self, segment: Span) -> "StoredVideo":
@@ -168,8 +172,8 @@ class Root:
         """
         if folder is None:
             raise ValueError("this data set needs a folder; give --root the folder you keep it in")
-        folder = Path(folder).expanduser()
-        if not (is_there(folder) and folder.is_dir()):
+        folder = expand_home(folder)
+        if not is_there(folder) or not folder.is_dir():
             raise ValueError(f"{folder}: no such folder; give --root the data set's folder")
         files: dict[str, list[Path]] = {}
         for path in sorted(_walk(folder)):
@@ -243,6 +247,14 @@ class Root:
             return chosen[0]
         listed = " and ".join(str(path.relative_to(self.folder)) for path in chosen[:3])
         raise ValueError(f"{name}: there more than once ({listed}); leave only the right one")
+
+
+def explain_absence(path: Path) -> str:
+    """Explain why no video can be read under a path; "" if there is something to read."""
+    try:
+        return "" if is_there(path) else f"{path}: no such video"
+    except ValueError as refused:
+        return str(refused)
 
 
 def leads_out(name: str) -> bool:

@@ -17,11 +17,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from probe.datasets.entries import DatasetEntry
-from probe.datasets.fields import read_count, read_words, reading_entry
+from probe.datasets.fields import read_box, read_count, read_query, reading_entry
 from probe.datasets.footage import Root
 from probe.datasets.samples import DataSet, Sample
 from probe.files import read_json
 from probe.video import Tube
+from probe.video.coercion import describe_given
 
 SECONDS = 20.0
 """Length of every clip."""
@@ -96,7 +97,7 @@ def _read_sample(edition: Edition, root: Root, name: str, entry: Mapping[str, An
         length = read_count(entry["img_num"], "img_num")
         boxes = _read_boxes(entry)
         truth = _make_tube(entry, boxes)
-        query = read_words(entry[edition.query], edition.query)
+        query = read_query(entry[edition.query], edition.query)
         turned = boxes[:, 2:].min(axis=1) < 0
         if turned.all():
             raise ValueError("every box has a negative size")
@@ -117,10 +118,11 @@ def _read_sample(edition: Edition, root: Root, name: str, entry: Mapping[str, An
 
 def _read_boxes(entry: Mapping[str, Any]) -> Float[np.ndarray, "box 4"]:
     """Read the boxes as left, top, width and height."""
-    boxes = np.asarray(entry["bbox"], dtype=np.float64).reshape(-1, 4)
-    if not len(boxes):
-        raise ValueError("there is no box")
-    return boxes
+    rows = entry["bbox"]
+    if not isinstance(rows, list) or not rows:
+        raise ValueError(f"bbox is {describe_given(rows)}, not a list of boxes")
+    boxes = [read_box(row, f"bbox, {place}") for place, row in enumerate(rows)]
+    return np.array(boxes, dtype=np.float64)
 
 
 def _make_tube(entry: Mapping[str, Any], boxes: Float[np.ndarray, "box 4"]) -> Tube:

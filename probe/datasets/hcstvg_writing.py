@@ -11,7 +11,7 @@ from typing import Any
 
 from probe.datasets.footage import Footage, StoredVideo
 from probe.datasets.hcstvg import VERSION_1, Edition
-from probe.datasets.own_writing import READ_FRAMES, Written, list_gaps
+from probe.datasets.own_writing import READ_FRAMES, Written, list_gaps, note_truths
 from probe.datasets.samples import DataSet, Sample
 from probe.video import Tube
 
@@ -32,13 +32,16 @@ def to_hcstvg(dataset: DataSet, edition: Edition) -> Written:
     _refuse_shared(dataset)
     entries: dict[str, Any] = {}
     partial = gaps = 0
+    noted: list[Sample] = []
     for sample in dataset:
         known = sample.known
         if not (known.time and known.place):
             partial += 1
             continue
         footage = _read(sample)
-        tube = sample.settle(footage).truth
+        settled = sample.settle(footage)
+        noted += [settled] if settled.notes else []
+        tube = settled.truth
         assert tube is not None, "both parts of its truth are known"
         if list_gaps(tube.frames.tolist()):
             gaps += 1
@@ -50,11 +53,12 @@ def to_hcstvg(dataset: DataSet, edition: Edition) -> Written:
         "whose time and boxes are not both known": partial,
         "with frames without a box": gaps,
     }
-    notes = tuple(
+    left = tuple(
         f"{count} queries {reason} are left out: {edition.name} cannot hold them"
         for reason, count in reasons.items()
         if count
     )
+    notes = (*left, *note_truths(noted))
     return Written(json.dumps(entries, ensure_ascii=False) + "\n", len(entries), notes)
 
 

@@ -8,6 +8,7 @@ seventh number is 0 is not to be used.
 import configparser
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite, nan
 from pathlib import Path
 
 from probe.datasets.own_writing import Written, write_lines
@@ -37,12 +38,15 @@ class Sequence:
     size: Mapping[str, int]
     """Height, width and number of frames, as far as `seqinfo.ini` says them."""
 
+    rate: float | None
+    """Frames a second, by which seconds are meant; None if `seqinfo.ini` does not say it."""
+
     @classmethod
     def find(cls, path: Path, video: Path | None) -> "Sequence":
         """Find the files of a sequence: of its folder, of one of its parts, or a file of boxes.
 
         Raises:
-            ValueError: if there is no file of boxes.
+            ValueError: if there is no file of boxes, or `seqinfo.ini` is damaged.
         """
         tracks = path / "gt" / "gt.txt" if path.is_dir() else path
         if not tracks.is_file():
@@ -55,7 +59,8 @@ class Sequence:
             for name, key in (("height", "imheight"), ("width", "imwidth"), ("frames", "seqlength"))
             if about.get(key, "").isdecimal() and int(about[key])
         }
-        return cls(tracks, video or home / about.get("imdir", PICTURES), size)
+        rate = _read_rate(info, about["framerate"]) if "framerate" in about else None
+        return cls(tracks, video or home / about.get("imdir", PICTURES), size, rate)
 
 
 def read_mot(
@@ -92,6 +97,7 @@ def read_mot(
             "video": place(str(found.video.absolute())),
             "boxes": list_boxes(tracks[number]),
             **found.size,
+            **({} if found.rate is None else {"fps": found.rate}),
         }
         records += make_lines(f"{name}/{number}", given, about)
     left = len(tracks) - len(sentences.by_track)
@@ -120,6 +126,19 @@ def _read_info(path: Path) -> Mapping[str, str]:
     except (configparser.Error, KeyError) as failure:
         reason = " ".join(str(failure).split())
         raise ValueError(f"{path}: not the description of a sequence ({reason})") from failure
+
+
+def _read_rate(path: Path, text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = nan
+    if not (isfinite(rate) and rate > 0):
+        raise ValueError(
+            f"{path}: frameRate is {text!r}; write frames a second, a number above 0, or leave it "
+            "out"
+        )
+    return rate
 
 
 def _read_tracks(path: Path) -> dict[str, dict[int, list[float]]]:

@@ -4,16 +4,18 @@ Videos are found from the folder of the file. `docs/own_data.md` describes the l
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from probe.datasets.footage import StoredVideo
-from probe.datasets.own_lines import Header, LineError, OwnLine, list_problems, read_header
+from probe.datasets.footage import StoredVideo, explain_absence
+from probe.datasets.own_lines import Header, LineError, OwnLine, read_header, read_line
 from probe.datasets.own_truth import OwnAnnotation
 from probe.datasets.samples import DataSet, Sample
-from probe.files import is_there, read_text
+from probe.files import encode_text, read_bytes, read_text
+from probe.paths import expand_home, is_there
 from probe.strict_json import parse_json
 
 OWN_SUFFIX = ".jsonl"
@@ -26,7 +28,8 @@ MOST_PROBLEMS = 100
 class OwnFileError(ValueError):
     """The problems of a file: the first in its text, and all of them in a list."""
 
-    def __init__(self, path: str | Path, problems: Iterable[str]) -> None:
+    def __init__(self, path: str | Path, problems: Iterable[str], *, written: bool = True) -> None:
+        """Make the error; `written` is False if there is no such file yet to be checked."""
         found = tuple(f"{path}, {problem}" for problem in problems)
         self.problems = found[:MOST_PROBLEMS]
         """One line each, with file, line, field and remedy."""
@@ -34,7 +37,9 @@ class OwnFileError(ValueError):
         self.count = len(found)
         more = ""
         if len(found) > 1:
-            more = f" (and {len(found) - 1} more; list them with `probe evaluate {path} --check`)"
+            check = shlex.join(["probe", "evaluate", str(path), "--check"])
+            listing = f"; list them with `{check}`" if written and is_own(path) else ""
+            more = f" (and {len(found) - 1} more{listing})"
         super().__init__("".join(found[:1]) + more)
 
 
@@ -58,11 +63,7 @@ class OwnFile:
             OwnFileError: if a line is of no use; it lists the problems of all lines.
             ValueError: if there is no such file, or no line in it.
         """
-        text = read_text(path)
-        records, problems = _parse_lines(text)
-        if not records and not problems:
-            raise ValueError(f"{path}: no query in it; write one JSON object a line")
-        return cls._make(path, records, problems, text.encode())
+        return cls._make(path, read_text(path), written=True)
 
     @classmethod
     def parse(cls, path: Path, text: str) -> "OwnFile":
@@ -71,31 +72,31 @@ class OwnFile:
         Raises:
             OwnFileError: if a line is of no use.
         """
-        return cls._make(path, *_parse_lines(text), text.encode())
+        return cls._make(path, text, written=False)
 
     @classmethod
-    def _make(
-        cls,
-        path: Path,
-        records: list[tuple[int, Any]],
-        problems: Iterable[str],
-        content: bytes,
-    ) -> "OwnFile":
-        header, found = Header(), list(problems)
+    def _make(cls, path: Path, text: str, *, written: bool) -> "OwnFile":
+        records, found = _parse_lines(text)
+        if not records and not found:
+            raise ValueError(f"{path}: no query in it; write one JSON object a line")
+        header = Header()
         if records and isinstance(records[0][1], dict) and "format" in records[0][1]:
             (number, first), *records = records
             try:
                 header = read_header(first)
             except LineError as problem:
                 # Without the header every line would be without its forms, too.
-                raise OwnFileError(path, [f"line {number}: {problem}"]) from problem
+                raise OwnFileError(
+                    path, [f"line {number}: {problem}"], written=written
+                ) from problem
         lines: list[OwnLine] = []
-        found += list_problems(records, header, lines.append)
+        found += _list_problems(records, header, lines.append)
         if found:
-            raise OwnFileError(path, sorted(found, key=_line_number))
+            raise OwnFileError(path, sorted(found, key=_line_number), written=written)
         if not lines:
             raise ValueError(f"{path}: no query after the first line; write one object a line")
-        return cls(path, header, tuple(lines), content)
+        # As the file holds it, or will: names of videos that are not UTF-8 become escapes.
+        return cls(path, header, tuple(lines), encode_text(text))
 
     def open(self, root: Path | None = None) -> DataSet:
         """Make a data set of the lines.
@@ -107,7 +108,7 @@ class OwnFile:
             OwnFileError: if a file of tracks is not there.
         """
         folder = self.path.parent if root is None else root
-        if not (is_there(folder) and folder.is_dir()):
+        if not is_there(folder) or not folder.is_dir():
             raise ValueError(f"{folder}: no such folder; give --root the folder of the videos")
         samples = [self._make_sample(line, folder) for line in self.lines]
         return DataSet(
@@ -121,17 +122,18 @@ class OwnFile:
 
     def find_tracks(self, line: OwnLine) -> Path | None:
         """Return the file of tracks that a line names, from the folder of the file."""
-        return None if line.tracks is None else self.path.parent / Path(line.tracks).expanduser()
+        return None if line.tracks is None else self.path.parent / expand_home(line.tracks)
 
     def _make_sample(self, line: OwnLine, folder: Path) -> Sample:
         annotation = OwnAnnotation(line, self.find_tracks(line))
         return Sample(
             id=line.id,
             query=line.query,
-            recording=find_video(line.video, folder),
+            recording=replace(find_video(line.video, folder), fps=line.fps),
             kind=line.kind,
             size=line.size,
             length=line.frames,
+            fps=line.fps,
             absent=line.absent,
             annotation=annotation,
         )
@@ -143,12 +145,10 @@ class OwnFile:
         for line in self.lines:
             if (path := self.find_tracks(line)) is None:
                 continue
-            if is_there(path) and path.is_file():
-                digest.update(path.read_bytes())
-            else:
-                missing.append(
-                    f"line {line.number}: tracks: {path}: no such file; correct the path"
-                )
+            try:
+                digest.update(read_bytes(path))
+            except ValueError as failure:
+                missing.append(f"line {line.number}: tracks: {failure}; correct the path")
         if missing:
             raise OwnFileError(self.path, missing)
         return digest.hexdigest()
@@ -171,9 +171,10 @@ def read_own(path: Path, root: Path | None = None) -> DataSet:
 def find_video(name: str, folder: Path) -> StoredVideo:
     """Find the video that a line names, from a folder; an absolute path stays as it is."""
     # Any path, unlike the names in a published benchmark: it is the user who wrote the file.
-    path = folder / Path(name).expanduser()
-    if not is_there(path):
-        return StoredVideo(name, None, f"{path}: no such video")
+    path = folder / expand_home(name)
+    # No error of the file: one missing video must not stop the queries about the others.
+    if absence := explain_absence(path):
+        return StoredVideo(name, None, absence)
     return StoredVideo(name, path)
 
 
@@ -190,6 +191,33 @@ def _parse_lines(text: str) -> tuple[list[tuple[int, Any]], list[str]]:
             reason = " ".join(str(failure).split())
             problems.append(f"line {number}: not JSON ({reason}); write one object on a line")
     return records, problems
+
+
+def _list_problems(
+    records: Sequence[tuple[int, Any]], header: Header, keep: Callable[[OwnLine], None]
+) -> Iterator[str]:
+    """Read the records of lines in turn, keep what can be used, and yield what is wrong.
+
+    Args:
+        records: The number of each line, and its JSON value.
+        header: The forms that lines may leave out.
+        keep: Called with each line that can be used.
+    """
+    seen: dict[str, int] = {}
+    for number, record in records:
+        try:
+            line = read_line(record, number, header)
+        except LineError as problem:
+            yield f"line {number}: {problem}"
+            continue
+        if line.id in seen:
+            yield (
+                f"line {number}: id: {line.id!r} is that of line {seen[line.id]}, too; give each "
+                "query its own"
+            )
+            continue
+        seen[line.id] = number
+        keep(line)
 
 
 def _line_number(problem: str) -> int:

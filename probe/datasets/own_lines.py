@@ -5,12 +5,13 @@ A line is a JSON object about one query: `docs/own_data.md` describes it, and
 file are checked at once.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+from probe.datasets.fields import has_half_character
 from probe.datasets.samples import QueryKind
 from probe.metrics import PROTOCOLS
 from probe.spelling import explain_unknown
@@ -30,13 +31,13 @@ FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The forms that numbers may have, by the field that names them, in a line or in the header."""
 
-HEADER_FIELDS = ("format", "version", "protocol", *FORMS)
+HEADER_FIELDS = ("format", "version", "protocol", "fps", *FORMS)
 """Fields of the first line, if it has a format."""
 
 LINE_FIELDS = (
     *("id", "video", "query", "kind", "span", "boxes", "tracks", "target"),
     *FORMS,
-    *("width", "height", "frames", "absent", "extra"),
+    *("width", "height", "frames", "fps", "absent", "extra"),
 )
 """Fields of a line."""
 
@@ -46,13 +47,17 @@ OVER_EDGE = 0.5
 LATEST = 1e9
 """Frames or seconds that no video has."""
 
+RATES = (1e-6, 1e6)
+"""Frames a second of the slowest time lapse and of the fastest camera."""
+
 
 @dataclass(frozen=True)
 class Header:
-    """The forms and the protocol that hold for all lines which name no other."""
+    """The forms, the protocol and the rate that hold for all lines which name no other."""
 
     forms: Mapping[str, str] = field(default_factory=dict)
     protocol: str = "hcstvg-official"
+    fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,9 @@ class OwnLine:
     frames: int | None = None
     """Number of frames of the video that was annotated."""
 
+    fps: float | None = None
+    """Frames a second of the video that was annotated; a folder of frames says none itself."""
+
     absent: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -116,10 +124,10 @@ def read_header(record: Mapping[str, Any]) -> Header:
         )
     _check_fields(record, HEADER_FIELDS)
     protocol = record.get("protocol", Header.protocol)
-    if protocol not in PROTOCOLS:
+    if not isinstance(protocol, str) or protocol not in PROTOCOLS:
         raise LineError(f"protocol: {_explain_choice(protocol, tuple(PROTOCOLS))}")
     forms = {name: _read_form(record, name) for name in FORMS if name in record}
-    return Header(forms, protocol)
+    return Header(forms, protocol, _read_rate(record) if "fps" in record else None)
 
 
 def read_line(record: Any, number: int, header: Header) -> OwnLine:
@@ -147,7 +155,7 @@ def read_line(record: Any, number: int, header: Header) -> OwnLine:
         number=number,
         id=_read_id(record, number),
         video=video,
-        query=_read_text(record, "query"),
+        query=_read_query(record),
         kind=_read_kind(record),
         span=span,
         boxes=boxes,
@@ -159,6 +167,7 @@ def read_line(record: Any, number: int, header: Header) -> OwnLine:
         unit=cast(BoxUnit, forms.get("unit", "pixels")),
         size=_read_size(record),
         frames=_read_whole(record, "frames") if "frames" in record else None,
+        fps=_read_rate(record) if "fps" in record else header.fps,
         absent=_read_absent(record),
     )
 
@@ -178,6 +187,16 @@ def _read_text(record: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise LineError(f"{name}: {describe_given(value)} is no text; write one in quotes")
     return value
+
+
+def _read_query(record: Mapping[str, Any]) -> str:
+    query = _read_text(record, "query")
+    if has_half_character(query):
+        raise LineError(
+            f"query: {describe_given(query)} holds half of a character, which no model reads; "
+            "write it whole"
+        )
+    return query
 
 
 def _read_id(record: Mapping[str, Any], number: int) -> str:
@@ -259,8 +278,14 @@ def _read_boxes(
     boxes = {_read_moment(at, time): _read_box(at, one, form, unit) for at, one in given.items()}
     if len(boxes) < len(given):
         raise LineError("boxes: two of them are at the same time; leave one")
-    if all(box is None for box in boxes.values()):
+    drawn = [box for box in boxes.values() if box is not None]
+    if not drawn:
         raise LineError("boxes: all of them are null; leave the field out if none is known")
+    if all(_is_flat(box, form) for box in drawn):
+        raise LineError(
+            f"boxes: none of them has an area, such as {list(drawn[0])}, and so agrees with no "
+            "answer; correct them, or leave the field out"
+        )
     return dict(sorted(boxes.items()))
 
 
@@ -302,6 +327,16 @@ def _read_box(at: str, box: Any, form: str, unit: str) -> Quad | None:
     return a, b, c, d
 
 
+def _is_flat(box: Quad, form: str) -> bool:
+    """Return True for a box without area, which agrees with no answer.
+
+    >>> _is_flat((5.0, 5.0, 5.0, 9.0), "xyxy"), _is_flat((5.0, 5.0, 5.0, 9.0), "xywh")
+    (True, False)
+    """
+    a, b, c, d = box
+    return (c <= a or d <= b) if form == "xyxy" else (c <= 0 or d <= 0)
+
+
 def _is_number(value: Any) -> bool:
     # The types by themselves, since true is a number to Python.
     return type(value) in (int, float) and abs(value) <= LATEST and isfinite(value)
@@ -312,6 +347,16 @@ def _read_whole(record: Mapping[str, Any], name: str, least: int = 1) -> int:
     if type(value) is not int or not least <= value <= LATEST:
         raise LineError(f"{name}: {describe_given(value)}; write a whole number, {least} or more")
     return value
+
+
+def _read_rate(record: Mapping[str, Any]) -> float:
+    rate = record["fps"]
+    slowest, fastest = RATES
+    if not _is_number(rate) or not slowest <= rate <= fastest:
+        raise LineError(
+            f"fps: {describe_given(rate)}; write frames a second, a number above 0 such as 12.5"
+        )
+    return float(rate)
 
 
 def _read_target(record: Mapping[str, Any]) -> int | None:
@@ -333,36 +378,11 @@ def _read_size(record: Mapping[str, Any]) -> tuple[int, int] | None:
 
 def _read_absent(record: Mapping[str, Any]) -> dict[str, str]:
     absent = record.get("absent", {})
-    texts = isinstance(absent, dict) and all(isinstance(one, str) for one in absent.values())
+    texts = isinstance(absent, dict) and all(
+        isinstance(one, str) and not has_half_character(one) for one in absent.values()
+    )
     if not texts:
         raise LineError(
             f"absent: {describe_given(absent)}; write an object of one query for each kind"
         )
     return absent
-
-
-def list_problems(
-    records: Sequence[tuple[int, Any]], header: Header, keep: Callable[[OwnLine], None]
-) -> Iterator[str]:
-    """Read the records of lines in turn, keep what can be used, and yield what is wrong.
-
-    Args:
-        records: The number of each line, and its JSON value.
-        header: The forms that lines may leave out.
-        keep: Called with each line that can be used.
-    """
-    seen: dict[str, int] = {}
-    for number, record in records:
-        try:
-            line = read_line(record, number, header)
-        except LineError as problem:
-            yield f"line {number}: {problem}"
-            continue
-        if line.id in seen:
-            yield (
-                f"line {number}: id: {line.id!r} is that of line {seen[line.id]}, too; give each "
-                "query its own"
-            )
-            continue
-        seen[line.id] = number
-        keep(line)

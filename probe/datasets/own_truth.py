@@ -22,6 +22,10 @@ from probe.video import Span, Tube, Video
 EDGE_TOLERANCE = 1.0
 """Pixels by which a box may leave the picture without a note: annotators round."""
 
+RATE_TOLERANCE = 0.02
+"""Share by which the frames a second may differ from the annotated ones without a note: 29.97 is
+written as 30."""
+
 
 @dataclass(frozen=True)
 class OwnAnnotation:
@@ -44,6 +48,7 @@ class OwnAnnotation:
                 or the file of tracks cannot be used.
         """
         video, notes = footage.video, list[str]()
+        self._check_clock(video, notes)
         span = self._find_span(video, notes)
         boxes, absent = self._find_boxes(footage, notes)
         if span is None or boxes is None:
@@ -53,6 +58,21 @@ class OwnAnnotation:
         whole = len(boxes.within(span)) < len(boxes)
         tracks = (boxes.interpolated(range(video.source_length)),) if whole else ()
         return SettledTruth(truth=truth, tracks=tracks, notes=tuple(notes))
+
+    def _check_clock(self, video: Video, notes: list[str]) -> None:
+        """Note that seconds are those of a clock that is a guess, or is not the annotated one."""
+        line = self.line
+        timed = (line.span is not None and line.span_time == "seconds") or (
+            line.boxes is not None and line.time == "seconds"
+        )
+        if timed and video.assumed_rate:
+            notes.append(
+                f"a folder of frames has no clock, and {video.fps:g} frames a second are assumed "
+                "for its seconds; name the right number as fps"
+            )
+        rate, differs = line.fps, RATE_TOLERANCE
+        if rate is not None and video.source_length > 1 and abs(video.fps / rate - 1) > differs:
+            notes.append(f"the video has {video.fps:.4g} frames a second, annotated are {rate:.4g}")
 
     def _find_span(self, video: Video, notes: list[str]) -> Span | None:
         line, length = self.line, video.source_length
@@ -81,6 +101,7 @@ class OwnAnnotation:
         line, video = self.line, footage.video
         if self.tracks is not None:
             track = self._read_track(self.tracks, footage.whole)
+            _check_areas(track.boxes, notes)
             return track.interpolated(range(track.span.start, track.span.stop)), []
         if line.boxes is None:
             return None, []
@@ -132,6 +153,7 @@ class OwnAnnotation:
             notes.append(
                 f"{int(over.sum())} of {len(boxes)} boxes leave the picture of {width} x {height}"
             )
+        _check_areas(boxes, notes)
 
     def _cut(self, boxes: Tube, absent: Sequence[int], span: Span, notes: list[str]) -> Tube:
         """Cut boxes to the span, and hold the first and the last as far as it goes."""
@@ -159,6 +181,21 @@ class OwnAnnotation:
             )
         frames = [*before, *inside.frames.tolist(), *after]
         return inside.interpolated(frames)
+
+
+def _check_areas(boxes: Float[np.ndarray, "box 4"], notes: list[str]) -> None:
+    """Note that some boxes have no area, and refuse the truth if none has."""
+    flat = (boxes[:, 2:] <= boxes[:, :2]).any(axis=1)
+    if flat.all():
+        raise ValueError(
+            f"no box has an area, such as {boxes[0].tolist()}, so that they agree with no answer; "
+            "correct them"
+        )
+    if flat.any():
+        notes.append(
+            f"{int(flat.sum())} of {len(boxes)} boxes have no area, such as "
+            f"{boxes[flat][0].tolist()}: they agree with no answer"
+        )
 
 
 def _find_edge(moment: float, unit: TimeUnit, video: Video) -> int:

@@ -51,9 +51,22 @@ def to_own(dataset: DataSet, folder: Path) -> Written:
     Raises:
         ValueError: if a truth needs its video, and that cannot be read.
     """
-    records = [describe_sample(settle(sample), folder) for sample in dataset]
+    noted: list[Sample] = []
+    records = []
+    for sample in map(settle, dataset):
+        records.append(describe_sample(sample, folder))
+        noted += [sample] if sample.notes else []
     text = write_lines(records, protocol=dataset.protocol, time="frames", box="xyxy", unit="pixels")
-    return Written(text, len(records))
+    return Written(text, len(records), note_truths(noted))
+
+
+def note_truths(noted: Sequence[Sample]) -> tuple[str, ...]:
+    """Tell what is noted about truths, of the first of some queries; none if there are none."""
+    # The file that is written is exact about what was a guess, so that no check will tell it again.
+    if not noted:
+        return ()
+    more = f" (and notes about {len(noted) - 1} more queries)" if len(noted) > 1 else ""
+    return (f"{noted[0].id}: {'; '.join(noted[0].notes)}{more}",)
 
 
 def settle(sample: Sample) -> Sample:
@@ -88,6 +101,8 @@ def describe_sample(sample: Sample, folder: Path) -> dict[str, Any]:
         record["height"], record["width"] = sample.size
     if sample.length is not None:
         record["frames"] = sample.length
+    if isinstance(sample.recording, StoredVideo) and sample.recording.fps is not None:
+        record["fps"] = sample.recording.fps
     if sample.absent:
         record["absent"] = dict(sample.absent)
     return record

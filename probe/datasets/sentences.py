@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from probe.datasets.fields import has_half_character
 from probe.files import read_json
 from probe.video.coercion import describe_given, to_one_line
 
@@ -75,6 +76,12 @@ def _list(path: Path, name: str, given: Any) -> Iterator[Mapping[str, Any]]:
             raise ValueError(
                 f"{path}: track {to_one_line(name)}: {describe_given(one)} is no sentence; write a "
                 'text, or an object with a "query"'
+            )
+        query = fields["query"]
+        if isinstance(query, str) and has_half_character(query):
+            raise ValueError(
+                f"{path}: track {to_one_line(name)}: {describe_given(query)} holds half of a "
+                "character; write it whole"
             )
         taken = [field for field in fields if field in TAKEN]
         if taken:

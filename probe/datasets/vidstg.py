@@ -19,7 +19,7 @@ from probe.datasets.fields import (
     UNREADABLE,
     describe_problem,
     read_count,
-    read_words,
+    read_query,
     reading_entry,
 )
 from probe.datasets.footage import Root
@@ -142,7 +142,7 @@ def _read_query(
     others = () if tracks is None else (one for number, one in tracks.items() if number != target)
     return Sample(
         id=name,
-        query=read_words(query["description"], "description"),
+        query=read_query(query["description"], "description"),
         recording=root.find_video(video).cut(shown),
         truth=truth,
         video_name=video,

@@ -16,6 +16,7 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from probe.files import check_file
+from probe.paths import expand_home
 from probe.spelling import explain_unknown
 
 
@@ -100,7 +101,7 @@ def read_zero_shot(name: str, root: str | Path) -> ZeroShotData:
     if name not in ZERO_SHOT:
         raise ValueError(explain_unknown("data set", name, tuple(ZERO_SHOT)))
     entry = ZERO_SHOT[name]
-    folder = _find_folder(Path(root).expanduser(), entry.folder)
+    folder = _find_folder(expand_home(root), entry.folder)
     pictures, splits = folder / "res101.mat", folder / "att_splits.mat"
     samples, classes = _read_mat(pictures), _read_mat(splits)
     features = _get(pictures, samples, "features").T.astype(np.float32)

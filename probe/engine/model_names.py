@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
-from probe.files import is_there
+from probe.paths import expand_home, is_there
 from probe.spelling import find_similar
 
 ORGANISM = "organism"
@@ -105,7 +105,7 @@ def suggest_folder(name: str) -> str:
     >>> suggest_folder("owner/model")
     ''
     """
-    parent = Path(name).expanduser().parent
+    parent = expand_home(name).parent
     # The current folder is not looked through: it may hold anything, and most names on the hub
     # would be like something in it.
     if parent == Path() or not parent.is_dir():

@@ -20,6 +20,7 @@ from probe.datasets.samples import Sample
 from probe.files import read_json, write_text
 from probe.grounding.queries import Queries
 from probe.grounding.sources import Search, Searcher
+from probe.paths import expand_home
 from probe.plain import to_plain
 from probe.video import Tube, Video
 
@@ -171,18 +172,30 @@ class Stored(ByVideo):
         return {"from": "files", "number": len(listing), "content": digest}
 
 
-def default_cache() -> Path:
-    """Return the folder for tracks in the user's cache, from where they may be deleted."""
-    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(caches).expanduser() / "grounding-probe" / "tracks"
+def default_cache() -> Path | None:
+    """Return the folder for tracks in the user's cache, from where they may be deleted.
+
+    Returns:
+        The folder; None, with a warning, if the system knows no home folder, as of a user of a
+        container who has a number and no name.
+    """
+    caches = expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    if caches.parts[:1] == ("~",):  # a folder of this very name, which nobody would look for
+        _warn_once(
+            "no home folder is known, so tracks are kept nowhere, and are searched for again at "
+            "each start; give --cache a folder, or set HOME"
+        )
+        return None
+    return caches / "grounding-probe" / "tracks"
 
 
 @dataclass(frozen=True)
 class Proposed(ByVideo):
     """Whatever differs from its background, found once for each video and then kept."""
 
-    folder: Path = field(default_factory=default_cache)
-    """Folder in which tracks are kept, each file named by a hash of what they follow from."""
+    folder: Path | None = field(default_factory=default_cache)
+    """Folder in which tracks are kept, each file named by a hash of what they follow from; None to
+    keep none."""
 
     proposer: str = PLAIN
     """The proposer that finds them, by its name in `PROPOSERS`."""
@@ -195,21 +208,21 @@ class Proposed(ByVideo):
 
         If they cannot be kept, a warning says so once, and they are proposed again the next time.
         """
-        path = self.folder / f"{self._hash(footage.video)}.json"
-        kept = _read_kept(path)
-        if kept is not None:
+        path = None if self.folder is None else self.folder / f"{self._hash(footage.video)}.json"
+        if path is not None and (kept := _read_kept(path)) is not None:
             return kept
         records = [_to_record(one) for one in PROPOSERS[self.proposer].propose(footage.video)]
-        self._keep(path, records)
+        if path is not None:
+            self._keep(path, records)
         # From the records, as they are read the next time: the same to the last bit.
         return tuple(Tube.from_dict(record) for record in records)
 
     def _keep(self, path: Path, records: Sequence[Mapping[str, Any]]) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, json.dumps(records))  # on one line: thousands of boxes
         except (OSError, ValueError) as failure:
-            _note_unwritable(self.folder, failure)
+            _note_unwritable(path.parent, failure)
 
     def describe(self) -> dict[str, Any]:
         """Identify the proposer by its numbers."""

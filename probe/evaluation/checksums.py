@@ -12,6 +12,9 @@ CHECKSUM_DIGITS = 16
 CHECKSUM = b', "checksum": "%s"'
 """The last entry of a line. It is computed from the text of all others, as it is written."""
 
+LINE_END = b"\r\n"
+"""Characters of the end of a line: git and editors on Windows put the first before the other."""
+
 _ENDING = re.compile(rb', "checksum": "([0-9a-f]{%d})"\}$' % CHECKSUM_DIGITS)
 
 
@@ -29,7 +32,7 @@ def compute_checksum(text: bytes) -> bytes:
 
 def has_checksum(line: bytes) -> bool:
     """Return True if a line has a checksum; those of earlier versions have none."""
-    return _ENDING.search(line.rstrip(b"\n")) is not None
+    return _ENDING.search(line.rstrip(LINE_END)) is not None
 
 
 def check_line(line: bytes) -> bytes:
@@ -38,7 +41,7 @@ def check_line(line: bytes) -> bytes:
     Raises:
         ValueError: if the text has been changed since it was written.
     """
-    line = line.rstrip(b"\n")
+    line = line.rstrip(LINE_END)
     found = _ENDING.search(line)
     if found is None:
         return line  # of an earlier version, or damaged: then it has an entry that nobody knows

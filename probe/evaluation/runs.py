@@ -26,15 +26,8 @@ from probe.evaluation.checksums import has_checksum
 from probe.evaluation.faults import MachineError
 from probe.evaluation.results import QueryResult
 from probe.evaluation.starts import note_changes, read_starts, write_starts
-from probe.files import (
-    PARTIAL,
-    flush_folder,
-    is_there,
-    read_json,
-    remove_partials,
-    write_bytes,
-    write_json,
-)
+from probe.files import PARTIAL, flush_folder, read_json, remove_partials, write_bytes, write_json
+from probe.paths import is_there
 
 RUN_FORMAT, BATCH_FORMAT = "grounding-probe/run", "grounding-probe/batch"
 

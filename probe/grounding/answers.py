@@ -29,6 +29,7 @@ from probe.pictures.fonts import note_missing_once
 from probe.pictures.found import Found, draw_found
 from probe.pictures.html import plot_as_html
 from probe.video import Span, Tube, Video
+from probe.video.coercion import describe_given
 from probe.video.descriptions import describe_video, find_video
 
 OVERLAYS = ("answer.mp4", "overlay.png")
@@ -198,9 +199,12 @@ class Answer:
             track = candidates[chosen.index(True)] if True in chosen else None
             where = Look.from_dict(record["where"])
             timed = "span" in record or not video.is_still
-            span = _read_span(record["span"]) if timed else only_frame(video)
+            span = _read_span(record["span"], video) if timed else only_frame(video)
             track = Tube.from_dict(record["track"]) if track is None else track
             again = record.get("again")
+            targets = tuple(Target.from_dict(one, candidates) for one in record.get("targets", ()))
+            for one in targets:
+                _check_span(one.span, video)
             return cls(
                 video=video,
                 queries=Queries.from_dict(record["queries"]),
@@ -210,16 +214,14 @@ class Answer:
                 scores=tuple(_read_score(one["score"]) for one in record["candidates"]),
                 where=where,
                 when=Look.from_dict(record["when"]) if timed else where,
-                frame_scores=torch.tensor(record["frame_scores"] if timed else []),
-                model=record["model"],
+                frame_scores=torch.tensor(_read_scores(record["frame_scores"]) if timed else []),
+                model=_read_model(record["model"]),
                 config=GrounderConfig.from_dict(record["config"]),
                 timings=record["timings"],
                 versions=record["versions"],
                 presence=record.get("presence"),
                 doubts=tuple(record["doubts"]),
-                targets=tuple(
-                    Target.from_dict(one, candidates) for one in record.get("targets", ())
-                ),
+                targets=targets,
                 again=None if again is None else SecondReading.from_dict(again, span, track),
             )
 
@@ -333,8 +335,33 @@ def _finite(score: float) -> float | None:
     return None if score == -math.inf else score
 
 
-def _read_span(record: Mapping[str, Any]) -> Span:
-    return Span(record["start_frame"], record["stop_frame"])
+def _read_span(record: Mapping[str, Any], video: Video) -> Span:
+    span = Span(record["start_frame"], record["stop_frame"])
+    _check_span(span, video)
+    return span
+
+
+def _check_span(span: Span, video: Video) -> None:
+    if not 0 <= span.start < span.stop <= video.source_length:
+        raise ValueError(
+            f"a span from frame {span.start} to {span.stop} of a video of {video.source_length} "
+            "frames"
+        )
+
+
+def _read_scores(scores: Any) -> list[float]:
+    numbers = isinstance(scores, list) and all(type(one) in (int, float) for one in scores)
+    if not numbers:
+        raise ValueError(f"frame_scores are {describe_given(scores)}, not a list of numbers")
+    return [float(score) for score in scores]
+
+
+def _read_model(model: Any) -> Mapping[str, Any]:
+    if not isinstance(model, dict) or "name" not in model:
+        raise ValueError(f"model is {describe_given(model)}, not an object with a name")
+    if not isinstance(model["name"], str):
+        raise ValueError(f"the name of the model is {describe_given(model['name'])}, not a text")
+    return model
 
 
 def _read_score(score: float | None) -> float:

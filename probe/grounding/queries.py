@@ -18,7 +18,7 @@ from probe.files import read_json
 from probe.grounding.grammar import Clause
 from probe.grounding.lexicon import EDGES, SMALL
 from probe.grounding.statements import as_statement, check_length, is_too_long, trim
-from probe.video.coercion import to_one_line
+from probe.video.coercion import describe_given, to_one_line
 
 Branch: TypeAlias = Literal["attribute", "action"]
 """The part of a query that chooses the track, and the part that chooses the span."""
@@ -74,11 +74,16 @@ class Queries:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Queries":
-        """Make the queries that `to_dict` wrote."""
-        fallbacks = tuple(record["fallbacks"])
-        return cls(
-            record["whole"], record["attribute"], record["action"], record["source"], fallbacks
-        )
+        """Make the queries that `to_dict` wrote.
+
+        Raises:
+            ValueError: if one is no text.
+        """
+        whole, attribute, action = (record[name] for name in ("whole", "attribute", "action"))
+        for text in (whole, attribute, action):
+            if not isinstance(text, str):
+                raise ValueError(f"a query is {describe_given(text)}, not a text")
+        return cls(whole, attribute, action, record["source"], tuple(record["fallbacks"]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the queries in plain values, for JSON."""

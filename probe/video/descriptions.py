@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from probe.files import is_there
+from probe.paths import is_there
 from probe.video.decoding import read_timetable
 from probe.video.parts import sample_part
 from probe.video.video import Video, read_video

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from probe.video.coercion import to_whole
+from probe.video.coercion import describe_given, to_whole
 
 MOST_UNASKED = 128
 """Most frames that are sampled at a rate unless more are asked for: each is held in memory, with
@@ -28,9 +28,13 @@ class FrameRate:
     """The number for the longest."""
 
     def __post_init__(self) -> None:
-        rate = self.per_second
+        try:
+            rate = float(self.per_second)
+        except (TypeError, ValueError, OverflowError):  # such as an integer of 400 digits
+            rate = math.nan
         if not (math.isfinite(rate) and rate > 0):
-            raise ValueError(f"a rate of {rate!r} frames a second; give a number above 0")
+            shown = describe_given(self.per_second)
+            raise ValueError(f"a rate of {shown} frames a second; give a number above 0")
         least, most = to_whole(self.least, "least"), to_whole(self.most, "most")
         if not 1 <= least <= most:
             raise ValueError(
@@ -39,7 +43,8 @@ class FrameRate:
 
     def count(self, seconds: float) -> int:
         """Return the number of frames to sample of a video of this length."""
-        return max(self.least, min(round(self.per_second * seconds), self.most))
+        # The limit before the rounding: an enormous rate gives a product that no integer can be.
+        return max(self.least, round(min(self.per_second * seconds, self.most)))
 
 
 Sampling: TypeAlias = int | FrameRate

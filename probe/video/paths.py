@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from probe.files import check_file
+from probe.paths import expand_home
 from probe.video.coercion import to_one_line
 
 ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/", re.IGNORECASE)
@@ -33,8 +34,8 @@ def find_source(source: str | os.PathLike[str]) -> Path:
         typed = os.fsdecode(typed)
     if not typed:
         raise ValueError("the path of the video is empty; give a file or a folder of images")
-    path = _expand(typed)
-    if _exists(path):
+    path = expand_home(typed)
+    if is_there(path):
         if not path.is_dir():
             check_file(path)
         return path
@@ -48,14 +49,12 @@ def find_source(source: str | os.PathLike[str]) -> Path:
     raise ValueError(f"{shown}: no such file or folder (looked from {Path.cwd()})")
 
 
-def _expand(typed: str) -> Path:
-    try:
-        return Path(typed).expanduser()
-    except RuntimeError:  # "~name" of nobody here; a file may have such a name
-        return Path(typed)
+def is_there(path: Path) -> bool:
+    """Return True if there is a file or a folder of this name.
 
-
-def _exists(path: Path) -> bool:
+    Raises:
+        ValueError: if the system refuses to look, as it does for a name that is too long.
+    """
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a null character

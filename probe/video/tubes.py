@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
-from probe.video.coercion import to_boxes, to_frames, to_one_line, to_whole
+from probe.video.coercion import describe_given, to_boxes, to_frames, to_one_line, to_whole
 from probe.video.masks import Mask, read_mask
 
 Box: TypeAlias = tuple[float, float, float, float]
@@ -221,7 +221,10 @@ class Tube:
             mask and read_mask(f"mask {number}", mask)
             for number, mask in enumerate(record.get("masks") or ())
         )
-        return cls(record["frames"], record["boxes"], record.get("label", ""), masks)
+        label = record.get("label")
+        if label is not None and not isinstance(label, str):
+            raise ValueError(f"the label {describe_given(label)} is no text; give one, or null")
+        return cls(record["frames"], record["boxes"], label or "", masks)
 
 
 def _drop_absent(masks: Iterable[Mask | None]) -> tuple[Mask | None, ...]:

@@ -7,13 +7,14 @@ from pathlib import Path
 from probe.engine.kept_views import make_room
 from probe.engine.readings import Reading
 from probe.engine.view import View
-from probe.files import is_there, read_json
+from probe.files import read_json
 from probe.grounder import look as read_part
 from probe.grounding.answers import ANSWER_FORMAT, Answer
 from probe.grounding.config import GrounderConfig, Part
 from probe.grounding.looks import Look
 from probe.grounding.reattention import prompt_views
 from probe.interpret.head_rules import HeadRule
+from probe.paths import is_there
 from probe.video import Tube, read_video
 from probe.viewer.answer_words import describe_use
 from probe.viewer.scene import Scene, ShownQuestion

@@ -224,6 +224,12 @@ BAD = {
     "size of another type": (own([0], [BOX], size="60 x 40"), "'60 x 40'.*the video has"),
     "true for a number": (own([9], [[0, 0, True, 9]]), "track 0, frame 9: .*not four numbers"),
     "text of any length": (own([9], ["x" * 10**6]), "track 0, frame 9: .*not four numbers"),
+    "no box at all": (own([], []), "track 0: it has no frame with a box; leave the track out"),
+    "a label of another type": (
+        own([], [], tracks=[{"label": 3, "frames": [0], "boxes": [BOX]}]),
+        "track 0: label is 3; give a text, or null",
+    ),
+    "published: a label of another type": (published(BOX, class_name={}), "class_name is {};"),
     "relative boxes": (
         own([0, 9], [[0.1, 0.2, 0.5, 0.9], [0, 0, 1, 1]]),
         r"every box lies within one pixel, such as \[0.1, 0.2, 0.5, 0.9\]; .*60 \(x\) and 40",
@@ -286,6 +292,11 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, video, content,
     assert "; " in str(caught.value)
 
 
+def test_a_label_of_null_is_none(tmp_path, video):
+    given = own([], [], tracks=[{"label": None, "frames": [0], "boxes": [BOX]}])
+    assert load(tmp_path, given, video)[0].label == ""
+
+
 def test_a_missing_file_is_named(tmp_path, video):
     with pytest.raises(ValueError, match=r"nowhere\.json: no such file"):
         load_tracks(tmp_path / "nowhere.json", video)
@@ -295,6 +306,8 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path, video):
     path = tmp_path / "tracks.json"
     with pytest.raises(ValueError, match="no tracks to save"):
         save_tracks([], video, path)
+    with pytest.raises(ValueError, match="track 1: it has no frame with a box"):
+        save_tracks([tube((0, 0, 5, 9)), tube()], video, path)
     with pytest.raises(ValueError, match=r"track 0, frame 0: .* leaves the frame"):
         save_tracks([tube((0, 0, WIDTH + 5, 9))], video, path)
     assert not path.exists()

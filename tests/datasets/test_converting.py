@@ -5,16 +5,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from published_formats import SCALE, write_clip, write_hcstvg
 
 from probe.datasets import load_dataset
 from probe.datasets.converting import READERS, WRITERS, Source, convert
+from probe.datasets.own import OwnFile
 from probe.datasets.sentences import Sentences
 from probe.metrics import score_query
 from probe.organism.world import LENGTH, RATE, SIDE
 from probe.video import Span, Tube
 from probe.video.masks import Mask
 
+NAN = float("nan")
 SEEDS = (7, 8, 9)
 SIZE = SIDE * SCALE
 
@@ -276,6 +279,44 @@ def test_a_damaged_mot_file_is_refused_by_line(mot, tmp_path, text):
     assert "\n" not in str(refused.value)
 
 
+def test_seconds_of_a_sentence_are_those_of_the_sequence(mot, tmp_path):
+    (mot / "img1").mkdir()
+    for frame in range(1, 51):
+        Image.new("RGB", (SIZE, SIZE)).save(mot / "img1" / f"{frame:06d}.png")
+    rows = [(frame, 3, 10, 20, 30, 40, 1, 1, 1) for frame in range(1, 51)]
+    (mot / "gt" / "gt.txt").write_text("\n".join(",".join(map(str, row)) for row in rows))
+    given = {"3": {"query": "a", "span": {"seconds": [0.5, 1.5]}}}
+    sentences, out = write_json(tmp_path / "sentences.json", given), tmp_path / "own.jsonl"
+    for text, span in (("frameRate=10\n", Span(5, 15)), ("", Span(12, 37))):
+        (mot / "seqinfo.ini").write_text(f"[Sequence]\nimDir=img1\nseqLength=50\n{text}")
+        run(mot, "mot", "own", out, sentences=sentences)
+        (sample,) = settle_all(out)
+        assert sample.truth.span == span
+        assert [("assumed" in note) for note in sample.notes] == [True] * (not text)
+    # What is written in frames is exact, so that the guess is told now or never.
+    written = run(out, "own", "own", tmp_path / "frames.jsonl")
+    assert "25 frames a second are assumed" in written.notes[0]
+    for wrong in ("0", "fast", "inf"):
+        (mot / "seqinfo.ini").write_text(f"[Sequence]\nframeRate={wrong}\n")
+        with pytest.raises(ValueError, match=rf"seqinfo\.ini: frameRate is '{wrong}'; write"):
+            run(mot, "mot", "own", out, sentences=sentences)
+
+
+def test_half_a_character_in_a_sentence_is_named_with_its_file(mot, tmp_path):
+    sentences = write_json(tmp_path / "sentences.json", {"3": "dog \ud800"})
+    with pytest.raises(ValueError, match=r"sentences\.json: track 3: .*half of a character"):
+        run(mot, "mot", "own", tmp_path / "own.jsonl", sentences=sentences)
+
+
+def test_a_video_whose_name_is_no_utf8_is_converted(own, tmp_path):
+    name = "caf\udce9.mp4"  # as Python reads the bytes of Latin-1
+    (tmp_path / name).write_bytes((own.parent / "7.mp4").read_bytes())
+    path = tmp_path / "odd.jsonl"
+    path.write_text(json.dumps({"video": name, "query": "it", "span": {"frames": [1, 2]}}))
+    run(path, "own", "own", tmp_path / "again.jsonl")
+    assert settle_all(tmp_path / "again.jsonl")[0].span == Span(1, 2)
+
+
 CATEGORIES = [{"id": 1, "name": "dog"}, {"id": 2, "name": "traffic_light"}]
 
 
@@ -353,8 +394,30 @@ def test_coco_videos_of_whole_tracks_have_boxes_of_masks_and_polygons(own, tmp_p
         (lambda it: it.pop("videos"), "has no list of videos"),
         (lambda it: it["annotations"][0].pop("track_id"), "neither track_id nor instance_id"),
         (lambda it: it["images"][0].pop("frame_index"), "neither frame_index nor frame_id"),
-        (lambda it: it["annotations"][0].update(image_id=5), "annotation cannot be read"),
-        (lambda it: it["annotations"][0].update(bbox="box"), "could not convert"),
+        (lambda it: it["annotations"][0].update(image_id=5), "its image_id, 5, is not in the file"),
+        (lambda it: it["annotations"][0].update(bbox="box"), "not four numbers"),
+        (lambda it: it["annotations"][0].update(bbox=[1, 2, 3, 4, 5]), "not four numbers"),
+        (lambda it: it["annotations"][0].update(bbox=[NAN, 2, 3, 4]), "not four numbers"),
+        (
+            lambda it: it["annotations"].append(it["annotations"][1] | {"bbox": [0, 0, 9, 9]}),
+            "annotation 1: a second box of track 1 in frame 5",
+        ),
+        (lambda it: it["images"].append(it["images"][0]), "two images have the id 100"),
+        (lambda it: it.update(images=None), "images is None, not a list"),
+        (lambda it: it["images"][0].pop("video_id"), "image 100: video_id is None"),
+        (lambda it: it["images"][0].update(video_id=[1]), r"video_id is \[1\]"),
+        (lambda it: it["images"][0].update(frame_index=5.7), "frame_index is 5.7, not the number"),
+        (lambda it: it["images"][0].update(file_name=3), "the name of a picture is 3, not a text"),
+        (lambda it: it["videos"][0].update(file_names={"a": 1}), "file_names is .*not a list"),
+        (lambda it: it["videos"][0].update(file_names=[3]), "name of a picture is 3, not a text"),
+        (lambda it: it["videos"][0].update(file_name=3), "video 1: file_name is 3, not a text"),
+        (lambda it: it["videos"][0].update(width="x"), "video 1: width is 'x'"),
+        (lambda it: it["videos"][0].update(id=[1]), r"a video: id is \[1\]"),
+        (
+            lambda it: it.update(categories=[{"id": 1, "name": 3}]),
+            "name of a category is 3, not a text",
+        ),
+        (lambda it: it.update(categories=[3]), "categories, 0: 3 is not an object"),
         (lambda it: it.update(annotations=[]), "no track is the only one of its category"),
     ],
 )
@@ -367,7 +430,89 @@ def test_a_damaged_coco_file_is_refused_in_one_line(own, tmp_path, change, said)
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("images", "found"),
+    [
+        (None, "7"),
+        ([], "7"),
+        ([{"id": 3}], "7"),
+        ([{"id": 3, "video_id": 1}], "7"),
+        ([{"id": 3, "video_id": 1, "file_name": "inside/0.jpg"}], "inside"),
+    ],
+)
+def test_images_that_name_no_folder_leave_the_name_of_the_video(tmp_path, images, found):
+    content = coco_by_video() | {"images": images}
+    content["videos"] = [{"id": 1, "name": "7"}]
+    path = write_json(tmp_path / "coco.json", content)
+    run(path, "coco", "own", tmp_path / "own.jsonl")
+    assert [one.recording.name for one in load_dataset(tmp_path / "own.jsonl")] == [found] * 2
+
+
+# Drafts.
+
+
+def write_answer(path, clip, **changes):
+    """A file with what a draft is made of: an answer to 4 of the 24 frames of a video."""
+    content = {
+        "format": "grounding-probe/answer",
+        "query": "the cross",
+        "video": {"path": str(clip), "part": None, "size": [SIZE, SIZE], "frames": 24}
+        | {"sampled_frames": [0, 8, 16]}
+        | changes.pop("video", {}),
+        "span": {"start_frame": 3, "stop_frame": 7},
+        "tube": {"frames": [3, 4, 5, 6], "boxes": [[1, 2, 30, 40]] * 4},
+    } | changes
+    return write_json(path, {name: value for name, value in content.items() if value is not None})
+
+
+def test_a_draft_of_an_answer_to_a_part_counts_in_the_whole_file(own, tmp_path):
+    clip, out = own.parent / "7.mp4", tmp_path / "draft.jsonl"
+    path = write_answer(tmp_path / "answer.json", clip, video={"part": [12, 36]})
+    run(path, "answer", "own", out)
+    (sample,) = settle_all(out)
+    assert sample.truth.frames.tolist() == [15, 16, 17, 18]
+    assert sample.list_remarks(sample.recording.read(1)) == ()
+    run(write_answer(path, clip, video={"frames": LENGTH}), "answer", "own", out)
+    (sample,) = settle_all(out)
+    assert (sample.truth.span, sample.length) == (Span(3, 7), LENGTH)
+
+
+def test_a_draft_of_an_answer_to_a_picture_has_a_box_and_no_span(tmp_path):
+    Image.new("RGB", (SIZE, SIZE)).save(tmp_path / "one.png")
+    still = {"frames": 1, "sampled_frames": [0]}
+    tube = {"frames": [0], "boxes": [[1, 2, 30, 40]]}
+    path = tmp_path / "answer.json"
+    write_answer(path, tmp_path / "one.png", video=still, span=None, tube=tube)
+    run(path, "answer", "own", tmp_path / "draft.jsonl")
+    (sample,) = settle_all(tmp_path / "draft.jsonl")
+    assert sample.span is None
+    assert sample.place.boxes.tolist() == [[1, 2, 30, 40]]
+    write_answer(path, tmp_path / "one.png", span=None)  # of three frames, it must say when
+    with pytest.raises(ValueError, match=r"answer\.json: its annotation cannot be read .*'span'"):
+        run(path, "answer", "own", tmp_path / "draft.jsonl")
+
+
 # The command.
+
+
+def test_a_file_of_ones_own_must_have_the_name_of_one(command, own, tmp_path):
+    code, _, err = command("convert", own, "--out", tmp_path / "x.json")
+    assert code == 2
+    assert "give a name that ends in .jsonl" in err
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_no_check_is_advised_of_a_file_that_cannot_be_checked(tmp_path):
+    bad = "{}\n{}\n"
+    (tmp_path / "bad.jsonl").write_text(bad)
+    (tmp_path / "bad.json").write_text(bad)
+    for path, advised in ((tmp_path / "bad.jsonl", True), (tmp_path / "bad.json", False)):
+        with pytest.raises(ValueError, match="and 1 more") as refused:
+            run(path, "own", "hcstvg1", tmp_path / "out.json")
+        assert ("--check" in str(refused.value)) == advised
+    with pytest.raises(ValueError, match="and 1 more") as refused:
+        OwnFile.parse(tmp_path / "new.jsonl", bad)
+    assert "--check" not in str(refused.value)
 
 
 def test_the_command_converts_and_says_what_to_do_next(command, own, tmp_path):

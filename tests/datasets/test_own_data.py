@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from published_formats import SCALE, write_clip
 
 from probe.candidates.tracks import save_tracks
@@ -222,6 +223,73 @@ def test_ends_beyond_the_video_are_cut_and_said(write):
     assert any("1 of 2 boxes are after the end" in note for note in sample.notes)
 
 
+@pytest.fixture(scope="module")
+def pictures(folder):
+    """A folder of twenty frames next to the clip."""
+    (folder / "frames").mkdir()
+    for number in range(20):
+        Image.new("RGB", (SIZE, SIZE)).save(folder / "frames" / f"{number}.png")
+    return "frames"
+
+
+def test_seconds_of_a_folder_are_those_of_its_rate_or_their_guess_is_said(write, pictures):
+    about = line(video=pictures, span={"seconds": [0.2, 0.6]})
+    header = {"format": "grounding-probe/queries", "fps": 10}
+    for path, place in ((write(line(**{**about, "fps": 10})), 0), (write(header, about), 0)):
+        sample = settle(path, place)
+        assert (sample.span, sample.notes) == (Span(2, 6), ())
+        assert load_dataset(path)[0].recording.read(4).video.fps == pytest.approx(10)
+    (guessed,) = check(write(about))
+    assert not guessed.fatal
+    assert "25 frames a second are assumed for its seconds; name the right number" in guessed.text
+    boxes = {"boxes": {"0.4": [1, 2, 30, 40]}, **FORMS, "time": "seconds"}
+    (guessed,) = check(write(line(video=pictures, **boxes)))
+    assert "25 frames a second are assumed" in guessed.text
+    assert check(write(line(video=pictures, span={"frames": [2, 6]}))) == [None]
+
+
+def test_a_rate_that_a_file_does_not_have_is_noted_and_its_own_times_hold(write):
+    given = line(span={"seconds": [10 / RATE, 20 / RATE]})
+    assert settle(write({**given, "fps": RATE})).notes == ()
+    sample = settle(write({**given, "fps": RATE * 2}))
+    assert sample.span == Span(10, 20)
+    assert "annotated are" in sample.notes[0]
+
+
+def test_boxes_without_area_are_counted_and_a_track_of_no_others_is_refused(write, folder):
+    boxes = {"3": [9, 9, 9, 9], "4": [1, 2, 30, 40], "5": [1, 2, 30, 2]}
+    (note,) = settle(write(line(boxes=boxes, **FORMS))).notes
+    assert note.startswith("2 of 3 boxes have no area, such as [9.0, 9.0, 9.0, 9.0]")
+    flat = Tube([0, 5], [[9, 9, 9, 20]] * 2)
+    save_tracks([flat], read_video(folder / "7.mp4", 4), folder / "flat.json")
+    (found,) = check(write(line(tracks="flat.json")))
+    assert "no box has an area" in found.text
+
+
+def test_names_that_begin_with_a_tilde_are_names(write, folder, monkeypatch):
+    write_clip(folder / "~clip.mp4", SEED)
+    path = write(line(video="~clip.mp4"), line(video="~nosuchuser/7.mp4"), name="~mine.jsonl")
+    good, bad = check(path)
+    assert good is None
+    assert "~nosuchuser/7.mp4: no such video" in bad.text
+    with pytest.raises(OwnFileError, match=r"line 1: tracks: .*~t\.json: no such file"):
+        load_dataset(write(line(tracks="~t.json")))
+    with pytest.raises(ValueError, match="~x: no such folder"):
+        load_dataset(path, "~x")
+    monkeypatch.chdir(folder)
+    assert len(load_dataset("~mine.jsonl")) == 2
+
+
+def test_a_name_that_is_too_long_is_that_line_s_failure(write):
+    good, bad = check(write(line(), line(video="a" * 300 + ".mp4")))
+    assert good is None
+    assert "File name too long); give another path" in bad.text
+    with pytest.raises(OwnFileError, match=r"line 2: tracks: .*File name too long"):
+        load_dataset(write(line(), line(tracks="a" * 300)))
+    with pytest.raises(ValueError, match="File name too long"):
+        load_dataset(write(line()), "a" * 300)
+
+
 # What is wrong with a line.
 
 BAD = [
@@ -249,6 +317,13 @@ BAD = [
     (line(tracks="a.json", boxes={"1": [1, 2, 3, 4]}, **FORMS), "tracks: boxes are given, too"),
     (line(width=640), "height: the other side is given"),
     (line(frames=0), "frames: 0; write a whole number"),
+    (line(fps=0), "fps: 0; write frames a second"),
+    (line(fps="25"), "fps: '25'; write frames a second"),
+    (line(fps=True), "fps: True; write frames a second"),
+    (line(fps=1e300), "fps: 1e+300; write frames a second"),
+    (line(query="dog \ud800"), "holds half of a character"),
+    (line(boxes={"1": [9, 9, 9, 9], "2": [1, 2, 1, 4]}, **FORMS), "none of them has an area"),
+    (line(boxes={"1": [9, 9, 0, 5]}, **{**FORMS, "box": "xywh"}), "none of them has an area"),
     (line(absent=["x"]), "absent: ['x']; write an object"),
     ([1, 2], "a line is [1, 2]; write a JSON object"),
     ('{"video": "7.mp4", "video": "8.mp4"}', "'video' is there twice"),
@@ -297,6 +372,8 @@ def test_names_must_differ_and_are_made_of_lines_where_there_are_none(write):
         ('{"format": "other"}', "format: 'other' is unknown"),
         ('{"format": "grounding-probe/queries", "version": 9}', "version: 9 cannot be read"),
         ('{"format": "grounding-probe/queries", "boxes": 1}', "boxes: no field"),
+        ('{"format": "grounding-probe/queries", "protocol": ["a"]}', "protocol: ['a'] is unknown"),
+        ('{"format": "grounding-probe/queries", "fps": -1}', "fps: -1; write frames a second"),
     ],
 )
 def test_a_file_without_queries_or_with_a_wrong_header_is_refused(write, text, said):
@@ -331,6 +408,8 @@ BEYOND_SCHEMA = (
     "negative side",
     "all of them are null",
     "no share of the picture",
+    "has an area",
+    "half of a character",
     "not JSON",
     "there twice",
 )
@@ -344,12 +423,13 @@ def test_the_schema_refuses_what_the_reader_refuses(schema, record, said):
 
 
 def test_the_schema_accepts_what_the_reader_accepts(schema, truth):
-    header = {"format": "grounding-probe/queries", "version": 1, **FORMS}
+    header = {"format": "grounding-probe/queries", "version": 1, "fps": 12.5, **FORMS}
     forms = in_form(truth, "seconds", "xywh", "shares")
     extra = {"id": "a", "width": 1, "height": 2, "frames": 3, "absent": {"colour": "x"}}
     for record in (
         header,
         line(),
+        line(fps=30),
         line(**forms, **extra, extra={"mine": 1}),
         line(span={"seconds": [1, 2]}, tracks="tracks.json", target=0),
         line(boxes={"1": [1, 2, 3, 4], "5": None}, **FORMS),

@@ -159,6 +159,30 @@ def test_an_answer_finds_its_video_next_to_it_and_says_where_it_is_not(results, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": 7}, "model is 7, not an object with a name"),
+        ({"model": {"name": 3}}, "the name of the model is 3, not a text"),
+        ({"frame_scores": 7}, "frame_scores are 7, not a list of numbers"),
+        ({"frame_scores": [True]}, "not a list of numbers"),
+        ({"span": {"start_frame": 0, "stop_frame": 99999}}, "a span from frame 0 to 99999 of a"),
+        ({"span": {"start_frame": 5, "stop_frame": 5}}, "a span from frame 5 to 5 of a video"),
+        (
+            {"queries": dict.fromkeys(("whole", "attribute", "action"), 7)},
+            "a query is 7, not a text",
+        ),
+    ],
+)
+def test_a_damaged_answer_is_refused_in_one_line_with_its_file(results, tmp_path, change, said):
+    content = results["answer"].to_dict() | change
+    (tmp_path / "bad.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"bad\.json: cannot be read as an answer .*{said}") as no:
+        Answer.load(tmp_path / "bad.json", results["video"])
+    assert "\n" not in str(no.value)
+
+
+@pytest.mark.slow
 def test_an_assembled_answer_survives_too(organism, clip, results, tmp_path):
     answer = ground(organism, results["video"], clip.things[0].query, config=PAPER)
     answer.save(tmp_path / "answer.json")

@@ -75,11 +75,18 @@ def test_a_file_is_sampled_as_often_as_is_asked_or_as_the_model_wants(organism, 
 def test_what_fails_is_handed_on_and_the_others_are_answered(organism, asked, tmp_path):
     video, query = asked[0]
     (tmp_path / "broken.mp4").write_text("no video")
-    pairs = [(tmp_path / "absent.mp4", query), (video, " "), (tmp_path / "broken.mp4", query)]
+    pairs = [
+        (tmp_path / "absent.mp4", query),
+        (video, " "),
+        (tmp_path / "broken.mp4", query),
+        ("~nosuchuser.mp4", query),
+        (tmp_path / ("a" * 300), query),
+    ]
+    reasons = ("no such video", "query is empty", "broken.mp4", "no such video", "name too long")
     *failed, last = sorted(
         ground_many(organism, [*pairs, (video, query)], config=BEST), key=lambda one: one.place
     )
-    for one, reason in zip(failed, ("no such video", "query is empty", "broken.mp4"), strict=True):
+    for one, reason in zip(failed, reasons, strict=True):
         assert isinstance(one.found, Failure)
         assert reason in one.found.reason
         assert "\n" not in one.found.reason

@@ -283,6 +283,29 @@ def find_noting(evaluator, folder):
     return f"{len(found)} found; " + "; ".join(str(note.message) for note in notes)
 
 
+def test_without_a_home_folder_tracks_are_kept_nowhere_and_that_is_said(
+    evaluator, monkeypatch, tmp_path
+):
+    sample = evaluator.dataset[0]
+    footage, queries = sample.recording.read(8), decompose(sample.query)
+    expected = Proposed(tmp_path / "cache").find(sample, footage, queries)
+
+    def find_nobody(_):
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr("pwd.getpwuid", find_nobody)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="give --cache a folder, or set HOME"):
+        homeless = Proposed()
+    assert homeless.folder is None
+    assert homeless.find(sample, footage, queries) == expected
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "mine"))
+    assert Proposed().folder == tmp_path / "mine" / "grounding-probe" / "tracks"
+
+
 def test_a_cache_without_room_is_a_note_too(evaluator, tmp_path):
     folder = tmp_path / "cache"
     text = call_with_room(100, tmp_path / "said", find_noting, evaluator, folder)

@@ -100,6 +100,18 @@ def test_a_change_that_is_still_a_result_is_refused_and_named(folder):
         pass
 
 
+def test_line_ends_of_windows_are_line_ends(folder):
+    path = folder / "results.jsonl"
+    sound = {name: one.to_line() for name, one in read_run(folder).results.items()}
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    stored = read_run(folder)
+    assert {name: one.to_line() for name, one in stored.results.items()} == sound
+    assert stored.notes == ()
+    with open_run(folder, CONFIG, {}) as run:
+        run.add(result("d"))
+    assert list(read_run(folder).results) == ["a", "b", "c", "d"]
+
+
 def test_a_damaged_last_line_is_noted_and_its_query_is_open(folder):
     path = folder / "results.jsonl"
     path.write_bytes(path.read_bytes()[:-30] + b"\n")

@@ -68,7 +68,12 @@ def test_a_drawn_clip_is_sampled_at_a_rate():
     assert len(drawn.read(FrameRate(2.0)).video) == round(2 * seconds)
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_an_enormous_rate_gives_as_many_frames_as_the_limit():
+    assert FrameRate(1e308, most=20).count(100.0) == 20
+    assert FrameRate(1e308, most=20).count(0.0) == 1
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf"), 10**400])
 def test_a_rate_that_is_none_is_refused(rate):
     with pytest.raises(ValueError, match=r"a rate of .* frames a second; give a number above 0"):
         FrameRate(rate)
