@@ -253,8 +253,8 @@ def explain_absence(path: Path) -> str:
     """Explain why no video can be read under a path; "" if there is something to read."""
     try:
         return "" if is_there(path) else f"{path}: no such video"
-    except ValueError as refused:
-        return str(refused)
+    except OSError as failure:  # such as a folder that may not be looked into
+        return f"{path}: cannot be read ({failure.strerror}); give another path"
 
 
 def leads_out(name: str) -> bool:

@@ -283,10 +283,10 @@ def test_names_that_begin_with_a_tilde_are_names(write, folder, monkeypatch):
 def test_a_name_that_is_too_long_is_that_line_s_failure(write):
     good, bad = check(write(line(), line(video="a" * 300 + ".mp4")))
     assert good is None
-    assert "File name too long); give another path" in bad.text
+    assert bad.text.endswith("aaa.mp4: no such video")
     with pytest.raises(OwnFileError, match=r"line 2: tracks: .*File name too long"):
         load_dataset(write(line(), line(tracks="a" * 300)))
-    with pytest.raises(ValueError, match="File name too long"):
+    with pytest.raises(ValueError, match="aaa: no such folder; give --root"):
         load_dataset(write(line()), "a" * 300)
 
 
