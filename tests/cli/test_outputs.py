@@ -150,7 +150,7 @@ def test_what_a_killed_program_left_is_swept_and_what_another_writes_is_not(tmp_
         "responses train refcoco --root nowhere --out taken.safetensors",
         "responses evaluate refcoco --root nowhere --maps nowhere --out taken.json",
         "view nowhere.mp4 What? --html taken.html",
-        "convert nowhere.json --out taken.json",
+        "convert nowhere.json --out taken.jsonl",
     ],
 )
 def test_a_folder_in_the_place_of_a_file_is_told_before_any_work(command, tmp_path, line):
