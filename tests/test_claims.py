@@ -137,8 +137,9 @@ def test_organisms_that_are_not_trained_yet_are_told_and_left_out(
     assert "left out: seed-0, seed-2, seed-3, ablated-0, ablated-1, short-0" in said
 
 
-def test_an_organism_that_is_not_there_is_said_in_one_line(runs, tmp_path):
+def test_an_organism_that_is_not_there_is_said_in_one_line(runs, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="no organism 'seed-9'; there are 83eafb0"):
         runs.ClaimsOptions(runs.MeasurementConfig(), only=("seed-9",)).names()
+    monkeypatch.setattr(runs, "WEIGHTS", tmp_path)
     with pytest.raises(ValueError, match="no such organism; `probe train-organism` trains it"):
         runs.find_organism("ablated-1", tmp_path)
