@@ -35,7 +35,7 @@ def find_source(source: str | os.PathLike[str]) -> Path:
     if not typed:
         raise ValueError("the path of the video is empty; give a file or a folder of images")
     path = expand_home(typed)
-    if is_there(path):
+    if _can_look(path):
         if not path.is_dir():
             check_file(path)
         return path
@@ -49,7 +49,7 @@ def find_source(source: str | os.PathLike[str]) -> Path:
     raise ValueError(f"{shown}: no such file or folder (looked from {Path.cwd()})")
 
 
-def is_there(path: Path) -> bool:
+def _can_look(path: Path) -> bool:
     """Return True if there is a file or a folder of this name.
 
     Raises:
