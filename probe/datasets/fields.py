@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 from probe.video.coercion import describe_given, to_one_line
+from probe.video.paths import LONGEST_PATH
 
 MOST_FRAMES = 1_000_000
 """Frames of the longest video, 11 hours at 25 a second: tracks are extended over all of them."""
@@ -28,8 +29,9 @@ def reading_entry(name: str) -> Iterator[None]:
         yield
     except UNREADABLE as problem:
         raise ValueError(
-            f"{to_one_line(name)}: its annotation cannot be read ({describe_problem(problem)}); "
-            "correct the entry"
+            # A name may be the path of an answer's file, which has to be found.
+            f"{to_one_line(name, LONGEST_PATH)}: its annotation cannot be read "
+            f"({describe_problem(problem)}); correct the entry"
         ) from problem
 
 
