@@ -1,7 +1,7 @@
-"""The choices that suit the organism: all role tokens, layer 2, raw maps; they make `BEST`.
+"""The choices that suit the organism: a role token, layers 2 and 3, raw maps; they make `BEST`.
 
     python analyses/choices.py              draw from the stored numbers (seconds)
-    python analyses/choices.py --measure    measure them again (two CPU cores, seven minutes)
+    python analyses/choices.py --measure    measure them again (one CPU core, three minutes)
 
 Starting from the preset `plain`, each choice is set to the option with the highest m_vIoU while
 the others keep their value; token and layers are chosen a second time, since each depends on the

@@ -39,6 +39,10 @@ SMOOTHING = 9
 """Number of log entries in a running mean: a single entry is a single batch."""
 
 
+PAUSE = 5
+"""How many times as long as usual there is no entry before the run counts as stopped."""
+
+
 def gather_log(run: Path) -> Numbers:
     """Gather recipe and log of a run: one list for each quantity of each stage.
 
@@ -56,11 +60,19 @@ def gather_log(run: Path) -> Numbers:
         stages[stage] = {
             name: [entry[name] for entry in of_stage] for name in ("step", "loss", *scores)
         }
-        stages[stage]["minutes"] = round((of_stage[-1]["time"] - of_stage[0]["time"]) / 60, 1)
+        stages[stage]["minutes"] = _count_minutes([entry["time"] for entry in of_stage])
     # A run that has not ended has logged no peak.
     peaks = [entry["peak_mb"] for entry in entries if entry["stage"] == "end"]
     recipe = read_json(run / "recipe.json")
     return {"recipe": recipe, "stages": stages, "peak_mb": max(peaks, default=None)}
+
+
+def _count_minutes(times: list[float]) -> float:
+    """Count the minutes of a stage, without those in which the run was stopped or held."""
+    gaps = np.diff(times)
+    # A machine that others use makes some entries take twice as long; a pause is far longer.
+    usual = float(np.median(gaps))
+    return round(float(np.where(gaps > PAUSE * usual, usual, gaps).sum()) / 60, 1)
 
 
 def draw(numbers: Numbers) -> Figure:

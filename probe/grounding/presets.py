@@ -12,7 +12,7 @@ from probe.grounding.reattention import Absolute, Learning
 from probe.grounding.span_rules import GrowFromPeak
 from probe.grounding.track_rules import AttentionPeak
 from probe.interpret.baseline_maps import entropy_gradient
-from probe.interpret.token_rules import EVERY_TOKEN, AllOf, AnswerOpening, MostActive
+from probe.interpret.token_rules import EVERY_TOKEN, AnswerOpening, Fixed, MostActive
 from probe.spelling import explain_unknown
 
 _PAPER_LEARNING = Learning(layer=0, steps=1, rate=Absolute(8.0), loss=exponential)
@@ -44,9 +44,9 @@ RELEASED_CODE = replace(
 and its -3 in Qwen2-VL both open the answer's turn), its own generic prompt, loss and span. Its
 layers [-26:-6] belong to a model of 32."""
 
-BEST = replace(PLAIN, layers=(2,), token=AllOf(), relative=False)
-"""The best choices on `shapes-val` with the shipped model (`analyses/choices.py`): layer 2 grounds,
-and most of its role tokens do. Chosen for that model; on another, choose anew."""
+BEST = replace(PLAIN, layers=(2, 3), token=Fixed(-3), relative=False, span=GrowFromPeak())
+"""The best choices on `shapes-val` with the shipped model (`analyses/choices.py`): one role token at
+the two layers in which they ground, and the span grown from the peak. On another, choose anew."""
 
 CAUSAL = GrounderConfig()
 """Asking by cause: the track is the candidate that the model's own answer hangs on; when is read
