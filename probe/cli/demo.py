@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from probe.organism.worlds import Thing, World
     from probe.video import Tube, Video
 
-DEMO_CLIPS: Mapping[str, int] = MappingProxyType({"shapes": 179, "things": 198})
+DEMO_CLIPS: Mapping[str, int] = MappingProxyType({"shapes": 63, "things": 198})
 """Seeds of the clips that `probe demo` shows, by the world that a model has learned.
 
 Of the first 200 clips those are taken whose query needs all of its words, since each word is true
