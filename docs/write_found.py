@@ -211,6 +211,22 @@ def write_holds(name: str) -> str:
     return f"{counts['holds']} of {sum(counts.values())}"
 
 
+def share_that_holds(name: str) -> float:
+    """Find the share of trained organisms on which a statement holds."""
+    counts = load("claims")["statements"][name]["trained"]
+    return float(counts["holds"] / sum(counts.values()))
+
+
+def list_idle_lookers() -> list[str]:
+    """List other trained organisms whose noun looks at layer 3, without which they answer alike."""
+    found = load("looks_by_layer")["organisms"]
+    return [
+        name
+        for name in list_others()
+        if found[name]["noun"][3]["mean"] > 0.5 and abs(found[name]["fall"][3]["mean"]) < 0.5
+    ]
+
+
 def count_frozen_seeds() -> str:
     """Say how many seeds of the frozen recipe are measured."""
     recipes = [one["recipe"] for one in load("claims")["organisms"].values()]
@@ -387,6 +403,8 @@ def open_templates() -> jinja2.Environment:
         "verdict_of": lambda name: find_statement(name)["verdict"],
         "elsewhere": write_elsewhere,
         "holds": write_holds,
+        "holds_on": share_that_holds,
+        "idle_lookers": list_idle_lookers,
         "across": write_across,
         "recipe_means": write_recipe_means,
         "frozen_seeds": count_frozen_seeds,

@@ -154,10 +154,9 @@ def test_a_changed_number_changes_each_page_that_tells_it(changed):
 
 def test_words_that_the_numbers_do_not_allow_are_refused(changed):
     def lose(numbers):
-        tests = numbers["statements"]["role-over-lens"]["organisms"]
-        tests[numbers["shipped"]]["verdict"] = "holds"
+        numbers["statements"]["role-over-lens"]["trained"]["holds"] = 1
 
-    with pytest.raises(ValueError, match="the words say 'a word lens beats attention'"):
+    with pytest.raises(ValueError, match="the words say 'attention does not beat a word lens'"):
         changed("claims", lose)["make_page"]("findings.md.j2")
 
 
