@@ -1,12 +1,12 @@
-"""On the shipped organism, grounding is worse the less active the token is that it reads.
+"""Words ground worse the less active they are; of the role tokens only the least active does.
 
     python analyses/activation_rank.py              draw from the stored numbers (seconds)
     python analyses/activation_rank.py --measure    measure again (two CPU cores, one minute)
 
 Tokens of each kind are ranked by visual activation, sample by sample (1 is the most active; no
 label is needed). For each rank: how often the map of its token peaks on the true track, and how
-often that map chooses the true track among all tracks of the clip. On fresh clips most of this was
-the identity of the tokens, and two earlier organisms did not show it (docs/findings.md).
+often that map chooses the true track among all tracks of the clip. On fresh clips what role tokens show
+of it is a matter of which token it is, on each organism (docs/findings.md).
 """
 
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The word of a thing looks at it where it is said, and a little more often where it is asked.
+"""The word of a thing looks at it where it is said as where it is asked; role tokens do, too.
 
     python analyses/answer_words.py              draw from the stored numbers (seconds)
     python analyses/answer_words.py --measure    measure again (two CPU cores, two minutes)

@@ -1,4 +1,4 @@
-"""The token that grounds best differs from sample to sample; in four of ten it is the most active.
+"""The token that grounds best differs from sample to sample; in a third it is the most active.
 
     python analyses/grounding_tokens_differ.py             draw from the stored numbers (seconds)
     python analyses/grounding_tokens_differ.py --measure   measure again (two CPU cores, one minute)
@@ -6,8 +6,7 @@
 For each clip, the attention ratio of every token (strongest attention inside the true boxes over
 strongest outside); the token with the highest is *superior*, and a token's hit ratio is how often
 it is. The label-free choice (highest visual activation) is the superior one in a share of samples.
-The fairest rival of that choice is a fixed token, which grounds better on fresh clips
-(docs/findings.md).
+The fairest rival of that choice is a fixed token, chosen on other clips (docs/findings.md).
 """
 
 from collections.abc import Sequence

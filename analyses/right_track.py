@@ -1,4 +1,4 @@
-"""With `best` the organism points at the right object; `paper` is not shown to beat chance.
+"""With `best` the organism points at the right object; with `paper` it does so less often.
 
     python analyses/right_track.py              draw from the stored numbers (seconds)
     python analyses/right_track.py --measure    measure them again (two CPU cores, two minutes)
