@@ -1,4 +1,4 @@
-"""Gains of each part of the method: the paper's Table 2 on the organism; not replicated since.
+"""Parts of the method, the paper's Table 2: none is shown to gain over the grounding token.
 
     python analyses/components.py              draw from the stored numbers (seconds)
     python analyses/components.py --measure    measure them again (two CPU cores, four minutes)
@@ -6,7 +6,7 @@
 The published rate of 8 suits the scale of a 7B model, so prompts are learned at a rate relative to
 the norm of visual tokens (`Relative` with its default, not tuned here). Layers, kind of map and
 span rule are those of `BEST`, chosen on shapes-val; scores are reported on shapes-test. On fresh
-clips neither the prompts nor assembling gained anything that is shown (docs/findings.md).
+clips, with the layers and maps of `PAPER`, both gain a little on some organisms (docs/findings.md).
 """
 
 from dataclasses import replace

@@ -53,8 +53,8 @@ b {{ color: #8fd18f; font-weight: 600; }}
 
 TOUR = (
     ("", 1400),
-    ("viewer.pickToken(viewer.state.reading.tokens.findIndex((t) => t.text === 'green'))", 900),
-    ("viewer.pickToken(viewer.state.reading.tokens.findIndex((t) => t.text === 'square'))", 900),
+    ("viewer.pickToken(viewer.state.reading.tokens.findIndex((t) => t.text === 'white'))", 900),
+    ("viewer.pickToken(viewer.state.reading.tokens.findIndex((t) => t.text === 'cross'))", 900),
     *((f"viewer.stage.goTo({frame})", 350) for frame in (0, 1, 2, 3, 4)),
     ("viewer.stage.goTo(2)", 500),
     *((f"viewer.select([{layer}], [0, 1, 2])", 800) for layer in (0, 2, 4)),
@@ -64,7 +64,7 @@ TOUR = (
 """Steps of the animated picture: JavaScript for the page, and milliseconds that each is shown."""
 
 
-LIVE_QUESTION = "Is there a green square in this video?"
+LIVE_QUESTION = "Is there a white cross in this video?"
 
 LIVE_STEPS = (
     "live.panel.whom.buttons[1].click(); live.panel.paint.turn(true);"

@@ -10,8 +10,8 @@ from types import MappingProxyType
 EXAMPLES: Mapping[str, str] = MappingProxyType(
     {
         "demo": "probe demo",
-        "ground": 'probe ground probe-demo/clip.mp4 "the green square that slides right"',
-        "tokens": 'probe tokens probe-demo/clip.mp4 "Is there a green square in this video?"',
+        "ground": 'probe ground probe-demo/clip.mp4 "the white cross that slides right"',
+        "tokens": 'probe tokens probe-demo/clip.mp4 "Is there a white cross in this video?"',
         "evaluate": "probe evaluate shapes-val --method causal --limit 10",
         "report": "probe report probe-run",
         "convert": "probe convert probe-demo/answer.json --from answer --out clips.jsonl",

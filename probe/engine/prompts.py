@@ -310,7 +310,7 @@ def surfaces(tokenizer: PreTrainedTokenizerFast, word: str) -> tuple[int, ...]:
     # Vocabularies differ in whether the space before a word belongs to its token, and answers in
     # whether they begin with a capital.
     ids = set()
-    for form in (word, word.capitalize(), word.upper()):
+    for form in (word, word.lower(), word.capitalize(), word.upper()):
         for text in (form, " " + form):
             encoded = tokenizer.encode(text, add_special_tokens=False)
             if len(encoded) == 1 and encoded[0] != tokenizer.unk_token_id:

@@ -76,7 +76,8 @@ def test_terminal_files_and_pictures_tell_one_story(command, tmp_path, monkeypat
     loaded = Answer.load(tmp_path / "demo/answer.json")
     truth = scale_truth(make_clip(DEMO_CLIP).things[0], loaded.video, SHAPES)
     assert f"query   {answer['query']}\n" in out
-    assert "looked  through 'square' (the noun of the question) for where" in out
+    noun = make_clip(DEMO_CLIP).things[0].shape
+    assert f"looked  through {noun!r} (the noun of the question) for where" in out
     # The same as by hand, as when the clip was chosen, and as in the pictures.
     boxes = dict(zip(answer["tube"]["frames"], answer["tube"]["boxes"], strict=True))
     viou = overlap_by_hand(boxes, dict(zip(truth.frames.tolist(), truth.boxes, strict=True)))
