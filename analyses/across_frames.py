@@ -5,10 +5,11 @@
 
 Edges of attention are cut in a window of layers, a quarter of the depth wide: from cell to cell of
 one frame, from cell to cell of other frames, from the question's words to the video, from the role
-tokens to the video, and from the role tokens to the words. The drop of the yes margin, on questions
-whose answer is yes, measures what the answer took on this way in these layers. This is the figure
-of Kim et al., "Map the Flow" (arXiv 2510.13251), on any model. On the shapes, actions that show in
-a single frame are told apart from motions, which only several frames show.
+tokens to the video, from both, and from the role tokens to the words. The drop of the yes margin,
+on questions whose answer is yes, measures what the answer took on this way in these layers, and on
+no other way as well: where either of two ways is enough, only the cut of both costs. This is the
+figure of Kim et al., "Map the Flow" (arXiv 2510.13251), on any model. On the shapes, actions that
+show in a single frame are told apart from motions, which only several frames show.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from common import (
     GREY,
     ORANGE,
     PURPLE,
+    SKY,
     Claim,
     Numbers,
     create_figure,
@@ -42,6 +44,7 @@ WAYS = {
     "cells to cells of other frames": ORANGE,
     "words to the video": GREEN,
     "role tokens to the video": PURPLE,
+    "words and role tokens to the video": SKY,
     "role tokens to the words": GREY,
 }
 """Edges that are cut, and their colours."""
@@ -118,6 +121,7 @@ def _make_cuts(words: Any, roles: Any, layers: range) -> Mapping[str, Interventi
         CutVideo("across", layers=layers),
         Cut(tokens=words, layers=layers),
         Cut(tokens=roles, layers=layers),
+        Cut(tokens=(*words, *roles), layers=layers),
         Cut(tokens=roles, sources=words, layers=layers),
     )
     return dict(zip(WAYS, cuts, strict=True))
