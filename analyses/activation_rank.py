@@ -5,8 +5,8 @@
 
 Tokens of each kind are ranked by visual activation, sample by sample (1 is the most active; no
 label is needed). For each rank: how often the map of its token peaks on the true track, and how
-often that map chooses the true track among all tracks of the clip. On fresh clips what role tokens show
-of it is a matter of which token it is, on each organism (docs/findings.md).
+often that map chooses the true track among all tracks of the clip. On fresh clips what role tokens
+show of it is a matter of which token it is, on each organism (docs/findings.md).
 """
 
 import pandas as pd

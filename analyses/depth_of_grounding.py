@@ -1,4 +1,4 @@
-"""The answer depends on what the question takes from the video in layers 0 to 2, most in layer 2.
+"""The answer depends on what the question takes from the video in layers 0, 2 and 3, most in 2.
 
     python analyses/depth_of_grounding.py              draw from the stored numbers (seconds)
     python analyses/depth_of_grounding.py --measure    measure again (two CPU cores, one minute)

@@ -1,4 +1,4 @@
-"""Times the entropy's gradient, the map of `BEST` finds more right tracks; a word lens, yet more.
+"""Times the entropy's gradient, the map of `BEST` finds more right tracks; shuffled, fewer.
 
     python analyses/fused_maps.py              draw from the stored numbers (seconds)
     python analyses/fused_maps.py --measure    measure them again (one CPU core, five minutes)

@@ -1,4 +1,4 @@
-"""Layer 2 attends to the right place; choosing heads without labels gains nothing that is shown.
+"""Layers 2 and 3 attend to the right place; choosing heads without labels gains nothing shown.
 
     python analyses/layers_and_heads.py              draw from the stored numbers (seconds)
     python analyses/layers_and_heads.py --measure    measure again (two CPU cores, one minute)

@@ -1,4 +1,4 @@
-"""Reversing the frames changes the map much, and the chosen track in a fifth of the clips.
+"""Reversing the frames changes the map much, and the chosen track in few of the clips.
 
     python analyses/reversal.py              draw from the stored numbers (seconds)
     python analyses/reversal.py --measure    measure again (two CPU cores, one minute)

@@ -240,6 +240,22 @@ def write_recipe_means(recipe: str) -> str:
     return write_numbers([claims["means"][name]["fixed, on track"] for name in names])
 
 
+def list_of_recipe(name: str, recipe: str) -> list[float]:
+    """List the differences of a statement on the organisms of a recipe."""
+    claims = load("claims")
+    found = claims["statements"][name]["organisms"]
+    return [
+        found[one]["mean"]
+        for one, about in claims["organisms"].items()
+        if about["recipe"] == recipe
+    ]
+
+
+def write_of_recipe(name: str, recipe: str) -> str:
+    """Write the differences of a statement on the organisms of a recipe."""
+    return ", ".join(f"{one:.2f}" for one in list_of_recipe(name, recipe))
+
+
 def write_across(name: str) -> str:
     """Write the difference of a statement over the seeds of the frozen recipe."""
     return write_gain(load("claims")["statements"][name]["across"])
@@ -407,6 +423,8 @@ def open_templates() -> jinja2.Environment:
         "idle_lookers": list_idle_lookers,
         "across": write_across,
         "recipe_means": write_recipe_means,
+        "list_of_recipe": list_of_recipe,
+        "of_recipe": write_of_recipe,
         "frozen_seeds": count_frozen_seeds,
         "others": write_others,
         "organisms": call_organisms,

@@ -45,8 +45,8 @@ and its -3 in Qwen2-VL both open the answer's turn), its own generic prompt, los
 layers [-26:-6] belong to a model of 32."""
 
 BEST = replace(PLAIN, layers=(2, 3), token=Fixed(-3), relative=False, span=GrowFromPeak())
-"""The best choices on `shapes-val` with the shipped model (`analyses/choices.py`): one role token at
-the two layers in which they ground, and the span grown from the peak. On another, choose anew."""
+"""The best choices on `shapes-val` with the shipped model (`analyses/choices.py`): a role token, the
+two layers in which role tokens ground, and the span grown from the peak. On another, choose anew."""
 
 CAUSAL = GrounderConfig()
 """Asking by cause: the track is the candidate that the model's own answer hangs on; when is read
