@@ -57,6 +57,8 @@ def gather_log(run: Path) -> Numbers:
         # A run that was stopped repeats the steps after its last checkpoint: the last entry counts.
         by_step = {entry["step"]: entry for entry in entries if entry["stage"] == stage}
         of_stage = [by_step[step] for step in sorted(by_step)]
+        if not of_stage:  # a stage of no steps was left out, or has not begun
+            continue
         stages[stage] = {
             name: [entry[name] for entry in of_stage] for name in ("step", "loss", *scores)
         }
@@ -69,6 +71,8 @@ def gather_log(run: Path) -> Numbers:
 
 def _count_minutes(times: list[float]) -> float:
     """Count the minutes of a stage, without those in which the run was stopped or held."""
+    if len(times) < 2:
+        return 0.0
     gaps = np.diff(times)
     # A machine that others use makes some entries take twice as long; a pause is far longer.
     usual = float(np.median(gaps))
@@ -78,16 +82,16 @@ def _count_minutes(times: list[float]) -> float:
 def draw(numbers: Numbers) -> Figure:
     """Draw the loss above, scores below, one column for each stage."""
     figure = create_figure(8.4, 3.6)
-    grid = figure.subplots(2, len(STAGE_SCORES), sharex="col")
-    for (above, below), (stage, scores) in zip(grid.T, STAGE_SCORES.items(), strict=True):
-        log = numbers["stages"][stage]
+    grid = figure.subplots(2, len(numbers["stages"]), sharex="col", squeeze=False)
+    for (above, below), (stage, log) in zip(grid.T, numbers["stages"].items(), strict=True):
         above.plot(log["step"], _smooth(log["loss"]), color=BLUE)
         above.set(title=f"{stage}: {log['minutes']:.0f} min", yscale="log")
         # A loss that falls by less than tenfold would get a single label at powers of ten.
         above.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         above.yaxis.set_major_formatter("{x:g}")
         above.yaxis.set_minor_formatter("")
-        for (name, label), colour in zip(scores.items(), (ORANGE, GREEN), strict=True):
+        scores = STAGE_SCORES[stage].items()
+        for (name, label), colour in zip(scores, (ORANGE, GREEN), strict=True):
             below.plot(log["step"], _smooth(log[name]), color=colour, label=label)
         below.set(xlabel="step", ylim=(0, 1.02))
         below.legend(fontsize=7, loc="lower right", frameon=False)
@@ -99,8 +103,9 @@ def draw(numbers: Numbers) -> Figure:
 def _smooth(values: list[float]) -> Any:
     """Compute a running mean; towards both ends over fewer entries."""
     # The same filter over ones counts the entries that each mean has; padding would pull ends to 0.
-    padded = np.convolve(values, np.ones(SMOOTHING), mode="same")
-    return padded / np.convolve(np.ones(len(values)), np.ones(SMOOTHING), mode="same")
+    window = np.ones(min(SMOOTHING, len(values)))
+    padded = np.convolve(values, window, mode="same")
+    return padded / np.convolve(np.ones(len(values)), window, mode="same")
 
 
 CLAIM = Claim(__file__, draw, only_shapes="the curves are those of a run of train-organism")

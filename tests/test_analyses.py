@@ -99,6 +99,22 @@ def said(monkeypatch, capsys):
     return run
 
 
+def test_the_curves_of_a_run_leave_out_pauses_and_stages_without_steps(tmp_path):
+    training = importlib.import_module("training")
+    times = [0.0, 60.0, 120.0, 1320.0, 1380.0]
+    scores = {"loss": 0.5, "f1_words": 0.1, "f1_head": 0.2}
+    entries = [
+        {"stage": "frames", "step": 50 * place, "time": time, **scores}
+        for place, time in enumerate(times)
+    ]
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    (tmp_path / "recipe.json").write_text("{}")
+    numbers = training.gather_log(tmp_path)
+    assert numbers["stages"].keys() == {"frames"}
+    assert numbers["stages"]["frames"]["minutes"] == 4.0
+    assert len(training.draw(numbers).axes) == 2
+
+
 # Every claim
 
 

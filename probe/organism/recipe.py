@@ -6,13 +6,14 @@ from typing import Literal
 
 from probe.organism.world import Pair
 
-COUNTS = (
-    *("frame_steps", "frame_clips", "clip_steps", "clip_clips"),
-    *("steps", "clips", "save_every"),
-)
+COUNTS = ("frame_steps", "frame_clips", "clip_clips", "clips", "save_every")
+
+LATER_STAGES = ("clip_steps", "steps")
+"""Lengths of stages that may be left out: an organism may learn no more than to see."""
 
 LEAST_NUMBERS = {
     **dict.fromkeys(COUNTS, (1, "1 or more")),
+    **dict.fromkeys(LATER_STAGES, (0, "0, which leaves the stage out, or more")),
     **dict.fromkeys(
         ("seed", "slow", "rehearsal", "statements", "growth", "decay"), (0, "0 or more")
     ),
@@ -64,13 +65,13 @@ class Recipe:
     frame_rate: float = 1.5e-3
     """Highest learning rate of the first stage."""
     clip_steps: int = 700
-    """Steps of the second stage, which learns what happens in a clip."""
+    """Steps of the second stage, which learns what happens in a clip; 0 leaves it out."""
     clip_clips: int = 16
     """Clips in a batch of tagged clips."""
     clip_rate: float = 1.5e-3
     """Highest learning rate of the second stage."""
     steps: int = 2600
-    """Steps of the third stage, which learns to answer."""
+    """Steps of the third stage, which learns to answer; 0 leaves it out."""
     clips: int = 8
     """Clips in a batch of questions; about eighteen questions are asked about each."""
     rate: float = 1.0e-3

@@ -132,6 +132,14 @@ def test_a_run_of_an_earlier_version_is_continued(run, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_later_stages_may_be_left_out(tmp_path, video):
+    train(tmp_path / "run", replace(SHORT, clip_steps=0, steps=0))
+    assert load(tmp_path / "run/checkpoint").watch(video).read("What jumps?")
+    log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert {entry["stage"] for entry in log} == {"frames", "end"}
+
+
 def test_a_folder_keeps_to_its_recipe(run):
     with pytest.raises(ValueError, match="a run of another recipe"):
         train(run, replace(SHORT, seed=1))
