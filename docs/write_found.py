@@ -191,6 +191,19 @@ def write_elsewhere(*names: str) -> str:
     return f"*On {write_count(len(others), 'other organism')}*: {'; '.join(said)}."
 
 
+def call_measured(numbers: Any) -> str:
+    """Call the organism that numbers were measured on, by its weights: the shipped one or another.
+
+    Raises:
+        ValueError: if its weights are those of no organism of the claims.
+    """
+    shipped = load("claims")["shipped"]
+    for path in sorted((NUMBERS / "claims").glob("*.json")):
+        if read_json(path)["weights"] == numbers["weights"]:
+            return "the shipped organism" if path.stem == shipped else f"the organism `{path.stem}`"
+    raise ValueError(f"weights {numbers['weights'][:8]} are those of no organism of claims.py")
+
+
 def list_others() -> list[str]:
     """List the trained organisms that are not shipped."""
     claims = load("claims")
@@ -428,6 +441,7 @@ def open_templates() -> jinja2.Environment:
         "frozen_seeds": count_frozen_seeds,
         "others": write_others,
         "organisms": call_organisms,
+        "measured_on": call_measured,
         "agreement": write_agreement,
         "without_training": write_without_training,
         "raised": partial(write_size, sign=1),

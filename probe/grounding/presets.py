@@ -45,8 +45,9 @@ and its -3 in Qwen2-VL both open the answer's turn), its own generic prompt, los
 layers [-26:-6] belong to a model of 32."""
 
 BEST = replace(PLAIN, layers=(2, 3), token=Fixed(-3), relative=False, span=GrowFromPeak())
-"""The best choices on `shapes-val` with the shipped model (`analyses/choices.py`): a role token, the
-two layers at which role tokens ground, the span grown from the peak. On another, choose anew."""
+"""The best choices on `shapes-val` with the shipped model (`analyses/choices.py`): a role token,
+two layers at which role tokens ground, and the span grown from the peak. On another, choose anew.
+"""
 
 CAUSAL = GrounderConfig()
 """Asking by cause: the track is the candidate that the model's own answer hangs on; when is read
