@@ -64,7 +64,8 @@ NOUN = replace(
 )
 """Attention only, nothing learned and no layer or head chosen: the token of the query's noun says
 where, all tokens of the action question say when, both in both frame orders. On the shipped model
-it finds fewer tracks than `CAUSAL`, on two others far fewer (`docs/how-to/choose-a-preset.md`)."""
+it finds nearly as many tracks as `CAUSAL`, on most others raised here far fewer
+(`docs/how-to/choose-a-preset.md`)."""
 
 ENTROPY_GRADIENT = replace(BEST, fuse=entropy_gradient)
 """`BEST`, with its attribute map multiplied by the effect of each visual token on how undecided the
