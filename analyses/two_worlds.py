@@ -1,4 +1,4 @@
-"""Findings on shapes carry over to things, but for what role tokens look at.
+"""Findings on shapes carry over to things, but for looks of role tokens and cause over the lens.
 
     python analyses/two_worlds.py              draw from the stored observations (seconds)
     python analyses/two_worlds.py --measure    measure what is missing (20 minutes of a core)
