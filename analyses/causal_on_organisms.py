@@ -1,11 +1,11 @@
-"""On two earlier organisms, too, asking by cause beats attention; on one a word lens beats it.
+"""On three earlier organisms, too, asking by cause beats attention; on one a word lens beats it.
 
     python analyses/causal_on_organisms.py       draw from the stored numbers (seconds)
-    python analyses/causal_on_organisms.py --measure --also OLD --also OLDER --also UNTRAINED
+    python analyses/causal_on_organisms.py --measure --also 83eafb0 --also fd3ab77 [--also ...]
 
 The methods of `causal_grounding.py`, all but `PAPER`, answer 200 queries on each model. Organisms
-that were shipped earlier are in the git history (`mkdir OLD; git archive fd3ab77
-probe/organism/weights | tar -x -C OLD --strip-components 3`; the older one is 942180f). An
+that were shipped earlier are in the git history (`mkdir fd3ab77; git archive fd3ab77
+probe/organism/weights | tar -x -C fd3ab77 --strip-components 3`; the oldest is 942180f). An
 untrained one shows what is chosen without knowledge: `save_checkpoint(make_network(0), folder)` of
 `probe.organism.network` writes it. One CPU core measures a model in six minutes.
 """
@@ -21,6 +21,7 @@ from common import (
     GREEN,
     GREY,
     ORANGE,
+    PURPLE,
     Claim,
     ClaimOptions,
     Numbers,
@@ -40,7 +41,7 @@ METHODS = {name: method for name, method in COMPARED.items() if name != "PAPER"}
 
 BASES = ("BEST",)
 
-COLOURS = (BLUE, ORANGE, GREEN, GREY)
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
 """Colours of the models, in the order in which they were measured."""
 
 

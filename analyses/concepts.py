@@ -1,7 +1,7 @@
 """A probe names what it was never taught from one token, unless the model was not taught it either.
 
     python analyses/concepts.py          draw from the stored numbers (seconds)
-    python analyses/concepts.py --measure --held-out DIR --rival DIR
+    python analyses/concepts.py --measure --held-out DIR/checkpoint --rival DIR/checkpoint
 
 Protocol, written on 26 November 2026 before a number of these clips was looked at, and not changed
 after:
@@ -32,7 +32,7 @@ The two organisms, with no decoder that was trained, are those of
         --without red cross green triangle blue square yellow circle
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -290,6 +290,7 @@ def measure_all(options: ConceptsOptions) -> Numbers:
 
 def measure_in(options: ConceptsOptions, keep: Path) -> Numbers:
     """Measure all, with states and parts of the numbers in a folder."""
+    others = open_organisms(options)  # first: a wrong folder is found at once, and not at the end
     measurement, clips = options.config.open(), options.config.clips
     samples = Samples.collect(measurement.model, clips, keep / "shipped")
     save_checkpoint(make_network(0), keep / "untrained")
@@ -306,7 +307,7 @@ def measure_in(options: ConceptsOptions, keep: Path) -> Numbers:
         **measure_table(samples, random, words, keep),
         "layers": measure_layers(samples, keep),
         "without": {
-            **measure_organisms(options, keep),
+            **measure_organisms(others, clips, keep),
             "shipped model": remember(
                 keep / "shipped" / "numbers.json", partial(measure_without, samples)
             ),
@@ -314,16 +315,21 @@ def measure_in(options: ConceptsOptions, keep: Path) -> Numbers:
     }
 
 
-def measure_organisms(options: ConceptsOptions, keep: Path) -> Numbers:
-    """Measure the organisms that were raised without the pairs, and with them."""
+def open_organisms(options: ConceptsOptions) -> dict[str, VideoLM]:
+    """Open the organisms that were raised without the pairs, and with them, if they are given."""
     given = {"raised without them": options.held_out, "raised with them": options.rival}
+    return {
+        name: load(str(path), dtype="float32") for name, path in given.items() if path is not None
+    }
+
+
+def measure_organisms(others: Mapping[str, VideoLM], clips: int, keep: Path) -> Numbers:
+    """Measure the organisms that were raised without the pairs, and with them."""
     found: Numbers = {}
-    for name, path in given.items():
-        if path is not None:
-            place = keep / name.replace(" ", "-")
-            model = load(str(path), dtype="float32")
-            samples = Samples.collect(model, options.config.clips, place, 0)
-            found[name] = remember(place / "numbers.json", partial(measure_without, samples))
+    for name, model in others.items():
+        place = keep / name.replace(" ", "-")
+        samples = Samples.collect(model, clips, place, 0)
+        found[name] = remember(place / "numbers.json", partial(measure_without, samples))
     return found
 
 
