@@ -1,4 +1,4 @@
-"""Drawing the look into a box makes an open question mean what is there; setting it by hand, more.
+"""Drawing the look into a box makes an open question mean what is there; a cut, yet more often.
 
     python analyses/box_steering.py              draw from the stored numbers (seconds)
     python analyses/box_steering.py --measure    measure again (one CPU core, fifteen minutes)

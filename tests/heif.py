@@ -73,8 +73,11 @@ def _encode_hevc(colour: Colour) -> bytes:
         stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "yuv420p"
         stream.codec_context.time_base = Fraction(1)
         frame = av.VideoFrame.from_image(Image.new("RGB", (SIDE, SIDE), colour))
-        container.mux(stream.encode(frame.reformat(format="yuv420p")))
-        container.mux(stream.encode(None))
+        coded = frame.reformat(format="yuv420p")
+        for packet in (*stream.encode(coded), *stream.encode(None)):
+            # Of a single frame x265 gives a time of decoding that it never set.
+            packet.pts = packet.dts = 0
+            container.mux(packet)
     return written.getvalue()
 
 

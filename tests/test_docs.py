@@ -176,7 +176,7 @@ def test_the_readmes_example_runs_and_its_answer_is_read_as_the_page_says(tmp_pa
 def test_the_example_of_a_claim_moves_the_margin():
     first, *_ = blocks(DOCS / "how-to/test-a-claim.md")
     exec(first, space := {})
-    assert space["blind"].margin_change < space["cut"].margin_change < 0
+    assert max(space["blind"].margin_change, space["cut"].margin_change) < -5
 
 
 @pytest.mark.slow

@@ -3,10 +3,10 @@
 >>> import probe
 >>> from probe.evaluation import ground_many
 >>> from probe.organism.world import make_clip
->>> clip = make_clip(6)
+>>> clip = make_clip(7)
 >>> asked = [(clip.video(), thing.query) for thing in clip.things[:2]]
 >>> [one.found.span for one in ground_many(probe.load(), asked)]
-[Span(start=24, stop=56), Span(start=32, stop=64)]
+[Span(start=24, stop=48), Span(start=32, stop=56)]
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
