@@ -144,8 +144,8 @@ def test_the_examples_of_your_own_rules_run_in_the_grounder_and_in_an_evaluation
     ids=lambda change: next(iter(change)),
 )
 def test_each_rule_of_the_page_has_a_part_in_the_answer(organism, my_rules, change):
-    video = make_clip(5).video()
-    queries = make_clip(5).things[0].query
+    video = make_clip(6).video()
+    queries = make_clip(6).things[0].query
     mine = probe.ground(organism, video, queries, config=my_rules.MINE).to_dict()
     shipped = replace(my_rules.MINE, **change)
     other = probe.ground(organism, video, queries, config=shipped).to_dict()
