@@ -1,4 +1,4 @@
-"""The answer passes between frames in layers 0 and 1, then by the words to the role tokens.
+"""The answer passes between frames in layers 0 and 1, then by the look of words or role tokens.
 
     python analyses/across_frames.py              draw from the stored numbers (seconds)
     python analyses/across_frames.py --measure    measure again (one CPU core, ten minutes)
