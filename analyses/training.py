@@ -40,7 +40,7 @@ SMOOTHING = 9
 
 
 PAUSE = 5
-"""How many times as long as usual there is no entry before the run counts as stopped."""
+"""A gap between two entries that is this many times the usual one is a pause of the run."""
 
 
 def gather_log(run: Path) -> Numbers:

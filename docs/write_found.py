@@ -197,10 +197,10 @@ def call_measured(numbers: Any) -> str:
     Raises:
         ValueError: if its weights are those of no organism of the claims.
     """
-    shipped = load("claims")["shipped"]
-    for path in sorted((NUMBERS / "claims").glob("*.json")):
-        if read_json(path)["weights"] == numbers["weights"]:
-            return "the shipped organism" if path.stem == shipped else f"the organism `{path.stem}`"
+    claims = load("claims")
+    for name, about in claims["organisms"].items():
+        if about["weights"] == numbers["weights"]:
+            return "the shipped organism" if name == claims["shipped"] else f"the organism `{name}`"
     raise ValueError(f"weights {numbers['weights'][:8]} are those of no organism of claims.py")
 
 
@@ -262,6 +262,25 @@ def list_of_recipe(name: str, recipe: str) -> list[float]:
         for one, about in claims["organisms"].items()
         if about["recipe"] == recipe
     ]
+
+
+def shipped_looks_best() -> bool:
+    """Return True if the best fixed token of no organism is on the track more often."""
+    claims = load("claims")
+    shares = {name: means["fixed, on track"] for name, means in claims["means"].items()}
+    return shares[claims["shipped"]] == max(shares.values())
+
+
+def only_unblinded_need_the_look() -> bool:
+    """Return True if blinding role tokens costs much where training never did it, and there alone.
+
+    And the other recipe, which did blind them, is not shown to make them look more often.
+    """
+    falls = {recipe: list_of_recipe("role-carries", recipe) for recipe in ("ablated", "frozen")}
+    return bool(
+        min(falls["ablated"]) > 2 + max(falls["frozen"])
+        and load("claims")["training"]["interval"][0] < 0
+    )
 
 
 def write_of_recipe(name: str, recipe: str) -> str:
@@ -436,8 +455,9 @@ def open_templates() -> jinja2.Environment:
         "idle_lookers": list_idle_lookers,
         "across": write_across,
         "recipe_means": write_recipe_means,
-        "list_of_recipe": list_of_recipe,
         "of_recipe": write_of_recipe,
+        "looks_best": shipped_looks_best,
+        "unblinded_need_it": only_unblinded_need_the_look,
         "frozen_seeds": count_frozen_seeds,
         "others": write_others,
         "organisms": call_organisms,

@@ -32,8 +32,8 @@ NO_ROOMS = SHORT_NAMES | {
         "paths",
         "spelling",
         "strict_json",
+        "torchvision_cpu",
     ),
-    *("strict_json", "torchvision_cpu"),
 }
 """The entry point, the old order of arguments, bars of progress, the table of public names,
 suggestions for misspelt names, JSON that is checked, a shim for torchvision, and short names."""

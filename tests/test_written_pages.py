@@ -160,6 +160,19 @@ def test_words_that_the_numbers_do_not_allow_are_refused(changed):
         changed("claims", lose)["make_page"]("findings.md.j2")
 
 
+def test_what_the_recipe_does_is_not_said_of_other_numbers(changed):
+    def need_nothing(numbers):
+        numbers["statements"]["role-carries"]["organisms"]["ablated-1"]["mean"] = 0.0
+
+    def look_less(numbers):
+        numbers["training"]["interval"][0] = 0.01
+
+    for change in (need_nothing, look_less):
+        for page in ("found_readme.md.j2", "found.md.j2"):
+            with pytest.raises(ValueError, match="the words say"):
+                changed("claims", change)["make_page"](page)
+
+
 def test_the_readme_counts_the_types_that_are_read():
     assert f"{len(FAMILIES)} video and {len(PICTURES)} picture types" in " ".join(README.split())
     assert f"| {len(FAMILIES)} families |" in README
