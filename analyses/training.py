@@ -47,9 +47,10 @@ def gather_log(run: Path) -> Numbers:
     """Gather recipe and log of a run: one list for each quantity of each stage.
 
     Raises:
-        OSError: if the folder contains no log.
-        ValueError: if it contains no recipe.
+        ValueError: if the folder contains no log, or no recipe.
     """
+    if not (run / "log.jsonl").is_file():
+        raise ValueError(f"{run}: no log of a run; give the folder that train-organism --out named")
     lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
     entries = [json.loads(line) for line in lines]
     stages: dict[str, Any] = {}
